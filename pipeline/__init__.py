@@ -1,0 +1,1 @@
+"""dcm2zarr: DICOM archives into chunked Zarr, frame by frame, in parallel with Dask."""

@@ -1,0 +1,120 @@
+"""Every error that this package raises on purpose, each with a stable ``reason`` code.
+
+The codes are what ``catalog.parquet`` holds in its ``reason`` column. An error is also the built-in type that
+:func:`pydicom.pixels.iter_pixels` raises in the same place, so that code written for pydicom keeps working.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class PipelineError(Exception):
+    """Base of all errors here.
+
+    Parameters
+    ----------
+    message : str
+        For people: the file, the attribute, the value seen and what to do.
+    reason : str, optional
+        A snake_case code, where one more precise than the class's own applies.
+    source : str, optional
+        The path or URL of the file at fault.
+    frame : int, optional
+        The frame index (from 0) at fault.
+    """
+
+    reason = "error"
+
+    def __init__(
+        self, message: str, *, reason: str | None = None, source: str | None = None, frame: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason or type(self).reason
+        self.source = source
+        self.frame = frame
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keep the keyword arguments when Dask carries the error between processes."""
+        return _rebuild, (type(self), str(self), self.reason, self.source, self.frame)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def _rebuild(
+    cls: type[PipelineError], message: str, reason: str, source: str | None, frame: int | None
+) -> PipelineError:
+    return cls(message, reason=reason, source=source, frame=frame)
+
+
+class ConfigError(PipelineError, ValueError):
+    """The configuration or the command line can't be used as given."""
+
+    reason = "invalid_configuration"
+
+
+class OutputError(PipelineError, OSError):
+    """The output directory can't be used, or can't be read as one."""
+
+    reason = "output_unusable"
+
+
+class PlanError(PipelineError, ValueError):
+    """A plan that breaks a promise: two writers of a shard, or more memory than allowed."""
+
+    reason = "plan_refused"
+
+
+class SourceError(PipelineError, OSError):
+    """A source that can't be read at all."""
+
+    reason = "unreadable"
+
+
+class NotDicomError(PipelineError, ValueError):
+    """The file isn't DICOM."""
+
+    reason = "not_dicom"
+
+
+class NoPixelDataError(PipelineError, AttributeError):
+    """DICOM, but without Pixel Data, Float Pixel Data or Double Float Pixel Data."""
+
+    reason = "no_pixel_data"
+
+
+class MissingAttributeError(PipelineError, AttributeError):
+    """An attribute that decoding needs isn't there."""
+
+    reason = "missing_attribute"
+
+
+class InvalidAttributeError(PipelineError, ValueError):
+    """An attribute's value is outside what the standard allows, or absurd."""
+
+    reason = "invalid_attribute"
+
+
+class UnsupportedTransferSyntaxError(PipelineError, NotImplementedError):
+    """No decoder for this transfer syntax."""
+
+    reason = "unsupported_transfer_syntax"
+
+
+class PixelDataError(PipelineError, ValueError):
+    """The pixel data's bytes contradict the attributes: too short, broken items, missing frames."""
+
+    reason = "damaged_pixel_data"
+
+
+class FrameIndexError(PipelineError, IndexError):
+    """A frame index outside the instance's frames."""
+
+    reason = "frame_out_of_range"
+
+
+class DecodeError(PipelineError, RuntimeError):
+    """All decoding plugins failed on a frame, or gave another frame than the attributes declare."""
+
+    reason = "decode_failed"

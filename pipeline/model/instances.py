@@ -1,0 +1,64 @@
+"""What the scan finds: files, and the instances in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.model.pixels import PixelFormat
+
+Vector = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file found, before it is opened."""
+
+    source: str
+    """Absolute path or URL."""
+    size: int
+    """Bytes; -1 where it couldn't be told."""
+    mtime_ns: int = 0
+    problem: str = ""
+    """A reason code where it can't be opened at all (``file_not_found``, ``not_a_regular_file``, …)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One SOP instance to be stored: the compact record that the driver keeps (the full row is in its segment)."""
+
+    source: str
+    size: int
+    mtime_ns: int
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    modality: str
+    transfer_syntax_uid: str
+    format: PixelFormat
+    number_of_frames: int
+    encoded_bytes: int
+    """Bytes of the pixel data element's value: what a conversion has to read."""
+    segment: int
+    """The scan segment that holds the full row …"""
+    row: int
+    """… and the row in it."""
+    frame_index: bytes = b""
+    """The serialised frame index where it is small, else empty: then it lies in `frame_index_file`."""
+    frame_index_file: str = ""
+    """Path below the output directory."""
+    position: Vector | None = None
+    """Image Position (Patient) of a single-frame instance, mm."""
+    orientation: tuple[Vector, Vector] | None = None
+    """Image Orientation (Patient): row and column direction cosines."""
+    instance_number: int | None = None
+    image_type: str = ""
+    """Image Type, joined with backslashes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an instance or an image could not be stored."""
+
+    reason: str
+    message: str
+    frame: int | None = None

@@ -1,0 +1,137 @@
+"""What one instance's frames are, and where their bytes lie."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import FrameIndexError
+
+_MAGIC = b"D2ZFIDX1"
+
+
+def _no_fragments() -> npt.NDArray[np.uint64]:
+    return np.zeros(0, np.uint64)
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFormat:
+    """What all frames of an image share (PS3.3 C.7.6.3, Image Pixel Module)."""
+
+    rows: int
+    columns: int
+    samples_per_pixel: int
+    dtype: str
+    """NumPy's name of the stored type without byte order: ``uint8``, ``int16``, ``float32``, …"""
+    photometric_interpretation: str
+    """As the header declares it; what is stored may differ (YBR_FULL becomes RGB unless ``decode.raw``)."""
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """``(rows, columns)`` or ``(rows, columns, samples)``."""
+        plane = (self.rows, self.columns)
+        return plane if self.samples_per_pixel == 1 else (*plane, self.samples_per_pixel)
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one decoded frame."""
+        return self.rows * self.columns * self.samples_per_pixel * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameIndex:
+    """The byte ranges of every frame of one instance, with all that decoding one needs.
+
+    Built once from a file (:func:`pipeline.build_index`); afterwards any process decodes any frame at the cost of
+    that frame, without the header. All offsets are absolute in the file, or in the inflated data set where
+    ``deflated``.
+    """
+
+    transfer_syntax_uid: str
+    number_of_frames: int
+    options: Mapping[str, int | str]
+    """The Image Pixel attributes under the names of pydicom's decoding options: ``rows``, ``columns``,
+    ``samples_per_pixel``, ``photometric_interpretation``, ``planar_configuration``, ``bits_allocated``,
+    ``bits_stored``, ``pixel_representation``, ``pixel_keyword``, ``pixel_vr`` (those that are present)."""
+    value_offset: int
+    """First byte of the pixel data element's value."""
+    value_length: int
+    """Bytes of the value; of encapsulated data up to and without the sequence delimiter."""
+    frame_bits: int = 0
+    """Native: bits from one frame's first pixel to the next one's (PS3.5 8.1.1: bit-packed frames aren't padded)."""
+    fragment_offsets: npt.NDArray[np.uint64] = field(default_factory=_no_fragments)
+    """Encapsulated: first byte of each fragment's value, that is, after its 8 bytes of item tag and length."""
+    fragment_lengths: npt.NDArray[np.uint64] = field(default_factory=_no_fragments)
+    frame_fragments: npt.NDArray[np.uint64] = field(default_factory=_no_fragments)
+    """Encapsulated: fragments ``[frame_fragments[i], frame_fragments[i + 1])`` make frame i."""
+    boundaries: str = "native"
+    """Where the frames' boundaries come from: ``native``, ``basic_offset_table``, ``extended_offset_table``,
+    ``one_fragment_per_frame``, ``single_frame``, ``end_of_image_markers``."""
+    notes: tuple[str, ...] = ()
+    """What was assumed or not believed while indexing, for the catalog."""
+    deflated: bool = False
+
+    @property
+    def encapsulated(self) -> bool:
+        """Whether frames are items of encapsulated pixel data (PS3.5 A.4)."""
+        return self.boundaries != "native"
+
+    def check(self, frame: int) -> int:
+        """Return `frame`, or raise :class:`~pipeline.errors.FrameIndexError` naming the range."""
+        if not 0 <= frame < self.number_of_frames:
+            raise FrameIndexError(
+                f"Frame index {frame} is out of range: the instance has {self.number_of_frames} frame(s), "
+                f"valid indices are 0 to {self.number_of_frames - 1}",
+                frame=frame,
+            )
+        return frame
+
+    def ranges(self, frame: int) -> list[tuple[int, int]]:
+        """``(offset, length)`` in bytes of the pieces that hold `frame`, in order.
+
+        A bit-packed native frame's range covers every byte that holds one of its bits.
+        """
+        self.check(frame)
+        if not self.encapsulated:
+            first = frame * self.frame_bits
+            start, stop = first // 8, -(-(first + self.frame_bits) // 8)
+            return [(self.value_offset + start, stop - start)]
+        run = slice(int(self.frame_fragments[frame]), int(self.frame_fragments[frame + 1]))
+        return [(int(o), int(n)) for o, n in zip(self.fragment_offsets[run], self.fragment_lengths[run], strict=True)]
+
+    def encoded_bytes(self, frame: int) -> int:
+        """Bytes that must be read to decode `frame`."""
+        return sum(length for _, length in self.ranges(frame))
+
+    def to_bytes(self) -> bytes:
+        """Serialise: an 8-byte magic, the length of a JSON header, the header, then three arrays of uint64."""
+        head: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in (
+                *("transfer_syntax_uid", "number_of_frames", "value_offset", "value_length", "frame_bits"),
+                *("boundaries", "deflated"),
+            )
+        }
+        head |= {"options": dict(self.options), "notes": list(self.notes), "fragments": len(self.fragment_offsets)}
+        text = json.dumps(head, separators=(",", ":")).encode()
+        arrays = (self.fragment_offsets, self.fragment_lengths, self.frame_fragments)
+        return b"".join([_MAGIC, struct.pack("<I", len(text)), text, *(a.astype("<u8").tobytes() for a in arrays)])
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> FrameIndex:
+        """Read what :meth:`to_bytes` wrote; ValueError where it isn't that."""
+        if data[:8] != _MAGIC:
+            raise ValueError(f"Not a serialised frame index: it starts with {data[:8]!r} instead of {_MAGIC!r}")
+        (size,) = struct.unpack_from("<I", data, 8)
+        head = json.loads(data[12 : 12 + size])
+        values = np.frombuffer(data, "<u8", offset=12 + size).astype(np.uint64)
+        count = head.pop("fragments")
+        offsets, lengths, frames = np.split(values, [count, 2 * count])
+        head["notes"] = tuple(head["notes"])
+        return cls(**head, fragment_offsets=offsets, fragment_lengths=lengths, frame_fragments=frames)

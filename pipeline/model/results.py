@@ -1,0 +1,46 @@
+"""What tasks report back: small, and enough for ledger, catalog and report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipeline.model.instances import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class RegionResult:
+    """One stored region."""
+
+    image: int
+    frame_start: int
+    frame_stop: int
+    checksums: bytes
+    """xxh3_64 of each decoded frame's little-endian C-order bytes, as little-endian uint64."""
+    valid: bytes
+    """One byte a frame: 1 stored, 0 missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceOutcome:
+    """What became of one instance in one task."""
+
+    instance: int
+    decoder: str = ""
+    """Plugin and version that decoded it; several joined with ``+``; empty for native data."""
+    photometric_interpretation: str = ""
+    """Of the stored pixels."""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """One finished task."""
+
+    task: int
+    regions: tuple[RegionResult, ...]
+    outcomes: tuple[InstanceOutcome, ...]
+    frames: int = 0
+    encoded_bytes: int = 0
+    stored_bytes: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time by stage: ``read``, ``decode``, ``write``."""
