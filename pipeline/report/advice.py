@@ -1,0 +1,49 @@
+"""What to do about each reason code of the catalog."""
+
+from __future__ import annotations
+
+_DAMAGED = "The file is damaged or was cut: fetch it again from its archive, or export it anew."
+_HEADER = "Correct the attribute at its source; pydicom can show it: dcmread(path, stop_before_pixels=True)."
+
+ADVICE = {
+    # failed
+    "unreadable": "The file could not be read: check its permissions and the disk or network share, then run again.",
+    "file_not_found": "Nothing is there: check the path, or whether the file was moved while the run was going on.",
+    "header_unreadable": f"The header can't be parsed. {_DAMAGED}",
+    "missing_attribute": f"Without this attribute the pixels can't be interpreted. {_HEADER}",
+    "invalid_attribute": f"The value is outside what DICOM allows. {_HEADER}",
+    "unsupported_transfer_syntax": "No decoder can read this encoding (videos are not supported). Convert the file to "
+    "another transfer syntax first, or install a pydicom decoding plugin that can.",
+    "frame_too_large": "The header declares frames above limits.frame. If that is true and intended, raise it: "
+    "--set limits.frame='8 GiB'.",
+    "pixel_data_too_short": f"There are fewer bytes of pixel data than the header declares. {_DAMAGED}",
+    "damaged_pixel_data": f"The pixel data's structure is broken. {_DAMAGED}",
+    "frames_missing": f"Fewer frames are in the file than Number of Frames declares. {_DAMAGED}",
+    "decode_failed": "No decoder could decode the frame named. Try another one (decode.plugin); if all fail, the frame "
+    "is damaged: fetch the file again.",
+    "frame_mismatch": "The frame decodes to another shape or type than the header declares, so it was not stored. "
+    + _HEADER,
+    "source_changed": "The file changed between scan and conversion. Run again when nothing writes to the source.",
+    "task_memory_exceeded": "One task would need more memory than limits.task_memory. Raise it if the workers have that "
+    "much, or make output.shard smaller.",
+    "worker_lost": "The worker process died on this, out of memory or in a decoder. Run again; if it stays, use fewer "
+    "workers or another decode.plugin.",
+    "invalid_configuration": "The configuration can't be used for this file; the message says what is expected.",
+    "output_unusable": "The output directory could not be written: check free space and permissions, then run again.",
+    # rejected
+    "not_dicom": "Not a DICOM file, so it was left alone. Nothing to do, unless it should have been one.",
+    "no_pixel_data": "DICOM without pixels, such as a report or a structure set, so it was left alone.",
+    "not_a_regular_file": "A device, pipe or socket, so it was left alone.",
+    # skipped
+    "not_selected": "Left out by select.where.",
+    "no_frames_selected": "None of its frames is in select.frames.",
+    "duplicate": "A byte-identical copy of a file that was found first; that one stands for it.",
+    "symbolic_link": "A symbolic link that leads out of the source or to a file found already: name its target as a "
+    "source if it should be converted.",
+}
+_UNKNOWN = "The message says what happened; run again with -v for more."
+
+
+def advice(reason: str) -> str:
+    """Return what to do about a reason code, in a sentence or two."""
+    return ADVICE.get(reason, _UNKNOWN)

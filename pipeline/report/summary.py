@@ -1,0 +1,110 @@
+"""What a run hands to its report: plain values, no headers, no patient data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import PurePath
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over a group of instances, such as those of one modality."""
+
+    instances: int = 0
+    frames: int = 0
+    encoded_bytes: int = 0
+    """Bytes of pixel data in the DICOM files."""
+    decoded_bytes: int = 0
+    """Bytes of the decoded frames."""
+    stored_bytes: int | None = None
+    """Bytes on disk; None where it isn't known for this group."""
+
+    @property
+    def ratio(self) -> float | None:
+        """Decoded bytes over stored bytes."""
+        return self.decoded_bytes / self.stored_bytes if self.stored_bytes else None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLine:
+    """One image of the output."""
+
+    path: str
+    """Group path inside images.zarr."""
+    shape: tuple[int, ...]
+    dtype: str
+    modality: str = ""
+    decoded_bytes: int = 0
+    stored_bytes: int | None = None
+    status: str = "complete"
+    """``complete`` or ``failed``."""
+
+    @property
+    def ratio(self) -> float | None:
+        """Decoded bytes over stored bytes."""
+        return self.decoded_bytes / self.stored_bytes if self.stored_bytes else None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLine:
+    """One file or image that could not be stored."""
+
+    source: str
+    reason: str
+    message: str
+    frame: int | None = None
+    """Frame index, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One run, summed up."""
+
+    out: str
+    """Absolute path of the output directory."""
+    started: datetime
+    finished: datetime
+    status_counts: Mapping[tuple[str, str], int]
+    """``(status, reason)`` to catalog rows; the reason of ``converted`` is empty."""
+    files: int = 0
+    """Files found."""
+    file_bytes: int = 0
+    """Their size."""
+    totals: Totals = field(default_factory=Totals)
+    """Over all converted instances."""
+    phase_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Wall time by phase: ``scan``, ``plan``, ``convert``, ``finalise``."""
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Time summed over all tasks, by stage: ``read``, ``decode``, ``write``."""
+    images: tuple[ImageLine, ...] = ()
+    failures: tuple[FailureLine, ...] = ()
+    """All that failed, or the first of them: `status_counts` has the number, the catalog has them all."""
+    by_transfer_syntax: Mapping[str, Totals] = field(default_factory=dict)
+    """Transfer Syntax UID to sums."""
+    by_modality: Mapping[str, Totals] = field(default_factory=dict)
+    transfer_syntax_names: Mapping[str, str] = field(default_factory=dict)
+    """UID to its name, where known."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Package to version."""
+    cluster: str = ""
+    """What ran it, for people: ``local, 2 workers``."""
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the whole run."""
+        return max((self.finished - self.started).total_seconds(), 0.0)
+
+    @property
+    def exit_code(self) -> int:
+        """0 where nothing failed, 1 where something did."""
+        return int(self.count("failed") > 0)
+
+    def count(self, status: str) -> int:
+        """Catalog rows with this status."""
+        return sum(number for (name, _), number in self.status_counts.items() if name == status)
+
+    def how_to_open(self) -> str:
+        """Python that opens the result."""
+        return f"import pipeline\n\nimages = pipeline.open({PurePath(self.out).as_posix()!r})"
