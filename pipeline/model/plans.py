@@ -88,6 +88,8 @@ class Plan:
     tasks: tuple[Task, ...]
     refused: tuple[tuple[int, Failure], ...] = ()
     """Instances (by position) that can't be stored within the limits, and why; they are in no image."""
+    unselected: tuple[int, ...] = ()
+    """Instances (by position) of which the selection takes no frame; they are in no image either."""
 
 
 @dataclass(frozen=True, slots=True)
