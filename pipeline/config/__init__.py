@@ -1,5 +1,9 @@
 """One YAML file → a frozen, validated :class:`RunConfig`."""
 
+from pipeline.config.choices import parse_slice
+from pipeline.config.loading import dump, from_dict, load
+from pipeline.config.mistakes import unknown_keywords
+from pipeline.config.schema import schema
 from pipeline.config.settings import (
     Chunk,
     Cluster,
@@ -12,4 +16,20 @@ from pipeline.config.settings import (
     Source,
 )
 
-__all__ = ["Chunk", "Cluster", "Decode", "Limits", "Metadata", "Output", "RunConfig", "Select", "Source"]
+__all__ = [
+    "Chunk",
+    "Cluster",
+    "Decode",
+    "Limits",
+    "Metadata",
+    "Output",
+    "RunConfig",
+    "Select",
+    "Source",
+    "dump",
+    "from_dict",
+    "load",
+    "parse_slice",
+    "schema",
+    "unknown_keywords",
+]

@@ -1,0 +1,200 @@
+"""A YAML file, or a mapping, and ``--set`` overrides → a validated :class:`RunConfig`; and back."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pipeline.config.mistakes import Mistake, config_error, shown, translate, unknown_key
+from pipeline.config.schema import lookup
+from pipeline.config.settings import Output, RunConfig
+from pipeline.config.yamltext import CoreLoader, Document, KeyPath, dotted, parse
+from pipeline.errors import ConfigError
+
+
+def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a configuration file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A YAML file.
+    overrides : sequence of str
+        ``section.key=value`` each, the value in YAML; they win over the file.
+
+    Returns
+    -------
+    RunConfig
+        With absolute paths: relative ones count from the file's folder, those in `overrides` from the current one.
+
+    Raises
+    ------
+    ConfigError
+        Naming every mistake with its line and key, what was expected, the value seen and the nearest right name.
+    """
+    file = Path(path).expanduser()
+    document = parse(_read(file), name=str(path))
+    if document.value is None:
+        raise ConfigError(f"{path}: it is empty; at least source.paths and output.path are needed")
+    return _configure(document, overrides, base=file.absolute().parent, name=str(path))
+
+
+def from_dict(
+    values: Mapping[str, Any], base: Path | None = None, overrides: Sequence[str] = (), *, name: str = "configuration"
+) -> RunConfig:
+    """Make a configuration from plain values, as :func:`load` does from a file.
+
+    Parameters
+    ----------
+    values : mapping
+        Section to its keys, as in YAML.
+    base : Path, optional
+        Folder that relative paths count from; the current one by default.
+    overrides : sequence of str
+        ``section.key=value`` each, see :func:`load`.
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    ConfigError
+        Naming every mistake.
+    """
+    return _configure(Document(values), overrides, base=base or Path.cwd(), name=name)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{file}: can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
+
+
+def _configure(document: Document, overrides: Sequence[str], *, base: Path, name: str) -> RunConfig:
+    if not isinstance(document.value, Mapping):
+        raise ConfigError(f"{name}: expected a mapping with source and output, got {shown(document.value)}")
+    data = _texts_kept(deepcopy(dict(document.value)), document.numbers)
+    origins = {path: f"line {line}" for path, line in document.lines.items()}
+    bases: dict[KeyPath, Path] = {("source", "paths"): base, ("output", "path"): base}
+    for override in overrides:
+        path = _override(data, override)
+        origins = {key: where for key, where in origins.items() if key[: len(path)] != path} | {path: "--set"}
+        bases |= dict.fromkeys((key for key in bases if key[: len(path)] == path), Path.cwd())
+    try:
+        config = RunConfig.model_validate(data)
+    except ValidationError as error:
+        mistakes = sorted(translate(error, data), key=lambda mistake: _line(mistake.path, document.lines))
+        raise config_error(name, mistakes, origins) from None
+    return _absolute(config, bases)
+
+
+def _line(path: KeyPath, lines: Mapping[KeyPath, int]) -> int:
+    return next((lines[path[:length]] for length in range(len(path), 0, -1) if path[:length] in lines), 0)
+
+
+def _texts_kept(data: dict[str, Any], numbers: Mapping[KeyPath, str]) -> dict[str, Any]:
+    """Restore what YAML's numbers lose of the values to select: 007 and 1.10 are compared as they are written."""
+    for path, text in numbers.items():
+        if path[:2] == ("select", "where"):
+            *parents, last = path
+            holder: Any = data
+            for part in parents:
+                holder = holder[part]
+            if str(holder[last]) != text:
+                holder[last] = text
+    return data
+
+
+def _override(data: dict[str, Any], override: str) -> KeyPath:
+    """Put one ``section.key=value`` into `data`, and return the key's path."""
+    dotted_path, equals, text = override.partition("=")
+    path = tuple(part.strip() for part in dotted_path.split("."))
+    if not equals or not all(path):
+        raise ConfigError(f"--set {override}: expected section.key=value, such as output.codec.clevel=5")
+    if lookup(path) is None:
+        raise config_error("--set", [Mistake(path, unknown_key(path))])
+    document = _parse_value(path, text)
+    holder = _holder(data, path)
+    if path == ("output", "codec", "name") and holder.get("name") != document.value:
+        holder.clear()  # another codec has other settings
+    holder[path[-1]] = document.value
+    _texts_kept(data, {(*path, *key): number for key, number in document.numbers.items()})
+    return path
+
+
+def _parse_value(path: KeyPath, text: str) -> Document:
+    try:
+        return parse(text, name=f"--set {dotted(path)}")
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error}; a text with special characters needs quotes of its own, as in '\"*.dcm\"'"
+        ) from None
+
+
+def _holder(data: dict[str, Any], path: KeyPath) -> dict[str, Any]:
+    """Return the mapping that holds the last key of `path`, made where it isn't there yet."""
+    if path[:2] == ("output", "codec") and isinstance(data.get("output", {}), dict):
+        # a codec is given whole or not at all, so one setting of it changes the default
+        data.setdefault("output", {}).setdefault("codec", deepcopy(Output.model_fields["codec"].default))
+    holder = data
+    for position, part in enumerate(path[:-1], start=1):
+        holder = holder.setdefault(str(part), {})
+        if not isinstance(holder, dict):
+            raise config_error(
+                "--set", [Mistake(path, f"can't be set, because {dotted(path[:position])} is {shown(holder)}")]
+            )
+    return holder
+
+
+def _absolute(config: RunConfig, bases: Mapping[KeyPath, Path]) -> RunConfig:
+    paths = tuple(_below(bases["source", "paths"], path) for path in config.source.paths)
+    out = _below(bases["output", "path"], config.output.path)
+    return config.model_copy(
+        update={
+            "source": config.source.model_copy(update={"paths": paths}),
+            "output": config.output.model_copy(update={"path": out}),
+        }
+    )
+
+
+def _below(base: Path, path: str) -> str:
+    if "://" in path:
+        return path
+    whole = Path(os.path.expanduser(path))  # noqa: PTH111  leaves the home of an unknown user as it is
+    if whole.is_absolute() or glob.escape(path) == path or os.path.exists(base / path):  # noqa: PTH110  never raises
+        return str(base / whole)
+    return str(Path(glob.escape(str(base))) / whole)  # a pattern: only its own wildcards count
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that YAML 1.1 or 1.2 would read as something else."""
+
+
+for _first, _resolvers in CoreLoader.yaml_implicit_resolvers.items():
+    for _tag, _pattern in _resolvers:
+        _Dumper.add_implicit_resolver(_tag, _pattern, [_first])
+
+
+def dump(config: RunConfig, *, versions: Mapping[str, str] | None = None) -> str:
+    """Return `config` as YAML that :func:`load` reads back as an equal value.
+
+    Parameters
+    ----------
+    config : RunConfig
+        With absolute paths, as loaded.
+    versions : mapping, optional
+        Package to version, put in front as a comment.
+    """
+    told = ", ".join(f"{package} {version}" for package, version in (versions or {}).items())
+    head = f"# The configuration of this run as resolved. {told}".rstrip() + "\n"
+    body = yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return head + body

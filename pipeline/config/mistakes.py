@@ -1,0 +1,181 @@
+"""Mistakes in a configuration, each with its key's path, what was expected, the value seen and the nearest name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.config import schema
+from pipeline.config.settings import RunConfig
+from pipeline.config.yamltext import KeyPath, dotted
+from pipeline.errors import ConfigError
+
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake: where, and what is wrong with it."""
+
+    path: KeyPath
+    text: str
+
+
+def config_error(name: str, mistakes: Iterable[Mistake], origins: Mapping[KeyPath, str] | None = None) -> ConfigError:
+    """Return one error that tells all mistakes.
+
+    Parameters
+    ----------
+    name : str
+        What was read: the file's path.
+    mistakes : iterable of Mistake
+        At least one.
+    origins : mapping, optional
+        Key path to where it was given: ``line 3``, ``--set``.
+    """
+    told = [f"{_origin(m.path, origins or {})}{dotted(m.path)}: {m.text}" for m in mistakes]
+    if len(told) == 1:
+        return ConfigError(f"{name}: {told[0]}")
+    return ConfigError("\n  ".join([f"{name}: {len(told)} mistakes", *told]))
+
+
+def _origin(path: KeyPath, origins: Mapping[KeyPath, str]) -> str:
+    for length in range(len(path), 0, -1):
+        if path[:length] in origins:
+            return f"{origins[path[:length]]}: "
+    return ""
+
+
+def translate(error: ValidationError, data: Any) -> list[Mistake]:
+    """Return the mistakes behind pydantic's errors, one a key, in our own words."""
+    found: dict[KeyPath, list[Mapping[str, Any]]] = {}
+    for item in error.errors(include_url=False):
+        found.setdefault(_real_path(item, data), []).append(item)
+    parents = {path[:length] for path in found for length in range(len(path))}  # the item at fault tells more
+    return [Mistake(path, _text(path, items, data)) for path, items in found.items() if path not in parents]
+
+
+def _real_path(item: Mapping[str, Any], data: Any) -> KeyPath:
+    """Return where the error is in the data: pydantic's own path also names the branches of unions."""
+    path: KeyPath = ()
+    value = data
+    for part in item["loc"]:
+        is_item = isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)
+        if is_item or (isinstance(value, Mapping) and part in value):
+            value, path = value[part], (*path, part)
+    if item["type"] == "missing":
+        return (*path, item["loc"][-1])
+    return (*path, item["ctx"]["key"]) if item["type"] == "below" else path
+
+
+def _text(path: KeyPath, items: list[Mapping[str, Any]], data: Any) -> str:
+    for item in items:
+        if item["type"] == "missing":
+            return f"missing; expected {schema.expected(path)}"
+        if item["type"] == "extra_forbidden":
+            return unknown_key(path)
+        if item["type"] == "value_error":
+            return str(item["ctx"]["error"])
+        if item["type"] == "below":
+            return str(item["msg"])
+    value = _at(data, path)
+    return f"expected {schema.expected(path)}, got {shown(value)}{_hint(path, value)}"
+
+
+def _at(data: Any, path: KeyPath) -> Any:
+    for part in path:
+        data = data[part]
+    return data
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it: its kind where that may be the mistake, and its start."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return f"a mapping of {len(value)} key(s)"
+    kind = "the text " if isinstance(value, str) else "the list " if isinstance(value, list) else ""
+    text = repr(value)
+    return kind + (text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+
+
+def _hint(path: KeyPath, value: Any) -> str:
+    wanted = schema.expected(path)
+    if isinstance(value, str):
+        return _text_hint(path, value, wanted)
+    if value is None and path not in {("source",), ("output",)}:
+        return "; leave the key out for its default"
+    if isinstance(value, bool | int | float) and "text" in wanted:
+        return "; to have it as text, put it in quotes"
+    return ""
+
+
+def _text_hint(path: KeyPath, value: str, wanted: str) -> str:
+    word = value.strip().lower()
+    if wanted == "true or false" and word in {"true", "false", "yes", "no", "on", "off"}:
+        return "; write true or false without quotes"
+    if "number" in wanted and word.lstrip("+-").isdigit():
+        return "; write the number without quotes"
+    if wanted.startswith("a list"):
+        return f"; for a list of one, write [{value}]"
+    return did_you_mean(nearest(value, schema.choices(path)))
+
+
+def unknown_key(path: KeyPath) -> str:
+    """Return what to say about a key that doesn't exist: the nearest one here, or of that name elsewhere."""
+    name, section = str(path[-1]), path[:-1]
+    here = schema.keys(section)
+    prefix = f"{dotted(section)}." if section else ""
+    close = [prefix + key for key in nearest(name, here)]
+    close += [key for key in schema.all_keys() if key.rsplit(".", 1)[-1] == name and key not in close]
+    close = close or nearest(dotted(path), schema.all_keys())
+    there = f"; there are {', '.join(here)}" if here else ""
+    return f"unknown key{did_you_mean(close) or there}"
+
+
+def nearest(name: str, names: Collection[str]) -> list[str]:
+    """Return up to three of `names` that `name` may have meant, best first."""
+    by_lower = {known.lower(): known for known in names}
+    return [by_lower[key] for key in get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)]
+
+
+def did_you_mean(names: Collection[str]) -> str:
+    """Return ``; did you mean …?``, or nothing without names."""
+    return f"; did you mean {' or '.join(names)}?" if names else ""
+
+
+def unknown_keywords(config: RunConfig, known: Callable[[str], bool] | Collection[str]) -> None:
+    """Check that every DICOM keyword in `config` is one.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Its ``select.where`` and ``metadata.keywords`` are checked.
+    known : callable or collection of str
+        Tells whether a word is a DICOM keyword; or all keywords, from which the nearest ones are then proposed.
+
+    Raises
+    ------
+    ConfigError
+        Naming every unknown keyword.
+    """
+    names: Collection[str] = () if callable(known) else known
+    is_known = known if callable(known) else names.__contains__
+    places: list[tuple[KeyPath, str]] = [(("select", "where", keyword), keyword) for keyword in config.select.where]
+    places += [(("metadata", "keywords", i), keyword) for i, keyword in enumerate(config.metadata.keywords)]
+    mistakes = [
+        Mistake(
+            path,
+            f"{keyword!r} is not a DICOM keyword, such as SeriesDescription{did_you_mean(nearest(keyword, names))}",
+        )
+        for path, keyword in places
+        if not is_known(keyword)
+    ]
+    if mistakes:
+        raise config_error("configuration", mistakes)
