@@ -1,0 +1,150 @@
+"""Instances in, plan out: select, group, order, lay out, cut into tasks, verify."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from pipeline.errors import PlanError
+from pipeline.model import Failure, ImageSpec, Instance, PixelFormat, Plan, Span
+from pipeline.plan.grouping import Group, group_instances
+from pipeline.plan.invariants import verify
+from pipeline.plan.layout import Layout, chunk_shape, shard_shape
+from pipeline.plan.memory import Projection, largest_encoded_frame, mebibytes, project
+from pipeline.plan.paths import image_paths
+from pipeline.plan.selection import Frames, runs, select_frames
+from pipeline.plan.tasks import cut_tasks
+
+_Shapes = Callable[[PixelFormat, int], tuple[tuple[int, ...], tuple[int, ...]]]
+
+
+def make_plan(instances: Sequence[Instance], layout: Layout | None = None) -> Plan:
+    """Plan the conversion of `instances`, and prove the plan's invariants.
+
+    Images are sorted by path and depend on the instances only, not on the order in which they come; that order
+    is kept in :attr:`Plan.instances`.
+
+    Parameters
+    ----------
+    instances : sequence of Instance
+        What is to be stored: without what the configuration leaves out, and without byte-identical copies.
+    layout : Layout, optional
+        The settings.
+
+    Raises
+    ------
+    ConfigError
+        If the selection of frames can't be understood.
+    PlanError
+        If shards or chunks of more than one frame need more memory than a task may have, with the numbers.
+    """
+    layout = layout or Layout()
+    instances = tuple(instances)
+    select = cache(lambda frames: select_frames(layout.frames, frames))
+    select(0)  # a selection that can't be understood is an error, also where there is nothing to select from
+    kept, unselected, refused = _admit(instances, layout, select)
+    groups = group_instances(instances, kept, layout.grouping)
+    images = _images(instances, groups, layout, select)
+    _refuse_memory(layout, instances, images)
+    plan = Plan(instances, images, cut_tasks(layout, instances, images), refused, unselected)
+    verify(plan, layout)
+    return plan
+
+
+def _admit(
+    instances: Sequence[Instance], layout: Layout, select: Callable[[int], Frames]
+) -> tuple[list[int], tuple[int, ...], tuple[tuple[int, Failure], ...]]:
+    """Divide the positions into those to store, those without a selected frame, and those too large to store."""
+    kept: list[int] = []
+    unselected: list[int] = []
+    refused: list[tuple[int, Failure]] = []
+    for position, instance in enumerate(instances):
+        if not select(instance.number_of_frames):
+            unselected.append(position)
+        elif failure := _too_large(instance, layout):
+            refused.append((position, failure))
+        else:
+            kept.append(position)
+    return kept, tuple(unselected), tuple(refused)
+
+
+def _too_large(instance: Instance, layout: Layout) -> Failure | None:
+    frame = instance.format.frame_bytes
+    if frame > layout.frame_limit:
+        return Failure(
+            "frame_too_large",
+            f"A frame has {mebibytes(frame)} decoded, more than limits.frame allows ({mebibytes(layout.frame_limit)})",
+        )
+    needed = project(instance.format, chunk_shape(layout, instance.format, 1), 1, largest_encoded_frame(instance))
+    if needed.total > layout.task_memory:
+        return Failure(
+            "task_memory_exceeded",
+            f"Storing one frame needs {needed}, more than limits.task_memory allows "
+            f"({mebibytes(layout.task_memory)}); raise it to at least {needed.total} bytes",
+        )
+    return None
+
+
+def _images(
+    instances: Sequence[Instance], groups: Sequence[Group], layout: Layout, select: Callable[[int], Frames]
+) -> tuple[ImageSpec, ...]:
+    @cache
+    def shapes(pixel_format: PixelFormat, frames: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        chunks = chunk_shape(layout, pixel_format, frames)
+        return chunks, shard_shape(layout, pixel_format, frames, chunks)
+
+    named = sorted(zip(image_paths(instances, groups), groups, strict=True), key=lambda pair: pair[0])
+    return tuple(_image(instances, path, group, select, shapes) for path, group in named)
+
+
+def _image(
+    instances: Sequence[Instance], path: str, group: Group, select: Callable[[int], Frames], shapes: _Shapes
+) -> ImageSpec:
+    spans: list[Span] = []
+    frames = 0
+    for member in group.members:
+        for run in runs(select(instances[member].number_of_frames)):
+            spans.append(Span(member, run.start, run.stop, run.step, frames))
+            frames += len(run)
+    first = instances[group.members[0]]
+    chunks, shards = shapes(first.format, frames)
+    return ImageSpec(
+        path=path,
+        study_instance_uid=first.study_instance_uid,
+        series_instance_uid=first.series_instance_uid,
+        modality=first.modality,
+        format=first.format,
+        frames=frames,
+        chunks=chunks,
+        shards=shards,
+        order=group.order,
+        spans=tuple(spans),
+    )
+
+
+def _refuse_memory(layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec]) -> None:
+    """Raise PlanError for the image whose shards need the most memory, if that is more than a task may have."""
+    worst: tuple[Projection, ImageSpec] | None = None
+    count = 0
+    for image in images:
+        encoded = max(largest_encoded_frame(instances[span.instance]) for span in image.spans)
+        needed = project(image.format, image.chunks, image.shards[0], encoded)
+        if needed.total > layout.task_memory:
+            count += 1
+            worst = (needed, image) if worst is None or needed.total > worst[0].total else worst
+    if worst:
+        raise PlanError(_memory_message(layout, *worst, count))
+
+
+def _memory_message(layout: Layout, needed: Projection, image: ImageSpec, count: int) -> str:
+    most = needed.frames_within(layout.task_memory)
+    if most >= image.chunks[0]:
+        shard_frames = most - most % image.chunks[0]
+        remedy = f"set output.shard to at most {mebibytes(shard_frames * needed.frame)}"
+    else:
+        remedy = f"set output.chunk.frame to at most {most}"
+    return (
+        f"A task may have {mebibytes(layout.task_memory)} (limits.task_memory), but {count} image(s) need more; most "
+        f"does {image.path}: {needed}. Its shards are {image.shards}, its chunks {image.chunks}, a frame is "
+        f"{mebibytes(needed.frame)}. Either {remedy}, or raise limits.task_memory to at least {needed.total} bytes"
+    )

@@ -1,0 +1,122 @@
+"""Which instances become one image.
+
+A series may hold more than one thing: a localizer beside the slices, several kinds of contrast, a second copy of
+every file. Frames are stacked only where a reader of the stack would take them for one set, that is, where these
+agree: pixel format, modality, Image Type (PS3.3 C.7.6.1.1.2: original or derived, localizer or axial, magnitude or
+phase, water or fat), and Image Orientation (Patient). Several frames at one position (echoes, time points, b-values)
+stay together: they are one acquisition, and Instance Number orders them.
+
+Nothing here depends on the order in which the instances were found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.model import Instance
+from pipeline.plan.ordering import order_stack
+
+ORIENTATION_TOLERANCE = 1e-3
+"""Direction cosines closer than this (0.06 degrees) are the same: scanners round them to as few as 4 decimals."""
+ROTATION_MIN = 4
+"""From this many instances on, a set in which each has an orientation of its own is a rotation (radial slices,
+rotating projections, tracked ultrasound), not a set of localizers: it stays one image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One image to be: its instances (by position) in the order of their frames."""
+
+    members: tuple[int, ...]
+    order: str
+    stacked: bool
+    """Whether it is a stack of single-frame instances, to be named after its series."""
+
+
+def group_instances(instances: Sequence[Instance], positions: Iterable[int], grouping: str) -> list[Group]:
+    """Group the instances at `positions`: ``series`` or ``instance``."""
+    single: list[int] = []
+    groups: list[Group] = []
+    for position in positions:
+        if grouping == "series" and instances[position].number_of_frames == 1:
+            single.append(position)
+        else:
+            groups.append(Group((position,), "frame_number", stacked=False))
+    for members in _stacks(instances, single):
+        ordered, order = order_stack(instances, members)
+        groups.append(Group(tuple(ordered), order, stacked=True))
+    return groups
+
+
+def _stacks(instances: Sequence[Instance], positions: list[int]) -> Iterator[list[int]]:
+    # Sorted by source, so that floating-point sums and ties come out the same however the files were found.
+    positions = sorted(positions, key=lambda position: instances[position].source)
+    alike: defaultdict[object, list[int]] = defaultdict(list)
+    for position in positions:
+        one = instances[position]
+        series = (one.study_instance_uid, one.series_instance_uid)
+        alike[*series, one.format, one.modality, one.image_type].append(position)
+    for members in alike.values():
+        for copies in _copies(instances, members):
+            yield from _by_orientation(instances, copies)
+
+
+def _copies(instances: Sequence[Instance], members: list[int]) -> list[list[int]]:
+    """Set apart the second, third, … file of a SOP Instance UID: in one stack they would double its slices."""
+    seen: defaultdict[str, int] = defaultdict(int)
+    copies: list[list[int]] = []
+    for position in members:
+        uid = instances[position].sop_instance_uid
+        copy = seen[uid] if uid else 0
+        seen[uid] += 1
+        if copy == len(copies):
+            copies.append([])
+        copies[copy].append(position)
+    return copies
+
+
+def _by_orientation(instances: Sequence[Instance], members: list[int]) -> list[list[int]]:
+    known: list[int] = []
+    unknown: list[int] = []
+    for position in members:
+        (known if has_orientation(instances[position]) else unknown).append(position)
+    if len({instances[position].orientation for position in known}) <= 1:
+        return [part for part in (known, unknown) if part]
+    vectors = np.array([instances[position].orientation for position in known], np.float64).reshape(-1, 6)
+    parts = _clusters(vectors)
+    if len(known) >= ROTATION_MIN and len(parts) == len(known):
+        parts = [np.arange(len(known))]
+    return [[known[i] for i in np.sort(part)] for part in parts] + ([unknown] if unknown else [])
+
+
+def has_orientation(instance: Instance) -> bool:
+    """Whether the Image Orientation (Patient) is there and made of finite numbers."""
+    orientation = instance.orientation
+    return orientation is not None and all(math.isfinite(value) for vector in orientation for value in vector)
+
+
+def _clusters(vectors: npt.NDArray[np.float64]) -> list[npt.NDArray[np.intp]]:
+    """Cut the vectors apart wherever one of their components has a gap wider than the tolerance."""
+    done: list[npt.NDArray[np.intp]] = []
+    waiting = [np.arange(len(vectors))]
+    while waiting:
+        part = waiting.pop()
+        pieces = _cut(vectors, part)
+        (done if len(pieces) == 1 else waiting).extend(pieces)
+    return done
+
+
+def _cut(vectors: npt.NDArray[np.float64], part: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
+    for axis in range(vectors.shape[1]):
+        values = vectors[part, axis]
+        ascending = np.argsort(values, kind="stable")
+        gaps = np.flatnonzero(np.diff(values[ascending]) > ORIENTATION_TOLERANCE)
+        if len(gaps):
+            return np.split(part[ascending], gaps + 1)
+    return [part]

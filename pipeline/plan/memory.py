@@ -1,0 +1,68 @@
+"""What a task is projected to hold in memory, above the worker process's own.
+
+A task fills and writes one shard at a time and decodes one frame at a time, so its peak is::
+
+    shard frames x frame           the shard's buffer
+    + shard frames x padded frame  its encoded copy, if nothing can be compressed (tiles at the edges are padded)
+    + 2 x frame                    the frame being decoded, and its copy in another colour space or byte order
+    + encoded frame                the bytes it is decoded from
+
+The encoded frame of a single-frame instance is its whole pixel data. Of a multi-frame instance it is taken to be no
+larger than the average, or than the decoded frame where that is more. Deflated data sets are inflated as a stream.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.model import Instance, PixelFormat
+from pipeline.plan.layout import padded_frame
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """The terms of a projection, in bytes."""
+
+    shard_frames: int
+    frame: int
+    padded_frame: int
+    encoded_frame: int
+
+    @property
+    def total(self) -> int:
+        """The projected peak."""
+        return self.shard_frames * (self.frame + self.padded_frame) + 2 * self.frame + self.encoded_frame
+
+    def frames_within(self, limit: int) -> int:
+        """Most frames that a shard may have for the peak to stay within `limit` bytes."""
+        return (limit - 2 * self.frame - self.encoded_frame) // (self.frame + self.padded_frame)
+
+    def __str__(self) -> str:
+        return (
+            f"{mebibytes(self.total)} = {self.shard_frames} frame(s) a shard x {mebibytes(self.frame)}"
+            f" + their encoded copy {mebibytes(self.shard_frames * self.padded_frame)}"
+            f" + two decoded frames {mebibytes(2 * self.frame)} + an encoded frame {mebibytes(self.encoded_frame)}"
+        )
+
+
+def project(pixel_format: PixelFormat, chunks: Sequence[int], shard_frames: int, encoded_frame: int) -> Projection:
+    """Project the memory of a task that writes shards of `shard_frames` frames."""
+    padded = math.prod(padded_frame(pixel_format.frame_shape, chunks)) * np.dtype(pixel_format.dtype).itemsize
+    return Projection(shard_frames, pixel_format.frame_bytes, padded, encoded_frame)
+
+
+def largest_encoded_frame(instance: Instance) -> int:
+    """Bytes of pixel data that decoding any one frame of `instance` may need at once."""
+    average = -(-instance.encoded_bytes // max(1, instance.number_of_frames))
+    if instance.number_of_frames <= 1:
+        return average
+    return min(instance.encoded_bytes, max(average, instance.format.frame_bytes))
+
+
+def mebibytes(count: int) -> str:
+    """`count` bytes as text in MiB, or in bytes where that says more."""
+    return f"{count / 2**20:,.1f} MiB" if count >= 2**17 else f"{count:,} bytes"

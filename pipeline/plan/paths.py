@@ -1,0 +1,90 @@
+"""Group paths ``<StudyInstanceUID>/<SeriesInstanceUID>/<image name>`` that no value in a file can lead astray."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
+
+from pipeline.model import Instance
+from pipeline.plan.grouping import Group
+
+NAME_LENGTH = 64
+"""The longest UID (PS3.5 6.2), and far below what any file system allows."""
+_FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")
+_DOTS = re.compile(r"\.{2,}")
+_RESERVED = frozenset(
+    {"zarr.json", "con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
+)
+"""Zarr's own file, and Windows' devices (with or without an extension)."""
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+def clean_name(text: str) -> str:
+    """Turn any text into the name of a Zarr group and a folder, the same where it is one already.
+
+    Only ``A-Z a-z 0-9 . _ -``, no two dots in a row, no dot or ``_`` (Zarr reserves ``__``) at the start, no dot at
+    the end, 1 to 64 characters, ``unknown`` where nothing is left, no name that Zarr or Windows reserves.
+    """
+    name = _DOTS.sub(".", _FORBIDDEN.sub("_", text)).lstrip("._-")[:NAME_LENGTH].rstrip(".")
+    if name.casefold() in _RESERVED or name.split(".")[0].casefold() in _RESERVED:
+        name = f"x-{name}"[:NAME_LENGTH]
+    return name or "unknown"
+
+
+def image_paths(instances: Sequence[Instance], groups: Sequence[Group]) -> list[str]:
+    """Name every group, in the order given; no two paths are the same, not even where case doesn't count.
+
+    Stacks are ``stack-1``, ``stack-2``, … in their series, by their lowest Instance Number, then UID, then source.
+    Images of one instance bear its SOP Instance UID. Names that collide get ``-2``, ``-3``, …; those that needed no
+    cleaning are served first, so that a broken UID never moves a good one.
+    """
+    firsts = [instances[group.members[0]] for group in groups]
+    parents = [(one.study_instance_uid, one.series_instance_uid) for one in firsts]
+    studies = _unique([(study, "", study, "") for study in {study for study, _ in parents}])
+    series = _unique([(parent, parent[0], parent[1], "") for parent in set(parents)])
+    numbers = _stack_numbers(instances, groups, parents)
+    names = [f"stack-{numbers[i]}" if i in numbers else one.sop_instance_uid for i, one in enumerate(firsts)]
+    images = _unique([(i, parents[i], name, firsts[i].source) for i, name in enumerate(names)])
+    return [f"{studies[parent[0]]}/{series[parent]}/{images[i]}" for i, parent in enumerate(parents)]
+
+
+def _unique(wanted: Sequence[tuple[_Key, Hashable, str, str]]) -> dict[_Key, str]:
+    """Give each key a name of its own in its folder, from ``(key, folder, text, tie)``."""
+    cleaned = [clean_name(text) for _, _, text, _ in wanted]
+    order = sorted(range(len(wanted)), key=lambda i: (cleaned[i] != wanted[i][2], *wanted[i][2:]))
+    taken: set[tuple[Hashable, str]] = set()
+    counts: dict[tuple[Hashable, str], int] = {}
+    names: dict[_Key, str] = {}
+    for i in order:
+        key, folder = wanted[i][:2]
+        name, base = cleaned[i], (folder, cleaned[i].casefold())
+        while (folder, name.casefold()) in taken:
+            counts[base] = counts.get(base, 1) + 1
+            suffix = f"-{counts[base]}"
+            name = cleaned[i][: NAME_LENGTH - len(suffix)] + suffix
+        taken.add((folder, name.casefold()))
+        names[key] = name
+    return names
+
+
+def _stack_numbers(
+    instances: Sequence[Instance], groups: Sequence[Group], parents: Sequence[Hashable]
+) -> dict[int, int]:
+    stacks = sorted(
+        (i for i, group in enumerate(groups) if group.stacked),
+        key=lambda i: min(map(_rank, (instances[member] for member in groups[i].members))),
+    )
+    numbers: dict[int, int] = {}
+    counts: dict[Hashable, int] = {}
+    for i in stacks:
+        counts[parents[i]] = counts.get(parents[i], 0) + 1
+        numbers[i] = counts[parents[i]]
+    return numbers
+
+
+def _rank(instance: Instance) -> tuple[float, str, str]:
+    number = instance.instance_number
+    return (math.inf if number is None else number, instance.sop_instance_uid, instance.source)

@@ -1,0 +1,136 @@
+"""Cut images into tasks that own whole shards, each about a second of work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.model import ImageSpec, Instance, Region, Task
+from pipeline.plan.inputs import cut_spans
+from pipeline.plan.layout import Layout, MiB
+from pipeline.plan.memory import largest_encoded_frame, project
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+"""Deflated Explicit VR Little Endian: a frame can't be reached without inflating all before it."""
+NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED})
+
+ENCAPSULATED_WEIGHT = 4
+"""Decoding and storing a byte of compressed frames takes about this many times what storing a native one takes."""
+INSTANCE_COST = 1 * MiB
+"""Opening a file and reporting on it takes about as long as storing this much native pixel data."""
+IMAGE_COST = 2 * MiB
+"""The same for the files and metadata of an image."""
+IMAGES_PER_TASK = 256
+INSTANCES_PER_TASK = 512
+"""Small images are packed together up to these: what is lost and done again when a task dies."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One image as the cutting sees it."""
+
+    image: int
+    cost: int
+    memory: int
+    divisible: bool
+
+
+@dataclass(slots=True)
+class _Pack:
+    """Small images waiting to become one task."""
+
+    regions: list[Region] = field(default_factory=list)
+    cost: int = 0
+    memory: int = 0
+    instances: int = 0
+
+    def takes(self, work: _Work, instances: int, target: int) -> bool:
+        return not self.regions or (
+            self.cost + work.cost <= target
+            and len(self.regions) < IMAGES_PER_TASK
+            and self.instances + instances <= INSTANCES_PER_TASK
+        )
+
+
+def cut_tasks(layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec]) -> tuple[Task, ...]:
+    """Cut all `images` into tasks, in the order of the images.
+
+    Large images become several tasks of equally many shards; small ones are packed together. A deflated instance
+    stays in one task, which inflates it once.
+    """
+    cuts = sorted(_cuts(layout, instances, images), key=lambda cut: (cut[0][0].image, cut[0][0].frame_start))
+    return tuple(_task(number, instances, images, *cut) for number, cut in enumerate(cuts))
+
+
+def image_memory(instances: Sequence[Instance], image: ImageSpec) -> int:
+    """Projected bytes of a task that writes any shard of `image`."""
+    encoded = max(largest_encoded_frame(instances[span.instance]) for span in image.spans)
+    return project(image.format, image.chunks, image.shards[0], encoded).total
+
+
+def _cuts(
+    layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec]
+) -> Iterator[tuple[list[Region], int]]:
+    """Yield the regions and the memory of each task."""
+    pack = _Pack()
+    for i, image in enumerate(images):
+        work = _work(instances, image, i)
+        if work.cost >= layout.task_bytes:
+            yield from (([region], work.memory) for region in _split(image, work, layout.task_bytes))
+            continue
+        if not pack.takes(work, len(image.spans), layout.task_bytes):
+            yield pack.regions, pack.memory
+            pack = _Pack()
+        pack.regions.append(Region(i, 0, image.frames))
+        pack.cost += work.cost
+        pack.memory = max(pack.memory, work.memory)
+        pack.instances += len(image.spans)
+    if pack.regions:
+        yield pack.regions, pack.memory
+
+
+def _work(instances: Sequence[Instance], image: ImageSpec, position: int) -> _Work:
+    cost = IMAGE_COST
+    divisible = True
+    previous = -1
+    for span in image.spans:
+        instance = instances[span.instance]
+        weight = 1 if instance.transfer_syntax_uid in NATIVE else ENCAPSULATED_WEIGHT
+        cost += len(span) * image.format.frame_bytes * weight
+        cost += INSTANCE_COST if span.instance != previous else 0
+        previous = span.instance
+        divisible &= instance.transfer_syntax_uid != DEFLATED or instance.number_of_frames == 1
+    return _Work(position, cost, image_memory(instances, image), divisible)
+
+
+def _split(image: ImageSpec, work: _Work, target: int) -> Iterator[Region]:
+    shards = math.ceil(image.frames / image.shards[0])
+    pieces = min(shards, math.ceil(work.cost / target)) if work.divisible else 1
+    step = math.ceil(shards / pieces) * image.shards[0]
+    for start in range(0, image.frames, step):
+        yield Region(work.image, start, min(start + step, image.frames))
+
+
+def _task(
+    number: int, instances: Sequence[Instance], images: Sequence[ImageSpec], regions: list[Region], memory: int
+) -> Task:
+    encoded = sum(_encoded_bytes(instances, images[region.image], region) for region in regions)
+    stored = sum(
+        (region.frame_stop - region.frame_start) * images[region.image].format.frame_bytes for region in regions
+    )
+    return Task(number, tuple(regions), memory, encoded, stored)
+
+
+def _encoded_bytes(instances: Sequence[Instance], image: ImageSpec, region: Region) -> int:
+    """Bytes to read, taking all frames of an instance to be equally long; a deflated one is read whole."""
+    total = 0
+    previous = -1
+    for span in cut_spans(image.spans, region.frame_start, region.frame_stop):
+        instance = instances[span.instance]
+        if instance.transfer_syntax_uid == DEFLATED:
+            total += instance.encoded_bytes if span.instance != previous else 0
+        else:
+            total += -(-instance.encoded_bytes * len(span) // instance.number_of_frames)
+        previous = span.instance
+    return total
