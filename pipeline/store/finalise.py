@@ -1,0 +1,218 @@
+"""Finishing an image: everything that makes it openable, in the order that makes it openable last."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from zarr.buffer import default_buffer_prototype
+from zarr.buffer.cpu import Buffer
+from zarr.storage import LocalStore
+
+from pipeline.errors import OutputError
+from pipeline.model import ImageSpec
+from pipeline.store.arrays import (
+    PIXELS,
+    ZARR_JSON,
+    ArrayDocument,
+    per_frame_document,
+    per_frame_values,
+    pixels_document,
+)
+from pipeline.store.attributes import strict
+from pipeline.store.regions import WriteOnce, image_store, run, shard_starts
+
+COMPLETE = "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """All that is to be written for one image, ready before the first byte is."""
+
+    path: str
+    values: dict[str, npt.NDArray[Any]]
+    documents: dict[str, ArrayDocument]
+    group: bytes
+    shards: tuple[str, ...]
+    """Keys of the shards, below the store's root."""
+    required: tuple[bool, ...]
+    """Whether each must exist: it needn't where none of its frames is valid."""
+
+    @property
+    def keys(self) -> dict[str, bytes]:
+        """Every metadata document by its key, in the order of writing: pixels after the rest, the group last."""
+        arrays = [*self.values, PIXELS]
+        texts = {f"{self.path}/{name}/{ZARR_JSON}": self.documents[name].text for name in arrays}
+        return texts | {f"{self.path}/{ZARR_JSON}": self.group}
+
+
+def create_root(out: str) -> None:
+    """Make ``images.zarr`` an openable, empty hierarchy; one that exists is left as it is.
+
+    Raises
+    ------
+    OutputError
+        Where it can't be written.
+    """
+    with _as_output_error(f"Can't create the Zarr hierarchy in {out}"):
+        run(_create_groups(image_store(out), [""]))
+
+
+def finalise_image(
+    out: str,
+    spec: ImageSpec,
+    *,
+    codec: Mapping[str, Any],
+    per_frame: Mapping[str, npt.ArrayLike],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Make an image whose shards are all written openable.
+
+    Writes the per-frame arrays, the metadata of ``pixels``, the groups above, and last the image's own group with
+    `attributes` and ``status: complete``, each file atomically. Files that belong to none of these, such as a dead
+    run's, are removed. Doing it again gives the same bytes.
+
+    Parameters
+    ----------
+    out : str
+        The output directory, the parent of ``images.zarr``.
+    spec : ImageSpec
+        The image's layout. Its spans aren't looked at.
+    codec : mapping
+        The ``output.codec`` that the shards were written with.
+    per_frame : mapping
+        Arrays of shape ``(frame,)`` or ``(frame, component)``: numbers, booleans or text. Where ``valid`` is among
+        them, a shard without any valid frame needn't exist.
+    attributes : mapping
+        The group's attributes, JSON-like values.
+
+    Raises
+    ------
+    OutputError
+        Where a shard is missing, a per-frame array doesn't fit, an attribute isn't JSON, or the files can't be
+        written.
+    """
+    image = _describe(spec, codec, per_frame, attributes)
+    with _as_output_error(f"Can't finish image {spec.path!r}"):
+        run(_finalise(image_store(out), image))
+
+
+def remove_image(out: str, path: str) -> None:
+    """Remove whatever there is of an image, and the folders above it that are then empty.
+
+    Raises
+    ------
+    OutputError
+        For a path that is none, or files that can't be removed.
+    """
+    _check_path(path)
+    store = image_store(out)
+    with _as_output_error(f"Can't remove image {path!r}"):
+        run(_remove(store, path))
+    folder = (store.root / path).parent
+    while folder != store.root:
+        with contextlib.suppress(OSError):  # not empty: other images, or another task's new folder
+            folder.rmdir()
+        folder = folder.parent
+
+
+def _describe(
+    spec: ImageSpec, codec: Mapping[str, Any], per_frame: Mapping[str, npt.ArrayLike], attributes: Mapping[str, Any]
+) -> _Image:
+    _check_path(spec.path)
+    values = {name: per_frame_values(name, array, spec.frames) for name, array in per_frame.items()}
+    if PIXELS in values or any("/" in name or name.startswith("__") for name in values):
+        raise OutputError(f"Image {spec.path!r}: per-frame arrays can't have the names {sorted(values)}")
+    documents = {name: per_frame_document(name, array) for name, array in values.items()}
+    documents[PIXELS] = pixels_document(spec, codec, coordinates=values)
+    valid = np.asarray(values.get("valid", np.ones(spec.frames, bool)))
+    starts = shard_starts(spec)
+    metadata, zeros = documents[PIXELS].metadata, (0,) * len(spec.format.frame_shape)
+    return _Image(
+        path=spec.path,
+        values=values,
+        documents=documents,
+        group=_group_text(strict(attributes) | {"status": COMPLETE}, documents),
+        shards=tuple(
+            f"{spec.path}/{PIXELS}/{metadata.encode_chunk_key((shard, *zeros))}" for shard in range(len(starts))
+        ),
+        required=tuple(bool(valid[start : start + spec.shards[0]].any()) for start in starts),
+    )
+
+
+def _group_text(attributes: Mapping[str, Any], documents: Mapping[str, ArrayDocument] | None = None) -> bytes:
+    """Return a group's ``zarr.json``, its arrays' metadata consolidated: opening an image then reads one file."""
+    group: dict[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": dict(attributes)}
+    if documents is not None:
+        metadata = {name: documents[name].json for name in sorted(documents)}
+        group["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": metadata}
+    return json.dumps(group, indent=2, allow_nan=False).encode()
+
+
+async def _finalise(store: LocalStore, image: _Image) -> None:
+    present = {key async for key in store.list_prefix(f"{image.path}/")}
+    missing = [key for key, needed in zip(image.shards, image.required, strict=True) if needed and key not in present]
+    if missing:
+        raise OutputError(
+            f"Image {image.path!r} lacks {len(missing)} of {len(image.shards)} shards, first {missing[0]}: "
+            "it can't be complete"
+        )
+    written = WriteOnce(store)
+    await _remove_strangers(store, image, present)
+    for name, values in image.values.items():
+        await image.documents[name].bind(written, f"{image.path}/{name}").setitem((slice(None), ...), values)
+    above = image.path.split("/")[:-1]
+    await _create_groups(store, ["/".join(above[:depth]) for depth in range(len(above) + 1)])
+    for key, text in image.keys.items():
+        await written.set(key, Buffer.from_bytes(text))
+
+
+async def _remove_strangers(store: LocalStore, image: _Image, present: set[str]) -> None:
+    """Remove what a dead run left, and first of all an older version's group, while its arrays change under it."""
+    group = f"{image.path}/{ZARR_JSON}"
+    if group in present and await _read(store, group) != image.group:
+        await store.delete(group)
+    own = tuple(f"{image.path}/{name}/c/" for name in image.values)
+    for key in present - set(image.shards) - set(image.keys):
+        if not key.startswith(own) or key.endswith(".partial"):
+            await store.delete(key)
+
+
+async def _create_groups(store: LocalStore, paths: list[str]) -> None:
+    """Create the groups that don't exist. All who do so at once write the same bytes, and none wipes attributes."""
+    for path in paths:
+        key = f"{path}/{ZARR_JSON}" if path else ZARR_JSON
+        if await _read(store, key) is None:
+            await WriteOnce(store).set(key, Buffer.from_bytes(_group_text({})))
+
+
+async def _remove(store: LocalStore, path: str) -> None:
+    await store.delete(f"{path}/{ZARR_JSON}")
+    await store.delete_dir(path)
+
+
+async def _read(store: LocalStore, key: str) -> bytes | None:
+    found = await store.get(key, default_buffer_prototype())
+    return None if found is None else found.to_bytes()
+
+
+def _check_path(path: str) -> None:
+    """Refuse what isn't a Zarr node below the root (Zarr v3 core, node names), lest it lead out of the store."""
+    names = path.split("/")
+    if any(not name.strip(".") or name.startswith("__") or "\\" in name or name == ZARR_JSON for name in names):
+        raise OutputError(f"{path!r} can't be an image's path: names between slashes, none of them dots alone")
+
+
+@contextlib.contextmanager
+def _as_output_error(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{what}: {error}") from error

@@ -1,0 +1,147 @@
+"""Opening what is there: which images, their layout, their pixels."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.buffer import default_buffer_prototype
+from zarr.storage import LocalStore
+
+from pipeline.errors import OutputError
+from pipeline.store.arrays import PIXELS, ZARR_JSON
+from pipeline.store.regions import STORE, image_store, run
+
+_AT_ONCE = 16
+"""Metadata documents read at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLayout:
+    """What an image's metadata says of its ``pixels``, and the group's attributes."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    chunks: tuple[int, ...]
+    shards: tuple[int, ...]
+    attributes: dict[str, Any]
+
+
+def list_images(out: str) -> list[str]:
+    """Return the paths of all complete images, sorted. Reads folders only, one listing a group.
+
+    Raises
+    ------
+    OutputError
+        Where `out` holds no Zarr hierarchy.
+    """
+    store = _open_store(out)
+    return sorted(run(_walk(store)))
+
+
+def image_layouts(out: str, paths: list[str] | None = None) -> list[ImageLayout]:
+    """Return the layout of each image (all complete ones by default), at the cost of one small file each.
+
+    Raises
+    ------
+    OutputError
+        Where `out` holds no Zarr hierarchy, or one of `paths` is no complete image.
+    """
+    store = _open_store(out)
+    wanted = list_images(out) if paths is None else paths
+    return run(_layouts(store, wanted), threads=4)
+
+
+def open_image(out: str, path: str) -> zarr.Group:
+    """Open a complete image's group, read-only.
+
+    Raises
+    ------
+    OutputError
+        Where there is no such image, naming near ones.
+    """
+    store = _open_store(out)
+    if not (store.root / path / ZARR_JSON).is_file() or not (store.root / path / PIXELS / ZARR_JSON).is_file():
+        near = difflib.get_close_matches(path, list_images(out), n=3, cutoff=0.3)
+        hint = f"; near it are {', '.join(map(repr, near))}" if near else ""
+        raise OutputError(f"There is no complete image {path!r} in {store.root}{hint}")
+    return zarr.open_group(store, path=path, mode="r")
+
+
+def read_frame(out: str, path: str, frame: int) -> npt.NDArray[Any]:
+    """Read one frame, ``(row, column[, sample])``, of a complete image.
+
+    Raises
+    ------
+    OutputError
+        Where there is no such image.
+    IndexError
+        For a frame outside it.
+    """
+    pixels = open_image(out, path)[PIXELS]
+    if not isinstance(pixels, zarr.Array):
+        raise OutputError(f"Image {path!r}: {PIXELS} is no array")
+    return np.asarray(pixels[frame])
+
+
+def _open_store(out: str) -> LocalStore:
+    root = Path(out) / STORE
+    if not (root / ZARR_JSON).is_file():
+        raise OutputError(
+            f"{out!r} is no result of a conversion: there is no {STORE}/{ZARR_JSON} in it. "
+            "Give the output directory itself"
+        )
+    return image_store(out, read_only=True)
+
+
+async def _walk(store: LocalStore) -> list[str]:
+    found, level = [], [""]
+    while level:
+        below = []
+        for group in level:
+            names = {name async for name in store.list_dir(group)}
+            if group and {ZARR_JSON, PIXELS} <= names:
+                found.append(group)
+            elif PIXELS not in names:
+                below += [f"{group}/{name}" if group else name for name in names if name != ZARR_JSON]
+        level = below
+    return found
+
+
+async def _layouts(store: LocalStore, paths: list[str]) -> list[ImageLayout]:
+    free = asyncio.Semaphore(_AT_ONCE)
+
+    async def layout(path: str) -> ImageLayout:
+        async with free:
+            found = await store.get(f"{path}/{ZARR_JSON}", default_buffer_prototype())
+        if found is None:
+            raise OutputError(f"There is no complete image {path!r} in {store.root}")
+        return _layout(path, json.loads(found.to_bytes()))
+
+    return list(await asyncio.gather(*(layout(path) for path in paths)))
+
+
+def _layout(path: str, group: dict[str, Any]) -> ImageLayout:
+    try:
+        pixels = group["consolidated_metadata"]["metadata"][PIXELS]
+        outer = tuple(pixels["chunk_grid"]["configuration"]["chunk_shape"])
+        first = pixels["codecs"][0]
+        inner = first["configuration"]["chunk_shape"] if first["name"] == "sharding_indexed" else outer
+        return ImageLayout(
+            path=path,
+            shape=tuple(pixels["shape"]),
+            dtype=pixels["data_type"],
+            chunks=tuple(inner),
+            shards=outer,
+            attributes=group["attributes"],
+        )
+    except (KeyError, TypeError, IndexError) as error:
+        raise OutputError(f"The metadata of image {path!r} isn't this program's: {error!r}") from error

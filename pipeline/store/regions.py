@@ -1,0 +1,161 @@
+"""Writing pixels: whole shards, each once, before the array's metadata exists."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from zarr.abc.buffer import Buffer
+from zarr.storage import LocalStore, WrapperStore
+
+from pipeline.errors import OutputError, PlanError
+from pipeline.model import ImageSpec
+from pipeline.store.arrays import PIXELS, ArrayDocument, pixels_document
+
+STORE = "images.zarr"
+_ATTEMPTS = 3
+T = TypeVar("T")
+
+
+def image_store(out: str, *, read_only: bool = False) -> LocalStore:
+    """Return the Zarr store below the output directory `out`."""
+    return LocalStore(Path(out) / STORE, read_only=read_only)
+
+
+class WriteOnce(WrapperStore[LocalStore]):
+    """A store that never reads back.
+
+    zarr reads a shard that exists before it writes it whole. Here a shard is written once; what a dead run may have
+    left in its place must neither cost memory nor fail the run by being damaged.
+    """
+
+    def __init__(self, store: LocalStore) -> None:
+        super().__init__(store)
+        self.stored_bytes = 0
+
+    async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Buffer | None:  # noqa: ARG002  given
+        """Pretend that there is nothing."""
+        return None
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Write `value` whole, atomically, and count its bytes."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                await self._store.set(key, value)
+                break
+            except FileNotFoundError:
+                # Another task removed an empty folder between our making it and our writing into it.
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        self.stored_bytes += len(value)
+
+
+def run(work: Coroutine[Any, Any, T], threads: int = 1) -> T:
+    """Run zarr's coroutines with at most `threads` threads encoding at a time, and wait for the result.
+
+    zarr's own event loop serves the whole process with up to 32 threads, and its limits are global settings. A worker
+    has one core a task thread, so each call gets a loop and encoding threads of its own; in a thread, because a
+    notebook's thread already runs a loop.
+    """
+
+    async def limited() -> T:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "dcm2zarr-encode"))
+        return await work
+
+    with ThreadPoolExecutor(1, "dcm2zarr-store") as thread:
+        return thread.submit(asyncio.run, limited()).result()
+
+
+def write_region(
+    out: str, spec: ImageSpec, frame_start: int, frames: npt.NDArray[Any], codec: Mapping[str, Any], *, threads: int = 1
+) -> int:
+    """Write whole shards of an image's ``pixels``, each exactly once.
+
+    The array's metadata isn't needed and isn't written: until :func:`~pipeline.store.finalise_image`, nothing can
+    open the image. Any process may write any region at any time, as long as no two write the same one.
+
+    Parameters
+    ----------
+    out : str
+        The output directory, the parent of ``images.zarr``.
+    spec : ImageSpec
+        The image's layout. Its spans aren't looked at.
+    frame_start : int
+        Where the region begins along the frame axis: a multiple of the shard's frames.
+    frames : ndarray
+        Shape ``(frame, row, column[, sample])``, any byte order: a multiple of the shard's frames, or up to the
+        image's last frame.
+    codec : mapping
+        The configuration's ``output.codec``.
+    threads : int, optional
+        Threads that encode chunks.
+
+    Returns
+    -------
+    int
+        Bytes stored.
+
+    Raises
+    ------
+    PlanError
+        Where the region isn't made of whole shards of this image.
+    OutputError
+        Where the bytes can't be written: no space, no permission.
+    ConfigError
+        For a codec that doesn't exist.
+    """
+    _check_region(spec, frame_start, frames)
+    store = WriteOnce(image_store(out))
+    array = _document(_layout(spec), json.dumps(dict(codec))).bind(store, f"{spec.path}/{PIXELS}")
+
+    async def write() -> None:
+        # One shard after the other: peak memory is one shard's encoded chunks, joined, whatever the region's size.
+        for first in range(0, len(frames), spec.shards[0]):
+            shard = frames[first : first + spec.shards[0]]
+            start = frame_start + first
+            await array.setitem((slice(start, start + len(shard)), ...), shard)
+
+    try:
+        run(write(), threads)
+    except OSError as error:
+        raise OutputError(f"Can't write frames from {frame_start} on of image {spec.path!r}: {error}") from error
+    return store.stored_bytes
+
+
+def shard_starts(spec: ImageSpec) -> range:
+    """Where each shard begins along the frame axis."""
+    return range(0, spec.frames, spec.shards[0])
+
+
+def _layout(spec: ImageSpec) -> ImageSpec:
+    """`spec` without what the array's metadata doesn't depend on, so that images alike share it."""
+    return replace(spec, path="", study_instance_uid="", series_instance_uid="", modality="", order="", spans=())
+
+
+@lru_cache(maxsize=64)
+def _document(layout: ImageSpec, codec: str) -> ArrayDocument:
+    return pixels_document(layout, json.loads(codec))
+
+
+def _check_region(spec: ImageSpec, frame_start: int, frames: npt.NDArray[Any]) -> None:
+    stop = frame_start + len(frames)
+    step = spec.shards[0]
+    whole = frame_start % step == 0 and (stop % step == 0 or stop == spec.frames)
+    if not whole or not 0 <= frame_start < stop <= spec.frames:
+        raise PlanError(
+            f"Image {spec.path!r}: frames {frame_start} to {stop} of {spec.frames} aren't whole shards of {step} "
+            "frames; writing them would read and rewrite a shard that another task may own"
+        )
+    if frames.shape[1:] != spec.format.frame_shape or frames.dtype.name != np.dtype(spec.format.dtype).name:
+        raise PlanError(
+            f"Image {spec.path!r}: frames of shape {frames.shape[1:]} and dtype {frames.dtype} don't fit "
+            f"{spec.format.frame_shape} and {spec.format.dtype}"
+        )
