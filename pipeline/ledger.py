@@ -1,0 +1,302 @@
+r"""Append-only record of finished work below ``OUT/ledger``: what a run that goes on needn't do again.
+
+Each process that records opens a segment of its own, ``000001.jsonl``, ``000002.jsonl``, …, and never touches another
+one. A segment is JSON lines, each ``{"crc32":"<8 hex digits>","record":<record>}``, the checksum being that of the
+record's bytes as they stand. The first record names the plan; the others are finished tasks and finished images.
+
+A segment may be cut at any byte: what follows the last whole line is no record, and its work is done again. A whole
+line that doesn't fit its checksum is damage; it is left out too, and reported.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import sys
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pipeline.errors import OutputError
+from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, Task, TaskResult
+
+VERSION = 1
+SYNC_SECONDS = 1.0
+"""At most this long does a record wait for the disk while others arrive. A crash of the process loses nothing that
+was appended; only one of the machine can lose the last records, whose work is then done again."""
+_PREFIX = b'{"crc32":"%08x","record":'
+_PREFIX_LENGTH = len(_PREFIX % 0)
+_SEGMENT = re.compile(r"([0-9]{6,})\.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a ledger says is done."""
+
+    results: Mapping[int, TaskResult] = field(default_factory=dict)
+    """By task; of a task recorded twice, the later one."""
+    images: frozenset[int] = frozenset()
+    """Finalised images, by position in the plan."""
+    damage: tuple[str, ...] = ()
+    """Whole lines that were no records, for people: segment, line and what is wrong."""
+
+
+class Ledger:
+    """A segment being written. Use :meth:`open`; a context manager.
+
+    For one thread; others can read at any time.
+    """
+
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
+        self._synced = time.monotonic()
+
+    @classmethod
+    def open(cls, out: str | os.PathLike[str], plan_id: str) -> Ledger:
+        """Start a new segment below ``OUT/ledger`` for the plan `plan_id` (:func:`pipeline.plan.digest`).
+
+        Raises
+        ------
+        OutputError
+            If the folder can't be written, or a segment of another plan lies in it (reason ``another_plan``).
+        """
+        folder = Path(out) / "ledger"
+        for segment in _segments(folder):
+            next(_records(segment, plan_id, []), None)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            ledger = cls(_create(folder))
+        except OSError as error:
+            raise OutputError(f"{folder}: the ledger can't be written: {error.strerror or error}") from error
+        ledger._append({"kind": "ledger", "version": VERSION, "plan": plan_id})
+        ledger._sync()
+        return ledger
+
+    def append(self, result: TaskResult) -> None:
+        """Record a finished task; it is with the operating system on return, and on the disk soon after.
+
+        Raises
+        ------
+        OutputError
+            If it can't be written, for example to a full disk; the ledger takes no more records then.
+        """
+        self._append(_result_record(result))
+
+    def append_image(self, image: int) -> None:
+        """Record a finalised image, by its position in the plan; as :meth:`append`."""
+        self._append({"kind": "image", "image": image})
+
+    def close(self) -> None:
+        """Bring everything to the disk."""
+        if not self._file.closed:
+            try:
+                self._sync()
+            finally:
+                self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        if self._file.closed:
+            raise OutputError(f"{self._file.name}: the ledger is closed")
+        try:
+            _write_all(self._file, _line(record))
+        except OSError as error:
+            # Half a line may stand at the end now: whatever followed it would be lost with it.
+            self._file.close()
+            raise OutputError(f"{self._file.name}: can't be written: {error.strerror or error}") from error
+        if time.monotonic() - self._synced >= SYNC_SECONDS:
+            self._sync()
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise OutputError(f"{self._file.name}: can't be written: {error.strerror or error}") from error
+        self._synced = time.monotonic()
+
+
+def read(out: str | os.PathLike[str], plan_id: str | None = None) -> Finished:
+    """Read all segments below ``OUT/ledger``; nothing is finished where there are none.
+
+    Parameters
+    ----------
+    out : str or path-like
+        The output directory.
+    plan_id : str, optional
+        The plan whose work is wanted.
+
+    Raises
+    ------
+    OutputError
+        If a segment belongs to another plan (reason ``another_plan``), comes from a later version, or can't be read.
+    """
+    results: dict[int, TaskResult] = {}
+    images: set[int] = set()
+    damage: list[str] = []
+    for segment in _segments(Path(out) / "ledger"):
+        for record in _records(segment, plan_id, damage):
+            if record["kind"] == "task":
+                results[record["task"]] = _result(record)
+            elif record["kind"] == "image":
+                images.add(record["image"])
+    return Finished(results, frozenset(images), tuple(damage))
+
+
+def remaining(plan: Plan, finished: Finished) -> tuple[Task, ...]:
+    """Return the tasks of `plan` that are still to be done, in its order."""
+    return tuple(task for task in plan.tasks if task.id not in finished.results)
+
+
+def _segments(folder: Path) -> list[Path]:
+    """All segments, in the order in which they were started."""
+    numbered = [(int(match[1]), path) for path in folder.glob("*.jsonl") if (match := _SEGMENT.fullmatch(path.name))]
+    return [path for _, path in sorted(numbered)]
+
+
+def _create(folder: Path) -> FileIO:
+    """Create the next segment; of two processes that want the same number, one gets the number after it."""
+    number = max((int(path.stem) for path in _segments(folder)), default=0) + 1
+    while True:
+        try:
+            file = FileIO(folder / f"{number:06}.jsonl", "xb")
+        except FileExistsError:
+            number += 1
+            continue
+        _sync_folder(folder)
+        return file
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the new name to the disk too, where folders can be opened (not on Windows)."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) or 0 :]
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    payload = json.dumps(record, separators=(",", ":")).encode()
+    return b"".join([_PREFIX % zlib.crc32(payload), payload, b"}\n"])
+
+
+def _payload(line: bytes) -> bytes | None:
+    """Return the record's bytes in a whole line; None where the line isn't what was written."""
+    payload = line[_PREFIX_LENGTH:-2]
+    return payload if line == b"".join([_PREFIX % zlib.crc32(payload), payload, b"}\n"]) else None
+
+
+def _lines(segment: Path) -> Iterator[bytes]:
+    """Yield the whole lines of a segment."""
+    try:
+        with segment.open("rb") as file:
+            yield from (line for line in file if line.endswith(b"\n"))
+    except OSError as error:
+        raise OutputError(f"{segment}: the ledger can't be read: {error.strerror or error}") from error
+
+
+def _records(segment: Path, plan_id: str | None, damage: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield a segment's records after the first, which is checked; append what isn't one to `damage`."""
+    for number, line in enumerate(_lines(segment), 1):
+        payload = _payload(line)
+        if payload is None and number == 1:
+            damage.append(f"{segment.name}, line 1: the checksum doesn't fit; its plan isn't known, it isn't used")
+            return
+        if payload is None:
+            damage.append(f"{segment.name}, line {number}: the checksum doesn't fit; its work is done again")
+        elif number == 1:
+            _check_plan(segment, json.loads(payload), plan_id)
+        else:
+            yield json.loads(payload)
+
+
+def _check_plan(segment: Path, record: Mapping[str, Any], plan_id: str | None) -> None:
+    if record["version"] != VERSION:
+        raise OutputError(f"{segment}: a ledger of version {record['version']}; this program reads version {VERSION}")
+    if plan_id is not None and record["plan"] != plan_id:
+        raise OutputError(
+            f"{segment}: belongs to another plan ({record['plan'][:12]}… instead of {plan_id[:12]}…): the sources or "
+            "the configuration have changed since; convert into another directory, or overwrite this one",
+            reason="another_plan",
+        )
+
+
+def _result_record(result: TaskResult) -> dict[str, Any]:
+    return {
+        "kind": "task",
+        "task": result.task,
+        "regions": [_region_record(region) for region in result.regions],
+        "outcomes": [_outcome_record(outcome) for outcome in result.outcomes],
+        "frames": result.frames,
+        "encoded_bytes": result.encoded_bytes,
+        "stored_bytes": result.stored_bytes,
+        "seconds": result.seconds,
+    }
+
+
+def _region_record(region: RegionResult) -> dict[str, Any]:
+    return {
+        "image": region.image,
+        "frames": [region.frame_start, region.frame_stop],
+        "checksums": base64.b64encode(region.checksums).decode(),
+        "valid": base64.b64encode(region.valid).decode(),
+    }
+
+
+def _outcome_record(outcome: InstanceOutcome) -> dict[str, Any]:
+    """Only what isn't empty: there is one of these for each file of an archive."""
+    record: dict[str, Any] = {"instance": outcome.instance}
+    if outcome.decoder:
+        record["decoder"] = outcome.decoder
+    if outcome.photometric_interpretation:
+        record["photometric_interpretation"] = outcome.photometric_interpretation
+    if failure := outcome.failure:
+        record["failure"] = {"reason": failure.reason, "message": failure.message, "frame": failure.frame}
+    return record
+
+
+def _result(record: Mapping[str, Any]) -> TaskResult:
+    return TaskResult(
+        task=record["task"],
+        regions=tuple(
+            RegionResult(one["image"], *one["frames"], *(base64.b64decode(one[k]) for k in ("checksums", "valid")))
+            for one in record["regions"]
+        ),
+        outcomes=tuple(_outcome(one) for one in record["outcomes"]),
+        frames=record["frames"],
+        encoded_bytes=record["encoded_bytes"],
+        stored_bytes=record["stored_bytes"],
+        seconds=record["seconds"],
+    )
+
+
+def _outcome(record: Mapping[str, Any]) -> InstanceOutcome:
+    failure = record.get("failure")
+    return InstanceOutcome(
+        record["instance"],
+        # The same few words for a million instances: one object each.
+        sys.intern(record.get("decoder", "")),
+        sys.intern(record.get("photometric_interpretation", "")),
+        failure and Failure(**failure),
+    )

@@ -1,0 +1,244 @@
+"""The ledger gives back what was recorded, or less and says so; never anything else."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import zlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import ledger
+from pipeline.errors import OutputError
+from pipeline.ledger import Finished, Ledger, read, remaining
+from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, Task, TaskResult
+
+PLAN = "0123456789abcdef"
+
+failures = st.builds(Failure, st.text(min_size=1), st.text(), st.none() | st.integers(0, 10**6))
+outcomes = st.builds(InstanceOutcome, st.integers(0, 10**7), st.text(), st.text(), st.none() | failures)
+regions = st.builds(
+    RegionResult,
+    st.integers(0, 10**7),
+    st.integers(0, 10**7),
+    st.integers(0, 10**7),
+    st.binary(max_size=80),
+    st.binary(max_size=10),
+)
+results = st.builds(
+    TaskResult,
+    st.integers(0, 10**6),
+    st.lists(regions, max_size=3).map(tuple),
+    st.lists(outcomes, max_size=3).map(tuple),
+    st.integers(0, 2**40),
+    st.integers(0, 2**60),
+    st.integers(0, 2**60),
+    st.dictionaries(st.sampled_from(["read", "decode", "write"]), st.floats(0, 1e9)),
+)
+
+
+def a_result(task: int) -> TaskResult:
+    return TaskResult(
+        task,
+        (RegionResult(task, 0, 2, bytes(range(task, task + 16)), b"\1\0"),),
+        (InstanceOutcome(task, "imagecodecs 1", "RGB"), InstanceOutcome(9, failure=Failure("timeout", "é\udc80\n", 3))),
+        2,
+        300,
+        400,
+        {"read": 0.25},
+    )
+
+
+def record(out: Path, *entries: TaskResult | int, plan: str = PLAN) -> Path:
+    """Record tasks and (as numbers) images in a new segment; return its path."""
+    with Ledger.open(out, plan) as book:
+        for entry in entries:
+            if isinstance(entry, int):
+                book.append_image(entry)
+            else:
+                book.append(entry)
+    return max((out / "ledger").iterdir())
+
+
+@given(recorded=st.lists(results | st.integers(0, 99), max_size=6))
+@settings(deadline=None, max_examples=40)
+def test_what_is_recorded_is_read(recorded):
+    expected = {entry.task: entry for entry in recorded if isinstance(entry, TaskResult)}
+    images = frozenset(entry for entry in recorded if isinstance(entry, int))
+    with TemporaryDirectory() as out:
+        record(Path(out), *recorded)
+        assert read(out, PLAN) == Finished(expected, images)
+
+
+def test_nothing_recorded_is_nothing_finished(tmp_path):
+    assert read(tmp_path) == Finished()
+    record(tmp_path)
+    assert read(tmp_path) == Finished()
+
+
+def test_lines_are_json_with_a_checksum_of_the_record_as_it_stands(tmp_path):
+    segment = record(tmp_path, a_result(1), 7)
+    lines = segment.read_bytes().splitlines()
+    assert [json.loads(line)["record"]["kind"] for line in lines] == ["ledger", "task", "image"]
+    for line in lines:
+        text = line[line.index(b'"record":') + len(b'"record":') : -1]
+        assert json.loads(line)["crc32"] == f"{zlib.crc32(text):08x}"
+
+
+def test_cut_at_any_byte_the_whole_lines_before_remain(tmp_path):
+    segment = record(tmp_path, a_result(1), 5, a_result(2), a_result(3), 6)
+    whole = segment.read_bytes()
+    ends = [position + 1 for position, byte in enumerate(whole) if byte == ord("\n")]
+    assert len(ends) == 6
+    for length in range(len(whole) + 1):
+        segment.write_bytes(whole[:length])
+        lines = sum(end <= length for end in ends)
+        tasks = {task: a_result(task) for line, task in ((2, 1), (4, 2), (5, 3)) if line <= lines}
+        images = frozenset(image for line, image in ((3, 5), (6, 6)) if line <= lines)
+        assert read(tmp_path, PLAN) == Finished(tasks, images), length
+
+
+def test_after_a_cut_at_any_byte_a_new_run_goes_on(tmp_path):
+    segment = record(tmp_path, a_result(1), a_result(2))
+    whole = segment.read_bytes()
+    for length in range(0, len(whole), 7):
+        segment.write_bytes(whole[:length])
+        later = record(tmp_path, a_result(2), a_result(3))
+        finished = read(tmp_path, PLAN)
+        assert {2, 3} <= finished.results.keys()
+        assert not finished.damage
+        assert segment.read_bytes() == whole[:length]
+        later.unlink()
+
+
+def test_a_tail_of_zeros_is_no_record_and_no_damage(tmp_path):
+    segment = record(tmp_path, a_result(1))
+    with segment.open("ab") as file:
+        file.write(bytes(4096))
+    assert read(tmp_path, PLAN) == Finished({1: a_result(1)})
+
+
+def test_every_flipped_byte_is_noticed(tmp_path):
+    entries = (a_result(1), 5, a_result(2))
+    segment = record(tmp_path, *entries)
+    whole = segment.read_bytes()
+    for position in range(len(whole)):
+        for flip in (0x01, 0x20, 0x80):
+            segment.write_bytes(whole[:position] + bytes([whole[position] ^ flip]) + whole[position + 1 :])
+            found = read(tmp_path, PLAN)
+            assert found.results.items() <= {1: a_result(1), 2: a_result(2)}.items()
+            assert found.images <= {5}
+            # Only the very last newline can go without a whole line being wrong.
+            last = position == len(whole) - 1
+            assert bool(found.damage) != last
+            assert len(found.results) + len(found.images) < len(entries)
+
+
+def test_damage_in_the_middle_costs_only_its_record_and_is_reported(tmp_path):
+    segment = record(tmp_path, a_result(1), a_result(2), a_result(3))
+    lines = segment.read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2].replace(b'"task":2', b'"task":4')
+    segment.write_bytes(b"".join(lines))
+    found = read(tmp_path, PLAN)
+    assert found.results == {1: a_result(1), 3: a_result(3)}
+    assert found.damage == ("000001.jsonl, line 3: the checksum doesn't fit; its work is done again",)
+
+
+def test_a_damaged_first_line_makes_its_segment_useless_but_no_other(tmp_path):
+    first = record(tmp_path, a_result(1))
+    record(tmp_path, a_result(2))
+    first.write_bytes(first.read_bytes().replace(b'"plan"', b'"plam"'))
+    found = read(tmp_path, PLAN)
+    assert found.results == {2: a_result(2)}
+    assert "000001.jsonl, line 1" in found.damage[0]
+
+
+def test_another_plan_is_refused(tmp_path):
+    segment = record(tmp_path, a_result(1))
+    before = segment.read_bytes()
+    for use in (lambda: read(tmp_path, "other"), lambda: Ledger.open(tmp_path, "other")):
+        with pytest.raises(OutputError, match="another plan") as caught:
+            use()
+        assert caught.value.reason == "another_plan"
+    assert list((tmp_path / "ledger").iterdir()) == [segment]
+    assert segment.read_bytes() == before
+
+
+def test_a_later_version_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger, "VERSION", 2)
+    record(tmp_path, a_result(1))
+    monkeypatch.undo()
+    with pytest.raises(OutputError, match="version 2; this program reads version 1"):
+        read(tmp_path)
+
+
+def test_writers_side_by_side_never_share_a_segment(tmp_path):
+    with Ledger.open(tmp_path, PLAN) as one, Ledger.open(tmp_path, PLAN) as other:
+        one.append(a_result(1))
+        other.append(a_result(2))
+        one.append(a_result(3))
+        # Readable while they write.
+        assert read(tmp_path, PLAN).results.keys() == {1, 2, 3}
+    assert sorted(path.name for path in (tmp_path / "ledger").iterdir()) == ["000001.jsonl", "000002.jsonl"]
+
+
+def test_of_a_task_done_twice_the_later_record_counts(tmp_path):
+    again = TaskResult(1, (), ())
+    record(tmp_path, a_result(1))
+    for _ in range(11):
+        record(tmp_path, again)
+    record(tmp_path, a_result(1), again)
+    assert read(tmp_path).results == {1: again}
+
+
+def test_a_full_disk_is_an_error_and_the_ledger_stays_readable(tmp_path, monkeypatch):
+    book = Ledger.open(tmp_path, PLAN)
+    book.append(a_result(1))
+    write = ledger._write_all
+
+    def fills_up(file, data):
+        write(file, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(ledger, "_write_all", fills_up)
+    with pytest.raises(OutputError, match="No space left"):
+        book.append(a_result(2))
+    monkeypatch.undo()
+    with pytest.raises(OutputError, match="closed"):
+        book.append(a_result(3))
+    book.close()
+    assert read(tmp_path, PLAN) == Finished({1: a_result(1)})
+    record(tmp_path, a_result(2))
+    assert read(tmp_path, PLAN) == Finished({1: a_result(1), 2: a_result(2)})
+
+
+def test_a_folder_that_cant_be_made_is_an_error(tmp_path):
+    (tmp_path / "ledger").write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match="can't be written"):
+        Ledger.open(tmp_path, PLAN)
+
+
+def test_records_reach_the_disk_at_most_a_second_late_and_at_the_end(tmp_path, monkeypatch):
+    now = [100.0]
+    synced = []
+    monkeypatch.setattr(ledger.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(ledger.os, "fsync", lambda _: synced.append(now[0]))
+    book = Ledger.open(tmp_path, PLAN)
+    started = len(synced)
+    for step in range(1, 11):
+        now[0] = 100 + step / 4
+        book.append_image(step)
+    assert synced[started:] == [101.0, 102.0]
+    book.close()
+    assert synced[started:] == [101.0, 102.0, 102.5]
+
+
+def test_remaining_are_the_tasks_without_a_result(tmp_path):
+    tasks = tuple(Task(number, (), 0, 0, 0) for number in range(4))
+    record(tmp_path, a_result(2), a_result(0), 1)
+    assert remaining(Plan((), (), tasks), read(tmp_path)) == (tasks[1], tasks[3])
