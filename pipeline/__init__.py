@@ -1,1 +1,43 @@
-"""dcm2zarr: DICOM archives into chunked Zarr, frame by frame, in parallel with Dask."""
+"""dcm2zarr: DICOM archives into chunked Zarr, frame by frame, in parallel with Dask.
+
+>>> import pipeline
+>>> pipeline.convert(["data/"], "out")           # convert: files, folders, globs, a DICOMDIR, a list of paths
+>>> images = pipeline.open("out")                # open a result lazily
+>>> slide = pipeline.open_dicom("slide.dcm")     # open untouched DICOM lazily
+>>> frames = pipeline.iter_frames("slide.dcm", indices=[99_999, 3])
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.access import open, open_dicom  # noqa: A004  pipeline.open, as zarr.open and xarray.open_…
+    from pipeline.engine import convert, run
+    from pipeline.errors import PipelineError
+    from pipeline.frames import build_index, iter_frames
+    from pipeline.model import FrameIndex
+
+_HOME = {
+    "FrameIndex": "pipeline.model",
+    "PipelineError": "pipeline.errors",
+    "build_index": "pipeline.frames",
+    "convert": "pipeline.engine",
+    "iter_frames": "pipeline.frames",
+    "open": "pipeline.access",
+    "open_dicom": "pipeline.access",
+    "run": "pipeline.engine",
+}
+__all__ = ["FrameIndex", "PipelineError", "build_index", "convert", "iter_frames", "open", "open_dicom", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: reading frames needs neither Dask nor Zarr."""
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -250,7 +250,7 @@ def _result_record(result: TaskResult) -> dict[str, Any]:
         "outcomes": [_outcome_record(outcome) for outcome in result.outcomes],
         "frames": result.frames,
         "encoded_bytes": result.encoded_bytes,
-        "stored_bytes": result.stored_bytes,
+        "decoded_bytes": result.decoded_bytes,
         "seconds": result.seconds,
     }
 
@@ -261,6 +261,7 @@ def _region_record(region: RegionResult) -> dict[str, Any]:
         "frames": [region.frame_start, region.frame_stop],
         "checksums": base64.b64encode(region.checksums).decode(),
         "valid": base64.b64encode(region.valid).decode(),
+        "stored_bytes": region.stored_bytes,
     }
 
 
@@ -280,13 +281,18 @@ def _result(record: Mapping[str, Any]) -> TaskResult:
     return TaskResult(
         task=record["task"],
         regions=tuple(
-            RegionResult(one["image"], *one["frames"], *(base64.b64decode(one[k]) for k in ("checksums", "valid")))
+            RegionResult(
+                one["image"],
+                *one["frames"],
+                *(base64.b64decode(one[name]) for name in ("checksums", "valid")),
+                stored_bytes=one["stored_bytes"],
+            )
             for one in record["regions"]
         ),
         outcomes=tuple(_outcome(one) for one in record["outcomes"]),
         frames=record["frames"],
         encoded_bytes=record["encoded_bytes"],
-        stored_bytes=record["stored_bytes"],
+        decoded_bytes=record["decoded_bytes"],
         seconds=record["seconds"],
     )
 

@@ -18,6 +18,8 @@ class RegionResult:
     """xxh3_64 of each decoded frame's little-endian C-order bytes, as little-endian uint64."""
     valid: bytes
     """One byte a frame: 1 stored, 0 missing."""
+    stored_bytes: int = 0
+    """Bytes written, compressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class TaskResult:
     outcomes: tuple[InstanceOutcome, ...]
     frames: int = 0
     encoded_bytes: int = 0
-    stored_bytes: int = 0
+    """Bytes read of pixel data."""
+    decoded_bytes: int = 0
+    """Bytes of the decoded frames."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Wall time by stage: ``read``, ``decode``, ``write``."""
+    """Wall time by stage: ``decode`` (reading included) and ``write`` (compression included)."""

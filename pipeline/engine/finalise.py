@@ -1,0 +1,89 @@
+"""The finalise task: an image whose shards are all written gets its per-frame arrays and, last, its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.catalog import read_attributes
+from pipeline.engine.attributes import frame_sources, split_attributes
+from pipeline.model import ImageSpec, Instance, RegionResult
+from pipeline.store import finalise_image
+
+
+@dataclass(frozen=True, slots=True)
+class FinaliseInput:
+    """One image, all that its tasks reported, and the instances that make it."""
+
+    image: int
+    spec: ImageSpec
+    instances: dict[int, Instance]
+    regions: tuple[RegionResult, ...]
+    failed: frozenset[int]
+    """Instances of which a frame could not be stored: none of their frames counts."""
+    photometric: dict[int, str]
+    """Photometric interpretation of the stored pixels, by instance."""
+    out: str
+    codec: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+
+def finalise(image: FinaliseInput) -> int:
+    """Write everything of an image but its shards; returns the number of its valid frames."""
+    spec = image.spec
+    owner, number = frame_sources(spec)
+    checksums, valid = _frame_results(image, owner)
+    rows = read_attributes(image.out, [(i.segment, i.row) for i in image.instances.values()])
+    described = dict(zip(image.instances, rows, strict=True))
+    for instance, photometric in image.photometric.items():
+        if photometric:
+            described[instance].constant["PhotometricInterpretation"] = photometric
+    attributes, varying = split_attributes(
+        {i: row.constant for i, row in described.items()},
+        {i: row.by_frame for i, row in described.items()},
+        owner,
+        number,
+    )
+    uids = {i: instance.sop_instance_uid for i, instance in image.instances.items()}
+    per_frame: dict[str, npt.NDArray[Any]] = {
+        "sop_instance_uid": np.array([uids[int(i)] for i in owner], dtype=object),
+        "frame_number": (number + 1).astype(np.int32),
+        "checksum": checksums,
+        "valid": valid,
+        **varying,
+    }
+    finalise_image(
+        image.out,
+        spec,
+        codec=image.codec,
+        per_frame=per_frame,
+        attributes={
+            **attributes,
+            "StudyInstanceUID": spec.study_instance_uid,
+            "SeriesInstanceUID": spec.series_instance_uid,
+            "frame_order": spec.order,
+            "frames_missing": int((~valid).sum()),
+            **image.provenance,
+        },
+    )
+    return int(valid.sum())
+
+
+def _frame_results(
+    image: FinaliseInput, owner: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    """Return the checksum of every frame, and whether it is stored; failed instances have neither."""
+    checksums = np.zeros(image.spec.frames, np.uint64)
+    valid = np.zeros(image.spec.frames, np.bool_)
+    for region in image.regions:
+        place = slice(region.frame_start, region.frame_stop)
+        checksums[place] = np.frombuffer(region.checksums, "<u8")
+        valid[place] = np.frombuffer(region.valid, np.uint8)
+    missing = np.isin(owner, list(image.failed))
+    checksums[missing] = 0
+    valid[missing] = False
+    return checksums, valid

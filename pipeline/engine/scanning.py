@@ -1,0 +1,99 @@
+"""The scan phase: batches of files over the executor, then a closer look at files that could be copies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count, islice
+from pathlib import Path
+
+from pipeline import scan
+from pipeline.config import RunConfig
+from pipeline.engine.executors import Executor, Outcome
+from pipeline.engine.output import outside
+from pipeline.engine.progress import Progress
+from pipeline.model import Instance, SourceFile
+
+BATCH = 64
+"""Files a scan task reads: some tenths of a second for single-frame files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The files of one scan task, and the catalog segment that it writes."""
+
+    segment: int
+    files: tuple[SourceFile, ...]
+
+
+@dataclass(slots=True)
+class Scan:
+    """What the scan found."""
+
+    instances: list[Instance] = field(default_factory=list)
+    """Sorted by source, whatever order the tasks ended in."""
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """``(status, reason)`` of the files that hold no instance to store."""
+    segments: list[int] = field(default_factory=list)
+    files: int = 0
+    bytes: int = 0
+
+
+def scan_sources(config: RunConfig, out: Path, executor: Executor, progress: Progress) -> Scan:
+    """Find and read all files; the full rows are in the catalog segments below `out`, the compact records here."""
+    found = Scan()
+    progress.phase("scan", None)
+    task = partial(_scan, config=config, out=str(out))
+    for outcome in executor.map(task, _batches(config, out), name="scan"):
+        result = _result(outcome, str(out))
+        found.instances += result.instances
+        found.counts.update(result.counts)
+        found.segments.append(result.segment)
+        found.files += result.files
+        found.bytes += result.bytes
+        progress.advance(
+            files=result.files, failures=sum(n for (status, _), n in result.counts.items() if status == "failed")
+        )
+    found.instances.sort(key=lambda instance: instance.source)
+    found.segments.sort()
+    return found
+
+
+def _batches(config: RunConfig, out: Path) -> Iterator[Batch]:
+    files = (file for file in scan.find_files(config.source.paths) if outside(file.source, out))
+    for segment in count():
+        batch = tuple(islice(files, BATCH))
+        if not batch:
+            return
+        yield Batch(segment, batch)
+
+
+def _scan(batch: Batch, *, config: RunConfig, out: str) -> scan.ScanResult:
+    return scan.scan_batch(batch.files, config, out, batch.segment)
+
+
+def _result(outcome: Outcome, out: str) -> scan.ScanResult:
+    """Return what the task found; a task that was lost leaves a row of its own for each of its files."""
+    if outcome.error is None:
+        found: scan.ScanResult = outcome.result
+        return found
+    batch: Batch = outcome.item
+    message = f"The task that read this file's header ended with {type(outcome.error).__name__}: {outcome.error}"
+    return scan.lost_batch(batch.files, out, batch.segment, reason="worker_lost", message=message)
+
+
+def find_duplicates(instances: Sequence[Instance], executor: Executor) -> dict[int, int]:
+    """Return, by position, the byte-identical copies of other files, each with the position of the one to keep."""
+    positions = sorted({i for group in scan.candidates(instances) for i in group})
+    digests: dict[int, str] = {}
+    sources = [(i, instances[i].source) for i in positions]
+    for outcome in executor.map(_digest, sources, name="digest"):
+        if outcome.error is None:
+            digests[outcome.item[0]] = outcome.result
+    return scan.mark(instances, digests)
+
+
+def _digest(item: tuple[int, str]) -> str:
+    return scan.digest(item[1])

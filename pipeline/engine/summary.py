@@ -1,0 +1,144 @@
+"""What became of every instance: for the catalog, and summed up for the report."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline import scan
+from pipeline.catalog import Outcome, count_reasons, read_failures
+from pipeline.config import RunConfig
+from pipeline.engine.converting import Conversion
+from pipeline.engine.state import Clock, Prepared
+from pipeline.engine.versions import versions
+from pipeline.frames import transfer_syntax_name
+from pipeline.model import Failure, Instance, Plan
+from pipeline.report import FailureLine, ImageLine, RunSummary, Totals
+
+MOST_FAILURES = 10_000
+"""Failures that the report lists; the catalog has them all."""
+
+
+def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int], Outcome]:
+    """Return what the catalog says of each instance, by its segment and row."""
+    plan = prepared.plan
+    result: dict[tuple[int, int], Outcome] = {}
+    notes = scan.shared_uids(plan.instances)
+    for copy, kept in prepared.copies.items():
+        result[_key(prepared.found.instances[copy])] = Outcome(
+            "skipped", "duplicate", f"Byte-identical copy of {prepared.found.instances[kept].source}"
+        )
+    for position in plan.unselected:
+        instance = plan.instances[position]
+        message = f"select.frames takes none of its {instance.number_of_frames} frame(s)"
+        result[_key(instance)] = Outcome("skipped", "no_frames_selected", message)
+    for position, failure in plan.refused:
+        result[_key(plan.instances[position])] = _failed(failure)
+    frames = stored_frames(plan)
+    for image in plan.images:
+        for span in reversed(image.spans):  # the first span of an instance says where its frames begin
+            position = span.instance
+            failure = conversion.failures.get(position)
+            result[_key(plan.instances[position])] = (
+                _failed(failure)
+                if failure
+                else Outcome(
+                    "converted",
+                    image=image.path,
+                    frame_start=span.frame_start,
+                    num_frames=frames[position],
+                    decoder=conversion.decoders.get(position),
+                    photometric_interpretation=conversion.photometric.get(position),
+                    note=notes.get(position, ""),
+                )
+            )
+    return result
+
+
+def stored_frames(plan: Plan) -> Counter[int]:
+    """Return how many frames of each instance the plan stores."""
+    counts: Counter[int] = Counter()
+    for image in plan.images:
+        for span in image.spans:
+            counts[span.instance] += len(span)
+    return counts
+
+
+def _key(instance: Instance) -> tuple[int, int]:
+    return instance.segment, instance.row
+
+
+def _failed(failure: Failure) -> Outcome:
+    at = "" if failure.frame is None else f" (frame index {failure.frame})"
+    return Outcome("failed", failure.reason, f"{failure.message}{at}")
+
+
+def summarise(out: Path, config: RunConfig, clock: Clock, prepared: Prepared, conversion: Conversion) -> RunSummary:
+    """Sum up a run."""
+    plan = prepared.plan
+    converted = {i: number for i, number in sorted(stored_frames(plan).items()) if i not in conversion.failures}
+    uids = {plan.instances[i].transfer_syntax_uid for i in converted}
+    return RunSummary(
+        out=str(out),
+        started=clock.started,
+        finished=datetime.now(UTC),
+        status_counts=count_reasons(str(out)),
+        files=prepared.found.files,
+        file_bytes=prepared.found.bytes,
+        totals=_totals(plan, converted, sum(conversion.image_bytes.values())),
+        phase_seconds=clock.seconds,
+        stage_seconds=dict(conversion.seconds),
+        images=tuple(
+            ImageLine(
+                path=image.path,
+                shape=image.shape,
+                dtype=image.format.dtype,
+                modality=image.modality,
+                decoded_bytes=image.frames * image.format.frame_bytes,
+                stored_bytes=conversion.image_bytes.get(position),
+                status="complete" if position in conversion.complete else "failed",
+            )
+            for position, image in enumerate(plan.images)
+        ),
+        failures=tuple(_failure_lines(out)),
+        by_transfer_syntax=_grouped(plan, converted, "transfer_syntax_uid"),
+        by_modality=_grouped(plan, converted, "modality"),
+        transfer_syntax_names={uid: transfer_syntax_name(uid) for uid in uids},
+        versions=versions(),
+        cluster=_cluster(config),
+    )
+
+
+def _failure_lines(out: Path) -> Iterable[FailureLine]:
+    for row in read_failures(str(out), MOST_FAILURES):
+        yield FailureLine(row["source"], row["reason"], row["message"])
+
+
+def _grouped(plan: Plan, converted: Mapping[int, int], attribute: str) -> Mapping[str, Totals]:
+    groups: defaultdict[str, dict[int, int]] = defaultdict(dict)
+    for i, number in converted.items():
+        groups[getattr(plan.instances[i], attribute) or "unknown"][i] = number
+    return {name: _totals(plan, members) for name, members in sorted(groups.items())}
+
+
+def _totals(plan: Plan, converted: Mapping[int, int], stored_bytes: int | None = None) -> Totals:
+    """Sum up instances, given as position → frames stored."""
+    instances = [(plan.instances[i], number) for i, number in converted.items()]
+    return Totals(
+        instances=len(instances),
+        frames=sum(converted.values()),
+        encoded_bytes=sum(instance.encoded_bytes for instance, _ in instances),
+        decoded_bytes=sum(number * instance.format.frame_bytes for instance, number in instances),
+        stored_bytes=stored_bytes,
+    )
+
+
+def _cluster(config: RunConfig) -> str:
+    cluster: Any = config.cluster
+    if cluster.kind == "address":
+        return f"scheduler at {cluster.address}"
+    workers = "one worker a core" if cluster.workers == "auto" else f"{cluster.workers} worker(s)"
+    return cluster.kind if cluster.kind == "synchronous" else f"{cluster.kind}, {workers}"
