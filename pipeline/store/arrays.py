@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -70,16 +71,19 @@ def pixels_document(spec: ImageSpec, codec: Mapping[str, Any], coordinates: Iter
 
 def per_frame_document(name: str, values: npt.NDArray[Any]) -> ArrayDocument:
     """Describe one per-frame array of shape ``(frame,)`` or ``(frame, component)``."""
-    text = values.dtype.kind in "OTU"
-    # Components of different numbers are different dimensions: xarray allows a dimension only one size.
-    dimensions = ("frame", *(f"component_{size}" for size in values.shape[1:]))
-    meaning = _MEANING.get(name)
+    text = values.dtype.kind == "O"
+    return _per_frame_document(values.shape, "string" if text else values.dtype.name, _MEANING.get(name, ""))
+
+
+@lru_cache(maxsize=256)
+def _per_frame_document(shape: tuple[int, ...], dtype: str, meaning: str) -> ArrayDocument:
     return _document(
-        shape=values.shape,
-        dtype="string" if text else values.dtype.name,
-        chunks=(min(len(values), _PER_FRAME_CHUNK), *values.shape[1:]),
+        shape=shape,
+        dtype=dtype,
+        chunks=(min(shape[0], _PER_FRAME_CHUNK), *shape[1:]),
         shards=None,
-        dimension_names=dimensions,
+        # Components of different numbers are different dimensions: xarray allows a dimension only one size.
+        dimension_names=("frame", *(f"component_{size}" for size in shape[1:])),
         attributes={"description": meaning} if meaning else {},
     )
 
@@ -97,9 +101,10 @@ def per_frame_values(name: str, values: npt.ArrayLike, frames: int) -> npt.NDArr
         raise OutputError(f"Per-frame array {name!r} has shape {array.shape}; expected {frames} frames in 1 or 2 axes")
     if array.dtype.kind in "OTU":
         array = array.astype(object)
-        strange = next((value for value in array.flat if not isinstance(value, str)), None)
-        if strange is not None:
-            raise OutputError(f"Per-frame array {name!r} mixes text with {strange!r} of type {type(strange).__name__}")
+        strange = [value for value in array.flat if not isinstance(value, str)]
+        if strange:
+            found = f"{strange[0]!r} of type {type(strange[0]).__name__}"
+            raise OutputError(f"Per-frame array {name!r} mixes text with {found}")
     elif array.dtype.kind not in "iufb":
         raise OutputError(f"Per-frame array {name!r} has dtype {array.dtype}; expected numbers, booleans or text")
     return array

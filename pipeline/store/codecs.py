@@ -21,7 +21,8 @@ UNCOMPRESSED = "none"
 _NUMCODECS = "numcodecs."
 # They make the array's own layout and are chosen by the planner and by Zarr, not by the user.
 _STRUCTURAL = frozenset({"bytes", "endian", "sharding_indexed", "transpose", "vlen-bytes", "vlen-utf8"})
-_CHOICES = {
+_CHOICES: dict[tuple[str, str], list[Any]] = {
+    ("blosc", "clevel"): list(range(10)),
     ("blosc", "cname"): [name.value for name in BloscCname],
     ("blosc", "shuffle"): ["auto", *(name.value for name in BloscShuffle)],
 }
@@ -137,7 +138,9 @@ def _make(name: str, settings: dict[str, Any]) -> Codec:
     for setting, value in settings.items():
         choices = _CHOICES.get((name, setting))
         if choices and value not in choices:
-            raise ConfigError(f"output.codec: {name} has no {setting} {value!r}{_nearest(str(value), choices)}")
+            raise ConfigError(
+                f"output.codec: {name} has no {setting} {value!r}{_nearest(str(value), [str(choice) for choice in choices])}"
+            )
     try:
         return cls.from_dict({"name": name, "configuration": settings})
     except (TypeError, ValueError) as error:
@@ -162,7 +165,7 @@ def _check_settings(name: str, settings: Mapping[str, Any], known: list[str] | N
 
 
 def _nearest(value: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(value, names, n=3, cutoff=0.5)
+    near = [] if value.isdigit() else difflib.get_close_matches(value, names, n=3, cutoff=0.5)
     if near:
         return f"; did you mean {' or '.join(map(repr, near))}?"
     return f"; there are {', '.join(names)}" if names else "; it has none"

@@ -1,0 +1,246 @@
+"""Shards: written whole, once, without metadata, equal to what was given."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import OutputError, PlanError
+from pipeline.model import ImageSpec, PixelFormat
+from pipeline.store import create_root, finalise_image, list_images, open_image, read_frame, write_region
+
+BLOSC = {"name": "blosc", "cname": "zstd", "clevel": 1, "shuffle": "auto"}
+
+
+def image_spec(frames, plane, *, shard=4, chunk=1, tile=None, dtype="uint16", samples=1, path="study/series/image"):
+    form = PixelFormat(*plane, samples, dtype, "RGB" if samples == 3 else "MONOCHROME2")
+    tile = tile or plane
+    covering = tuple(-(-size // piece) * piece for size, piece in zip(plane, tile, strict=True))
+    last = () if samples == 1 else (samples,)
+    return ImageSpec(
+        path, "study", "series", "CT", form, frames, (chunk, *tile, *last), (shard, *covering, *last), "position", ()
+    )
+
+
+def noise(spec):
+    random = np.random.default_rng(7)
+    raw = random.integers(0, 256, (*spec.shape, np.dtype(spec.format.dtype).itemsize), np.uint8)
+    values = raw.view(spec.format.dtype)[..., 0]
+    if values.dtype.kind == "f":
+        values = random.normal(size=spec.shape).astype(values.dtype)
+    return values
+
+
+def store_image(out, spec, values, codec=BLOSC, **per_frame):
+    for start in range(0, spec.frames, spec.shards[0]):
+        write_region(out, spec, start, values[start : start + spec.shards[0]], codec)
+    finalise_image(out, spec, codec=codec, per_frame=per_frame, attributes={})
+    return zarr.open_array(f"{out}/images.zarr/{spec.path}/pixels", mode="r")
+
+
+def shard_file(out, spec, shard=0):
+    return (
+        Path(out) / "images.zarr" / spec.path / "pixels" / "c" / "/".join([str(shard), *("0",) * (len(spec.shape) - 1)])
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "samples"),
+    [("uint8", 1), ("uint8", 3), ("int16", 1), ("uint16", 1), ("uint32", 1), ("float32", 1), ("float64", 1)],
+)
+def test_pixels_come_back_to_the_bit(tmp_path, dtype, samples):
+    spec = image_spec(10, (9, 7), dtype=dtype, samples=samples)
+    values = noise(spec)
+    stored = store_image(str(tmp_path), spec, values)
+    assert stored[...].tobytes() == values.tobytes()
+    assert (stored.shape, stored.chunks, stored.shards) == (spec.shape, spec.chunks, spec.shards)
+    assert stored.metadata.dimension_names == ("frame", "row", "column", "sample")[: len(spec.shape)]
+    assert stored.fill_value == 0
+
+
+def test_big_endian_frames_are_stored_little_endian(tmp_path):
+    spec = image_spec(3, (5, 4))
+    values = noise(spec)
+    big = values.astype(values.dtype.newbyteorder(">"))
+    write_region(str(tmp_path), spec, 0, big, {"name": "none"})
+    assert shard_file(tmp_path, spec).read_bytes().startswith(values[0].astype("<u2").tobytes())
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [
+        {"name": "none"},
+        {"name": "zstd", "level": 3},
+        {"name": "gzip", "level": 1},
+        {"name": "blosc", "cname": "lz4", "clevel": 5, "shuffle": "shuffle"},
+    ],
+)
+def test_codecs_of_the_configuration(tmp_path, codec):
+    spec = image_spec(6, (16, 16))
+    values = noise(spec)
+    assert (store_image(str(tmp_path), spec, values, codec)[...] == values).all()
+
+
+def test_a_codec_outside_the_zarr_specification(tmp_path):
+    spec = image_spec(6, (16, 16))
+    values = noise(spec)
+    with pytest.warns(zarr.errors.ZarrUserWarning, match="not in the Zarr version 3 specification"):
+        assert (store_image(str(tmp_path), spec, values, {"name": "numcodecs.lz4"})[...] == values).all()
+
+
+@pytest.mark.parametrize(("dtype", "shuffle", "typesize"), [("uint16", "bitshuffle", 2), ("uint8", "noshuffle", 1)])
+def test_blosc_shuffles_by_itemsize(tmp_path, dtype, shuffle, typesize):
+    spec = image_spec(4, (8, 8), dtype=dtype, chunk=1, shard=2)
+    stored = store_image(str(tmp_path), spec, noise(spec))
+    (blosc,) = stored.compressors
+    assert (blosc.shuffle.value, blosc.typesize) == (shuffle, typesize)
+
+
+def test_frames_of_zeros_are_there(tmp_path):
+    """A chunk that isn't there reads as zeros; so zeros must be there."""
+    spec = image_spec(6, (8, 8), shard=4)
+    write_region(str(tmp_path), spec, 0, np.zeros((4, 8, 8), np.uint16), BLOSC)
+    raw = shard_file(tmp_path, spec).read_bytes()
+    index = raw[-4 * 16 - 4 :]
+    assert struct.unpack("<I", index[-4:])[0] == google_crc32c.value(index[:-4])
+    offsets = np.frombuffer(index[:-4], "<u8").reshape(4, 2)
+    assert (offsets[:, 0] < len(raw)).all()
+    assert (offsets[:, 1] > 0).all()
+
+
+def test_nothing_opens_before_it_is_finished(tmp_path):
+    out = str(tmp_path)
+    spec = image_spec(4, (8, 8))
+    create_root(out)
+    write_region(out, spec, 0, noise(spec), BLOSC)
+    assert not list(tmp_path.rglob("study/**/zarr.json"))
+    assert list_images(out) == []
+    with pytest.raises(OutputError, match="no complete image"):
+        open_image(out, spec.path)
+    with pytest.raises(FileNotFoundError):
+        zarr.open(f"{out}/images.zarr/{spec.path}/pixels", mode="r")
+
+
+@pytest.mark.parametrize(("start", "count"), [(1, 4), (0, 3), (4, 2), (8, 3), (-4, 4), (0, 0), (8, 4)])
+def test_a_region_that_is_not_whole_shards_is_refused(tmp_path, start, count):
+    spec = image_spec(10, (4, 4), shard=4)
+    with pytest.raises(PlanError, match="aren't whole shards of 4"):
+        write_region(str(tmp_path), spec, start, np.zeros((count, 4, 4), np.uint16), BLOSC)
+    assert not list(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("frames", [np.zeros((4, 4, 5), np.uint16), np.zeros((4, 4, 4), np.int16)])
+def test_frames_that_do_not_fit_are_refused(tmp_path, frames):
+    with pytest.raises(PlanError, match="don't fit"):
+        write_region(str(tmp_path), image_spec(10, (4, 4)), 0, frames, BLOSC)
+
+
+def test_what_a_dead_run_left_is_neither_read_nor_kept(tmp_path):
+    spec = image_spec(4, (8, 8))
+    values = noise(spec)
+    write_region(str(tmp_path), spec, 0, values, BLOSC)
+    whole = shard_file(tmp_path, spec).read_bytes()
+    shard_file(tmp_path, spec).write_bytes(whole[: len(whole) // 2] + b"\xff" * 50)
+    write_region(str(tmp_path), spec, 0, values, BLOSC)
+    assert shard_file(tmp_path, spec).read_bytes() == whole
+
+
+def test_stored_bytes_are_the_files_bytes(tmp_path):
+    spec = image_spec(10, (8, 8), shard=4)
+    stored = write_region(str(tmp_path), spec, 0, noise(spec), BLOSC)
+    assert stored == sum(shard_file(tmp_path, spec, shard).stat().st_size for shard in range(3))
+
+
+def test_threads_do_not_change_the_bytes(tmp_path):
+    spec = image_spec(16, (32, 32), shard=16)
+    values = noise(spec)
+    for name, threads in (("one", 1), ("four", 4)):
+        write_region(str(tmp_path / name), spec, 0, values, BLOSC, threads=threads)
+    assert shard_file(tmp_path / "one", spec).read_bytes() == shard_file(tmp_path / "four", spec).read_bytes()
+
+
+def test_one_encoding_thread_at_a_time(tmp_path, monkeypatch):
+    at_once, most, lock = 0, 0, threading.Lock()
+    original = zarr.codecs.BloscCodec._encode_sync
+
+    def counting(self, *arguments):
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        try:
+            return original(self, *arguments)
+        finally:
+            with lock:
+                at_once -= 1
+
+    monkeypatch.setattr(zarr.codecs.BloscCodec, "_encode_sync", counting)
+    spec = image_spec(32, (64, 64), shard=32)
+    write_region(str(tmp_path), spec, 0, noise(spec), BLOSC)
+    assert most == 1
+
+
+def test_many_writers_at_once(tmp_path):
+    specs = [image_spec(4, (16, 16), path=f"study/series{number % 3}/{number}") for number in range(12)]
+    out = str(tmp_path)
+    create_root(out)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda spec: store_image(out, spec, noise(spec)), specs))
+    assert list_images(out) == sorted(spec.path for spec in specs)
+    assert all((read_frame(out, spec.path, 3) == noise(spec)[3]).all() for spec in specs)
+
+
+def test_works_where_an_event_loop_already_runs(tmp_path):
+    """As in a notebook."""
+    import asyncio  # noqa: PLC0415  only here
+
+    spec = image_spec(4, (8, 8))
+
+    async def cell():
+        return write_region(str(tmp_path), spec, 0, noise(spec), BLOSC)
+
+    assert asyncio.run(cell()) > 0
+
+
+@pytest.mark.skipif("__import__('os').geteuid() == 0", reason="root may write anywhere")
+def test_no_permission_is_an_output_error(tmp_path):
+    (tmp_path / "images.zarr").mkdir(mode=0o500)
+    with pytest.raises(OutputError, match="Can't write frames"):
+        write_region(str(tmp_path), image_spec(4, (8, 8)), 0, noise(image_spec(4, (8, 8))), BLOSC)
+
+
+def test_a_file_in_the_way_is_an_output_error(tmp_path):
+    (tmp_path / "images.zarr").write_bytes(b"")
+    spec = image_spec(4, (8, 8))
+    with pytest.raises(OutputError, match="Can't write frames"):
+        write_region(str(tmp_path), spec, 0, noise(spec), BLOSC)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    frames=st.integers(1, 9),
+    plane=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    chunks=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    tile=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    samples=st.sampled_from([1, 3]),
+)
+def test_any_layout_comes_back(tmp_path_factory, frames, plane, chunks, tile, samples):
+    out = str(tmp_path_factory.mktemp("any"))
+    spec = image_spec(
+        frames, plane, shard=chunks[0] * chunks[1], chunk=chunks[0], tile=tile, dtype="uint8", samples=samples
+    )
+    values = noise(spec)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stored = store_image(out, spec, values)
+        assert (stored[...] == values).all()
