@@ -66,10 +66,9 @@ class Select(Section):
     where: dict[str, Scalar | Annotated[tuple[Scalar, ...], Field(min_length=1)]] = {}
     """DICOM keyword: the value, or the list of values, that an instance must have. A number that is an identifier
     is safest in quotes: "007"."""
-    frames: Annotated[
-        StrictStr | tuple[Annotated[StrictInt, Field(ge=0)], ...] | None, AfterValidator(check_frames)
-    ] = None
-    """A slice such as "::2", or a list of frame indices from 0, applied to every instance; all frames by default."""
+    frames: Annotated[StrictStr | tuple[StrictInt, ...] | None, AfterValidator(check_frames)] = None
+    """A slice such as "::2", or a list of frame indices from 0 (negative ones count from the end), applied to every
+    instance; all frames by default."""
 
 
 class Decode(Section):

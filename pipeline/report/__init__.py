@@ -1,6 +1,23 @@
 """A run, summed up for people and programs. Pure: plain values in, text out; only :func:`write` touches the disk."""
 
 from pipeline.report.advice import advice
+from pipeline.report.asdict import STATUSES, reasons, render_json, summarise, throughput, verdict
+from pipeline.report.page import render_html
 from pipeline.report.summary import FailureLine, ImageLine, RunSummary, Totals
+from pipeline.report.writing import write
 
-__all__ = ["FailureLine", "ImageLine", "RunSummary", "Totals", "advice"]
+__all__ = [
+    "STATUSES",
+    "FailureLine",
+    "ImageLine",
+    "RunSummary",
+    "Totals",
+    "advice",
+    "reasons",
+    "render_html",
+    "render_json",
+    "summarise",
+    "throughput",
+    "verdict",
+    "write",
+]

@@ -28,6 +28,8 @@ ADVICE = {
     "much, or make output.shard smaller.",
     "worker_lost": "The worker process died on this, out of memory or in a decoder. Run again; if it stays, use fewer "
     "workers or another decode.plugin.",
+    "write_failed": "The output could not be written: check free space and permissions, then run again.",
+    "finalise_failed": "The image's metadata could not be written: check free space and permissions, then run again.",
     "invalid_configuration": "The configuration can't be used for this file; the message says what is expected.",
     "output_unusable": "The output directory could not be written: check free space and permissions, then run again.",
     # rejected

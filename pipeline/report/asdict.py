@@ -1,0 +1,120 @@
+"""A :class:`RunSummary` → one dictionary of plain values: the content of report.json, and what report.html shows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pipeline.report.advice import advice
+from pipeline.report.summary import ImageLine, RunSummary, Totals
+
+STATUSES = ("converted", "failed", "rejected", "skipped")
+"""In the order in which they are told."""
+
+
+def summarise(summary: RunSummary) -> dict[str, Any]:
+    """Return a run as plain values, ready for JSON."""
+    return {
+        "output": summary.out,
+        "exit_code": summary.exit_code,
+        "verdict": verdict(summary),
+        "started": summary.started.isoformat(timespec="seconds"),
+        "finished": summary.finished.isoformat(timespec="seconds"),
+        "seconds": round(summary.seconds, 3),
+        "cluster": summary.cluster,
+        "files": summary.files,
+        "file_bytes": summary.file_bytes,
+        "status": {status: summary.count(status) for status in STATUSES},
+        "reasons": reasons(summary),
+        "totals": _totals(summary.totals),
+        "throughput": throughput(summary),
+        "seconds_by_phase": {name: round(value, 3) for name, value in summary.phase_seconds.items()},
+        "seconds_by_stage": {name: round(value, 3) for name, value in summary.stage_seconds.items()},
+        "by_transfer_syntax": [
+            {"transfer_syntax_uid": uid, "name": summary.transfer_syntax_names.get(uid, ""), **_totals(totals)}
+            for uid, totals in summary.by_transfer_syntax.items()
+        ],
+        "by_modality": [{"modality": name, **_totals(totals)} for name, totals in summary.by_modality.items()],
+        "images": [_image(image) for image in summary.images],
+        "failures": [
+            {
+                "source": failure.source,
+                "frame": failure.frame,
+                "reason": failure.reason,
+                "message": failure.message,
+                "advice": advice(failure.reason),
+            }
+            for failure in summary.failures
+        ],
+        "how_to_open": summary.how_to_open(),
+        "versions": dict(summary.versions),
+    }
+
+
+def verdict(summary: RunSummary) -> str:
+    """Return the outcome in one sentence, the exit code's meaning included."""
+    failed = summary.count("failed")
+    if failed:
+        return f"{failed:,} of {_rows(summary):,} files could not be stored; each has its reason below. Exit code 1."
+    if not summary.count("converted"):
+        return "Nothing failed, but nothing was converted either: no image was found or selected. Exit code 0."
+    return "Nothing failed. Exit code 0."
+
+
+def _rows(summary: RunSummary) -> int:
+    return sum(summary.status_counts.values())
+
+
+def reasons(summary: RunSummary) -> list[dict[str, Any]]:
+    """Return count and advice of each status and reason: by status in the usual order, the most frequent first."""
+    order = {status: position for position, status in enumerate(STATUSES)}
+    counts = sorted(
+        summary.status_counts.items(), key=lambda item: (order.get(item[0][0], len(order)), -item[1], item[0][1])
+    )
+    return [
+        {"status": status, "reason": reason, "count": count, "advice": advice(reason) if reason else ""}
+        for (status, reason), count in counts
+        if count
+    ]
+
+
+def throughput(summary: RunSummary) -> dict[str, float]:
+    """Return what the convert phase did a second of wall time; empty where it did nothing."""
+    seconds = summary.phase_seconds.get("convert", 0.0)
+    if not seconds:
+        return {}
+    totals = summary.totals
+    return {
+        "frames_per_second": round(totals.frames / seconds, 2),
+        "encoded_bytes_per_second": round(totals.encoded_bytes / seconds),
+        "decoded_bytes_per_second": round(totals.decoded_bytes / seconds),
+    }
+
+
+def _totals(totals: Totals) -> dict[str, Any]:
+    return {
+        "instances": totals.instances,
+        "frames": totals.frames,
+        "encoded_bytes": totals.encoded_bytes,
+        "decoded_bytes": totals.decoded_bytes,
+        "stored_bytes": totals.stored_bytes,
+        "compression_ratio": None if totals.ratio is None else round(totals.ratio, 3),
+    }
+
+
+def _image(image: ImageLine) -> dict[str, Any]:
+    return {
+        "path": image.path,
+        "status": image.status,
+        "modality": image.modality,
+        "shape": list(image.shape),
+        "dtype": image.dtype,
+        "decoded_bytes": image.decoded_bytes,
+        "stored_bytes": image.stored_bytes,
+        "compression_ratio": None if image.ratio is None else round(image.ratio, 3),
+    }
+
+
+def render_json(summary: RunSummary) -> str:
+    """Return report.json."""
+    return json.dumps(summarise(summary), indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,216 @@
+"""report.html: one self-contained page, without scripts and without anything fetched from the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from itertools import islice
+from typing import Any
+
+from pipeline.report.advice import advice
+from pipeline.report.asdict import STATUSES, reasons, throughput, verdict
+from pipeline.report.summary import RunSummary, Totals
+from pipeline.report.tables import Column, Markup, bar, note, section, table
+from pipeline.report.units import counted, duration, number, ratio, shape, size
+
+MOST_IMAGES = 500
+MOST_FAILURES = 1000
+
+_BAR = Column("", "bar")
+_TOTALS = (
+    Column("Instances", "number"),
+    Column("Frames", "number"),
+    Column("Encoded", "number"),
+    Column("Decoded", "number"),
+    Column("", "bar"),
+)
+
+
+def render_html(summary: RunSummary) -> str:
+    """Return report.html: readable on narrow and wide screens, in light and dark, and on paper."""
+    style = files("pipeline.report").joinpath("report.css").read_text("utf-8")
+    body = "\n".join(
+        part
+        for part in (
+            _header(summary),
+            _figures(summary),
+            section("What became of the files", _outcomes(summary)),
+            section("Failures", _failures(summary)),
+            section("Images", _images(summary)),
+            section("By modality", _groups("Modality", summary.by_modality, {})),
+            section(
+                "By transfer syntax",
+                _groups("Transfer syntax", summary.by_transfer_syntax, summary.transfer_syntax_names),
+            ),
+            section("Where the time went", _seconds(summary)),
+            section("How to open the result", _opening(summary)),
+            section("Made with", _versions(summary)),
+        )
+        if part
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>dcm2zarr: {escape(_name(summary))}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _name(summary: RunSummary) -> str:
+    return summary.out.rstrip("/").rsplit("/", 1)[-1] or summary.out
+
+
+def _header(summary: RunSummary) -> str:
+    kind = "failed" if summary.exit_code else "converted"
+    when = f"{summary.started:%Y-%m-%d %H:%M:%S %Z}, {duration(summary.seconds)}"
+    by = f" · {escape(summary.cluster)}" if summary.cluster else ""
+    return (
+        f'<header>\n<p class="product">dcm2zarr report</p>\n<h1>{escape(_name(summary))}</h1>\n'
+        f'<p class="path">{escape(summary.out)}</p>\n<p>{escape(when)}{by}</p>\n'
+        f'<p class="verdict {kind}">{escape(verdict(summary))}</p>\n</header>'
+    )
+
+
+def _figures(summary: RunSummary) -> str:
+    totals, speed = summary.totals, throughput(summary)
+    figures = [(status, number(summary.count(status)), status) for status in STATUSES]
+    figures += [
+        ("frames stored", number(totals.frames), ""),
+        ("read, encoded", size(totals.encoded_bytes), ""),
+        ("decoded", size(totals.decoded_bytes), ""),
+    ]
+    if totals.stored_bytes is not None:
+        figures += [("on disk", size(totals.stored_bytes), ""), ("compression", ratio(totals.ratio), "")]
+    if speed:
+        figures.append(("decoded a second", size(speed["decoded_bytes_per_second"]), ""))
+    items = "\n".join(
+        f'<div class="figure {kind}"><dd>{escape(value)}</dd><dt>{escape(word)}</dt></div>'
+        for word, value, kind in figures
+    )
+    return f'<dl class="figures">\n{items}\n</dl>'
+
+
+def _outcomes(summary: RunSummary) -> str:
+    lines = reasons(summary)
+    total = sum(line["count"] for line in lines)
+    if not total:
+        return note("No files were found.")
+    columns = (Column("Status"), Column("Reason"), Column("Files", "number"), _BAR, Column("What to do"))
+    return table(
+        columns,
+        (
+            (
+                _badge(line["status"]),
+                _code(line["reason"]),
+                number(line["count"]),
+                bar(line["count"] / total, line["status"]),
+                line["advice"],
+            )
+            for line in lines
+        ),
+    )
+
+
+def _badge(status: str) -> Markup:
+    return Markup(f'<span class="badge {escape(status)}">{escape(status)}</span>')
+
+
+def _code(text: str) -> Markup:
+    return Markup(f"<code>{escape(text)}</code>" if text else "")
+
+
+def _failures(summary: RunSummary) -> str:
+    total, listed = summary.count("failed"), min(len(summary.failures), MOST_FAILURES)
+    if not total:
+        return ""
+    groups: dict[str, list[tuple[str, str, Markup]]] = {}
+    for failure in islice(summary.failures, listed):
+        frame = "" if failure.frame is None else f" (frame index {failure.frame})"
+        groups.setdefault(failure.reason, []).append((failure.source, failure.message + frame, Markup("")))
+    parts = [
+        f"<details open>\n<summary>{_code(reason).html} {counted(len(rows), 'file')}</summary>\n"
+        f"{note(advice(reason))}\n"
+        f"{table((Column('File', 'path'), Column('What happened', 'text')), (row[:2] for row in rows))}\n</details>"
+        for reason, rows in groups.items()
+    ]
+    if listed < total:
+        parts.append(note(f"These are the first {number(listed)} of {number(total)}; catalog.parquet has them all."))
+    return "\n".join(parts)
+
+
+def _images(summary: RunSummary) -> str:
+    if not summary.images:
+        return ""
+    largest = max(image.decoded_bytes for image in summary.images) or 1
+    columns = (
+        *(Column("Image", "path"), Column("Status"), Column("Modality"), Column("Shape", "number"), Column("Type")),
+        *(Column("Decoded", "number"), Column("On disk", "number"), Column("Ratio", "number"), _BAR),
+    )
+    rows = (
+        (
+            image.path,
+            _badge("converted" if image.status == "complete" else "failed"),
+            image.modality,
+            shape(image.shape),
+            image.dtype,
+            size(image.decoded_bytes),
+            "–" if image.stored_bytes is None else size(image.stored_bytes),  # noqa: RUF001  a dash for nothing
+            ratio(image.ratio),
+            bar(image.decoded_bytes / largest),
+        )
+        for image in summary.images[:MOST_IMAGES]
+    )
+    more = len(summary.images) - MOST_IMAGES
+    rest = note(f"{counted(more, 'more image')}: see catalog.parquet or report.json.") if more > 0 else ""
+    return table(columns, rows) + rest
+
+
+def _groups(title: str, groups: Mapping[str, Totals], names: Mapping[str, str]) -> str:
+    if not groups:
+        return ""
+    most = max(totals.decoded_bytes for totals in groups.values()) or 1
+    rows = (
+        (
+            Markup(f"{escape(names.get(key) or key)}{_uid(key, names)}"),
+            number(totals.instances),
+            number(totals.frames),
+            size(totals.encoded_bytes),
+            size(totals.decoded_bytes),
+            bar(totals.decoded_bytes / most),
+        )
+        for key, totals in groups.items()
+    )
+    return table((Column(title), *_TOTALS), rows)
+
+
+def _uid(key: str, names: Mapping[str, str]) -> str:
+    return f" <code>{escape(key)}</code>" if names.get(key) else ""
+
+
+def _seconds(summary: RunSummary) -> str:
+    columns = (Column("Phase"), Column("Time", "number"), _BAR)
+    parts = [_shares(columns, summary.phase_seconds, summary.seconds)]
+    if summary.stage_seconds:
+        columns = (Column("Stage of conversion, summed over all workers"), Column("Time", "number"), _BAR)
+        parts.append(_shares(columns, summary.stage_seconds, sum(summary.stage_seconds.values())))
+    return "\n".join(part for part in parts if part)
+
+
+def _shares(columns: tuple[Column, ...], seconds: Mapping[str, float], whole: float) -> str:
+    if not seconds:
+        return ""
+    return table(
+        columns, ((name, duration(value), bar(value / whole if whole else 0)) for name, value in seconds.items())
+    )
+
+
+def _opening(summary: RunSummary) -> str:
+    text = summary.how_to_open()
+    files_told = "catalog.parquet has one row for every file; images.zarr opens with zarr, xarray or Dask alone."
+    return f"<pre><code>{escape(text)}</code></pre>\n{note(files_told)}"
+
+
+def _versions(summary: RunSummary) -> str:
+    told: Mapping[str, Any] = summary.versions
+    return note(", ".join(f"{package} {version}" for package, version in told.items())) if told else ""

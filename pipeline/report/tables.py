@@ -1,0 +1,66 @@
+"""Small pieces of HTML: everything that comes from outside is escaped here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+
+@dataclass(frozen=True, slots=True)
+class Markup:
+    """Text that is HTML already."""
+
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table."""
+
+    title: str
+    kind: str = ""
+    """CSS class: ``number``, ``path``, ``bar``."""
+
+
+Cell = str | Markup
+
+
+def html_of(cell: Cell) -> str:
+    """Return a cell as HTML."""
+    return cell.html if isinstance(cell, Markup) else escape(cell)
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> str:
+    """Return a table that scrolls sideways by itself where the screen is narrow."""
+    head = "".join(f"<th{_class(column)}>{escape(column.title)}</th>" for column in columns)
+    body = "\n".join(
+        f"<tr>{''.join(f'<td{_class(c)}>{html_of(cell)}</td>' for c, cell in zip(columns, row, strict=True))}</tr>"
+        for row in rows
+    )
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+
+
+def _class(column: Column) -> str:
+    return f' class="{column.kind}"' if column.kind else ""
+
+
+def bar(share: float, kind: str = "") -> Markup:
+    """Return a bar of `share` (0 to 1) of its cell; `kind` colours it."""
+    width = max(0.0, min(1.0, share)) * 100
+    return Markup(
+        f'<svg class="bar {escape(kind)}" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" '
+        f'aria-label="{width:.0f} percent"><rect class="all" width="100" height="8"/>'
+        f'<rect class="part" width="{width:.2f}" height="8"/></svg>'
+    )
+
+
+def section(title: str, *parts: str) -> str:
+    """Return a titled section; nothing where all `parts` are empty."""
+    content = "\n".join(part for part in parts if part)
+    return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>" if content else ""
+
+
+def note(text: str) -> str:
+    """Return a remark."""
+    return f'<p class="note">{escape(text)}</p>'
