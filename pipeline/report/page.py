@@ -83,7 +83,7 @@ def _figures(summary: RunSummary) -> str:
     if totals.stored_bytes is not None:
         figures += [("on disk", size(totals.stored_bytes), ""), ("compression", ratio(totals.ratio), "")]
     if speed:
-        figures.append(("decoded a second", size(speed["decoded_bytes_per_second"]), ""))
+        figures.append(("decoded", f"{size(speed['decoded_bytes_per_second'])}/s", ""))
     items = "\n".join(
         f'<div class="figure {kind}"><dd>{escape(value)}</dd><dt>{escape(word)}</dt></div>'
         for word, value, kind in figures
