@@ -1,0 +1,47 @@
+"""The Parquet tables: scan segments, the catalog, the persisted plan, and lists of paths.
+
+Columns of DICOM keywords are typed: numbers ``float64`` (VR DS, FL, FD), integers ``int64`` (IS, US, …), else text.
+A keyword whose value multiplicity isn't 1 becomes a list of these. Null means absent, empty, or not convertible;
+the last is in ``unconverted``.
+"""
+
+from pipeline.catalog.assemble import Outcome, assemble, catalog_path
+from pipeline.catalog.lists import LIST_SUFFIXES, read_path_list
+from pipeline.catalog.plans import has_plan, read_plan, write_plan
+from pipeline.catalog.schema import DEFAULT_KEYWORDS, PENDING, Kind, catalog_schema, segment_schema
+from pipeline.catalog.segments import (
+    RowAttributes,
+    SegmentWriter,
+    open_segment,
+    read_attributes,
+    read_rows,
+    segment_path,
+    write_segment,
+)
+from pipeline.catalog.tables import count_reasons, open_catalog, read_failures
+
+__all__ = [
+    "DEFAULT_KEYWORDS",
+    "LIST_SUFFIXES",
+    "PENDING",
+    "Kind",
+    "Outcome",
+    "RowAttributes",
+    "SegmentWriter",
+    "assemble",
+    "catalog_path",
+    "catalog_schema",
+    "count_reasons",
+    "has_plan",
+    "open_catalog",
+    "open_segment",
+    "read_attributes",
+    "read_failures",
+    "read_path_list",
+    "read_plan",
+    "read_rows",
+    "segment_path",
+    "segment_schema",
+    "write_plan",
+    "write_segment",
+]

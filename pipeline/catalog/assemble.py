@@ -1,0 +1,133 @@
+"""Segments and outcomes → ``catalog.parquet``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.catalog.atomic import replacing
+from pipeline.catalog.schema import PENDING, catalog_schema
+from pipeline.catalog.segments import segment_path
+
+GROUP_BYTES = 32 * 2**20
+GROUP_ROWS = 16_384
+_OVERRIDDEN = (
+    *(
+        "status",
+        "reason",
+        "message",
+        "image",
+        "frame_start",
+        "num_frames",
+        "decoder",
+        "photometric_interpretation",
+        "assumptions",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one row after the scan. None leaves what the scan wrote."""
+
+    status: str
+    """``converted``, ``failed`` or ``skipped``."""
+    reason: str | None = None
+    message: str | None = None
+    image: str | None = None
+    frame_start: int | None = None
+    num_frames: int | None = None
+    """Frames stored: fewer than the instance has where frames are selected."""
+    decoder: str | None = None
+    photometric_interpretation: str | None = None
+    """Of the stored pixels."""
+    note: str = ""
+    """Appended to the row's assumptions."""
+
+
+_LOST = Outcome(
+    "failed", "not_converted", "The run ended before this file was converted; run the same command again to finish it."
+)
+
+
+def catalog_path(out: str) -> Path:
+    """Return where the catalog lies in an output directory."""
+    return Path(out) / "catalog.parquet"
+
+
+def assemble(
+    out: str, segments: Iterable[int], outcomes: Mapping[tuple[int, int], Outcome], keywords: Mapping[str, str]
+) -> None:
+    """Write ``catalog.parquet``: the rows of the segments, in their order, with what became of each.
+
+    Holds one row group at a time (about 32 MiB of headers). The catalog appears whole or not at all. A row that was
+    to be converted and has no outcome becomes ``failed``, reason ``not_converted``: nothing is lost silently.
+
+    Parameters
+    ----------
+    out : str
+        Output directory.
+    segments : iterable of int
+        The segments' numbers, in the order in which their files were found.
+    outcomes : mapping of (int, int) to Outcome
+        By segment and row in it.
+    keywords : mapping of str to str
+        DICOM keyword to kind, as the segments were written with.
+    """
+    schema = catalog_schema(keywords)
+    with replacing(catalog_path(out)) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
+        for table in _regrouped(_finished(out, segments, outcomes, schema)):
+            writer.write_table(table)
+
+
+def _finished(
+    out: str, segments: Iterable[int], outcomes: Mapping[tuple[int, int], Outcome], schema: pa.Schema
+) -> Iterator[pa.Table]:
+    for segment in segments:
+        with pq.ParquetFile(segment_path(out, segment)) as file:
+            row = 0
+            for group in range(file.metadata.num_row_groups):
+                table = file.read_row_group(group, columns=schema.names).select(schema.names)
+                yield _apply(table, [outcomes.get((segment, row + i)) for i in range(len(table))])
+                row += len(table)
+
+
+def _apply(table: pa.Table, outcomes: list[Outcome | None]) -> pa.Table:
+    """Put the outcomes of a table's rows into its columns; the columns without outcomes aren't touched."""
+    statuses = table["status"].to_pylist()
+    final = [
+        _LOST if outcome is None and status == PENDING else outcome
+        for outcome, status in zip(outcomes, statuses, strict=True)
+    ]
+    if any(final):
+        for name in _OVERRIDDEN:
+            field = table.schema.field(name)
+            values = [_override(name, *pair) for pair in zip(table[name].to_pylist(), final, strict=True)]
+            table = table.set_column(table.schema.get_field_index(name), field, pa.array(values, field.type))
+    return table
+
+
+def _override(name: str, scanned: Any, outcome: Outcome | None) -> Any:
+    if outcome is None:
+        return scanned
+    if name == "assumptions":
+        return "; ".join(filter(None, (scanned, outcome.note))) or None
+    value = getattr(outcome, name)
+    return scanned if value is None else value
+
+
+def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Join small tables, so that the catalog doesn't get a row group for each segment."""
+    held: list[pa.Table] = []
+    for table in tables:
+        held.append(table)
+        if sum(t.nbytes for t in held) >= GROUP_BYTES or sum(map(len, held)) >= GROUP_ROWS:
+            yield pa.concat_tables(held).combine_chunks()
+            held = []
+    if held:
+        yield pa.concat_tables(held).combine_chunks()

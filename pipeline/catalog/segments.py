@@ -1,0 +1,141 @@
+"""Scan segments: what the scan learned about a batch of files, one row a file."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.catalog.atomic import replacing
+from pipeline.catalog.schema import segment_schema
+
+GROUP_BYTES = 16 * 2**20
+GROUP_ROWS = 1024
+_LARGE = ("header", "frame_attributes", "attributes")
+
+
+def segment_path(out: str, segment: int) -> Path:
+    """Return where segment number `segment` lies below the output directory."""
+    return Path(out) / "plan" / "segments" / f"{segment:08d}.parquet"
+
+
+class SegmentWriter:
+    """Takes the rows of one segment, holding at most about 16 MiB of headers or 1,024 rows; see `open_segment`."""
+
+    def __init__(self, file: pq.ParquetWriter) -> None:
+        self._file = file
+        self._rows: list[Mapping[str, Any]] = []
+        self._bytes = 0
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append a row; columns that it doesn't name are null."""
+        self._rows.append(row)
+        self._bytes += sum(len(row.get(name) or "") for name in _LARGE)
+        if self._bytes >= GROUP_BYTES or len(self._rows) >= GROUP_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows held as one row group."""
+        if self._rows:
+            schema = self._file.schema
+            columns = [_column(field, [row.get(field.name) for row in self._rows]) for field in schema]
+            self._file.write_table(pa.table(columns, schema=schema))
+        self._rows, self._bytes = [], 0
+
+
+@contextmanager
+def open_segment(path: str | Path, keywords: Mapping[str, str]) -> Iterator[SegmentWriter]:
+    """Give a writer of a segment's rows; the file appears under its name when the block ends without an error.
+
+    Parameters
+    ----------
+    path : path-like
+    keywords : mapping of str to str
+        DICOM keyword to kind of column, as :func:`pipeline.catalog.segment_schema` takes them.
+    """
+    schema = segment_schema(keywords)
+    with replacing(Path(path)) as part, pq.ParquetWriter(part, schema, compression="zstd") as file:
+        writer = SegmentWriter(file)
+        yield writer
+        writer.flush()
+
+
+def _column(field: pa.Field, values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values, field.type)
+    except UnicodeEncodeError:  # text of damaged headers can hold halves of surrogate pairs, which UTF-8 can't
+        return pa.array([_encodable(value) for value in values], field.type)
+
+
+def _encodable(value: Any) -> Any:
+    r"""Write what UTF-8 can't hold as ``\udc80``."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return [_encodable(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def write_segment(path: str | Path, rows: Iterable[Mapping[str, Any]], keywords: Mapping[str, str]) -> None:
+    """Write a whole segment; see :func:`open_segment`."""
+    with open_segment(path, keywords) as writer:
+        for row in rows:
+            writer.write(row)
+
+
+def read_rows(path: str | Path, rows: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the given columns of the given rows of a segment, in the order asked for.
+
+    Only the row groups that hold one of them are read.
+
+    Raises
+    ------
+    IndexError
+        Where the segment has no such row.
+    """
+    with pq.ParquetFile(path) as file:
+        sizes = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+        starts = list(accumulate(sizes, initial=0))
+        wanted: dict[int, list[int]] = defaultdict(list)
+        for row in rows:
+            if not 0 <= row < starts[-1]:
+                raise IndexError(f"{path} has {starts[-1]} rows, there is no row {row}")
+            wanted[bisect_right(starts, row) - 1].append(row)
+        found: dict[int, dict[str, Any]] = {}
+        for group, members in wanted.items():
+            table = file.read_row_group(group, columns=list(columns)).take([row - starts[group] for row in members])
+            found |= dict(zip(members, table.to_pylist(), strict=True))
+    return [found[row] for row in rows]
+
+
+class RowAttributes(NamedTuple):
+    """What interprets the pixels of one instance, under DICOM keywords."""
+
+    constant: dict[str, Any]
+    """Values that hold for all its frames."""
+    by_frame: dict[str, list[Any]]
+    """Values that differ between its frames: one a frame."""
+
+
+def read_attributes(out: str, rows: Sequence[tuple[int, int]]) -> list[RowAttributes]:
+    """Return the attributes of instances, given as ``(segment, row)``, in the order asked for.
+
+    Each segment is opened once, whatever the order.
+    """
+    by_segment: dict[int, list[int]] = defaultdict(list)
+    for segment, row in rows:
+        by_segment[segment].append(row)
+    found: dict[tuple[int, int], RowAttributes] = {}
+    for segment, members in by_segment.items():
+        texts = read_rows(segment_path(out, segment), members, ("attributes", "frame_attributes"))
+        for row, text in zip(members, texts, strict=True):
+            found[segment, row] = RowAttributes(
+                json.loads(text["attributes"] or "{}"), json.loads(text["frame_attributes"] or "{}")
+            )
+    return [found[key] for key in rows]

@@ -1,0 +1,59 @@
+"""Reading a catalog."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.catalog.assemble import catalog_path
+from pipeline.errors import OutputError
+
+
+def open_catalog(out: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the catalog of an output directory, or the given columns of it.
+
+    Raises
+    ------
+    OutputError
+        Where `out` holds no readable catalog, or no such column.
+    """
+    path = catalog_path(out)
+    try:
+        with pq.ParquetFile(path) as file:
+            missing = [name for name in columns or () if name not in file.schema_arrow.names]
+            if missing:
+                raise OutputError(f"{path} has no column {missing[0]!r}; it has {', '.join(file.schema_arrow.names)}")
+            return file.read(columns=None if columns is None else list(columns))
+    except FileNotFoundError as error:
+        raise OutputError(f"{out} holds no catalog.parquet: it isn't the output directory of a finished run") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{path} can't be read as Parquet: {error}") from error
+
+
+def count_reasons(out: str) -> dict[tuple[str, str], int]:
+    """Return how many rows of the catalog have each ``(status, reason)``; a missing reason is an empty text."""
+    table = open_catalog(out, ("status", "reason"))
+    pairs = zip(table["status"].to_pylist(), table["reason"].to_pylist(), strict=True)
+    return dict(sorted(Counter((status, reason or "") for status, reason in pairs).items()))
+
+
+def read_failures(out: str, limit: int | None = None) -> list[dict[str, Any]]:
+    """Return source, reason and message of the rows that failed, in the catalog's order; at most `limit` of them."""
+    rows: list[dict[str, Any]] = []
+    for row in _light_rows(out):
+        if row["status"] == "failed":
+            rows.append({name: row[name] for name in ("source", "reason", "message")})
+        if len(rows) == limit:
+            break
+    return rows
+
+
+def _light_rows(out: str) -> Iterator[dict[str, Any]]:
+    for batch in open_catalog(out, ("source", "status", "reason", "message")).to_batches():
+        yield from batch.to_pylist()
