@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 
 from pipeline.errors import PlanError
@@ -10,7 +11,7 @@ from pipeline.model import Failure, ImageSpec, Instance, PixelFormat, Plan, Span
 from pipeline.plan.grouping import Group, group_instances
 from pipeline.plan.invariants import verify
 from pipeline.plan.layout import Layout, chunk_shape, shard_shape
-from pipeline.plan.memory import Projection, largest_encoded_frame, mebibytes, project
+from pipeline.plan.memory import Projection, largest_encoded_frame, mebibytes, project, project_image
 from pipeline.plan.paths import image_paths
 from pipeline.plan.selection import Frames, runs, select_frames
 from pipeline.plan.tasks import cut_tasks
@@ -45,8 +46,8 @@ def make_plan(instances: Sequence[Instance], layout: Layout | None = None) -> Pl
     kept, unselected, refused = _admit(instances, layout, select)
     groups = group_instances(instances, kept, layout.grouping)
     images = _images(instances, groups, layout, select)
-    _refuse_memory(layout, instances, images)
-    plan = Plan(instances, images, cut_tasks(layout, instances, images), refused, unselected)
+    memory = _memory(layout, instances, images)
+    plan = Plan(instances, images, cut_tasks(layout, instances, images, memory), refused, unselected)
     verify(plan, layout)
     return plan
 
@@ -58,25 +59,27 @@ def _admit(
     kept: list[int] = []
     unselected: list[int] = []
     refused: list[tuple[int, Failure]] = []
+    one_frame = cache(lambda pixel_format: project(pixel_format, chunk_shape(layout, pixel_format, 1), 1, 0))
     for position, instance in enumerate(instances):
         if not select(instance.number_of_frames):
             unselected.append(position)
-        elif failure := _too_large(instance, layout):
+        elif failure := _too_large(instance, layout, one_frame(instance.format)):
             refused.append((position, failure))
         else:
             kept.append(position)
     return kept, tuple(unselected), tuple(refused)
 
 
-def _too_large(instance: Instance, layout: Layout) -> Failure | None:
-    frame = instance.format.frame_bytes
-    if frame > layout.frame_limit:
+def _too_large(instance: Instance, layout: Layout, one_frame: Projection) -> Failure | None:
+    if one_frame.frame > layout.frame_limit:
         return Failure(
             "frame_too_large",
-            f"A frame has {mebibytes(frame)} decoded, more than limits.frame allows ({mebibytes(layout.frame_limit)})",
+            f"A frame has {mebibytes(one_frame.frame)} decoded, more than limits.frame allows "
+            f"({mebibytes(layout.frame_limit)})",
         )
-    needed = project(instance.format, chunk_shape(layout, instance.format, 1), 1, largest_encoded_frame(instance))
-    if needed.total > layout.task_memory:
+    encoded = largest_encoded_frame(instance)
+    if one_frame.total + encoded > layout.task_memory:
+        needed = replace(one_frame, encoded_frame=encoded)
         return Failure(
             "task_memory_exceeded",
             f"Storing one frame needs {needed}, more than limits.task_memory allows "
@@ -122,25 +125,21 @@ def _image(
     )
 
 
-def _refuse_memory(layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec]) -> None:
-    """Raise PlanError for the image whose shards need the most memory, if that is more than a task may have."""
-    worst: tuple[Projection, ImageSpec] | None = None
-    count = 0
-    for image in images:
-        encoded = max(largest_encoded_frame(instances[span.instance]) for span in image.spans)
-        needed = project(image.format, image.chunks, image.shards[0], encoded)
-        if needed.total > layout.task_memory:
-            count += 1
-            worst = (needed, image) if worst is None or needed.total > worst[0].total else worst
-    if worst:
-        raise PlanError(_memory_message(layout, *worst, count))
+def _memory(layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec]) -> list[int]:
+    """Project each image's bytes; PlanError for the one that needs most, if that is more than a task may have."""
+    needed = [project_image(instances, image).total for image in images]
+    worst = max(range(len(images)), key=needed.__getitem__, default=None)
+    if worst is not None and needed[worst] > layout.task_memory:
+        count = sum(total > layout.task_memory for total in needed)
+        raise PlanError(_memory_message(layout, project_image(instances, images[worst]), images[worst], count))
+    return needed
 
 
 def _memory_message(layout: Layout, needed: Projection, image: ImageSpec, count: int) -> str:
     most = needed.frames_within(layout.task_memory)
     if most >= image.chunks[0]:
         shard_frames = most - most % image.chunks[0]
-        remedy = f"set output.shard to at most {mebibytes(shard_frames * needed.frame)}"
+        remedy = f"set output.shard to at most {shard_frames * needed.frame} bytes"
     else:
         remedy = f"set output.chunk.frame to at most {most}"
     return (

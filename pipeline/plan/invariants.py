@@ -10,7 +10,7 @@ from functools import cache
 from pipeline.errors import PlanError
 from pipeline.model import ImageSpec, Plan, Region, Span, Task
 from pipeline.plan.layout import Layout
-from pipeline.plan.memory import largest_encoded_frame, mebibytes, project
+from pipeline.plan.memory import mebibytes, project_image
 from pipeline.plan.selection import select_frames
 
 
@@ -151,9 +151,9 @@ def _check_owners(image: ImageSpec, owned: Sequence[tuple[Region, int]]) -> None
 
 
 def _check_memory(plan: Plan, layout: Layout) -> None:
-    encoded = [max(largest_encoded_frame(plan.instances[span.instance]) for span in i.spans) for i in plan.images]
+    needed = [project_image(plan.instances, image).total for image in plan.images]
     for task in plan.tasks:
-        projected = max((_region_memory(plan, region, encoded) for region in task.regions), default=0)
+        projected = max((needed[region.image] for region in task.regions), default=0)
         _require(
             task.memory_bytes >= projected,
             "memory is projected",
@@ -164,11 +164,6 @@ def _check_memory(plan: Plan, layout: Layout) -> None:
             "memory within the limit",
             f"{_name(task)} needs {mebibytes(task.memory_bytes)} of {mebibytes(layout.task_memory)}",
         )
-
-
-def _region_memory(plan: Plan, region: Region, encoded: Sequence[int]) -> int:
-    image = plan.images[region.image]
-    return project(image.format, image.chunks, image.shards[0], encoded[region.image]).total
 
 
 def _name(task: Task) -> str:

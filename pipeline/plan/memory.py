@@ -16,10 +16,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from pipeline.model import Instance, PixelFormat
+from pipeline.model import ImageSpec, Instance, PixelFormat
 from pipeline.plan.layout import padded_frame
 
 
@@ -49,10 +50,22 @@ class Projection:
         )
 
 
-def project(pixel_format: PixelFormat, chunks: Sequence[int], shard_frames: int, encoded_frame: int) -> Projection:
+def project(pixel_format: PixelFormat, chunks: tuple[int, ...], shard_frames: int, encoded_frame: int) -> Projection:
     """Project the memory of a task that writes shards of `shard_frames` frames."""
-    padded = math.prod(padded_frame(pixel_format.frame_shape, chunks)) * np.dtype(pixel_format.dtype).itemsize
-    return Projection(shard_frames, pixel_format.frame_bytes, padded, encoded_frame)
+    return Projection(shard_frames, *_frame_bytes(pixel_format, chunks), encoded_frame)
+
+
+def project_image(instances: Sequence[Instance], image: ImageSpec) -> Projection:
+    """Project the memory of a task that writes any shard of `image`."""
+    encoded = max(largest_encoded_frame(instances[span.instance]) for span in image.spans)
+    return project(image.format, image.chunks, image.shards[0], encoded)
+
+
+@lru_cache(1024)
+def _frame_bytes(pixel_format: PixelFormat, chunks: tuple[int, ...]) -> tuple[int, int]:
+    """Bytes of a frame, as it is and padded to whole chunks; an archive has few formats and many images."""
+    padded = math.prod(padded_frame(pixel_format.frame_shape, chunks))
+    return pixel_format.frame_bytes, padded * np.dtype(pixel_format.dtype).itemsize
 
 
 def largest_encoded_frame(instance: Instance) -> int:
@@ -64,5 +77,5 @@ def largest_encoded_frame(instance: Instance) -> int:
 
 
 def mebibytes(count: int) -> str:
-    """`count` bytes as text in MiB, or in bytes where that says more."""
-    return f"{count / 2**20:,.1f} MiB" if count >= 2**17 else f"{count:,} bytes"
+    """`count` bytes as text, in MiB where that says as much."""
+    return f"{count / 2**20:.1f} MiB" if count >= 10 * 2**20 else f"{count} bytes"

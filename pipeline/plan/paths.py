@@ -12,6 +12,7 @@ from pipeline.plan.grouping import Group
 
 NAME_LENGTH = 64
 """The longest UID (PS3.5 6.2), and far below what any file system allows."""
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")
 _DOTS = re.compile(r"\.{2,}")
 _RESERVED = frozenset(
@@ -28,6 +29,8 @@ def clean_name(text: str) -> str:
     Only ``A-Z a-z 0-9 . _ -``, no two dots in a row, no dot or ``_`` (Zarr reserves ``__``) at the start, no dot at
     the end, 1 to 64 characters, ``unknown`` where nothing is left, no name that Zarr or Windows reserves.
     """
+    if len(text) <= NAME_LENGTH and _UID.fullmatch(text):
+        return text
     name = _DOTS.sub(".", _FORBIDDEN.sub("_", text)).lstrip("._-")[:NAME_LENGTH].rstrip(".")
     if name.casefold() in _RESERVED or name.split(".")[0].casefold() in _RESERVED:
         name = f"x-{name}"[:NAME_LENGTH]

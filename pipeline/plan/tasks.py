@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pipeline.model import ImageSpec, Instance, Region, Task
 from pipeline.plan.inputs import cut_spans
 from pipeline.plan.layout import Layout, MiB
-from pipeline.plan.memory import largest_encoded_frame, project
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 """Deflated Explicit VR Little Endian: a frame can't be reached without inflating all before it."""
@@ -30,9 +29,7 @@ INSTANCES_PER_TASK = 512
 class _Work:
     """One image as the cutting sees it."""
 
-    image: int
     cost: int
-    memory: int
     divisible: bool
 
 
@@ -53,44 +50,40 @@ class _Pack:
         )
 
 
-def cut_tasks(layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec]) -> tuple[Task, ...]:
-    """Cut all `images` into tasks, in the order of the images.
+def cut_tasks(
+    layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec], memory: Sequence[int]
+) -> tuple[Task, ...]:
+    """Cut all `images`, each with its projected `memory`, into tasks, in the order of the images.
 
     Large images become several tasks of equally many shards; small ones are packed together. A deflated instance
     stays in one task, which inflates it once.
     """
-    cuts = sorted(_cuts(layout, instances, images), key=lambda cut: (cut[0][0].image, cut[0][0].frame_start))
+    cuts = sorted(_cuts(layout, instances, images, memory), key=lambda cut: (cut[0][0].image, cut[0][0].frame_start))
     return tuple(_task(number, instances, images, *cut) for number, cut in enumerate(cuts))
 
 
-def image_memory(instances: Sequence[Instance], image: ImageSpec) -> int:
-    """Projected bytes of a task that writes any shard of `image`."""
-    encoded = max(largest_encoded_frame(instances[span.instance]) for span in image.spans)
-    return project(image.format, image.chunks, image.shards[0], encoded).total
-
-
 def _cuts(
-    layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec]
+    layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec], memory: Sequence[int]
 ) -> Iterator[tuple[list[Region], int]]:
     """Yield the regions and the memory of each task."""
     pack = _Pack()
     for i, image in enumerate(images):
-        work = _work(instances, image, i)
+        work = _work(instances, image)
         if work.cost >= layout.task_bytes:
-            yield from (([region], work.memory) for region in _split(image, work, layout.task_bytes))
+            yield from (([Region(i, *frames)], memory[i]) for frames in _split(image, work, layout.task_bytes))
             continue
         if not pack.takes(work, len(image.spans), layout.task_bytes):
             yield pack.regions, pack.memory
             pack = _Pack()
         pack.regions.append(Region(i, 0, image.frames))
         pack.cost += work.cost
-        pack.memory = max(pack.memory, work.memory)
+        pack.memory = max(pack.memory, memory[i])
         pack.instances += len(image.spans)
     if pack.regions:
         yield pack.regions, pack.memory
 
 
-def _work(instances: Sequence[Instance], image: ImageSpec, position: int) -> _Work:
+def _work(instances: Sequence[Instance], image: ImageSpec) -> _Work:
     cost = IMAGE_COST
     divisible = True
     previous = -1
@@ -101,15 +94,16 @@ def _work(instances: Sequence[Instance], image: ImageSpec, position: int) -> _Wo
         cost += INSTANCE_COST if span.instance != previous else 0
         previous = span.instance
         divisible &= instance.transfer_syntax_uid != DEFLATED or instance.number_of_frames == 1
-    return _Work(position, cost, image_memory(instances, image), divisible)
+    return _Work(cost, divisible)
 
 
-def _split(image: ImageSpec, work: _Work, target: int) -> Iterator[Region]:
+def _split(image: ImageSpec, work: _Work, target: int) -> Iterator[tuple[int, int]]:
+    """Yield ``(frame_start, frame_stop)`` of nearly equal runs of whole shards."""
     shards = math.ceil(image.frames / image.shards[0])
     pieces = min(shards, math.ceil(work.cost / target)) if work.divisible else 1
     step = math.ceil(shards / pieces) * image.shards[0]
     for start in range(0, image.frames, step):
-        yield Region(work.image, start, min(start + step, image.frames))
+        yield start, min(start + step, image.frames)
 
 
 def _task(
