@@ -1,0 +1,16 @@
+"""A fast decoding plugin for pydicom, on imagecodecs.
+
+One call of :func:`register` makes the plugin known to all of pydicom's decoders that it can serve; pydicom then uses
+it wherever a decoding plugin can be named::
+
+    from pydicom import pixel_array
+    from pipeline import codecs
+
+    codecs.register()
+    pixel_array("image.dcm", decoding_plugin=codecs.PLUGIN)
+"""
+
+from pipeline.codecs.registry import LOSSY_JPEG, PLUGIN, fast_transfer_syntaxes, plugin_version, register
+from pipeline.codecs.state import RGB_OPTION
+
+__all__ = ["LOSSY_JPEG", "PLUGIN", "RGB_OPTION", "fast_transfer_syntaxes", "plugin_version", "register"]

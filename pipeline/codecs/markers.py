@@ -1,0 +1,129 @@
+"""The headers of JPEG and JPEG-LS codestreams: what must be known before a frame is decoded.
+
+ITU-T T.81 Annex B (JPEG), ITU-T T.87 Annex C (JPEG-LS), JFIF 1.02, and Adobe Technical Note 5116 (APP14).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pipeline.errors import PixelDataError
+
+SOF_JPEG_LS: Final = 0xF7
+_SOI, _EOI, _SOS, _APP0, _APP14, _TEM = 0xD8, 0xD9, 0xDA, 0xE0, 0xEE, 0x01
+# T.81 table B.1: start of frame, all but DHT (C4), JPG (C8) and DAC (CC) of the same range.
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {SOF_JPEG_LS}
+_LOSSLESS: Final = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
+_ARITHMETIC: Final = frozenset(range(0xC9, 0xD0)) - {0xCC}
+_RGB_IDS: Final = (b"RGB", b"rgb")
+_FIXED = 6  # bytes of a frame header before its components (T.81 B.2.2), without the length
+_ADOBE_TRANSFORM = 11  # where APP14 holds the colour transform
+
+
+@dataclass(frozen=True, slots=True)
+class JpegHeader:
+    """What the markers before the first scan's data say.
+
+    ``adobe_transform`` is None without an Adobe marker (0: none or RGB, 1: YCbCr); ``interleave`` is JPEG-LS's ILV
+    of the first scan (0 by plane, 1 by line, 2 by sample), 0 in JPEG.
+    """
+
+    process: int
+    precision: int
+    rows: int
+    columns: int
+    component_ids: bytes
+    adobe_transform: int | None
+    interleave: int
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether the process is one of JPEG's lossless ones (T.81 Annex H)."""
+        return self.process in _LOSSLESS
+
+    @property
+    def is_arithmetic(self) -> bool:
+        """Whether entropy is coded arithmetically, not by Huffman."""
+        return self.process in _ARITHMETIC
+
+    @property
+    def has_rgb_ids(self) -> bool:
+        """Whether the components are named R, G and B."""
+        return self.component_ids in _RGB_IDS
+
+
+def read_jpeg_header(data: bytes) -> JpegHeader:
+    """Read the markers of a JPEG or JPEG-LS codestream up to its first scan.
+
+    Raises
+    ------
+    PixelDataError
+        The data don't start as such a codestream, or end before the first scan.
+    """
+    adobe: int | None = None
+    frame: tuple[int, bytes] | None = None
+    for marker, payload in _segments(data):
+        if marker == _APP14 and payload.startswith(b"Adobe") and len(payload) > _ADOBE_TRANSFORM:
+            adobe = payload[_ADOBE_TRANSFORM]
+        elif marker in _FRAMES and frame is None:
+            frame = marker, payload
+        elif marker == _SOS:
+            if frame is None:
+                break
+            return _header(*frame, adobe, payload)
+    raise PixelDataError("the codestream ends before its first scan")
+
+
+def require_end(data: bytes) -> None:
+    """Refuse JPEG data cut short: the end-of-image marker must be there, with nothing but padding after it.
+
+    libjpeg fills what is missing with grey and only warns, which its Python wrapper doesn't show.
+    """
+    # An item is padded to an even length with 0x00 (PS3.5 A.4); some writers put 0xFF, a legal fill byte, before
+    # or after the marker.
+    if not data.rstrip(b"\x00\xff").endswith(b"\xd9") or b"\xff\xd9" not in data[-_TAIL:]:
+        raise PixelDataError("the codestream is cut short: no end-of-image marker at its end")
+
+
+_TAIL = 64  # bytes in which the last marker must lie, padding included
+
+
+def _header(marker: int, frame: bytes, adobe: int | None, scan: bytes) -> JpegHeader:
+    count = frame[5] if len(frame) >= _FIXED else 0
+    if not count or len(frame) < _FIXED + 3 * count or len(scan) < 4 + 2 * scan[0]:
+        raise PixelDataError("the codestream's frame or scan header is damaged")
+    return JpegHeader(
+        process=marker,
+        precision=frame[0],
+        rows=int.from_bytes(frame[1:3], "big"),
+        columns=int.from_bytes(frame[3:5], "big"),
+        component_ids=frame[_FIXED : _FIXED + 3 * count : 3],
+        adobe_transform=adobe,
+        interleave=scan[2 + 2 * scan[0]] if marker == SOF_JPEG_LS else 0,
+    )
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Marker and payload of each segment, up to the first scan's header."""
+    if data[:2] != bytes((0xFF, _SOI)):
+        raise PixelDataError("the data aren't a JPEG codestream: no start-of-image marker")
+    at = 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:  # noqa: PLR2004  every marker starts so
+            raise PixelDataError(f"the codestream is damaged: no marker at byte {at}")
+        marker = data[at + 1]
+        if marker == 0xFF:  # noqa: PLR2004  any number of fill bytes may precede a marker (T.81 B.1.1.2)
+            at += 1
+            continue
+        if marker == _TEM:
+            at += 2
+            continue
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        if length < 2 or at + 2 + length > len(data):  # noqa: PLR2004  the length counts itself
+            raise PixelDataError(f"the codestream is cut short or damaged in the segment at byte {at}")
+        yield marker, data[at + 4 : at + 2 + length]
+        if marker == _SOS:
+            return
+        at += 2 + length

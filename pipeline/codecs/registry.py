@@ -1,0 +1,48 @@
+"""Make the plugin known to pydicom's decoders, through their public interface."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Final
+
+import imagecodecs
+from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
+
+from pipeline.codecs import plugin
+
+PLUGIN: Final = "imagecodecs"
+"""The label under which pydicom knows the plugin."""
+
+LOSSY_JPEG: Final[frozenset[str]] = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
+"""Transfer syntaxes whose decoders may legally differ by a grey level or two (PS3.5 8.2.1, ITU-T T.83)."""
+
+fast_transfer_syntaxes: Final[frozenset[str]] = frozenset(plugin.DECODER_DEPENDENCIES)
+"""UIDs of the transfer syntaxes that the plugin serves."""
+
+_LOCK = Lock()
+
+
+def register() -> None:
+    """Add the plugin, after those already there, to pydicom's decoder of each of :data:`fast_transfer_syntaxes`.
+
+    May be called again, and from several threads: pydicom's ``add_plugin`` on its own is neither idempotent nor
+    thread-safe.
+    """
+    with _LOCK:
+        for uid in sorted(fast_transfer_syntaxes):
+            decoder = get_decoder(uid)
+            if not _is_known(decoder):
+                decoder.add_plugin(PLUGIN, (plugin.__name__, plugin.decode_frame.__name__))
+
+
+def plugin_version() -> str:
+    """Name and version of what decodes, for provenance: ``"imagecodecs 2026.3.6"``."""
+    return f"{PLUGIN} {imagecodecs.__version__}"
+
+
+def _is_known(decoder: Decoder) -> bool:
+    # A plugin whose codec is missing is known to pydicom, too, but only named among the missing dependencies.
+    return PLUGIN in decoder.available_plugins or any(
+        text.startswith(f"{PLUGIN} - ") for text in decoder.missing_dependencies
+    )

@@ -1,0 +1,93 @@
+"""RLE Lossless (PS3.5 Annex G): one PackBits segment per byte of a sample, the most significant byte first."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, Final
+
+import imagecodecs
+import numpy as np
+from pydicom.pixels.decoders.base import DecodeRunner
+
+from pipeline.codecs.state import frame_buffer, set_planar
+from pipeline.errors import PixelDataError
+
+_HEADER: Final = 64  # bytes (G.5)
+_MAX_SEGMENTS: Final = 15
+_BEST_RATIO: Final = 64  # two bytes stand for 128 at most (G.3.1)
+_ITEMSIZES: Final = {1: 1, 8: 1, 16: 2, 32: 4, 64: 8}  # Bits Allocated to bytes of a decoded sample
+
+Plane = np.ndarray[Any, np.dtype[Any]]
+
+
+def decode(src: bytes, runner: DecodeRunner) -> bytearray:
+    """Decode one RLE frame into samples x rows x columns, by plane as it is stored.
+
+    Bits Allocated 1 means segments of packed bits, the first pixel in the lowest bit (PS3.5 8.1.1); each pixel
+    becomes a byte. The option ``rle_segment_order`` ("<": least significant byte first, against the standard) is
+    that of pydicom's own plugin.
+    """
+    bits, samples, pixels = runner.bits_allocated, runner.samples_per_pixel, runner.rows * runner.columns
+    if bits not in _ITEMSIZES:
+        raise PixelDataError(f"Bits Allocated is {bits}; RLE of 1, 8, 16, 32 and 64 bits can be decoded")
+    itemsize = _ITEMSIZES[bits]
+    segments = _segments(src, samples * itemsize)
+    _require_plausible(segments, -(-pixels // 8) if bits == 1 else pixels)
+
+    buffer, planes = frame_buffer((samples, pixels), f"u{itemsize}")
+    for number, plane in enumerate(planes):
+        parts = segments[number * itemsize : (number + 1) * itemsize]
+        if bits == 1:
+            plane[:] = np.unpackbits(_unpack(parts[0], -(-pixels // 8)), count=pixels, bitorder="little")
+        elif itemsize == 1:
+            _unpack_into(parts[0], plane)
+        else:
+            _join(parts if runner.get_option("rle_segment_order", ">") == ">" else parts[::-1], plane)
+    set_planar(runner, 1)
+    return buffer
+
+
+def _segments(src: bytes, expected: int) -> list[bytes]:
+    """Cut the frame into its segments, by the offsets in its header (G.5)."""
+    header = np.frombuffer(src[:_HEADER], "<u4") if len(src) >= _HEADER else np.zeros(16, "<u4")
+    count = int(header[0])
+    if count != expected or count > _MAX_SEGMENTS:
+        raise PixelDataError(f"the RLE frame has {count} segments, but the attributes ask for {expected}")
+    offsets = [*header[1 : count + 1].tolist(), len(src)]
+    if offsets[0] < _HEADER or any(first >= second for first, second in pairwise(offsets)):
+        raise PixelDataError(f"the RLE frame's offsets are damaged, or its {len(src)} bytes cut short: {offsets[:-1]}")
+    return [src[first:second] for first, second in pairwise(offsets)]
+
+
+def _require_plausible(segments: list[bytes], length: int) -> None:
+    """Refuse segments too short for what the attributes ask for, before memory is taken for it."""
+    shortest = min(map(len, segments))
+    if length > _BEST_RATIO * shortest:
+        raise PixelDataError(f"an RLE segment of {shortest} bytes can't hold {length} bytes")
+
+
+def _join(parts: list[bytes], plane: Plane) -> None:
+    """Put the bytes of all samples together, given from the most significant on."""
+    np.left_shift(_unpack(parts[0], plane.size), 8, out=plane, dtype=plane.dtype)
+    for part in parts[1:-1]:
+        plane |= _unpack(part, plane.size)
+        plane <<= 8
+    plane |= _unpack(parts[-1], plane.size)
+
+
+def _unpack(segment: bytes, length: int) -> Plane:
+    plane = np.frombuffer(bytearray(length), "u1")
+    _unpack_into(segment, plane)
+    return plane
+
+
+def _unpack_into(segment: bytes, plane: Plane) -> None:
+    """Decode one segment, which must hold at least as many bytes as `plane`."""
+    try:
+        decoded = imagecodecs.packbits_decode(segment, out=plane.data)
+    except imagecodecs.ImcdError:
+        # Some writers' padding decodes to more bytes than there are pixels; pydicom leaves them out with a warning.
+        decoded = imagecodecs.packbits_decode(segment)[: plane.size]
+        plane[: len(decoded)] = np.frombuffer(decoded, "u1")
+    if len(decoded) != plane.size:
+        raise PixelDataError(f"an RLE segment holds {len(decoded)} bytes instead of {plane.size}")
