@@ -21,6 +21,7 @@ from pipeline.errors import ConfigError
 
 TASKS_PER_WORKER = 4
 """Tasks submitted ahead per thread of a worker: enough that none waits for the driver."""
+CONNECT_SECONDS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ def _local_cluster(**options: Any) -> Iterator[Executor]:
 @contextmanager
 def _address(cluster: Cluster) -> Iterator[Executor]:
     try:
-        client = Client(cluster.address, timeout=15)
+        client = Client(cluster.address, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"cluster.address: no Dask scheduler answers at {cluster.address!r} ({error}); start one with "

@@ -1,0 +1,104 @@
+"""Every real file at hand, through the whole pipeline, against pydicom's own iter_pixels."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import corpora
+import numpy as np
+import pydicom
+import pyarrow.parquet as pq
+import pytest
+import xxhash
+import zarr
+from pydicom.pixels import iter_pixels
+
+import pipeline
+
+# Files that iter_pixels decodes and that are nevertheless not converted, each with the reason.
+REFUSED: dict[str, str] = {}
+
+
+def expected_frames(path: Path) -> list[np.ndarray] | None:
+    """What pydicom itself yields for a file, from its path or else from its data set; None where it yields nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for source in (lambda: path, lambda: pydicom.dcmread(path)):
+            try:
+                return list(iter_pixels(source()))
+            except Exception:  # noqa: BLE001, S112  pydicom raises nearly anything on these files
+                continue
+    return None
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    """All corpora, converted together."""
+    out = tmp_path_factory.mktemp("corpus") / "out"
+    folders = [f for f in (corpora.pydicom_folder(), corpora.pydicom_data_folder(), corpora.shared_data()) if f]
+    summary = pipeline.convert(folders, out, cluster={"kind": "synchronous"})
+    return out, summary, pq.read_table(out / "catalog.parquet").to_pylist()
+
+
+def test_every_file_has_exactly_one_row(converted, corpus_files):
+    _, summary, rows = converted
+    assert Counter(row["source"] for row in rows) == Counter(map(str, corpus_files))
+    assert summary.files == len(rows)
+
+
+def test_every_row_tells_why(converted):
+    _, _, rows = converted
+    for row in rows:
+        assert row["status"] in {"converted", "failed", "rejected", "skipped"}, row["source"]
+        assert (row["reason"] is None) == (row["status"] == "converted"), row["source"]
+        assert (row["message"] is None) == (row["status"] == "converted"), row["source"]
+
+
+def test_what_pydicom_decodes_is_stored_to_the_bit(converted):
+    out, _, rows = converted
+    store = zarr.open_group(out / "images.zarr", mode="r")
+    compared, wrong = 0, {}
+    for row in rows:
+        expected = expected_frames(Path(row["source"]))
+        if expected is None or row["reason"] == "duplicate":
+            continue
+        problem = compare(store, row, expected)
+        compared += 1
+        if problem:
+            wrong[row["source"]] = problem
+    assert {Path(source).name: problem for source, problem in wrong.items()} == REFUSED
+    assert compared > 150
+
+
+def compare(store: zarr.Group, row: dict, expected: list[np.ndarray]) -> str:
+    if row["status"] != "converted":
+        return f"{row['reason']}: {row['message']}"
+    image = store[row["image"]]
+    span = slice(row["frame_start"], row["frame_start"] + row["num_frames"])
+    stored = image["pixels"][span]
+    if len(expected) != row["num_frames"]:
+        return f"{row['num_frames']} frames stored, {len(expected)} expected"
+    for position, frame in enumerate(expected):
+        if stored[position].shape != frame.shape or not np.array_equal(stored[position], frame):
+            return f"frame {position} differs"
+    if row["photometric_interpretation"] is None or row["dtype"] != str(stored.dtype):
+        return f"the catalog says {row['photometric_interpretation']} {row['dtype']}, stored is {stored.dtype}"
+    sums = [xxhash.xxh3_64_intdigest(np.ascontiguousarray(frame)) for frame in stored]
+    if image["checksum"][span].tolist() != sums or not image["valid"][span].all():
+        return "checksums or validity wrong"
+    if set(image["sop_instance_uid"][span]) != {row["sop_instance_uid"] or ""}:
+        return "source instance wrong"
+    return ""
+
+
+def test_byte_identical_copies_are_skipped_and_kept_once(converted):
+    _, _, rows = converted
+    copies = [row for row in rows if row["reason"] == "duplicate"]
+    by_source = {row["source"]: row for row in rows}
+    for row in copies:
+        kept = row["message"].removeprefix("Byte-identical copy of ")
+        assert by_source[kept]["reason"] != "duplicate"
+        assert Path(kept).read_bytes() == Path(row["source"]).read_bytes()
+    assert copies

@@ -1,0 +1,68 @@
+"""Whatever runs the tasks, the same store comes out."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from distributed import LocalCluster
+
+import pipeline
+from pipeline.errors import ConfigError
+
+NAMES = (
+    *("CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm", "693_J2KI.dcm", "rtdose.dcm"),
+    *("rtdose_rle.dcm", "SC_rgb_rle_2frame.dcm", "SC_ybr_full_422_uncompressed.dcm", "liver_1frame.dcm"),
+    *("examples_palette.dcm", "examples_ybr_color.dcm", "image_dfl.dcm", "MR_truncated.dcm", "reportsi.dcm"),
+    "README.txt",
+)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory, pydicom_folder) -> Path:
+    folder = tmp_path_factory.mktemp("source")
+    for name in NAMES:
+        shutil.copy2(pydicom_folder / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def synchronous(tmp_path_factory, source) -> Path:
+    return convert(source, tmp_path_factory.mktemp("synchronous") / "out", {"kind": "synchronous"})
+
+
+def convert(source: Path, out: Path, cluster: dict) -> Path:
+    # small shards, so that images have several tasks to run side by side
+    pipeline.convert(source, out, cluster=cluster, output={"shard": "64 KiB"})
+    return out
+
+
+def assert_identical(one: Path, other: Path) -> None:
+    files = [{p.relative_to(out): p for p in (out / "images.zarr").rglob("*") if p.is_file()} for out in (one, other)]
+    assert files[0].keys() == files[1].keys()
+    assert len(files[0]) > 20
+    for name, path in files[0].items():
+        assert path.read_bytes() == files[1][name].read_bytes(), name
+    catalogs = [pq.read_table(out / "catalog.parquet") for out in (one, other)]
+    assert catalogs[0].equals(catalogs[1])
+
+
+@pytest.mark.parametrize(
+    "cluster", [{"kind": "threads", "workers": 3}, {"kind": "local", "workers": 2}], ids=lambda cluster: cluster["kind"]
+)
+def test_same_bytes_as_synchronous(source, synchronous, tmp_path, cluster):
+    assert_identical(convert(source, tmp_path / "out", cluster), synchronous)
+
+
+def test_same_bytes_on_a_running_scheduler(source, synchronous, tmp_path):
+    with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster:
+        address = {"kind": "address", "address": cluster.scheduler_address}
+        assert_identical(convert(source, tmp_path / "out", address), synchronous)
+
+
+def test_a_scheduler_that_is_not_there_is_said_so(source, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.engine.executors.CONNECT_SECONDS", 1)
+    with pytest.raises(ConfigError, match=r"cluster\.address: no Dask scheduler answers at 'tcp://127\.0\.0\.1:9'"):
+        convert(source, tmp_path / "out", {"kind": "address", "address": "tcp://127.0.0.1:9"})
