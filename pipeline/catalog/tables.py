@@ -13,8 +13,8 @@ from pipeline.catalog.assemble import catalog_path
 from pipeline.errors import OutputError
 
 
-def open_catalog(out: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return the catalog of an output directory, or the given columns of it.
+def open_catalog(out: str, columns: Sequence[str] | None = None, *, without: Sequence[str] = ()) -> pa.Table:
+    """Return the catalog of an output directory, or the given columns of it, or all but those in `without`.
 
     Raises
     ------
@@ -27,7 +27,8 @@ def open_catalog(out: str, columns: Sequence[str] | None = None) -> pa.Table:
             missing = [name for name in columns or () if name not in file.schema_arrow.names]
             if missing:
                 raise OutputError(f"{path} has no column {missing[0]!r}; it has {', '.join(file.schema_arrow.names)}")
-            return file.read(columns=None if columns is None else list(columns))
+            wanted = file.schema_arrow.names if columns is None else columns
+            return file.read(columns=[name for name in wanted if name not in without])
     except FileNotFoundError as error:
         raise OutputError(f"{out} holds no catalog.parquet: it isn't the output directory of a finished run") from error
     except (pa.ArrowInvalid, OSError) as error:
