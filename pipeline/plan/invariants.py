@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from pipeline.errors import PlanError
-from pipeline.model import ImageSpec, Plan, Region, Span, Task
+from pipeline.model import ImageSpec, Plan, Region, Span
 from pipeline.plan.layout import Layout
 from pipeline.plan.memory import mebibytes, project_image
 from pipeline.plan.selection import select_frames
@@ -33,57 +33,59 @@ def verify(plan: Plan, layout: Layout) -> None:
         _check_spans(plan, image)
     _check_frames(plan, layout)
     _check_shards(plan)
-    for number, task in enumerate(plan.tasks):
-        _require(task.id == number, "tasks are numbered", f"task {task.id} is at position {number}")
     _check_memory(plan, layout)
 
 
-def _require(holds: bool, invariant: str, found: str) -> None:
-    if not holds:
-        raise PlanError(f"Broken invariant of the plan, {invariant}: {found}")
+def _broken(invariant: str, found: str) -> PlanError:
+    return PlanError(f"Broken invariant of the plan, {invariant}: {found}")
 
 
 def _check_paths(images: Sequence[ImageSpec]) -> None:
     name = "paths are unique and not nested"
     paths: set[str] = set()
+    parents: set[str] = set()
     for image in images:
-        parts = image.path.split("/")
-        _require(all(part.strip(".") for part in parts), name, f"{image.path!r} has an empty part or only dots")
-        _require(image.path.casefold() not in paths, name, f"{image.path!r} twice, case aside")
-        paths.add(image.path.casefold())
-    for path in paths:
+        path = image.path.casefold()
         parts = path.split("/")
-        parents = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
-        _require(paths.isdisjoint(parents), name, f"{path!r} lies inside another image")
+        if path in paths:
+            raise _broken(name, f"{image.path!r} twice, case aside")
+        if not all(part.strip(".") for part in parts):
+            raise _broken(name, f"{image.path!r} has an empty part or one of dots only")
+        paths.add(path)
+        parents.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
+    if not paths.isdisjoint(parents):
+        raise _broken(name, f"other images lie inside {min(paths & parents)!r}")
 
 
 def _check_shapes(image: ImageSpec) -> None:
     shape, chunks, shards = image.shape, image.chunks, image.shards
     found = f"{image.path}: shape {shape}, chunks {chunks}, shards {shards}"
-    _require(len(shape) == len(chunks) == len(shards), "chunk divides shard", found)
-    _require(min(chunks) > 0 and not any(map(int.__mod__, shards, chunks)), "chunk divides shard", found)
-    covered = all(
-        size <= shard < size + chunk for size, shard, chunk in zip(shape[1:], shards[1:], chunks[1:], strict=True)
-    )
-    _require(covered, "shards cover whole frames", found)
-    _require(chunks[0] <= shape[0] and shards[0] < shape[0] + chunks[0], "shards cover whole frames", found)
+    if not len(shape) == len(chunks) == len(shards):
+        raise _broken("chunk divides shard", found)
+    if min(chunks) < 1 or any(map(int.__mod__, shards, chunks)):
+        raise _broken("chunk divides shard", found)
+    padding = map(int.__sub__, shards[1:], shape[1:])
+    if not all(0 <= more < chunk for more, chunk in zip(padding, chunks[1:], strict=True)):
+        raise _broken("shards cover whole frames", found)
+    if chunks[0] > shape[0] or shards[0] >= shape[0] + chunks[0]:
+        raise _broken("shards cover whole frames", found)
 
 
 def _check_spans(plan: Plan, image: ImageSpec) -> None:
     end = 0
     for span in image.spans:
         count = len(span)
-        found = f"{image.path}: {span} of {count} frame(s) where frame {end} of {image.frames} is next"
-        _require(span.frame_start == end and count > 0, "spans fill the image", found)
-        _require(0 <= span.instance < len(plan.instances), "instances are accounted for", found)
+        if span.frame_start != end or not count:
+            raise _broken("spans fill the image", f"{image.path}: {span} of {count} frame(s) where frame {end} is next")
+        if not 0 <= span.instance < len(plan.instances):
+            raise _broken("instances are accounted for", f"{image.path}: {span} of {len(plan.instances)} instance(s)")
         instance = plan.instances[span.instance]
-        _require(
-            instance.format == image.format,
-            "one pixel format an image",
-            f"{image.path} has {image.format}, {instance.source} has {instance.format}",
-        )
+        if instance.format != image.format:
+            found = f"{image.path} has {image.format}, {instance.source} has {instance.format}"
+            raise _broken("one pixel format an image", found)
         end += count
-    _require(end == image.frames > 0, "spans fill the image", f"{image.path}: {end} frame(s) for {image.frames}")
+    if end != image.frames or not end:
+        raise _broken("spans fill the image", f"{image.path}: {end} frame(s) in spans, {image.frames} in the image")
 
 
 def _check_frames(plan: Plan, layout: Layout) -> None:
@@ -91,44 +93,44 @@ def _check_frames(plan: Plan, layout: Layout) -> None:
     for image in plan.images:
         for span in image.spans:
             stored[span.instance].append(span)
-    refused = {position for position, _ in plan.refused}
     unselected = set(plan.unselected)
-    left_out = len(plan.refused) + len(plan.unselected)
-    everything = stored.keys() | refused | unselected
-    _require(
-        len(stored) + left_out == len(everything) == len(plan.instances) and everything <= set(range(len(everything))),
-        "instances are accounted for",
-        f"{len(plan.instances)} instance(s), of which {len(stored)} are in images, {len(plan.refused)} refused and "
-        f"{len(plan.unselected)} not selected; together {len(everything)}",
-    )
+    everything = stored.keys() | unselected | {position for position, _ in plan.refused}
+    counts = (len(stored), len(plan.refused), len(plan.unselected))
+    if everything != set(range(len(plan.instances))) or sum(counts) != len(plan.instances):
+        raise _broken(
+            "instances are accounted for",
+            f"{len(plan.instances)} instance(s), of which {counts[0]} are in images, {counts[1]} refused and "
+            f"{counts[2]} not selected; together {len(everything)}",
+        )
     selected = cache(lambda frames: select_frames(layout.frames, frames))
-    for position, instance in enumerate(plan.instances):
-        expected = selected(instance.number_of_frames)
-        if position in stored:
-            _check_instance(f"{instance.source}", stored[position], expected)
-        elif position in unselected:
-            _require(not expected, "every selected frame exactly once", f"{instance.source}: {len(expected)} left out")
+    for position, spans in stored.items():
+        instance = plan.instances[position]
+        _check_instance(instance.source, spans, selected(instance.number_of_frames))
+    for position in unselected:
+        instance = plan.instances[position]
+        if frames := selected(instance.number_of_frames):
+            raise _broken("every selected frame exactly once", f"{instance.source}: {len(frames)} frame(s) left out")
 
 
 def _check_instance(source: str, spans: Sequence[Span], expected: range | tuple[int, ...]) -> None:
     ranges = [range(span.start, span.stop, span.step) for span in spans]
-    if len(ranges) == 1 and isinstance(expected, range):
-        holds = ranges[0] == expected
-    else:
-        holds = sorted(frame for frames in ranges for frame in frames) == list(expected)
-    _require(
-        holds,
-        "every selected frame exactly once",
-        f"{source}: {sum(map(len, ranges))} frame(s) stored, {len(expected)} selected, in {len(ranges)} span(s)",
-    )
+    if len(ranges) == 1 and ranges[0] == expected:
+        return
+    if sorted(frame for frames in ranges for frame in frames) != list(expected):
+        raise _broken(
+            "every selected frame exactly once",
+            f"{source}: {sum(map(len, ranges))} frame(s) stored, {len(expected)} selected, in {len(ranges)} span(s)",
+        )
 
 
 def _check_shards(plan: Plan) -> None:
     owners: list[list[tuple[Region, int]]] = [[] for _ in plan.images]
-    for task in plan.tasks:
+    for number, task in enumerate(plan.tasks):
+        if task.id != number:
+            raise _broken("tasks are numbered", f"task {task.id} is at position {number}")
         for region in task.regions:
-            known = 0 <= region.image < len(owners)
-            _require(known, "every shard is owned", f"task {task.id}: {region}, of {len(owners)} image(s)")
+            if not 0 <= region.image < len(owners):
+                raise _broken("every shard is owned", f"task {task.id}: {region}, of {len(owners)} image(s)")
             owners[region.image].append((region, task.id))
     for image, owned in zip(plan.images, owners, strict=True):
         _check_owners(image, sorted(owned, key=lambda owner: owner[0].frame_start))
@@ -140,31 +142,27 @@ def _check_owners(image: ImageSpec, owned: Sequence[tuple[Region, int]]) -> None
     next_shard = 0
     for region, task in owned:
         first, last = region.frame_start // depth, math.ceil(region.frame_stop / depth)
-        found = f"{image.path}: task {task} has {region}; shard {next_shard} of {depth} frame(s) each is next"
-        _require(first >= next_shard, "no two tasks share a shard", found)
-        _require(first == next_shard and last > first, "every shard is owned", found)
-        whole = region.frame_start % depth == 0 and region.frame_stop in (last * depth, image.frames)
-        _require(whole and region.frame_stop <= image.frames, "no two tasks share a shard", found)
+        whole = region.frame_start % depth == 0 and region.frame_stop == min(last * depth, image.frames)
+        shared = first < next_shard or not whole
+        if shared or first > next_shard or last <= first:
+            raise _broken(
+                "no two tasks share a shard" if shared else "every shard is owned",
+                f"{image.path}: task {task} has {region}; shard {next_shard}, of {depth} frame(s), is next",
+            )
         next_shard = last
     shards = math.ceil(image.frames / depth)
-    _require(next_shard == shards, "every shard is owned", f"{image.path}: {next_shard} of {shards} shard(s)")
+    if next_shard != shards:
+        raise _broken("every shard is owned", f"{image.path}: {next_shard} of {shards} shard(s)")
 
 
 def _check_memory(plan: Plan, layout: Layout) -> None:
     needed = [project_image(plan.instances, image).total for image in plan.images]
     for task in plan.tasks:
+        name = f"task {task.id} of {len(task.regions)} region(s)"
         projected = max((needed[region.image] for region in task.regions), default=0)
-        _require(
-            task.memory_bytes >= projected,
-            "memory is projected",
-            f"{_name(task)} states {mebibytes(task.memory_bytes)}, its shards need {mebibytes(projected)}",
-        )
-        _require(
-            task.memory_bytes <= layout.task_memory,
-            "memory within the limit",
-            f"{_name(task)} needs {mebibytes(task.memory_bytes)} of {mebibytes(layout.task_memory)}",
-        )
-
-
-def _name(task: Task) -> str:
-    return f"task {task.id} of {len(task.regions)} region(s)"
+        if task.memory_bytes < projected:
+            found = f"{name} states {mebibytes(task.memory_bytes)}, its shards need {mebibytes(projected)}"
+            raise _broken("memory is projected", found)
+        if task.memory_bytes > layout.task_memory:
+            found = f"{name} needs {mebibytes(task.memory_bytes)} of {mebibytes(layout.task_memory)}"
+            raise _broken("memory within the limit", found)
