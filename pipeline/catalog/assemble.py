@@ -92,9 +92,16 @@ def _finished(
         with pq.ParquetFile(segment_path(out, segment)) as file:
             row = 0
             for group in range(file.metadata.num_row_groups):
-                table = file.read_row_group(group, columns=schema.names).select(schema.names)
+                table = _with_columns(file.read_row_group(group, columns=schema.names), schema)
                 yield _apply(table, [outcomes.get((segment, row + i)) for i in range(len(table))])
                 row += len(table)
+
+
+def _with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the schema's columns; those that a segment lacks are null, such as keywords of files never read."""
+    present = set(table.column_names)
+    columns = [table[f.name] if f.name in present else pa.nulls(len(table), f.type) for f in schema]
+    return pa.table(columns, schema=schema)
 
 
 def _apply(table: pa.Table, outcomes: list[Outcome | None]) -> pa.Table:

@@ -1,0 +1,171 @@
+"""Which files there are, before any of them is read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from pipeline.catalog import LIST_SUFFIXES, read_path_list
+from pipeline.errors import ConfigError
+from pipeline.model import SourceFile
+from pipeline.model.sources import local_path, source_of
+from pipeline.scan.dicomdir import is_dicomdir, named_dicomdir, referenced_files
+from pipeline.scan.patterns import expand, is_pattern, list_folder
+
+
+def find_files(paths: Sequence[str], *, exclude: str = "") -> Iterator[SourceFile]:
+    """Yield every file that `paths` stand for, each path once, in the order of their whole paths within a folder.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        - A folder: all files below it. Links to folders are not followed but yielded with the problem
+          ``symbolic_link``; links to files are.
+        - A file, also by a ``file://`` URL.
+        - A glob pattern; folders that match are walked.
+        - A DICOMDIR (by name, or by its Media Storage SOP Class): the files it refers to, and itself.
+        - A ``.txt``, ``.csv`` or ``.parquet`` list, see :func:`pipeline.catalog.read_path_list`: the files, folders
+          and DICOMDIRs (by name) that it names.
+    exclude : str
+        A folder that isn't entered: the output directory.
+
+    Raises
+    ------
+    ConfigError
+        A pattern that matches nothing, a list without a column of paths, a URL. Raised at once; everything else
+        becomes a :class:`SourceFile` with a problem.
+    SourceError
+        A list that can't be read.
+    """
+    sources = [_source(path, exclude) for path in paths]
+    return _each_once(chain.from_iterable(sources))
+
+
+def _each_once(files: Iterable[SourceFile]) -> Iterator[SourceFile]:
+    seen: set[str] = set()
+    for file in files:
+        if file.source not in seen:
+            seen.add(file.source)
+            yield file
+
+
+def _source(path: str, exclude: str) -> Iterator[SourceFile]:
+    """Resolve one of the paths given; what can be wrong with the path itself is found now, the rest lazily."""
+    if "://" in path and not path.startswith("file://"):
+        raise ConfigError(f"source.paths: {path} is a URL; only local files can be read")
+    path = _absolute(local_path(path))
+    if is_pattern(path):
+        return _matches(path, exclude)
+    if Path(path).suffix.lower() in LIST_SUFFIXES and os.path.isfile(path) and not _is_dicom(path):  # noqa: PTH113
+        entries = read_path_list(path)
+        return chain.from_iterable(_listed(_absolute(local_path(entry)), exclude) for entry in entries)
+    return _given(path, exclude, directory=os.path.isfile(path) and is_dicomdir(path))  # noqa: PTH113
+
+
+def _matches(pattern: str, exclude: str) -> Iterator[SourceFile]:
+    found = expand(pattern)
+    first = next(found, None)
+    if first is None:
+        raise ConfigError(f"source.paths: nothing matches {pattern}")
+    return _walk_matches(chain([first], found), exclude)
+
+
+def _walk_matches(paths: Iterable[str], exclude: str) -> Iterator[SourceFile]:
+    """Walk the folders that matched, none twice: ``**/*`` matches a folder and all that is in it."""
+    walked: set[str] = set()
+    for path in paths:
+        if not os.path.isdir(path):  # noqa: PTH112  text in, text out
+            yield look_at(path)
+        elif os.path.islink(path):  # noqa: PTH114
+            yield SourceFile(source_of(path), -1, problem="symbolic_link")
+        elif not walked.intersection([path, *map(str, Path(path).parents)]):
+            walked.add(path)
+            yield from walk(path, exclude)
+
+
+def _listed(path: str, exclude: str) -> Iterator[SourceFile]:
+    return _given(path, exclude, directory=named_dicomdir(path) and os.path.isfile(path))  # noqa: PTH113
+
+
+def _given(path: str, exclude: str, *, directory: bool) -> Iterator[SourceFile]:
+    """Yield what one existing or missing path stands for."""
+    if os.path.isdir(path):  # noqa: PTH112  text in, text out
+        yield from walk(path, exclude)
+        return
+    if directory:
+        for found in referenced_files(path):
+            yield found if isinstance(found, SourceFile) else look_at(found)
+    yield look_at(path)
+
+
+def walk(folder: str, exclude: str = "") -> Iterator[SourceFile]:
+    """Yield the files below `folder`, sorted by path; a folder that can't be listed is yielded as unreadable."""
+    if folder == exclude:
+        return
+    try:
+        stack = [iter(list_folder(folder))]
+    except OSError:
+        yield SourceFile(source_of(folder), -1, problem="unreadable")
+        return
+    while stack:
+        entry = next(stack[-1], None)
+        if entry is None:
+            stack.pop()
+        elif not entry.is_dir(follow_symlinks=False):
+            yield _entry(entry)
+        elif entry.path != exclude:
+            try:
+                stack.append(iter(list_folder(entry.path)))
+            except OSError:
+                yield SourceFile(source_of(entry.path), -1, problem="unreadable")
+
+
+def _entry(entry: os.DirEntry[str]) -> SourceFile:
+    try:
+        info = entry.stat()
+    except OSError as error:
+        return _missing(entry.path, error)
+    if stat.S_ISDIR(info.st_mode):
+        return SourceFile(source_of(entry.path), -1, problem="symbolic_link")
+    return _regular(entry.path, info)
+
+
+def look_at(path: str) -> SourceFile:
+    """Return size and time of one file, or what is wrong with it; never opens it."""
+    try:
+        info = os.stat(path)  # noqa: PTH116  text in, text out
+    except (OSError, ValueError) as error:  # ValueError: a zero byte, from a list or a DICOMDIR
+        return _missing(path, error)
+    return _regular(path, info)
+
+
+def _regular(path: str, info: os.stat_result) -> SourceFile:
+    if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for its writer, a device may do anything
+        return SourceFile(source_of(path), -1, problem="not_a_regular_file")
+    return SourceFile(source_of(path), info.st_size, info.st_mtime_ns)
+
+
+def _missing(path: str, error: Exception) -> SourceFile:
+    gone = isinstance(error, FileNotFoundError | NotADirectoryError | ValueError)
+    return SourceFile(source_of(path), -1, problem="file_not_found" if gone else "unreadable")
+
+
+def _absolute(path: str) -> str:
+    """Return the path without ``.`` and ``..``; what stands before ``..`` is resolved, since it may be a link."""
+    whole = Path.cwd() / path
+    if ".." in whole.parts and "\0" not in path:
+        last = len(whole.parts) - whole.parts[::-1].index("..")
+        whole = Path(os.path.realpath(Path(*whole.parts[:last])), *whole.parts[last:])
+    return str(whole)
+
+
+def _is_dicom(path: str) -> bool:
+    """Whether a file named like a list is a DICOM file after all."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123  text in
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False

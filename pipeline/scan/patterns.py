@@ -1,0 +1,77 @@
+"""Glob patterns, expanded lazily and in order.
+
+:mod:`glob` itself follows symbolic links under ``**`` (and so may go in circles) and keeps no order.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from fnmatch import translate
+from glob import has_magic
+from pathlib import Path
+
+_ANY_FOLDERS = "**"
+
+
+def is_pattern(path: str) -> bool:
+    """Whether `path` is a pattern: it holds ``*``, ``?`` or ``[``, and there is no file of that very name."""
+    return has_magic(path) and not os.path.lexists(path)
+
+
+def expand(pattern: str) -> Iterator[str]:
+    """Yield the files and folders that match, sorted within each folder; a path may come more than once.
+
+    ``**`` stands for any number of folders, links to folders not followed; names that begin with a dot match only
+    patterns that do. Folders that can't be listed are yielded themselves, so that they are reported.
+    """
+    whole = Path(pattern).absolute()
+    return _expand(whole.anchor, list(whole.parts[1:]))
+
+
+def _expand(folder: str, parts: list[str]) -> Iterator[str]:
+    if not parts:
+        yield folder
+        return
+    head, rest = parts[0], parts[1:]
+    if head != _ANY_FOLDERS and not has_magic(head):
+        path = os.path.join(folder, head)  # noqa: PTH118  text in, text out
+        if os.path.lexists(path):
+            yield from _expand(path, rest)
+        return
+    try:
+        entries = list_folder(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError:
+        yield folder
+        return
+    if head == _ANY_FOLDERS:
+        yield from _expand(folder, rest)
+    for path, left in _matching(entries, head, parts):
+        yield from _expand(path, left)
+
+
+def _matching(entries: list[os.DirEntry[str]], head: str, parts: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the entries that fit the first part of a pattern, with the parts that are left for what is in them."""
+    if head == _ANY_FOLDERS:
+        folders = (entry for entry in entries if entry.is_dir(follow_symlinks=False))
+        yield from ((folder.path, parts) for folder in folders if not folder.name.startswith("."))
+        return
+    matches = re.compile(translate(head)).match
+    for entry in entries:
+        visible = head.startswith(".") or not entry.name.startswith(".")
+        fits = len(parts) == 1 or os.path.isdir(entry.path)  # noqa: PTH112  never raises, also for links in a circle
+        if visible and fits and matches(entry.name):
+            yield entry.path, parts[1:]
+
+
+def list_folder(folder: str) -> list[os.DirEntry[str]]:
+    """Return the entries sorted so that a walk gives whole paths in their order: ``a.dcm`` before ``a/b.dcm``."""
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=_sort_key)
+
+
+def _sort_key(entry: os.DirEntry[str]) -> str:
+    return f"{entry.name}{os.sep}" if entry.is_dir(follow_symlinks=False) else entry.name
