@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from math import isfinite, isinf
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +180,13 @@ def _below(base: Path, path: str) -> str:
 class _Dumper(yaml.SafeDumper):
     """Quotes every text that YAML 1.1 or 1.2 would read as something else."""
 
+    def represent_float(self, data: float) -> yaml.ScalarNode:
+        """Write the shortest text that is the same number, so that it reads back as it was."""
+        text = repr(data) if isfinite(data) else f"{'-' if data < 0 else ''}.inf" if isinf(data) else ".nan"
+        return self.represent_scalar("tag:yaml.org,2002:float", text)
 
+
+_Dumper.add_representer(float, _Dumper.represent_float)
 for _first, _resolvers in CoreLoader.yaml_implicit_resolvers.items():
     for _tag, _pattern in _resolvers:
         _Dumper.add_implicit_resolver(_tag, _pattern, [_first])
@@ -196,5 +204,7 @@ def dump(config: RunConfig, *, versions: Mapping[str, str] | None = None) -> str
     """
     told = ", ".join(f"{package} {version}" for package, version in (versions or {}).items())
     head = f"# The configuration of this run as resolved. {told}".rstrip() + "\n"
-    body = yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    values = config.model_dump(mode="json")
+    readable = json.dumps(values, ensure_ascii=False).isprintable()  # else PyYAML leaves line separators unescaped
+    body = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=readable, width=120)
     return head + body

@@ -37,7 +37,8 @@ Bytes = Annotated[
 Count = Annotated[StrictInt, Field(gt=0)]
 Auto = Literal["auto"]
 Text = Annotated[StrictStr, Field(min_length=1)]
-Scalar = Annotated[StrictStr | StrictInt | StrictFloat, WithJsonSchema({"type": ["string", "number"]})]
+Finite = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+Scalar = Annotated[StrictStr | StrictInt | Finite, WithJsonSchema({"type": ["string", "number"]})]
 
 _ADDRESS_FITS_KIND: dict[str, Any] = {
     "if": {"properties": {"kind": {"const": "address"}}, "required": ["kind"]},
@@ -49,7 +50,7 @@ _ADDRESS_FITS_KIND: dict[str, Any] = {
 class Section(BaseModel):
     """Base of all sections: frozen, and strict about names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="constants")
 
 
 class Source(Section):

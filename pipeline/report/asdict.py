@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.report.advice import advice
 from pipeline.report.summary import ImageLine, RunSummary, Totals
+from pipeline.report.units import counted
 
 STATUSES = ("converted", "failed", "rejected", "skipped")
 """In the order in which they are told."""
@@ -55,10 +56,12 @@ def verdict(summary: RunSummary) -> str:
     """Return the outcome in one sentence, the exit code's meaning included."""
     failed = summary.count("failed")
     if failed:
-        return f"{failed:,} of {_rows(summary):,} files could not be stored; each has its reason below. Exit code 1."
-    if not summary.count("converted"):
-        return "Nothing failed, but nothing was converted either: no image was found or selected. Exit code 0."
-    return "Nothing failed. Exit code 0."
+        told = f"{failed:,} of {counted(_rows(summary), 'file')} could not be stored; catalog.parquet says why"
+    elif summary.count("converted"):
+        told = "nothing failed"
+    else:
+        told = "nothing failed, but nothing was converted either: no image was found or selected"
+    return f"Exit code {summary.exit_code}: {told}."
 
 
 def _rows(summary: RunSummary) -> int:

@@ -1,0 +1,103 @@
+"""The commands and their options. What they need is imported when they run: ``--help`` must not wait for Dask."""
+
+# ruff: noqa: PLC0415  see above
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from pipeline.cli.options import codes, common, overriding, overwriting
+from pipeline.cli.screen import Screen, guarded
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.group(context_settings=_CONTEXT, epilog=codes())
+@click.version_option(version("dcm2zarr"), prog_name="dcm2zarr")
+def main() -> None:
+    """Convert DICOM into chunked Zarr v3, frame by frame, in parallel with Dask; never lose a frame silently."""
+
+
+@main.command(epilog=codes())
+@click.argument("sources", nargs=-1, required=True, metavar="SRC...")
+@click.argument("out", metavar="OUT")
+@click.option("--grouping", metavar="HOW", help="series (the default) stacks a series' instances; instance doesn't.")
+@click.option("--workers", metavar="N", help="Worker processes or threads; by default one a core.")
+@click.option(
+    "--cluster", metavar="KIND", help="synchronous, threads, local (the default), or a scheduler: tcp://10.0.0.1:8786."
+)
+@click.option("--raw", is_flag=True, help="Keep YCbCr as it is instead of converting it to RGB.")
+@click.option("--plugin", metavar="NAME", help="The decoding plugin to use alone, such as imagecodecs or pylibjpeg.")
+@click.option("--shard", metavar="SIZE", help="Decoded bytes of a shard, such as '64 MiB'.")
+@click.option("--frames", metavar="WHICH", help="A slice or indices from 0, in every instance: '::2', '0,5,9'.")
+@click.option(
+    "--where", multiple=True, metavar="KEYWORD=VALUE", help="Only instances with this value; repeat for several values."
+)
+@click.option("--keyword", multiple=True, metavar="KEYWORD", help="One more DICOM keyword as a column of the catalog.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, as the command plan does, and write nothing.")
+@overwriting
+@overriding
+@common
+@guarded
+def convert(
+    screen: Screen, /, sources: tuple[str, ...], out: str, *, dry_run: bool, overwrite: bool, **given: Any
+) -> int:
+    """Convert files, folders, glob patterns, a DICOMDIR, or .txt, .csv and .parquet lists of paths into OUT."""
+    from pipeline.cli import convert as action
+
+    config = action.configuration(sources, out, given)
+    return action.plan(screen, config) if dry_run else action.run(screen, config, overwrite=overwrite)
+
+
+@main.command(epilog=codes())
+@click.argument("config", metavar="CONFIG")
+@overwriting
+@overriding
+@common
+@guarded
+def run(screen: Screen, /, config: str, *, overwrite: bool, settings: tuple[str, ...]) -> int:
+    """Convert as the YAML file CONFIG says."""
+    from pipeline.cli import convert as action
+    from pipeline.config import load
+
+    return action.run(screen, load(config, settings), overwrite=overwrite)
+
+
+@main.command(epilog=codes())
+@click.argument("config", metavar="CONFIG")
+@overriding
+@common
+@guarded
+def plan(screen: Screen, /, config: str, *, settings: tuple[str, ...]) -> int:
+    """Say what CONFIG would do: images, shapes, shards, tasks, bytes, memory. Nothing is written."""
+    from pipeline.cli import convert as action
+    from pipeline.config import load
+
+    return action.plan(screen, load(config, settings))
+
+
+@main.command(epilog=codes())
+@click.argument("path", metavar="PATH")
+@common
+@guarded
+def inspect(screen: Screen, /, path: str) -> int:
+    """Say what PATH is: a DICOM file, a folder of them, or an output directory."""
+    from pipeline.cli.inspecting import inspect as action
+
+    return action(screen, path)
+
+
+@main.command(epilog=codes())
+@common
+@guarded
+def schema(screen: Screen, /) -> int:
+    """Print the JSON Schema of the configuration; editors complete and check YAML with it."""
+    import json
+
+    from pipeline.config import schema as schema_of_configuration
+
+    screen.text(json.dumps(schema_of_configuration(), indent=2))
+    return 0

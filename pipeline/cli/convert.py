@@ -1,0 +1,81 @@
+"""The commands convert, run and plan: from their options to a configuration, through the engine, to what is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+from pipeline import engine
+from pipeline.cli.planned import show_plan
+from pipeline.cli.progress import progress_for
+from pipeline.cli.screen import Screen
+from pipeline.cli.summary import show_summary
+from pipeline.config import RunConfig, from_dict
+from pipeline.errors import ConfigError
+
+
+def run(screen: Screen, config: RunConfig, *, overwrite: bool) -> int:
+    """Convert, tell what became of it, and return the exit code."""
+    with closing(progress_for(screen)) as progress:
+        summary = engine.run(config, overwrite=overwrite, progress=progress)
+    show_summary(screen, summary)
+    return summary.exit_code
+
+
+def plan(screen: Screen, config: RunConfig) -> int:
+    """Tell what a conversion would do, and return the exit code: 1 where some files would fail."""
+    with closing(progress_for(screen)) as progress:
+        prepared = engine.plan_only(config, progress=progress)
+    return show_plan(screen, config, prepared)
+
+
+def configuration(sources: Sequence[str], out: str, given: Mapping[str, Any]) -> RunConfig:
+    """Return the configuration that the options of ``dcm2zarr convert`` describe.
+
+    Raises
+    ------
+    ConfigError
+        For values that can't be.
+    """
+    values: dict[str, Any] = {
+        "source": {"paths": list(sources)},
+        "select": _present(where=_where(given["where"]), frames=_frames(given["frames"])),
+        "decode": _present(raw=given["raw"] or None, plugin=given["plugin"]),
+        "output": {"path": out} | _present(grouping=given["grouping"], shard=given["shard"]),
+        "metadata": _present(keywords=list(given["keyword"])),
+        "cluster": _cluster(given["cluster"]) | _present(workers=_integer(given["workers"])),
+    }
+    return from_dict(values, overrides=given["settings"], name="dcm2zarr convert")
+
+
+def _present(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value not in (None, [], {})}
+
+
+def _where(given: Sequence[str]) -> dict[str, list[str]]:
+    """Return ``KEYWORD=VALUE`` options as a mapping; a keyword given twice may have either value."""
+    where: dict[str, list[str]] = {}
+    for text in given:
+        keyword, equals, value = text.partition("=")
+        if not equals or not keyword.strip():
+            raise ConfigError(f"--where {text}: expected KEYWORD=VALUE, such as Modality=CT")
+        where.setdefault(keyword.strip(), []).append(value)
+    return where
+
+
+def _frames(text: str | None) -> str | list[int | str | None] | None:
+    return text if text is None or ":" in text else [_integer(part) for part in text.split(",")]
+
+
+def _integer(text: str | None) -> int | str | None:
+    try:
+        return None if text is None else int(text)
+    except ValueError:
+        return text  # the configuration says what is wrong with it
+
+
+def _cluster(text: str | None) -> dict[str, str]:
+    if text is None:
+        return {}
+    return {"kind": "address", "address": text} if "://" in text else {"kind": text}

@@ -1,0 +1,39 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def codes() -> str:
+    """Return what the exit codes mean, as every command's help tells."""
+    return "Exit codes: 0 nothing failed, 1 something failed, 2 bad usage or configuration."
+
+
+def common(command: F) -> F:
+    """Add ``-v`` and ``-q``."""
+    verbose = click.option(
+        "-v", "--verbose", count=True, help="Tell more: every failure, every image; twice: what the libraries log."
+    )
+    return verbose(click.option("-q", "--quiet", is_flag=True, help="Only errors and the final line.")(command))
+
+
+def overriding(command: F) -> F:
+    """Add ``--set``."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set any value: output.codec.clevel=5. Repeatable.",
+    )(command)
+
+
+def overwriting(command: F) -> F:
+    """Add ``--overwrite``."""
+    return click.option("--overwrite", is_flag=True, help="Replace an earlier result in the output directory.")(command)

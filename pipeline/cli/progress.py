@@ -1,0 +1,116 @@
+"""Progress on a terminal, and as plain lines elsewhere."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from pipeline.cli.screen import Screen
+from pipeline.cli.tally import Tally
+from pipeline.engine import NullProgress, Progress
+from pipeline.report.units import duration
+
+LINE_SECONDS = 5.0
+"""Between two plain lines of one phase."""
+
+
+def progress_for(screen: Screen) -> Progress:
+    """Return what fits the error stream: bars, plain lines, or nothing."""
+    if screen.quiet:
+        return NullProgress()
+    return TerminalProgress(screen.err) if screen.err.is_terminal else PlainProgress(screen.err)
+
+
+class PlainProgress:
+    """A line when a phase ends, and every few seconds meanwhile."""
+
+    def __init__(self, console: Console, *, seconds: float = LINE_SECONDS) -> None:
+        self._console = console
+        self._seconds = seconds
+        self._tally = Tally()
+        self._told = monotonic()
+
+    def phase(self, name: str, total: int | None) -> None:
+        """End the phase before, and begin the next."""
+        if name != self._tally.name:
+            self._end()
+        self._tally.begin(name, total)
+
+    def advance(self, *, files: int = 0, frames: int = 0, images: int = 0, bytes: int = 0, failures: int = 0) -> None:  # noqa: A002  the protocol's word
+        """Count, and tell it now and then."""
+        self._tally.add(files, frames, images, bytes, failures)
+        if monotonic() - self._told >= self._seconds:
+            self.message(self._tally.line())
+
+    def message(self, text: str) -> None:
+        """Print a line."""
+        self._told = monotonic()
+        self._console.print(text, soft_wrap=True, markup=False)
+
+    def close(self) -> None:
+        """End the last phase."""
+        self._end()
+        self._tally = Tally()
+
+    def _end(self) -> None:
+        if self._tally.name:
+            self.message(self._tally.ended())
+
+
+class TerminalProgress:
+    """One bar a phase."""
+
+    def __init__(self, console: Console) -> None:
+        self._tally = Tally()
+        self._bars = Bars(
+            SpinnerColumn(finished_text="[green]✓[/]"),
+            TextColumn("{task.description:<9}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[words]}"),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[left]}[/]"),
+            console=console,
+        )
+        self._task: TaskID | None = None
+        self._bars.start()
+
+    def phase(self, name: str, total: int | None) -> None:
+        """Finish the bar before, and show the next."""
+        if name != self._tally.name:
+            self._finish()
+        if self._tally.begin(name, total) or self._task is None:
+            self._task = self._bars.add_task(name, total=total, words="", left="")
+        self._show()
+
+    def advance(self, *, files: int = 0, frames: int = 0, images: int = 0, bytes: int = 0, failures: int = 0) -> None:  # noqa: A002  the protocol's word
+        """Count and show."""
+        self._tally.add(files, frames, images, bytes, failures)
+        self._show()
+
+    def message(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._bars.console.print(escape(text), soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the finished bars on the screen."""
+        self._bars.stop()
+
+    def _show(self) -> None:
+        if self._task is not None:
+            left = self._tally.left()
+            self._bars.update(
+                self._task,
+                total=self._tally.total,
+                completed=self._tally.done,
+                words=", ".join(self._tally.words()),
+                left="" if left is None else f"{duration(left)} left",
+            )
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            done = self._tally.done or 1
+            self._bars.update(self._task, total=done, completed=done, left="")

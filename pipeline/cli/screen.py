@@ -1,0 +1,118 @@
+"""Where commands print, and what becomes of errors."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec
+
+import click
+from rich.console import Console, RenderableType
+from rich.markup import escape
+
+from pipeline.errors import ConfigError, OutputError, PipelineError, PlanError
+
+P = ParamSpec("P")
+
+USAGE = 2
+INTERRUPTED = 130
+_PLAIN_WIDTH = 160
+"""Columns where the output isn't a terminal: wide enough that tables keep their lines."""
+
+
+class PipeConsole(Console):
+    """A console whose reader may leave: ``dcm2zarr … | head`` ends quietly, with the run's own exit code."""
+
+    def on_broken_pipe(self) -> None:
+        """Print the rest to nowhere."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """The two streams and how much to tell."""
+
+    out: Console
+    err: Console
+    verbose: int = 0
+    quiet: bool = False
+
+    @classmethod
+    def make(cls, *, verbose: int, quiet: bool) -> Screen:
+        """Look at the streams as they are now."""
+        return cls(_console(sys.stdout), _console(sys.stderr), verbose, quiet)
+
+    def show(self, *parts: RenderableType) -> None:
+        """Print results, unless quiet."""
+        if not self.quiet:
+            for part in parts:
+                self.out.print(part)
+
+    def final(self, line: str) -> None:
+        """Print the last line, also when quiet."""
+        self.out.print(line, soft_wrap=True, highlight=False)
+
+    def text(self, text: str) -> None:
+        """Print text for other programs: no colour, no wrapping."""
+        self.out.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    def error(self, message: str) -> None:
+        """Print an error."""
+        self.err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
+
+
+def _console(stream: Any) -> Console:
+    console = PipeConsole(file=stream, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _PLAIN_WIDTH
+    return console
+
+
+def guarded(action: Callable[Concatenate[Screen, P], int]) -> Callable[..., None]:
+    """Give a command its screen, and turn what it raises into a message and an exit code."""
+
+    @functools.wraps(action)
+    def command(*args: Any, verbose: int, quiet: bool, **options: Any) -> None:
+        if verbose and quiet:
+            raise click.UsageError("-v and -q exclude each other")
+        screen = Screen.make(verbose=verbose, quiet=quiet)
+        _quieten(verbose)
+        sys.exit(_code(screen, lambda: action(screen, *args, **options)))
+
+    return command
+
+
+def _code(screen: Screen, action: Callable[[], int]) -> int:
+    try:
+        return action()
+    except KeyboardInterrupt:
+        screen.error("interrupted; what was written so far is incomplete: run again with --overwrite")
+        return INTERRUPTED
+    except (ConfigError, PlanError, OutputError) as error:
+        screen.error(str(error))
+        return USAGE
+    except PipelineError as error:
+        screen.error(str(error))
+    except BrokenPipeError:
+        return 0
+    # the last resort: a fault of this program is told in one line, and in full to those who ask
+    except Exception as error:  # noqa: BLE001
+        if screen.verbose:
+            screen.err.print_exception()
+        hint = "" if screen.verbose else " (run again with -v for the traceback)"
+        screen.error(f"unexpected {type(error).__name__}: {error}{hint}")
+    return 1
+
+
+def _quieten(verbose: int) -> None:
+    """Keep the libraries quiet: pydicom's warnings quote values of the header, which can be a patient's."""
+    logging.basicConfig(level=logging.DEBUG if verbose > 1 else logging.ERROR, format="%(name)s: %(message)s")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")  # for worker processes

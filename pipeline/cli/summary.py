@@ -1,0 +1,67 @@
+"""What is told when a run has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.cli.screen import Screen
+from pipeline.report import STATUSES, RunSummary, reasons, throughput, verdict
+from pipeline.report.units import counted, duration, number, ratio, size
+
+SOME_FAILURES = 10
+_COLOURS = {"converted": "green", "failed": "red", "rejected": "yellow", "skipped": "magenta"}
+
+
+def show_summary(screen: Screen, summary: RunSummary) -> None:
+    """Print the outcome of a run: by reason, in figures, what failed, and how to open the result."""
+    screen.show("", reasons_table(summary), "", *_figures(summary), *_failures(summary, screen.verbose))
+    screen.show("", "Open the result in Python:", Padding(Text(summary.how_to_open()), (0, 0, 0, 4)))
+    screen.show(f"Report: {escape(str(PurePath(summary.out) / 'report.html'))}", "")
+    screen.final(final_line(summary))
+
+
+def reasons_table(summary: RunSummary) -> Table:
+    """Return status, reason, count and advice."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=True)
+    for title, justify in (("Status", "left"), ("Reason", "left"), ("Files", "right"), ("What to do", "left")):
+        table.add_column(title, justify="right" if justify == "right" else "left", overflow="fold")
+    for line in reasons(summary):
+        status = Text(line["status"], style=_COLOURS.get(line["status"], ""))
+        table.add_row(status, line["reason"], number(line["count"]), escape(line["advice"]))
+    return table
+
+
+def _figures(summary: RunSummary) -> Iterable[RenderableType]:
+    totals, speed = summary.totals, throughput(summary)
+    pace = f", {size(speed['decoded_bytes_per_second'])}/s decoded" if speed else ""
+    complete = sum(image.status == "complete" for image in summary.images)
+    stored = "" if totals.stored_bytes is None else f" → {size(totals.stored_bytes)} on disk ({ratio(totals.ratio)})"
+    yield f"{counted(summary.files, 'file')}, {size(summary.file_bytes)}, in {duration(summary.seconds)}{pace}"
+    yield (
+        f"{counted(complete, 'image')}, {counted(totals.frames, 'frame')}: "
+        f"{size(totals.encoded_bytes)} encoded → {size(totals.decoded_bytes)} decoded{stored}"
+    )
+
+
+def _failures(summary: RunSummary, verbose: int) -> Iterable[RenderableType]:
+    failed = summary.count("failed")
+    if not failed:
+        return
+    shown = summary.failures if verbose else summary.failures[:SOME_FAILURES]
+    yield ""
+    yield f"[red]Failed:[/]{'' if len(shown) == failed else f' (the first {len(shown)} of {number(failed)})'}"
+    for failure in shown:
+        yield Padding(Text(f"{failure.source}\n  {failure.reason}: {failure.message}", overflow="fold"), (0, 0, 0, 2))
+
+
+def final_line(summary: RunSummary) -> str:
+    """Return the counts, the output and the exit code with its meaning, in one line."""
+    counts = ", ".join(f"{number(summary.count(status))} {status}" for status in STATUSES)
+    return escape(f"{counts} → {summary.out}\n{verdict(summary)}")
