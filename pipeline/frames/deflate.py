@@ -1,0 +1,107 @@
+"""Deflated data sets (PS3.5 A.5) as seekable files that are inflated only as far as somebody reads."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import zlib
+from typing import Any, BinaryIO
+
+from pipeline.errors import PixelDataError
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+
+_PIECE = 1 << 18
+_IN_MEMORY = 16 << 20
+
+
+class InflatedFile(io.RawIOBase):
+    """The inflated data set of a deflated file, read-only; offset 0 is its first byte.
+
+    What has been inflated is kept in a temporary file (in memory up to 16 MiB), so that memory stays bounded, going
+    back is cheap, and nothing behind the last byte asked for is inflated.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        The file; stays open when this is closed.
+    start : int
+        First byte of the deflated stream in it.
+    source : str
+        Its name for messages.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, source: str) -> None:
+        self._file = file
+        self._next = start
+        self._source = source
+        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._kept = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  closed in close()
+        self._size = 0
+        self._finished = False
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def close(self) -> None:
+        """Drop what was inflated."""
+        self._kept.close()
+        super().close()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to `offset`; from the end only after inflating everything."""
+        base = (0, self._position, 0)[whence] if whence != os.SEEK_END else self.reach(None)
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def readinto(self, target: Any) -> int:
+        """Inflate as far as needed and copy into `target`."""
+        view = memoryview(target).cast("B")
+        count = max(min(len(view), self.reach(self._position + len(view)) - self._position), 0)
+        self._kept.seek(self._position)
+        view[:count] = self._kept.read(count)
+        self._position += count
+        return count
+
+    def reach(self, end: int | None) -> int:
+        """Inflate up to byte `end`, or everything, and return how many bytes there are by now.
+
+        Raises
+        ------
+        PixelDataError
+            Where the stream is corrupt.
+        """
+        self._kept.seek(self._size)
+        while not self._finished and (end is None or self._size < end):
+            self._kept.write(piece := self._step())
+            self._size += len(piece)
+        return self._size
+
+    def _step(self) -> bytes:
+        """Return the next inflated piece; empty only at the end."""
+        pending = self._inflate.unconsumed_tail
+        if not pending:
+            self._file.seek(self._next)
+            pending = self._file.read(_PIECE)
+            self._next += len(pending)
+        try:
+            # A piece of zeros may inflate a thousandfold: the rest of it waits in unconsumed_tail.
+            piece = self._inflate.decompress(pending, 4 * _PIECE)
+        except zlib.error as error:
+            raise PixelDataError(
+                f"{self._source}: the deflated data set is corrupt after {self._size} inflated bytes: {error}",
+                source=self._source,
+            ) from error
+        self._finished = self._inflate.eof or not (pending or piece)
+        return piece

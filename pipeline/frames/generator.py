@@ -1,0 +1,146 @@
+"""A drop-in for :func:`pydicom.pixels.iter_pixels` that needs memory for one frame and time for those asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from operator import index as as_int
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+from pydicom._dicom_dict import DicomDictionary
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
+
+from pipeline.frames.datasets import check_buffer, dataset_header
+from pipeline.frames.header import Header, open_data_set, read_header
+from pipeline.frames.index import available_frames, index_frames, missing_frames, no_pixel_data
+from pipeline.frames.reader import FrameReader
+from pipeline.frames.sources import kept_position, name_of
+from pipeline.model import FrameIndex
+
+_IMAGE = 0x0028
+_CHARACTER_SET = 0x00080005
+_IMAGE_GROUP = {tag for tag, entry in DicomDictionary.items() if tag >> 16 == _IMAGE and not entry[3]}
+"""The elements of group 0028 that aren't retired."""
+_OFFSET_TABLES = {0x7FE00001, 0x7FE00002}
+
+
+def iter_frames(
+    src: str | os.PathLike[str] | BinaryIO | Dataset,
+    *,
+    ds_out: Dataset | None = None,
+    specific_tags: list[BaseTag | int] | None = None,
+    indices: Iterable[int] | None = None,
+    raw: bool = False,
+    decoding_plugin: str = "",
+    **kwargs: Any,
+) -> Iterator[npt.NDArray[Any]]:
+    """Yield an instance's decoded frames one at a time.
+
+    Takes what :func:`pydicom.pixels.iter_pixels` takes and yields what it yields; where it differs (see
+    ``DIFFERENCES.md`` beside this file), pydicom is wrong or slow.
+
+    Parameters
+    ----------
+    src : str, path-like, binary file object or Dataset
+        A seekable file object is read from its beginning, only in the ranges needed; it is left open and where it
+        was.
+    ds_out : Dataset, optional
+        Receives the File Meta Information, the elements of group 0028, the extended offset table, and those of
+        `specific_tags`, before the first frame is yielded. Not used where `src` is a Dataset.
+    specific_tags : list of int, optional
+        Further tags for `ds_out`.
+    indices : Iterable[int], optional
+        Frame indices from 0, in any order, also repeatedly; consumed lazily. None for all frames; empty for none.
+    raw : bool
+        Don't convert YBR_FULL and YBR_FULL_422 to RGB.
+    decoding_plugin : str
+        The only plugin to use; empty for all available.
+    **kwargs
+        pydicom's decoding options, and Image Pixel attributes that take precedence over the file's.
+
+    Yields
+    ------
+    numpy.ndarray
+        ``(rows, columns)`` or ``(rows, columns, samples)``; writeable and nobody else's, or with ``view_only=True``
+        read-only for native data. Without `indices`, the type may be the smallest that a codestream's precision
+        needs; with them, it is the one that Bits Allocated declares.
+
+    Raises
+    ------
+    FrameIndexError
+        An index outside ``[0, Number of Frames)``; an IndexError.
+    PixelDataError
+        Frames are missing or damaged (after those that are there); a ValueError.
+    DecodeError
+        A frame that no plugin decodes; a RuntimeError.
+    MissingAttributeError, NoPixelDataError, InvalidAttributeError, UnsupportedTransferSyntaxError
+        As pydicom: AttributeError, AttributeError, ValueError, NotImplementedError.
+    FileNotFoundError
+        No such path.
+    """
+    with ExitStack() as stack:
+        if isinstance(src, Dataset):
+            file, header = dataset_header(src)
+            stack.enter_context(kept_position(file))
+            check_buffer(header, kwargs)
+        else:
+            file = _open(src, stack)
+            header = _header(file, name_of(src), kwargs)
+            if ds_out is not None:
+                _fill(ds_out, header, specific_tags)
+        data = open_data_set(file, deflated=header.deflated, source=header.source)
+        overrides = {name: value for name, value in kwargs.items() if name != "transfer_syntax_uid"}
+        index = index_frames(data, header, lenient=True, **overrides)
+        reader = FrameReader(
+            data,
+            index,
+            raw=raw,
+            decoding_plugin=decoding_plugin,
+            options=overrides,
+            source=header.source,
+            as_stored=indices is not None,
+        )
+        for frame in _chosen(index, indices):
+            yield reader.read(frame).array
+        if indices is None and available_frames(index) < index.number_of_frames:
+            raise missing_frames(index, header.source)
+
+
+def _open(src: str | os.PathLike[str] | BinaryIO, stack: ExitStack) -> BinaryIO:
+    if hasattr(src, "read"):
+        return stack.enter_context(kept_position(cast(BinaryIO, src)))
+    return cast(BinaryIO, stack.enter_context(Path(cast(str, src)).resolve(strict=True).open("rb", buffering=0)))
+
+
+def _header(file: BinaryIO, source: str, kwargs: dict[str, Any]) -> Header:
+    uid = kwargs.get("transfer_syntax_uid")
+    header = read_header(file, source=source, trailing=False, transfer_syntax_uid=str(uid or ""), guess=False)
+    if header.pixel_keyword is None:
+        raise no_pixel_data(header)
+    return header
+
+
+def _fill(ds_out: Dataset, header: Header, specific_tags: list[BaseTag | int] | None) -> None:
+    """Put into `ds_out` what pydicom puts there: raw elements, converted when somebody looks at them."""
+    wanted = {_CHARACTER_SET, *_IMAGE_GROUP, *_OFFSET_TABLES, *(specific_tags or ())}
+    ds_out.file_meta = header.file_meta
+    ds_out.set_original_encoding(*header.dataset.original_encoding)
+    elements = header.dataset._dict  # noqa: SLF001  as pydicom does it; no public way copies raw elements
+    ds_out._dict.update({tag: element for tag, element in elements.items() if tag in wanted})  # noqa: SLF001
+
+
+def _chosen(index: FrameIndex, indices: Iterable[int] | None) -> Iterator[int]:
+    """Yield the frames to decode: those asked for, each checked when its turn comes, or all that are there."""
+    if indices is None:
+        yield from range(available_frames(index))
+        return
+    for frame in indices:
+        if isinstance(frame, np.bool_):
+            yield index.check(int(frame))
+        else:
+            yield index.check(as_int(frame))

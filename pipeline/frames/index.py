@@ -1,0 +1,213 @@
+"""The frame index: the byte ranges of every frame, from one walk over a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+from pydicom.dataset import Dataset
+
+from pipeline.errors import NoPixelDataError, PixelDataError
+from pipeline.frames import native
+from pipeline.frames.datasets import dataset_header
+from pipeline.frames.encapsulated import Boundaries, find_boundaries
+from pipeline.frames.header import Header, open_data_set, read_header
+from pipeline.frames.items import Items, walk_items
+from pipeline.frames.options import describe_options, native_frame_bits, pixel_options, validate_options
+from pipeline.frames.plugins import decoder_for
+from pipeline.frames.sources import kept_position, name_of, open_source, size_of
+from pipeline.frames.syntax import is_encapsulated
+from pipeline.model import FrameIndex
+
+_STORED = (
+    *("rows", "columns", "samples_per_pixel", "photometric_interpretation", "planar_configuration"),
+    *("bits_allocated", "bits_stored", "pixel_representation", "pixel_keyword", "pixel_vr"),
+)
+
+
+def build_index(src: str | os.PathLike[str] | BinaryIO | Dataset, **kwargs: Any) -> FrameIndex:
+    """Return the frame index of one instance.
+
+    Parameters
+    ----------
+    src : str, path-like, binary file object or Dataset
+        A file object is left open and where it was. The offsets of a Dataset's index count within its pixel data.
+    **kwargs
+        Image Pixel attributes (``rows=…``) that take precedence over the header's; ``lenient=True`` as in
+        :func:`index_frames`.
+
+    Returns
+    -------
+    FrameIndex
+
+    Raises
+    ------
+    PipelineError
+        One of its children, as :func:`read_header` and :func:`index_frames` do.
+    """
+    if isinstance(src, str | os.PathLike):
+        with open_source(os.fspath(src)) as file:
+            return _build(file, read_header(file, source=name_of(src)), kwargs)
+    if isinstance(src, Dataset):
+        return _build(*dataset_header(src), kwargs)
+    with kept_position(src):
+        return _build(src, read_header(src, source=name_of(src)), kwargs)
+
+
+def _build(file: BinaryIO, header: Header, kwargs: Mapping[str, Any]) -> FrameIndex:
+    with kept_position(file):
+        return index_frames(file, header, **kwargs)
+
+
+def index_frames(file: BinaryIO, header: Header, *, lenient: bool = False, **overrides: Any) -> FrameIndex:
+    """Return the byte ranges of every frame.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        The file the header was read from; its position moves.
+    header : Header
+        As :func:`~pipeline.frames.header.read_header` returned it.
+    lenient : bool
+        Index the frames that are there where some are missing; :func:`available_frames` tells how many.
+    **overrides
+        Image Pixel attributes that take precedence over the header's.
+
+    Raises
+    ------
+    NoPixelDataError, MissingAttributeError, InvalidAttributeError
+        The header doesn't describe an image.
+    PixelDataError
+        The pixel data contradict it; reasons ``damaged_pixel_data``, ``frames_missing``, ``pixel_data_too_short``.
+    """
+    if header.pixel_keyword is None:
+        raise no_pixel_data(header)
+    decoder_for(header.transfer_syntax_uid, header.source)
+    options = pixel_options(header, overrides)
+    if encapsulates(header):
+        options.setdefault("planar_configuration", 0)
+    validate_options(header.transfer_syntax_uid, options, header.source)
+    data = open_data_set(file, deflated=header.deflated, source=header.source)
+    build = _encapsulated if encapsulates(header) else _native
+    return build(data, header, options, lenient=lenient)
+
+
+def available_frames(index: FrameIndex) -> int:
+    """Return how many frames an index made leniently has: all of them, or the first so many."""
+    return len(index.frame_fragments) - 1 if index.encapsulated else native.available_native(index)
+
+
+def encapsulates(header: Header) -> bool:
+    """Return whether the transfer syntax says that the pixel data are items."""
+    return is_encapsulated(header.transfer_syntax_uid)
+
+
+def no_pixel_data(header: Header) -> NoPixelDataError | PixelDataError:
+    """Return the error for a header without pixel data: it may be none by nature, or a file cut short."""
+    if header.truncated and "Rows" in header.dataset:
+        return PixelDataError(
+            f"{header.source}: {header.truncated}, before its pixel data",
+            reason="pixel_data_too_short",
+            source=header.source,
+        )
+    return NoPixelDataError(
+        "The dataset in 'src' has no 'Pixel Data', 'Float Pixel Data' or 'Double Float Pixel Data' element, no pixel "
+        "data to decode",
+        source=header.source,
+    )
+
+
+def _index(header: Header, options: Mapping[str, Any], **fields: Any) -> FrameIndex:
+    return FrameIndex(
+        transfer_syntax_uid=header.transfer_syntax_uid,
+        number_of_frames=options["number_of_frames"],
+        options={name: options[name] for name in _STORED if options.get(name) is not None},
+        value_offset=header.value_offset,
+        deflated=header.deflated,
+        **fields,
+    )
+
+
+def _native(file: BinaryIO, header: Header, options: Mapping[str, Any], *, lenient: bool) -> FrameIndex:
+    length = native.value_extent(file, header.value_offset, header.value_length, header.source)
+    bits = native_frame_bits(header.transfer_syntax_uid, options)
+    notes = describe_options(header)
+    index = _index(header, options, value_length=length, frame_bits=bits, notes=notes)
+    short = index.value_length * 8 < bits * index.number_of_frames
+    if not (short and lenient):
+        notes += native.check_extent(file, index, header.source)
+    return _index(header, options, value_length=length, frame_bits=bits, notes=notes)
+
+
+def _encapsulated(file: BinaryIO, header: Header, options: Mapping[str, Any], *, lenient: bool) -> FrameIndex:
+    items = header.items or _walk(file, header)
+    if items.damage and not len(items.offsets):
+        hint = "" if header.value_length is None else "; its defined length is that of native pixel data"
+        raise PixelDataError(f"{header.source}: encapsulated pixel data: {items.damage}{hint}", source=header.source)
+    found = find_boundaries(file, items, options["number_of_frames"], options.get("extended_offsets"))
+    problem, starts = _problem(found, items)
+    if problem and not lenient:
+        missing = len(starts) - 1 < options["number_of_frames"]
+        raise PixelDataError(
+            _missing(header.source, problem, len(starts) - 1, options["number_of_frames"]),
+            reason="frames_missing" if missing and not items.damage else None,
+            source=header.source,
+        )
+    return _index(
+        header,
+        options,
+        value_length=items.end - header.value_offset,
+        fragment_offsets=found.offsets,
+        fragment_lengths=found.lengths,
+        frame_fragments=starts,
+        boundaries=found.source,
+        notes=describe_options(header) + found.notes + _item_notes(header, items, problem),
+    )
+
+
+def _walk(file: BinaryIO, header: Header) -> Items:
+    end = size_of(file)
+    if header.value_length is not None:
+        end = min(end, header.value_offset + header.value_length)
+    return walk_items(file, header.value_offset, end)
+
+
+def _problem(found: Boundaries, items: Items) -> tuple[str, Any]:
+    """Return what is wrong and where the sound frames begin: damage makes the last frame before it doubtful."""
+    if not items.damage or found.source == "extended_offset_table":
+        return found.problem, found.starts
+    return items.damage, found.starts[: max(len(found.starts) - 1, 1)]
+
+
+def _missing(source: str, problem: str, found: int, declared: int) -> str:
+    if found >= declared:
+        return f"{source}: encapsulated pixel data: {problem}"
+    which = f"frame index {found} is" if found == declared - 1 else f"frame indices {found} to {declared - 1} are"
+    return f"{source}: encapsulated pixel data: {problem}; {which} missing"
+
+
+def missing_frames(index: FrameIndex, source: str) -> PixelDataError:
+    """Return the error that names the declared frames which an index made leniently lacks."""
+    found, declared = available_frames(index), index.number_of_frames
+    which = f"frame index {found}" if found == declared - 1 else f"frame indices {found} to {declared - 1}"
+    return PixelDataError(
+        f"Only {found} of {declared} frame(s) have been found in the pixel data: {which} missing"
+        + "".join(f"; {note}" for note in index.notes),
+        reason="frames_missing" if index.encapsulated else "pixel_data_too_short",
+        source=source,
+        frame=found,
+    )
+
+
+def _item_notes(header: Header, items: Items, problem: str) -> tuple[str, ...]:
+    notes = []
+    if header.value_length is not None:
+        notes.append("encapsulated pixel data in an element of defined length")
+    elif not items.delimited and not items.damage:
+        notes.append("the sequence delimiter is missing")
+    if items.truncated:
+        notes.append("the file ends inside the last fragment, which is cut")
+    if problem:
+        notes.append(problem)
+    return tuple(notes)

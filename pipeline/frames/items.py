@@ -1,0 +1,193 @@
+"""One walk over the items of encapsulated pixel data (PS3.5 A.4)."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.frames.sources import read_range
+
+ITEM = 0xFFFEE000
+SEQUENCE_DELIMITER = 0xFFFEE0DD
+UNDEFINED = 0xFFFFFFFF
+_PIXEL_DATA = 0x7FE00010
+
+_HEADER = struct.Struct("<HHL")
+_TAIL = 10
+"""How many of a fragment's last bytes may hold its end-of-image marker (pydicom's rule: padding may follow it)."""
+_END_OF_IMAGE = b"\xff\xd9"
+_SMALL = 1 << 11
+_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """What one walk found: the offset table's place and every fragment."""
+
+    table_offset: int
+    table_length: int
+    first_item: int
+    """Offset of the item tag that follows the basic offset table: what offset tables count from."""
+    offsets: npt.NDArray[np.uint64]
+    """First byte of each fragment's value."""
+    lengths: npt.NDArray[np.uint64]
+    ends_image: npt.NDArray[np.bool_]
+    """Whether an end-of-image marker is among a fragment's last ten bytes."""
+    end: int
+    """First byte after the last fragment, that is, of the sequence delimiter."""
+    after: int
+    """First byte after the pixel data element."""
+    damage: str = ""
+    """Why the walk ended before a delimiter or the end of the data; empty where it didn't."""
+    truncated: bool = False
+    """Whether the file ends inside an item: the last fragment is cut to what is there."""
+    delimited: bool = True
+    """Whether a sequence delimiter ended it."""
+
+
+@dataclass(slots=True)
+class _Peek:
+    """Small reads at rising offsets: blocks where fragments are small, else just the bytes asked for."""
+
+    file: BinaryIO
+    stop: int
+    start: int = 0
+    data: bytes = b""
+    block: int = field(default=_BLOCK)
+
+    def at(self, offset: int, length: int) -> bytes:
+        """Return `length` bytes at `offset`, fewer where the data end."""
+        skip = offset - self.start
+        if skip < 0 or skip + length > len(self.data):
+            wanted = min(max(length, self.block), max(self.stop - offset, 0))
+            self.file.seek(offset)
+            self.data = self.file.read(wanted)
+            while len(self.data) < min(length, wanted) and (more := self.file.read(wanted - len(self.data))):
+                self.data += more
+            self.start, skip = offset, 0
+        return self.data[skip : skip + length]
+
+
+def walk_items(file: BinaryIO, start: int, stop: int) -> Items:
+    """Find every fragment by hopping from item header to item header.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Its position moves.
+    start : int
+        First byte of the pixel data element's value: the basic offset table's item.
+    stop : int
+        End of the value where its length is given, else of the file.
+
+    Returns
+    -------
+    Items
+        Of a damaged sequence, what comes before the damage.
+    """
+    peek = _Peek(file, stop, block=_HEADER.size)
+    offsets, lengths, ends = array("Q"), array("Q"), bytearray()
+    tag, length = _header(peek.at(start, 8))
+    if tag != ITEM or length == UNDEFINED:
+        problem = _problem(tag, length, start, "the basic offset table's item")
+        return _items(start, 0, offsets, lengths, ends, end=start, after=start, damage=problem)
+    table, position = (start + 8, min(length, max(stop - start - 8, 0))), start + 8 + length
+    damage, delimited, truncated = "", False, False
+    first = position
+    while position < stop:
+        head = peek.at(position, 8)
+        if len(head) < _HEADER.size:
+            truncated = True
+            break
+        group, element, length = _HEADER.unpack(head)
+        tag = group << 16 | element
+        if tag == SEQUENCE_DELIMITER:
+            delimited = True
+            break
+        if tag != ITEM and _may_follow(tag):
+            break
+        if tag != ITEM or length == UNDEFINED:
+            damage = _problem(tag, length, position, "an item or the sequence delimiter")
+            break
+        value, end = position + 8, position + 8 + length
+        if end > stop:
+            truncated, end = True, stop
+        peek.block = _BLOCK if length < _SMALL else _HEADER.size + _TAIL
+        tail = min(_TAIL, end - value)
+        # The marker and the next header lie side by side: one read brings both.
+        ends.append(_END_OF_IMAGE in peek.at(end - tail, tail + _HEADER.size)[:tail])
+        offsets.append(value)
+        lengths.append(end - value)
+        position = end
+    return _items(
+        *table,
+        offsets,
+        lengths,
+        ends,
+        first=first,
+        end=min(position, stop),
+        after=position + 8 if delimited else position,
+        damage=damage,
+        truncated=truncated,
+        delimited=delimited,
+    )
+
+
+def _items(
+    table_offset: int,
+    table_length: int,
+    offsets: array[int],
+    lengths: array[int],
+    ends: bytearray,
+    *,
+    end: int,
+    after: int,
+    first: int = 0,
+    damage: str = "",
+    truncated: bool = False,
+    delimited: bool = False,
+) -> Items:
+    return Items(
+        table_offset=table_offset,
+        table_length=table_length,
+        first_item=first,
+        offsets=np.frombuffer(offsets, np.uint64) if offsets else np.zeros(0, np.uint64),
+        lengths=np.frombuffer(lengths, np.uint64) if lengths else np.zeros(0, np.uint64),
+        ends_image=np.frombuffer(ends, np.bool_),
+        end=end,
+        after=after,
+        damage=damage,
+        truncated=truncated,
+        delimited=delimited,
+    )
+
+
+def _header(head: bytes) -> tuple[int, int]:
+    """Return tag and length, zeros where the data end."""
+    if len(head) < _HEADER.size:
+        return 0, 0
+    group, element, length = _HEADER.unpack(head)
+    return group << 16 | element, length
+
+
+def _may_follow(tag: int) -> bool:
+    """Whether a tag belongs behind pixel data: then only the sequence delimiter is missing."""
+    return tag > _PIXEL_DATA and tag >> 16 != ITEM >> 16
+
+
+def _problem(tag: int, length: int, position: int, expected: str) -> str:
+    if tag == ITEM and length == UNDEFINED:
+        return f"undefined item length at offset {position}"
+    return f"unexpected tag ({tag >> 16:04X},{tag & 0xFFFF:04X}) instead of {expected} at offset {position}"
+
+
+def read_table(file: BinaryIO, items: Items, most: int) -> npt.NDArray[np.uint64] | None:
+    """Return the basic offset table's entries; None where it is no table (bad length, or absurdly long)."""
+    if items.table_length % 4 or items.table_length // 4 > most:
+        return None
+    return read_range(file, items.table_offset, items.table_length).view("<u4").astype(np.uint64)

@@ -1,0 +1,131 @@
+"""Frames of native pixel data: where each lies, and its bytes made ready for decoding alone (PS3.5 8.1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from pipeline.errors import PixelDataError
+from pipeline.frames.items import ITEM
+from pipeline.frames.sources import Bytes, clip, read_range, view_range
+from pipeline.model import FrameIndex
+
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+_ITEM_TAGS = {(ITEM >> 16).to_bytes(2, order) + (ITEM & 0xFFFF).to_bytes(2, order) for order in ("little", "big")}
+
+
+def value_extent(file: BinaryIO, offset: int, declared: int | None, source: str) -> int:
+    """Return the bytes of a native value that the file holds.
+
+    Raises
+    ------
+    PixelDataError
+        Undefined length, which only encapsulated data may have.
+    """
+    if declared is None:
+        raise PixelDataError(
+            f"{source}: the pixel data are encapsulated (undefined length), but the transfer syntax is a native one",
+            source=source,
+        )
+    return clip(file, offset, declared)
+
+
+def check_extent(file: BinaryIO, index: FrameIndex, source: str) -> tuple[str, ...]:
+    """Return notes on a native value's length.
+
+    Raises
+    ------
+    PixelDataError
+        With the reason ``pixel_data_too_short`` where it can't hold all frames; or where it contradicts
+        YBR_FULL_422, or holds items.
+    """
+    bits, frames = index.frame_bits, index.number_of_frames
+    expected, actual = -(-bits * frames // 8), index.value_length
+    if actual < expected:
+        raise PixelDataError(
+            f"The number of bytes of pixel data is less than expected ({actual} vs {expected + expected % 2} bytes) - "
+            f"the dataset may be corrupted, have an invalid group 0028 element value, or the transfer syntax may be "
+            f"incorrect; {available_native(index)} of {frames} frame(s) are there{_hint(file, index)}",
+            reason="pixel_data_too_short",
+            source=source,
+        )
+    if index.options["photometric_interpretation"] == "YBR_FULL_422" and actual >= expected // 2 * 3 > 0:
+        raise PixelDataError(
+            f"The number of bytes of pixel data is a third larger than expected ({actual} vs {expected} bytes) which "
+            "indicates the set (0028,0004) 'Photometric Interpretation' value of 'YBR_FULL_422' is incorrect and may "
+            "need to be changed to either 'RGB' or 'YBR_FULL'",
+            source=source,
+        )
+    if actual <= expected + expected % 2:
+        return ()
+    extra = f"the pixel data hold {actual - expected} bytes more than {frames} frame(s) need"
+    whole = actual * 8 // bits
+    return (f"{extra}: enough for {whole} frames, only the declared ones are used" if whole > frames else extra,)
+
+
+def available_native(index: FrameIndex) -> int:
+    """Return how many of the declared frames the value holds whole."""
+    return min(index.number_of_frames, index.value_length * 8 // index.frame_bits)
+
+
+def _hint(file: BinaryIO, index: FrameIndex) -> str:
+    """Say so where a native value begins like encapsulated data."""
+    items = bytes(read_range(file, index.value_offset, 4)) in _ITEM_TAGS
+    return "; they begin with an item, as encapsulated pixel data do" if items else ""
+
+
+def swaps_pairs(index: FrameIndex, options: Mapping[str, Any]) -> bool:
+    """Whether 8-bit data were written as big endian 16-bit words, that is, with the bytes of each pair swapped."""
+    if options.get("be_swap_ow"):
+        return True
+    stored = index.options
+    return (
+        index.transfer_syntax_uid == BIG_ENDIAN
+        and int(stored["bits_allocated"]) // 8 == 1
+        and stored["pixel_keyword"] == "PixelData"
+        and stored.get("pixel_vr") == "OW"
+    )
+
+
+def read_native(file: BinaryIO, index: FrameIndex, frame: int, *, swap: bool, view: bool) -> Bytes:
+    """Return the bytes of one frame as they would be were it the only one: starting at a byte, pairs unswapped.
+
+    Parameters
+    ----------
+    swap : bool
+        See :func:`swaps_pairs`.
+    view : bool
+        Read-only and, where possible, without a copy; else writeable.
+
+    Raises
+    ------
+    PixelDataError
+        Where the file ends before the frame does.
+    """
+    ((offset, length),) = index.ranges(frame)
+    lead = (offset - index.value_offset) % 2 if swap else 0
+    start, wanted = offset - lead, lead + length
+    if swap:
+        wanted += wanted % 2
+    left = index.value_offset + index.value_length - start
+    data = (view_range if view else read_range)(file, start, min(wanted, left))
+    if len(data) < wanted:
+        raise PixelDataError(
+            f"There is insufficient pixel data to contain {frame + 1} frames: {max(len(data) - lead, 0)} of {length} "
+            "bytes",
+            reason="pixel_data_too_short",
+            frame=frame,
+        )
+    if swap:
+        return data.view("u2").byteswap().view("u1")[lead : lead + length]
+    return _aligned(data, frame * index.frame_bits % 8, index.frame_bits)
+
+
+def _aligned(data: Bytes, skip: int, bits: int) -> Bytes:
+    """Return `bits` bits from bit `skip` on, packed from the first bit of the first byte."""
+    if not skip:
+        return data
+    unpacked = np.unpackbits(data, bitorder="little", count=skip + bits)
+    return np.packbits(unpacked[skip:], bitorder="little")

@@ -1,0 +1,185 @@
+"""The Image Pixel attributes (PS3.3 C.7.6.3) as decoding options, checked before anything is decoded or allocated."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.pixels.decoders.base import DecodeRunner
+from pydicom.uid import UID
+
+from pipeline.errors import InvalidAttributeError, MissingAttributeError
+from pipeline.frames.header import Header
+
+OPTION_TAGS = {
+    "samples_per_pixel": 0x00280002,
+    "photometric_interpretation": 0x00280004,
+    "planar_configuration": 0x00280006,
+    "number_of_frames": 0x00280008,
+    "rows": 0x00280010,
+    "columns": 0x00280011,
+    "bits_allocated": 0x00280100,
+    "bits_stored": 0x00280101,
+    "pixel_representation": 0x00280103,
+}
+_EXTENDED_OFFSETS = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+_FLOAT_BITS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
+
+
+def pixel_options(header: Header, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the header's Image Pixel attributes under the names of pydicom's decoding options, checked for type.
+
+    Parameters
+    ----------
+    header : Header
+    overrides : Mapping[str, Any], optional
+        Values that take precedence over the header's, under the same names; further ones are passed through.
+
+    Returns
+    -------
+    dict[str, Any]
+        Plain int and str; absent attributes are left out, except ``number_of_frames``, which is 1 then.
+        ``extended_offsets`` holds the two tables' bytes where both are there.
+
+    Raises
+    ------
+    InvalidAttributeError
+        A value of the wrong type or multiplicity.
+    """
+    return dataset_options(
+        header.dataset, overrides, pixel_keyword=header.pixel_keyword, pixel_vr=header.pixel_vr, source=header.source
+    )
+
+
+def dataset_options(
+    dataset: Dataset,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    pixel_keyword: str | None,
+    pixel_vr: str,
+    source: str,
+) -> dict[str, Any]:
+    """Like :func:`pixel_options`, of a Dataset."""
+    options: dict[str, Any] = {}
+    for name, tag in OPTION_TAGS.items():
+        if tag in dataset and (value := _value(dataset, tag, source)) is not None:
+            options[name] = value
+    options |= {"pixel_keyword": pixel_keyword, "number_of_frames": options.get("number_of_frames") or 1}
+    if pixel_vr:
+        options["pixel_vr"] = pixel_vr
+    if all(keyword in dataset for keyword in _EXTENDED_OFFSETS):
+        options["extended_offsets"] = tuple(_value(dataset, tag_for_keyword(k) or 0, source) for k in _EXTENDED_OFFSETS)
+    options |= overrides or {}
+    options["number_of_frames"] = _whole(options["number_of_frames"], 0x00280008, source) or 1
+    return options
+
+
+def describe_options(header: Header) -> tuple[str, ...]:
+    """Return notes on attributes that were assumed."""
+    tag = OPTION_TAGS["number_of_frames"]
+    if tag in header.dataset and _value(header.dataset, tag, header.source) in (None, 0):
+        return ("Number of Frames is empty or 0: 1 frame assumed",)
+    return ()
+
+
+def _value(dataset: Dataset, tag: int, source: str) -> Any:
+    try:
+        value = dataset[tag].value
+    except Exception as error:  # pydicom converts lazily: a damaged value may raise anything
+        raise InvalidAttributeError(
+            f"{source}: {_label(tag)} can't be read: {type(error).__name__}: {error}", source=source
+        ) from error
+    if tag >> 16 != 0x0028:  # noqa: PLR2004  the offset tables, which are bytes
+        return value
+    if tag == OPTION_TAGS["photometric_interpretation"]:
+        return _text(value, tag, source)
+    return _whole(value, tag, source)
+
+
+def _text(value: Any, tag: int, source: str) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise InvalidAttributeError(f"{source}: {_label(tag)} must be one text, not {_seen(value)}", source=source)
+    return str(value)
+
+
+def _whole(value: Any, tag: int, source: str) -> int | None:
+    if value is None or (isinstance(value, str | list) and not value):
+        return None
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or (isinstance(value, float) and number != value):
+        raise InvalidAttributeError(
+            f"{source}: {_label(tag)} must be one whole number, not {_seen(value)}", source=source
+        )
+    return number
+
+
+def _seen(value: Any) -> str:
+    return repr(list(value) if isinstance(value, list | tuple) or hasattr(value, "_list") else value)[:80]
+
+
+def _label(tag: int) -> str:
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X}) '{keyword_for_tag(tag)}'"
+
+
+def validate_options(uid: str, options: Mapping[str, Any], source: str) -> None:
+    """Check the options as pydicom does, with its messages.
+
+    Raises
+    ------
+    MissingAttributeError
+        A required attribute is absent or empty.
+    InvalidAttributeError
+        A value outside what the standard allows, or a type NumPy doesn't have.
+    """
+    runner = _runner(uid, options)
+    try:
+        runner.validate()
+    except AttributeError as error:
+        raise MissingAttributeError(str(error), source=source) from error
+    except ValueError as error:
+        raise InvalidAttributeError(str(error), source=source) from error
+    needed = _FLOAT_BITS.get(options["pixel_keyword"])
+    if needed not in (None, options["bits_allocated"]):
+        raise InvalidAttributeError(
+            f"(0028,0100) 'Bits Allocated' must be {needed} for {options['pixel_keyword']}, not "
+            f"{options['bits_allocated']}",
+            source=source,
+        )
+    stored_dtype(uid, options, source)
+
+
+def stored_dtype(uid: str, options: Mapping[str, Any], source: str) -> np.dtype[Any]:
+    """Return the type that Bits Allocated and Pixel Representation declare, in the data's byte order."""
+    try:
+        return _runner(uid, options).pixel_dtype
+    except NotImplementedError as error:
+        raise InvalidAttributeError(
+            f"(0028,0100) 'Bits Allocated' of {options['bits_allocated']}: {error}", source=source
+        ) from error
+
+
+def native_frame_bits(uid: str, options: Mapping[str, Any]) -> int:
+    """Return the bits from one native frame's first pixel to the next one's (PS3.5 8.1.1)."""
+    runner = _runner(uid, options)
+    if options["bits_allocated"] == 1:
+        return int(runner.frame_length(unit="pixels"))
+    return int(runner.frame_length(unit="bytes")) * 8
+
+
+def _runner(uid: str, options: Mapping[str, Any]) -> DecodeRunner:
+    runner = DecodeRunner(UID(uid))
+    runner.set_source(io.BytesIO())  # a file's length isn't validated by pydicom; the frame index does that
+    runner.set_options(**{name: value for name, value in options.items() if value is not None})
+    if not runner.transfer_syntax.is_encapsulated or runner.get_option("planar_configuration") is not None:
+        return runner
+    runner.set_option("planar_configuration", 0)  # the codestream decides in compressed data
+    return runner

@@ -1,0 +1,110 @@
+"""Decoding plugins: which are there, in which order they are tried, and what they are called in the catalog."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.uid import UID
+
+from pipeline import codecs
+from pipeline.errors import UnsupportedTransferSyntaxError
+from pipeline.frames.syntax import transfer_syntax_name
+
+_PYDICOM_ORDER = ("gdcm", "pylibjpeg", "pillow", "pyjpegls", "pydicom")
+_DISTRIBUTIONS = {"gdcm": "python-gdcm"}
+_COMPRESSED = "1.2.840.10008.1.2."
+_PYLIBJPEG = {"4.9": "openjpeg", "4.20": "openjpeg", "5": "rle"}
+_LOGGER = logging.getLogger("pydicom.pixels.decoders.base")
+
+
+def decoder_for(uid: str, source: str = "") -> Decoder:
+    """Return pydicom's decoder of a transfer syntax, our plugin among its.
+
+    Raises
+    ------
+    UnsupportedTransferSyntaxError
+        There is none.
+    """
+    codecs.register()
+    try:
+        return get_decoder(UID(uid))
+    except NotImplementedError as error:
+        raise UnsupportedTransferSyntaxError(
+            "Unable to decode the pixel data as a (0002,0010) 'Transfer Syntax UID' value of "
+            f"'{transfer_syntax_name(uid)}' is not supported"
+            + (f" ({uid})" if transfer_syntax_name(uid) != uid else ""),
+            source=source,
+        ) from error
+
+
+def plugin_order(decoder: Decoder, plugin: str = "") -> tuple[str, ...]:
+    """Return the plugins to try, in order; none for native transfer syntaxes.
+
+    Parameters
+    ----------
+    decoder : Decoder
+    plugin : str
+        The only one to try; empty for all available: ours first, since it is the fastest, except for lossy JPEG,
+        where decoders round differently and pydicom's own order is kept.
+
+    Raises
+    ------
+    ValueError
+        No plugin of that name (as pydicom raises it).
+    RuntimeError
+        It, or every plugin, lacks dependencies (as pydicom raises it).
+    """
+    if decoder.is_native:
+        return ()
+    available = decoder.available_plugins
+    if not available or (plugin and plugin not in available):
+        # pydicom checks plugins before it looks at the data, and explains what is missing.
+        next(decoder.iter_array(b"", decoding_plugin=plugin, validate=False, number_of_frames=1))
+    if plugin:
+        return (plugin,)
+    rank = {name: place for place, name in enumerate(_PYDICOM_ORDER)}
+    ours = len(rank) if decoder.UID in codecs.LOSSY_JPEG else -1
+    return tuple(sorted(available, key=lambda name: (ours if name == codecs.PLUGIN else rank.get(name, 0), name)))
+
+
+@cache
+def plugin_label(name: str, uid: str) -> str:
+    """Return a plugin's name and version, ``imagecodecs 2026.3.6``; with the codec where it is a package of its own."""
+    if name == codecs.PLUGIN:
+        return codecs.plugin_version()
+    label = f"{name} {_version(_DISTRIBUTIONS.get(name, name))}".strip()
+    if name != "pylibjpeg":
+        return label
+    family = next((codec for part, codec in _PYLIBJPEG.items() if uid.startswith(_COMPRESSED + part)), "libjpeg")
+    return f"{label} ({family} {_version(f'pylibjpeg-{family}')})"
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+@contextmanager
+def quiet_tries() -> Iterator[None]:
+    """Keep pydicom from logging a traceback for each plugin that fails while the next one is still to be tried.
+
+    Only this thread's records are dropped, only while the block runs.
+    """
+    here = threading.get_ident()
+
+    def keep(record: logging.LogRecord) -> bool:
+        return record.thread != here or record.levelno < logging.ERROR
+
+    _LOGGER.addFilter(keep)
+    try:
+        yield
+    finally:
+        _LOGGER.removeFilter(keep)

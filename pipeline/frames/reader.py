@@ -1,0 +1,199 @@
+"""Decoding single frames, in any order, each on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from struct import pack
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.pixels.decoders.base import Decoder
+
+from pipeline.errors import DecodeError, PipelineError, PixelDataError
+from pipeline.frames import native
+from pipeline.frames.header import open_data_set
+from pipeline.frames.index import available_frames, missing_frames
+from pipeline.frames.items import ITEM
+from pipeline.frames.plugins import decoder_for, plugin_label, plugin_order, quiet_tries
+from pipeline.frames.sources import read_range
+from pipeline.model import FrameIndex
+
+Array = npt.NDArray[Any]
+
+_NO_OPTIONS: Mapping[str, Any] = {}
+_LONGEST_ITEM = 0xFFFFFFFE
+_ALL_FAILED = "Unable to decode as exceptions were raised by all available plugins:\n  "
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedFrame:
+    """One frame, and what it is."""
+
+    array: Array
+    """``(rows, columns)`` or ``(rows, columns, samples)``, in the data's byte order."""
+    photometric_interpretation: str
+    """Of `array`: YBR_FULL becomes RGB unless raw frames were asked for."""
+    decoder: str
+    """Plugin and version, ``imagecodecs 2026.3.6``; empty for native data."""
+
+
+class FrameReader:
+    """Decodes any frame of one instance through its frame index, one at a time.
+
+    Each frame costs what it costs alone, wherever it lies, and never depends on which were decoded before. Memory:
+    one frame and its encoded bytes.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        The file the index was built from, seekable; its position moves. It stays open.
+    index : FrameIndex
+    raw : bool
+        Don't convert YBR_FULL to RGB.
+    decoding_plugin : str
+        The only plugin to use; empty for all available, the fastest first.
+    options : Mapping[str, Any]
+        Further decoding options of pydicom (``as_rgb``, ``force_ybr``, ``view_only``, …) and of its plugins.
+    source : str
+        The file's name for errors.
+    as_stored : bool
+        Give each frame the type that Bits Allocated declares, as ``iter_pixels(indices=…)`` does, instead of the
+        smallest that its codestream's precision needs.
+
+    Raises
+    ------
+    UnsupportedTransferSyntaxError
+        No decoder for the transfer syntax.
+    ValueError, RuntimeError
+        `decoding_plugin` is unknown, or lacks dependencies.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        index: FrameIndex,
+        *,
+        raw: bool = False,
+        decoding_plugin: str = "",
+        options: Mapping[str, Any] = _NO_OPTIONS,
+        source: str = "",
+        as_stored: bool = False,
+    ) -> None:
+        self.index = index
+        self._file = open_data_set(file, deflated=index.deflated, source=source)
+        self._source = source
+        self._decoder: Decoder = decoder_for(index.transfer_syntax_uid, source)
+        self._plugins = plugin_order(self._decoder, decoding_plugin)
+        self._available = available_frames(index)
+        self._as_stored = as_stored
+        self._swap = not index.encapsulated and native.swaps_pairs(index, options)
+        self._view = bool(options.get("view_only", False))
+        self._options = {**index.options, **options, "number_of_frames": 1, "raw": raw, "validate": False}
+        self._options.pop("extended_offsets", None)
+        if self._swap:
+            self._options |= {"pixel_vr": "OB", "be_swap_ow": False}
+
+    def read(self, frame: int) -> DecodedFrame:
+        """Decode one frame.
+
+        Parameters
+        ----------
+        frame : int
+            Frame index, from 0.
+
+        Raises
+        ------
+        FrameIndexError
+            No such frame.
+        PixelDataError
+            Its bytes are missing, or decode to another number of pixels than the attributes declare (reason
+            ``frame_mismatch``).
+        DecodeError
+            No plugin could decode it.
+        """
+        self.index.check(frame)
+        try:
+            if frame >= self._available:
+                raise missing_frames(self.index, self._source)
+            return self._encapsulated(frame) if self.index.encapsulated else self._native(frame)
+        except PipelineError as error:
+            error.source, error.frame = error.source or self._source, frame
+            raise
+
+    def read_as(self, frame: int, dtype: npt.DTypeLike) -> DecodedFrame:
+        """Decode one frame and give it the type `dtype`, which must hold each of its values.
+
+        Raises
+        ------
+        DecodeError
+            With the reason ``frame_mismatch`` where it doesn't, or where the shape isn't the declared one.
+        """
+        decoded = self.read(frame)
+        wanted = np.dtype(dtype)
+        if decoded.array.dtype == wanted:
+            return decoded
+        array = decoded.array.astype(wanted, copy=False)
+        if not np.can_cast(decoded.array.dtype, wanted) and not np.array_equal(array, decoded.array):
+            raise DecodeError(
+                f"Frame {frame} decodes to {decoded.array.dtype} values that {wanted} can't hold",
+                reason="frame_mismatch",
+                source=self._source,
+                frame=frame,
+            )
+        return DecodedFrame(array, decoded.photometric_interpretation, decoded.decoder)
+
+    def _native(self, frame: int) -> DecodedFrame:
+        data = native.read_native(self._file, self.index, frame, swap=self._swap, view=self._view)
+        return self._decode(data.data, "", as_stored=True)
+
+    def _encapsulated(self, frame: int) -> DecodedFrame:
+        encoded = self._one_item(frame)
+        failures: list[str] = []
+        mismatch: PixelDataError | None = None
+        with quiet_tries():
+            for plugin in self._plugins:
+                try:
+                    return self._decode(encoded, plugin, as_stored=self._as_stored)
+                except RuntimeError as error:
+                    failures.append(str(error).removeprefix(_ALL_FAILED))
+                except PixelDataError as error:
+                    failures.append(f"{plugin}: {error}")
+                    mismatch = error
+        if mismatch is not None and len(failures) == 1:
+            raise mismatch
+        raise DecodeError(_ALL_FAILED + "\n  ".join(failures), source=self._source, frame=frame)
+
+    def _one_item(self, frame: int) -> bytes:
+        """Return the frame's fragments joined to one item behind an empty offset table: a pixel data value of its own."""
+        pieces = [read_range(self._file, offset, length) for offset, length in self.index.ranges(frame)]
+        length = sum(map(len, pieces))
+        if length > _LONGEST_ITEM:
+            raise PixelDataError(f"The frame's {length} encoded bytes are more than an item can hold")
+        group, element = ITEM >> 16, ITEM & 0xFFFF
+        return b"".join((pack("<HHLHHL", group, element, 0, group, element, length), *(piece.data for piece in pieces)))
+
+    def _decode(self, data: bytes | memoryview, plugin: str, *, as_stored: bool) -> DecodedFrame:
+        try:
+            array, properties = self._run(data, plugin, as_stored=as_stored)
+        except ValueError as error:
+            if as_stored or "read-only" not in str(error):
+                raise self._mismatch(error) from error
+            # pydicom corrects signs in place and forgets that some plugins return immutable bytes; with an index it
+            # copies the frame first.
+            array, properties = self._run(data, plugin, as_stored=True)
+        label = plugin_label(plugin, self.index.transfer_syntax_uid) if plugin else ""
+        return DecodedFrame(array, str(properties["photometric_interpretation"]), label)
+
+    def _run(self, data: bytes | memoryview, plugin: str, *, as_stored: bool) -> tuple[Array, dict[str, str | int]]:
+        """Decode with a runner of its own: pydicom's carries what one frame changed into the next."""
+        indices = [0] if as_stored else None
+        return next(self._decoder.iter_array(data, indices=indices, decoding_plugin=plugin, **self._options))
+
+    def _mismatch(self, error: ValueError) -> PixelDataError:
+        return PixelDataError(
+            f"The decoded frame isn't what the attributes declare ({self.index.options['rows']} rows, "
+            f"{self.index.options['columns']} columns, {self.index.options['samples_per_pixel']} sample(s)): {error}",
+            reason="frame_mismatch",
+        )

@@ -1,0 +1,186 @@
+"""Where bytes come from: files, file objects and buffers, read by range and never beyond what they hold."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import SourceError
+
+Bytes = npt.NDArray[np.uint8]
+
+_TRUSTED = 1 << 16
+"""Bytes that may be allocated before looking whether the file holds them."""
+
+
+def open_source(source: str) -> BinaryIO:
+    """Open a local file for reading by ranges.
+
+    Returns
+    -------
+    BinaryIO
+        Unbuffered, since headers are buffered where they are parsed and frames are read in one piece. A context
+        manager.
+
+    Raises
+    ------
+    SourceError
+        With the reason ``file_not_found`` or ``unreadable``.
+    """
+    try:
+        return cast(BinaryIO, open(source, "rb", buffering=0))  # noqa: PTH123  the caller closes it
+    except FileNotFoundError as error:
+        raise SourceError(f"{source}: no such file", reason="file_not_found", source=source) from error
+    except OSError as error:
+        raise SourceError(f"{source}: can't be opened: {error.strerror or error}", source=source) from error
+
+
+def size_of(file: BinaryIO) -> int:
+    """Return how many bytes `file` holds; its position moves."""
+    return file.seek(0, os.SEEK_END)
+
+
+def clip(file: BinaryIO, offset: int, length: int) -> int:
+    """Return how many of the bytes ``[offset, offset + length)`` exist in `file`; its position moves."""
+    reach = getattr(file, "reach", None)
+    end = reach(offset + length) if reach is not None else size_of(file)
+    return max(min(length, end - offset), 0)
+
+
+def read_range(file: BinaryIO, offset: int, length: int) -> Bytes:
+    """Return bytes ``[offset, offset + length)`` of `file`, fewer where it ends before.
+
+    The array is writeable and nobody else's, so that a frame decoded in place needs no further copy.
+    """
+    if isinstance(file, BufferFile):
+        return file.view[offset : offset + length].copy()
+    if length > _TRUSTED:
+        length = clip(file, offset, length)
+    data = np.empty(length, np.uint8)
+    file.seek(offset)
+    return data[: _fill(file, data.data)]
+
+
+def view_range(file: BinaryIO, offset: int, length: int) -> Bytes:
+    """Like :func:`read_range`, but read-only and without a copy where `file` is a buffer."""
+    data = file.view[offset : offset + length] if isinstance(file, BufferFile) else read_range(file, offset, length)
+    data.flags.writeable = False
+    return data
+
+
+def _fill(file: BinaryIO, target: memoryview) -> int:
+    """Read until `target` is full or `file` ends: unbuffered and remote files may return less than asked for."""
+    readinto = getattr(file, "readinto", None)
+    done = 0
+    while done < len(target):
+        if readinto is not None:
+            count = readinto(target[done:]) or 0
+        else:
+            piece = file.read(len(target) - done)
+            count = len(piece)
+            target[done : done + count] = piece
+        if not count:
+            break
+        done += count
+    return done
+
+
+class BufferFile(io.RawIOBase):
+    """A buffer (the value of a Dataset's pixel data) as a file, without copying it."""
+
+    def __init__(self, buffer: Any) -> None:
+        self.view: Bytes = np.frombuffer(buffer, np.uint8)
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to `offset`, as every file does."""
+        self._position = offset + (0, self._position, len(self.view))[whence]
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def readinto(self, target: Any) -> int:
+        """Copy what fits into `target` and return how much that was."""
+        piece = self.view[self._position : self._position + len(target)]
+        memoryview(target).cast("B")[: len(piece)] = piece.data
+        self._position += len(piece)
+        return len(piece)
+
+
+class _Window(io.RawIOBase):
+    """A file object seen through its own position, so that a buffer above it can be thrown away without closing it."""
+
+    def __init__(self, file: BinaryIO, start: int) -> None:
+        self._file = file
+        self._position = start
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = self._file.seek(offset, whence) if whence == os.SEEK_END else offset + whence * self._position
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, target: Any) -> int:
+        self._file.seek(self._position)
+        count = _fill(self._file, memoryview(target).cast("B"))
+        self._position += count
+        return count
+
+
+class HeaderFile(io.BufferedReader):
+    """Buffered reading of a header that allocates no more than the file still holds.
+
+    pydicom asks for as many bytes as a damaged element declares, up to 4 GiB, and Python allocates them before it
+    looks at the file.
+    """
+
+    def __init__(self, file: BinaryIO, start: int = 0, buffer_size: int = 1 << 13) -> None:
+        super().__init__(_Window(file, start), buffer_size)
+        self.source = file
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read `size` bytes or what is left."""
+        if size is not None and size > _TRUSTED:
+            size = clip(self.source, self.tell(), size)
+        return super().read(size)
+
+
+@contextmanager
+def kept_position(file: BinaryIO) -> Iterator[BinaryIO]:
+    """Put a file object back where it was, whatever happens."""
+    position = file.tell()
+    try:
+        yield file
+    finally:
+        file.seek(position)
+
+
+def name_of(src: Any) -> str:
+    """Return a name for messages: the path, the file object's own name, or its type."""
+    if isinstance(src, str | os.PathLike):
+        return os.fspath(src)
+    name = getattr(src, "name", None) or getattr(src, "path", None)
+    return name if isinstance(name, str) else type(src).__name__

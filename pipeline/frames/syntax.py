@@ -1,0 +1,100 @@
+"""Transfer syntaxes: how a data set is encoded, and which encoding to assume where nothing says so."""
+
+from __future__ import annotations
+
+import struct
+
+from pydicom.datadict import dictionary_has_tag
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
+
+_VRS = {vr.value.encode() for vr in VR if len(vr.value) == 2}  # noqa: PLR2004  not "OB or OW" and the like
+_LONG = {str(vr).encode() for vr in EXPLICIT_VR_LENGTH_32}
+_UNDEFINED = 0xFFFFFFFF
+_LAST_FIRST_GROUP = 0xFF
+"""A data set's first element lies in one of the low groups: 0002, 0004, 0008, …"""
+
+
+def encoding_of(uid: str) -> tuple[bool, bool]:
+    """Return ``(implicit VR, little endian)`` of a transfer syntax; explicit and little where the UID is unknown.
+
+    All transfer syntaxes but the first three of the standard are Explicit VR Little Endian (PS3.5 A.4).
+    """
+    try:
+        implicit = UID(uid).is_implicit_VR
+    except ValueError:
+        return False, True
+    return implicit, UID(uid).is_little_endian
+
+
+def is_encapsulated(uid: str) -> bool:
+    """Return whether pixel data in this transfer syntax are items; of an unknown UID, that they are."""
+    try:
+        return bool(UID(uid).is_encapsulated)
+    except ValueError:
+        return True
+
+
+def transfer_syntax_name(uid: str) -> str:
+    """Return the standard's name of a transfer syntax; the UID itself where it has none."""
+    return str(UID(uid).name) if uid else ""
+
+
+def guess_syntax(head: bytes) -> str:
+    """Return the transfer syntax UID of a data set that begins with `head` and declares none.
+
+    Implicit VR Little Endian is DICOM's default (PS3.5 10.1); an explicit VR in the first element gives away the
+    others, and a first group that is low only when its bytes are swapped gives away big endian.
+    """
+    if head[4:6] not in _VRS:
+        return str(ImplicitVRLittleEndian)
+    return str(ExplicitVRBigEndian if head[1:2] and head[0] == 0 and head[1] else ExplicitVRLittleEndian)
+
+
+def looks_like_dicom(head: bytes, size: int) -> bool:
+    """Return whether a file without preamble begins like a DICOM data set.
+
+    Parameters
+    ----------
+    head : bytes
+        The file's beginning, some hundreds of bytes.
+    size : int
+        Bytes in the whole file.
+    """
+    layouts = ((False, "<"), (False, ">"), (True, "<"))
+    return any(_plausible(head, size, implicit=implicit, order=order) for implicit, order in layouts)
+
+
+def _plausible(head: bytes, size: int, *, implicit: bool, order: str) -> bool:
+    """Whether the first two elements have known tags in rising order and lengths that fit into the file."""
+    first = _element(head, 0, implicit=implicit, order=order)
+    if first is None or not _fits(*first, size) or first[0] >> 16 > _LAST_FIRST_GROUP:
+        return False
+    tag, value, length = first
+    if not (dictionary_has_tag(tag) or (tag & 0xFFFF == 0 and length == struct.calcsize("<L"))):
+        return False
+    if length == _UNDEFINED or value + length + 8 > min(len(head), size):
+        return True
+    # The file meta information is explicit, what follows it may not be; the command set is always implicit.
+    second = _element(head, value + length, implicit=implicit, order=order)
+    return second is not None and second[0] > tag and _fits(*second, size)
+
+
+def _element(head: bytes, start: int, *, implicit: bool, order: str) -> tuple[int, int, int] | None:
+    """Return ``(tag, value offset, length)``, None where `head` ends or the VR is none."""
+    if len(head) < start + 12:
+        return None
+    group, element, length = struct.unpack_from(f"{order}HHL", head, start)
+    tag = group << 16 | element
+    if implicit:
+        return tag, start + 8, length
+    vr = head[start + 4 : start + 6]
+    if vr not in _VRS:
+        return None
+    if vr in _LONG:
+        return tag, start + 12, struct.unpack_from(f"{order}L", head, start + 8)[0]
+    return tag, start + 8, struct.unpack_from(f"{order}H", head, start + 6)[0]
+
+
+def _fits(tag: int, value: int, length: int, size: int) -> bool:
+    return bool(tag) and (length == _UNDEFINED or value + length <= size)
