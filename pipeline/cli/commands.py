@@ -21,7 +21,7 @@ def main() -> None:
     """Convert DICOM into chunked Zarr v3, frame by frame, in parallel with Dask; never lose a frame silently."""
 
 
-@main.command(epilog=codes())
+@main.command(short_help="Convert files and folders, no YAML needed.", epilog=codes())
 @click.argument("sources", nargs=-1, required=True, metavar="SRC...")
 @click.argument("out", metavar="OUT")
 @click.option("--grouping", metavar="HOW", help="series (the default) stacks a series' instances; instance doesn't.")
@@ -52,7 +52,7 @@ def convert(
     return action.plan(screen, config) if dry_run else action.run(screen, config, overwrite=overwrite)
 
 
-@main.command(epilog=codes())
+@main.command(short_help="Convert as a YAML file says.", epilog=codes())
 @click.argument("config", metavar="CONFIG")
 @overwriting
 @overriding
@@ -66,7 +66,7 @@ def run(screen: Screen, /, config: str, *, overwrite: bool, settings: tuple[str,
     return action.run(screen, load(config, settings), overwrite=overwrite)
 
 
-@main.command(epilog=codes())
+@main.command(short_help="Say what a YAML file would do.", epilog=codes())
 @click.argument("config", metavar="CONFIG")
 @overriding
 @common
@@ -79,7 +79,7 @@ def plan(screen: Screen, /, config: str, *, settings: tuple[str, ...]) -> int:
     return action.plan(screen, load(config, settings))
 
 
-@main.command(epilog=codes())
+@main.command(short_help="Look at a file, a folder or a result.", epilog=codes())
 @click.argument("path", metavar="PATH")
 @common
 @guarded
@@ -90,7 +90,7 @@ def inspect(screen: Screen, /, path: str) -> int:
     return action(screen, path)
 
 
-@main.command(epilog=codes())
+@main.command(short_help="Print the JSON Schema of the YAML.", epilog=codes())
 @common
 @guarded
 def schema(screen: Screen, /) -> int:

@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.cli.screen import Screen
+from pipeline.cli.tables import add, grid, reasons_table
 from pipeline.config import RunConfig
 from pipeline.engine.state import Prepared
 from pipeline.model import ImageSpec, Plan
-from pipeline.report import advice
 from pipeline.report.units import counted, number, shape, size
 
 SOME_IMAGES = 40
@@ -28,7 +28,7 @@ def show_plan(screen: Screen, config: RunConfig, prepared: Prepared) -> int:
         more = len(plan.images) - SOME_IMAGES
         if more > 0 and not screen.verbose:
             screen.show(f"… and {counted(more, 'more image')} (-v shows all)")
-    screen.show("", outcomes_table(prepared), "", *_cost(config, plan), *_refused(screen, plan), "")
+    screen.show("", reasons_table(outcomes(prepared)), "", *_cost(config, plan), *_refused(screen, plan), "")
     code = int(failed > 0)
     screen.final(
         escape(
@@ -42,14 +42,9 @@ def show_plan(screen: Screen, config: RunConfig, prepared: Prepared) -> int:
 
 def images_table(plan: Plan, limit: int | None) -> Table:
     """Return the images of a plan, one a row."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Image", overflow="fold")
-    for title in ("Modality", "Order"):
-        table.add_column(title)
-    for title in ("Instances", "Shape", "Type", "Chunk", "Shard", "Decoded"):
-        table.add_column(title, justify="right", no_wrap=True)
+    table = grid(("Image", "Modality", "Order"), ("Instances", "Shape", "Type", "Chunk", "Shard", "Decoded"))
     for image in plan.images[:limit]:
-        table.add_row(*(escape(text) for text in _image(image)))
+        add(table, *_image(image))
     return table
 
 
@@ -74,19 +69,6 @@ def outcomes(prepared: Prepared) -> Counter[tuple[str, str]]:
     counts["skipped", "no_frames_selected"] += len(plan.unselected)
     stored = len(plan.instances) - len(plan.refused) - len(plan.unselected)
     return +(counts + Counter({("to convert", ""): stored}))
-
-
-def outcomes_table(prepared: Prepared) -> Table:
-    """Return what would become of the files."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Status")
-    table.add_column("Reason")
-    table.add_column("Files", justify="right")
-    table.add_column("What to do", overflow="fold")
-    counts = outcomes(prepared)
-    for (status, reason), count in sorted(counts.items(), key=lambda item: (item[0][0] != "to convert", item[0])):
-        table.add_row(status, reason, number(count), escape(advice(reason)) if reason else "")
-    return table
 
 
 def _cost(config: RunConfig, plan: Plan) -> Iterable[str]:

@@ -8,34 +8,22 @@ from pathlib import PurePath
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.screen import Screen
-from pipeline.report import STATUSES, RunSummary, reasons, throughput, verdict
+from pipeline.cli.tables import reasons_table
+from pipeline.report import STATUSES, RunSummary, throughput, verdict
 from pipeline.report.units import counted, duration, number, ratio, size
 
 SOME_FAILURES = 10
-_COLOURS = {"converted": "green", "failed": "red", "rejected": "yellow", "skipped": "magenta"}
 
 
 def show_summary(screen: Screen, summary: RunSummary) -> None:
     """Print the outcome of a run: by reason, in figures, what failed, and how to open the result."""
-    screen.show("", reasons_table(summary), "", *_figures(summary), *_failures(summary, screen.verbose))
+    screen.show("", reasons_table(summary.status_counts), "", *_figures(summary), *_failures(summary, screen.verbose))
     screen.show("", "Open the result in Python:", Padding(Text(summary.how_to_open()), (0, 0, 0, 4)))
     screen.show(f"Report: {escape(str(PurePath(summary.out) / 'report.html'))}", "")
     screen.final(final_line(summary))
-
-
-def reasons_table(summary: RunSummary) -> Table:
-    """Return status, reason, count and advice."""
-    table = Table(box=None, pad_edge=False, header_style="bold", show_header=True)
-    for title, justify in (("Status", "left"), ("Reason", "left"), ("Files", "right"), ("What to do", "left")):
-        table.add_column(title, justify="right" if justify == "right" else "left", overflow="fold")
-    for line in reasons(summary):
-        status = Text(line["status"], style=_COLOURS.get(line["status"], ""))
-        table.add_row(status, line["reason"], number(line["count"]), escape(line["advice"]))
-    return table
 
 
 def _figures(summary: RunSummary) -> Iterable[RenderableType]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from pydantic_core import PydanticCustomError
+
 _SLICE = re.compile(r"\s*([+-]?[0-9]+)?\s*:\s*([+-]?[0-9]+)?\s*(?::\s*([+-]?[0-9]+)?\s*)?")
 
 
@@ -30,6 +32,13 @@ def check_frames(frames: str | tuple[int, ...] | None) -> str | tuple[int, ...] 
     if isinstance(frames, str):
         parse_slice(frames)
     return frames
+
+
+def check_path(path: Any) -> str:
+    """Refuse what can't be the path of a file."""
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise PydanticCustomError("path", "expected a path")
+    return path
 
 
 def check_codec_name(codec: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PlainValidator,
     StrictBool,
     StrictFloat,
     StrictInt,
@@ -20,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from pipeline.config.choices import check_codec_name, check_frames
+from pipeline.config.choices import check_codec_name, check_frames, check_path
 from pipeline.config.sizes import SIZE_PATTERN, format_bytes, parse_bytes
 
 # Strict types: YAML has told text, numbers and booleans apart already, and a quoted "false" is not false.
@@ -37,6 +38,8 @@ Bytes = Annotated[
 Count = Annotated[StrictInt, Field(gt=0)]
 Auto = Literal["auto"]
 Text = Annotated[StrictStr, Field(min_length=1)]
+# Not a `str` of pydantic's, which refuses the names of files that aren't UTF-8.
+FilePath = Annotated[str, PlainValidator(check_path), WithJsonSchema({"type": "string", "minLength": 1})]
 Finite = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 Scalar = Annotated[StrictStr | StrictInt | Finite, WithJsonSchema({"type": ["string", "number"]})]
 
@@ -56,7 +59,7 @@ class Section(BaseModel):
 class Source(Section):
     """Where the DICOM files are."""
 
-    paths: tuple[Text, ...] = Field(min_length=1)
+    paths: tuple[FilePath, ...] = Field(min_length=1)
     """Files, folders (walked), glob patterns, a DICOMDIR, or a .txt, .csv or .parquet list of paths. Relative paths
     count from the configuration file's folder."""
 
@@ -97,7 +100,7 @@ class Chunk(Section):
 class Output(Section):
     """Where the result goes and how it is laid out."""
 
-    path: Text
+    path: FilePath
     """The output directory. A relative path counts from the configuration file's folder."""
     grouping: Literal["series", "instance"] = "series"
     """"series" stacks the single-frame instances of a series (multi-frame instances are images of their own),

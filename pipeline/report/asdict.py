@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.report.advice import advice
@@ -26,7 +27,7 @@ def summarise(summary: RunSummary) -> dict[str, Any]:
         "files": summary.files,
         "file_bytes": summary.file_bytes,
         "status": {status: summary.count(status) for status in STATUSES},
-        "reasons": reasons(summary),
+        "reasons": reasons(summary.status_counts),
         "totals": _totals(summary.totals),
         "throughput": throughput(summary),
         "seconds_by_phase": {name: round(value, 3) for name, value in summary.phase_seconds.items()},
@@ -68,15 +69,19 @@ def _rows(summary: RunSummary) -> int:
     return sum(summary.status_counts.values())
 
 
-def reasons(summary: RunSummary) -> list[dict[str, Any]]:
-    """Return count and advice of each status and reason: by status in the usual order, the most frequent first."""
+def reasons(counts: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
+    """Return count and advice of each status and reason: by status in the usual order, the most frequent first.
+
+    Parameters
+    ----------
+    counts : mapping
+        ``(status, reason)`` to a number of files.
+    """
     order = {status: position for position, status in enumerate(STATUSES)}
-    counts = sorted(
-        summary.status_counts.items(), key=lambda item: (order.get(item[0][0], len(order)), -item[1], item[0][1])
-    )
+    sorted_counts = sorted(counts.items(), key=lambda item: (order.get(item[0][0], -1), -item[1], item[0][1]))
     return [
         {"status": status, "reason": reason, "count": count, "advice": advice(reason) if reason else ""}
-        for (status, reason), count in counts
+        for (status, reason), count in sorted_counts
         if count
     ]
 

@@ -92,7 +92,7 @@ def _figures(summary: RunSummary) -> str:
 
 
 def _outcomes(summary: RunSummary) -> str:
-    lines = reasons(summary)
+    lines = reasons(summary.status_counts)
     total = sum(line["count"] for line in lines)
     if not total:
         return note("No files were found.")

@@ -122,7 +122,7 @@ def test_json_holds_the_runs_numbers() -> None:
 
 
 def test_reasons_come_by_status_the_most_frequent_first() -> None:
-    assert [(line["status"], line["reason"], line["count"]) for line in reasons(run_summary())] == [
+    assert [(line["status"], line["reason"], line["count"]) for line in reasons(run_summary().status_counts)] == [
         ("converted", "", 10),
         ("failed", "decode_failed", 2),
         ("failed", "missing_attribute", 1),

@@ -1,0 +1,125 @@
+"""One DICOM file: what its header says of the pixels, where its frames lie, and what decodes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any, BinaryIO
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from pipeline import frames
+from pipeline.cli.screen import Screen
+from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError
+from pipeline.model import FrameIndex
+from pipeline.report import advice
+from pipeline.report.units import counted, number, shape, size
+
+# What describes the image and not the patient.
+_KEYWORDS = {
+    "SOPClassUID": "SOP Class UID",
+    "SOPInstanceUID": "SOP Instance UID",
+    "SeriesInstanceUID": "Series Instance UID",
+    "StudyInstanceUID": "Study Instance UID",
+    "Modality": "Modality",
+    "Manufacturer": "Manufacturer",
+    "ImageType": "Image Type",
+    "NumberOfFrames": "Number of Frames",
+    "BitsAllocated": "Bits Allocated",
+    "BitsStored": "Bits Stored",
+    "HighBit": "High Bit",
+    "PixelRepresentation": "Pixel Representation",
+    "PlanarConfiguration": "Planar Configuration",
+    "PhotometricInterpretation": "Photometric Interpretation",
+    "LossyImageCompression": "Lossy Image Compression",
+}
+_BOUNDARIES = {
+    "native": "native: every frame has the same length",
+    "basic_offset_table": "the basic offset table",
+    "extended_offset_table": "the extended offset table",
+    "one_fragment_per_frame": "no offset table, but one fragment a frame",
+    "single_frame": "a single frame",
+    "end_of_image_markers": "no offset table: end-of-image markers in the fragments",
+}
+Facts = Iterable[tuple[str, str]]
+
+
+def inspect_file(screen: Screen, path: Path) -> int:
+    """Print header, frame index and decoder of a file; returns 1 where it can't be converted, else 0."""
+    code, told = 0, "it can be converted"
+    with frames.open_source(str(path)) as file:
+        try:
+            _inspect(screen, file, path)
+        except (NotDicomError, NoPixelDataError) as error:
+            told = f"not an image, so a conversion leaves it alone ({error.reason})"
+            screen.show("", escape(str(error)))
+        except PipelineError as error:
+            code = 1
+            told = f"it can't be converted ({error.reason})"
+            screen.show("", f"[red]{escape(error.reason)}[/]: {escape(str(error))}", escape(advice(error.reason)))
+    screen.show("")
+    screen.final(escape(f"{path}. Exit code {code}: {told}."))
+    return code
+
+
+def _inspect(screen: Screen, file: BinaryIO, path: Path) -> None:
+    header = frames.read_header(file, source=str(path))
+    screen.show("", "[bold]Header[/]", _facts(_header_facts(header)))
+    begin = perf_counter()
+    index = frames.index_frames(file, header)
+    seconds = perf_counter() - begin
+    pixels = frames.pixel_format(header)
+    facts = [("Frame", f"{shape(pixels.frame_shape)} {pixels.dtype}, {size(pixels.frame_bytes)} decoded")]
+    screen.show("", "[bold]Frame index[/]", _facts([*facts, *_index_facts(index, seconds)]))
+    reader = frames.FrameReader(file, index, source=str(path))
+    screen.show("", "[bold]Decoding[/]", _facts(_decoding_facts(reader)))
+
+
+def _facts(facts: Facts) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(f"  {name}", Text(value))
+    return table
+
+
+def _header_facts(header: frames.Header) -> Facts:
+    uid = header.transfer_syntax_uid
+    yield "Transfer syntax", f"{frames.transfer_syntax_name(uid)} ({uid})"
+    values: Mapping[str, Any] = frames.keyword_values(header, tuple(_KEYWORDS))[0]
+    for keyword, name in _KEYWORDS.items():
+        value = values.get(keyword)
+        if value is not None:
+            yield name, "\\".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    for assumption in header.assumptions:
+        yield "Assumed", assumption
+
+
+def _index_facts(index: FrameIndex, seconds: float) -> Facts:
+    yield "Frames", number(index.number_of_frames)
+    yield "Boundaries", _BOUNDARIES.get(index.boundaries, index.boundaries)
+    if index.encapsulated:
+        yield "Fragments", number(len(index.fragment_offsets))
+    yield "Pixel data", f"{size(index.value_length)} from byte {number(index.value_offset)} on"
+    if index.number_of_frames:
+        first = index.ranges(0)
+        yield (
+            "First frame",
+            f"{size(index.encoded_bytes(0))} in {counted(len(first), 'range')}, from byte {first[0][0]:,}",
+        )
+    yield "Index", f"{size(len(index.to_bytes()))}, built in {seconds * 1000:.1f} ms"
+    for note in index.notes:
+        yield "Note", note
+
+
+def _decoding_facts(reader: frames.FrameReader) -> Facts:
+    begin = perf_counter()
+    frame = reader.read(0)
+    milliseconds = (perf_counter() - begin) * 1000
+    yield "Decoder", frame.decoder or "none needed (native)"
+    yield "Decoded as", f"{shape(frame.array.shape)} {frame.array.dtype}, {frame.photometric_interpretation}"
+    yield "First frame took", f"{milliseconds:.1f} ms"

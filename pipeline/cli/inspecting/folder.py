@@ -1,0 +1,100 @@
+"""A folder of DICOM files: what is in it, without decoding anything."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.cli.progress import progress_for
+from pipeline.cli.screen import Screen
+from pipeline.cli.tables import add, grid, reasons_table
+from pipeline.config import from_dict
+from pipeline.engine.executors import start
+from pipeline.engine.scanning import Scan, scan_sources
+from pipeline.frames import transfer_syntax_name
+from pipeline.model import Instance
+from pipeline.report.units import counted, number, shape, size
+
+SOME_KINDS = 40
+
+
+def inspect_folder(screen: Screen, folder: Path) -> int:
+    """Print what the scan finds in a folder, a DICOMDIR or a list; returns 1 where files would fail, else 0."""
+    found = _scan(screen, folder)
+    if found.instances:
+        kinds = kinds_table(found.instances, None if screen.verbose else SOME_KINDS)
+        screen.show("", kinds)
+    if found.counts:
+        screen.show("", reasons_table(found.counts))
+    screen.show("", *_totals(found), "")
+    failed = sum(count for (status, _), count in found.counts.items() if status == "failed")
+    code = int(failed > 0)
+    told = f"{number(failed)} would fail" if failed else "nothing is wrong with their headers and lengths"
+    screen.final(escape(f"{counted(found.files, 'file')} in {folder}. Exit code {code}: {told}."))
+    return code
+
+
+def _scan(screen: Screen, folder: Path) -> Scan:
+    with TemporaryDirectory(prefix="dcm2zarr-inspect-") as temporary, closing(progress_for(screen)) as progress:
+        config = from_dict(
+            {
+                "source": {"paths": [str(folder)]},
+                "output": {"path": temporary},
+                "metadata": {"header": "none"},
+                "cluster": {"kind": "synchronous"},
+            }
+        )
+        with start(config.cluster) as executor:
+            return scan_sources(config, Path(temporary), executor, progress)
+
+
+def kinds_table(instances: Sequence[Instance], limit: int | None) -> Table:
+    """Return a row for each modality, transfer syntax and pixel format, the most frequent first."""
+    groups: defaultdict[tuple[str, str, str, str, str], list[Instance]] = defaultdict(list)
+    for instance in instances:
+        groups[_kind(instance)].append(instance)
+    table = grid(
+        ("Modality", "Transfer syntax", "Frame", "Type", "Colour"), ("Series", "Files", "Frames", "Encoded", "Decoded")
+    )
+    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    for kind, members in ordered[:limit]:
+        add(table, *kind, *_sums(members))
+    if limit is not None and len(ordered) > limit:
+        add(table, f"… {len(ordered) - limit} more (-v shows all)")
+    return table
+
+
+def _kind(instance: Instance) -> tuple[str, str, str, str, str]:
+    pixels = instance.format
+    return (
+        instance.modality or "–",  # noqa: RUF001  a dash for nothing
+        transfer_syntax_name(instance.transfer_syntax_uid),
+        shape(pixels.frame_shape),
+        pixels.dtype,
+        pixels.photometric_interpretation,
+    )
+
+
+def _sums(instances: Sequence[Instance]) -> Iterable[str]:
+    yield number(len({instance.series_instance_uid for instance in instances}))
+    yield number(len(instances))
+    yield number(sum(instance.number_of_frames for instance in instances))
+    yield size(sum(instance.encoded_bytes for instance in instances))
+    yield size(sum(instance.number_of_frames * instance.format.frame_bytes for instance in instances))
+
+
+def _totals(found: Scan) -> Iterable[str]:
+    studies = len({instance.study_instance_uid for instance in found.instances})
+    series = len({instance.series_instance_uid for instance in found.instances})
+    frames = sum(instance.number_of_frames for instance in found.instances)
+    yield (
+        f"{counted(found.files, 'file')}, {size(found.bytes)}: {counted(len(found.instances), 'image file')} with "
+        f"{counted(frames, 'frame')}, in {number(series)} series of {number(studies)} "
+        f"{'study' if studies == 1 else 'studies'}"
+    )
