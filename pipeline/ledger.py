@@ -280,20 +280,24 @@ def _outcome_record(outcome: InstanceOutcome) -> dict[str, Any]:
 def _result(record: Mapping[str, Any]) -> TaskResult:
     return TaskResult(
         task=record["task"],
-        regions=tuple(
-            RegionResult(
-                one["image"],
-                *one["frames"],
-                *(base64.b64decode(one[name]) for name in ("checksums", "valid")),
-                stored_bytes=one["stored_bytes"],
-            )
-            for one in record["regions"]
-        ),
-        outcomes=tuple(_outcome(one) for one in record["outcomes"]),
+        regions=tuple(map(_region, record["regions"])),
+        outcomes=tuple(map(_outcome, record["outcomes"])),
         frames=record["frames"],
         encoded_bytes=record["encoded_bytes"],
         decoded_bytes=record["decoded_bytes"],
         seconds=record["seconds"],
+    )
+
+
+def _region(record: Mapping[str, Any]) -> RegionResult:
+    start, stop = record["frames"]
+    return RegionResult(
+        image=record["image"],
+        frame_start=start,
+        frame_stop=stop,
+        checksums=base64.b64decode(record["checksums"]),
+        valid=base64.b64decode(record["valid"]),
+        stored_bytes=record["stored_bytes"],
     )
 
 

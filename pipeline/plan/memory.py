@@ -8,7 +8,8 @@ A task fills and writes one shard at a time and decodes one frame at a time, so 
     + encoded frame                the bytes it is decoded from
 
 The encoded frame of a single-frame instance is its whole pixel data. Of a multi-frame instance it is taken to be no
-larger than the average, or than the decoded frame where that is more. Deflated data sets are inflated as a stream.
+larger than the average, or than the decoded frame where that is more. Of a deflated data set, what is inflated stays
+in memory too, up to INFLATED_BYTES.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ import numpy as np
 
 from pipeline.model import ImageSpec, Instance, PixelFormat
 from pipeline.plan.layout import padded_frame
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+"""Deflated Explicit VR Little Endian (PS3.5 A.5)."""
+INFLATED_BYTES = 16 * 2**20
+"""What is kept in memory of an inflated data set; the rest of it goes to a temporary file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +76,11 @@ def _frame_bytes(pixel_format: PixelFormat, chunks: tuple[int, ...]) -> tuple[in
 
 def largest_encoded_frame(instance: Instance) -> int:
     """Bytes of pixel data that decoding any one frame of `instance` may need at once."""
-    average = -(-instance.encoded_bytes // max(1, instance.number_of_frames))
+    inflated = INFLATED_BYTES if instance.transfer_syntax_uid == DEFLATED else 0
+    average = math.ceil(instance.encoded_bytes / max(1, instance.number_of_frames))
     if instance.number_of_frames <= 1:
-        return average
-    return min(instance.encoded_bytes, max(average, instance.format.frame_bytes))
+        return inflated + average
+    return inflated + min(instance.encoded_bytes, max(average, instance.format.frame_bytes))
 
 
 def mebibytes(count: int) -> str:

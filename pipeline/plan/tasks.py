@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pipeline.model import ImageSpec, Instance, Region, Task
 from pipeline.plan.inputs import cut_spans
 from pipeline.plan.layout import Layout, MiB
+from pipeline.plan.memory import DEFLATED
 
-DEFLATED = "1.2.840.10008.1.2.1.99"
-"""Deflated Explicit VR Little Endian: a frame can't be reached without inflating all before it."""
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED})
 
 ENCAPSULATED_WEIGHT = 4
@@ -56,7 +55,7 @@ def cut_tasks(
     """Cut all `images`, each with its projected `memory`, into tasks, in the order of the images.
 
     Large images become several tasks of equally many shards; small ones are packed together. A deflated instance
-    stays in one task, which inflates it once.
+    stays in one task: no frame of it can be reached without inflating all before it.
     """
     cuts = sorted(_cuts(layout, instances, images, memory), key=lambda cut: (cut[0][0].image, cut[0][0].frame_start))
     return tuple(_task(number, instances, images, *cut) for number, cut in enumerate(cuts))

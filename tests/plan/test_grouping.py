@@ -133,6 +133,14 @@ def test_shared_numbers_follow_the_position(axial):
     assert images(files) == {("instance_number", "1", "11", "2", "12")}
 
 
+def test_noise_in_a_shared_position_is_no_order(axial):
+    files = [
+        axial(z, position=(0.0, 0.0, height), instance_number=number)
+        for z, height, number in ((1, 2e-5, 1), (2, 1e-5, 1), (3, 0.0, 1), (4, 0.0, 2))
+    ]
+    assert images(files) == {("instance_number", "1", "2", "3", "4")}
+
+
 def test_positions_that_coincide_within_a_micrometre_are_no_order(axial):
     files = [axial(z, position=(0.0, 0.0, z * 0.0005), instance_number=9 - z) for z in range(3)]
     assert images(files) == {("instance_number", "2", "1", "0")}
@@ -166,7 +174,8 @@ def test_without_numbers_uids_order_and_compare_as_numbers(instance, numbers):
 def test_a_second_copy_of_each_slice_is_a_second_stack(axial):
     first = [axial(z, source=f"/in/a{z}") for z in range(3)]
     second = [axial(z, source=f"/in/b{z}", size=7) for z in range(3)]
-    assert images([*second, *first]) == {("position", "a0", "a1", "a2"), ("position", "b0", "b1", "b2")}
+    mixed = [second[0], *first, *second[1:]]
+    assert images(mixed) == {("position", "a0", "a1", "a2"), ("position", "b0", "b1", "b2")}
 
 
 def test_instances_without_uid_are_no_copies_of_each_other(axial):

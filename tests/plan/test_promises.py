@@ -60,8 +60,10 @@ def an_instance(draw, key):
 
 @st.composite
 def some_instances(draw):
-    count = draw(st.integers(0, 25))
-    return [draw(an_instance(key)) for key in draw(st.permutations(range(count)))]
+    made = [draw(an_instance(key)) for key in range(draw(st.integers(0, 20)))]
+    copied = draw(st.lists(st.sampled_from(made), max_size=6)) if made else []
+    copies = [replace(one, source=f"/copies/{key}", size=1) for key, one in enumerate(copied)]
+    return draw(st.permutations([*made, *copies]))
 
 
 indices = st.integers(-14, 41)
@@ -99,7 +101,8 @@ def expected_frames(setting, count):
 def largest_encoded(instance):
     count = instance.number_of_frames
     average = math.ceil(instance.encoded_bytes / count)
-    return average if count == 1 else min(instance.encoded_bytes, max(average, instance.format.frame_bytes))
+    encoded = average if count == 1 else min(instance.encoded_bytes, max(average, instance.format.frame_bytes))
+    return encoded + (16 * 2**20 if instance.transfer_syntax_uid == DEFLATED else 0)
 
 
 def memory(instance, shard_frames, chunks):
