@@ -5,7 +5,6 @@ from __future__ import annotations
 from time import monotonic
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
@@ -93,7 +92,7 @@ class TerminalProgress:
 
     def message(self, text: str) -> None:
         """Print a line above the bars."""
-        self._bars.console.print(escape(text), soft_wrap=True)
+        self._bars.console.print(text, soft_wrap=True, markup=False, highlight=False)
 
     def close(self) -> None:
         """Leave the finished bars on the screen."""
