@@ -21,7 +21,8 @@ def progress_for(screen: Screen) -> Progress:
     """Return what fits the error stream: bars, plain lines, or nothing."""
     if screen.quiet:
         return NullProgress()
-    return TerminalProgress(screen.err) if screen.err.is_terminal else PlainProgress(screen.err)
+    bars = screen.err.is_terminal and not screen.err.is_dumb_terminal
+    return TerminalProgress(screen.err) if bars else PlainProgress(screen.err)
 
 
 class PlainProgress:

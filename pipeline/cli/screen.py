@@ -68,6 +68,8 @@ class Screen:
 
 
 def _console(stream: Any) -> Console:
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="backslashreplace")  # names of files need not fit the terminal's encoding
     console = PipeConsole(file=stream, highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PLAIN_WIDTH

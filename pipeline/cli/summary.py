@@ -21,7 +21,7 @@ SOME_FAILURES = 10
 def show_summary(screen: Screen, summary: RunSummary) -> None:
     """Print the outcome of a run: by reason, in figures, what failed, and how to open the result."""
     screen.show("", reasons_table(summary.status_counts), "", *_figures(summary), *_failures(summary, screen.verbose))
-    screen.show("", "Open the result in Python:", Padding(Text(summary.how_to_open()), (0, 0, 0, 4)))
+    screen.show("", "Open the result in Python:", _indented(summary.how_to_open(), 4))
     screen.show(f"Report: {escape(str(PurePath(summary.out) / 'report.html'))}", "")
     screen.final(final_line(summary))
 
@@ -46,7 +46,12 @@ def _failures(summary: RunSummary, verbose: int) -> Iterable[RenderableType]:
     yield ""
     yield f"[red]Failed:[/]{'' if len(shown) == failed else f' (the first {len(shown)} of {number(failed)})'}"
     for failure in shown:
-        yield Padding(Text(f"{failure.source}\n  {failure.reason}: {failure.message}", overflow="fold"), (0, 0, 0, 2))
+        yield _indented(failure.source, 2)
+        yield _indented(f"{failure.reason}: {failure.text}", 4)
+
+
+def _indented(text: str, columns: int) -> Padding:
+    return Padding(Text(text, overflow="fold"), (0, 0, 0, columns), expand=False)
 
 
 def final_line(summary: RunSummary) -> str:

@@ -124,14 +124,13 @@ def _failures(summary: RunSummary) -> str:
     total, listed = summary.count("failed"), min(len(summary.failures), MOST_FAILURES)
     if not total:
         return ""
-    groups: dict[str, list[tuple[str, str, Markup]]] = {}
+    groups: dict[str, list[tuple[str, str]]] = {}
     for failure in islice(summary.failures, listed):
-        frame = "" if failure.frame is None else f" (frame index {failure.frame})"
-        groups.setdefault(failure.reason, []).append((failure.source, failure.message + frame, Markup("")))
+        groups.setdefault(failure.reason, []).append((failure.source, failure.text))
     parts = [
         f"<details open>\n<summary>{_code(reason).html} {counted(len(rows), 'file')}</summary>\n"
         f"{note(advice(reason))}\n"
-        f"{table((Column('File', 'path'), Column('What happened', 'text')), (row[:2] for row in rows))}\n</details>"
+        f"{table((Column('File', 'path'), Column('What happened', 'text')), rows)}\n</details>"
         for reason, rows in groups.items()
     ]
     if listed < total:

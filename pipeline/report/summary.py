@@ -57,6 +57,11 @@ class FailureLine:
     frame: int | None = None
     """Frame index, from 0."""
 
+    @property
+    def text(self) -> str:
+        """The message, with the frame where one is at fault."""
+        return self.message if self.frame is None else f"{self.message} (frame index {self.frame})"
+
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
