@@ -1,21 +1,45 @@
-"""Frames of DICOM instances: headers, frame indices, and a generator that needs memory for one frame."""
+"""Frames of DICOM instances: headers, frame indices, and a generator that needs memory for one frame.
 
+The only room that reads DICOM: what others need of a header, they get as plain Python values.
+"""
+
+from pipeline.frames.attributes import INTERPRETIVE_KEYWORDS, frame_attributes
+from pipeline.frames.describe import geometry, keyword_values, pixel_format
+from pipeline.frames.dicomjson import header_json
 from pipeline.frames.generator import iter_frames
 from pipeline.frames.header import Header, read_header
 from pipeline.frames.index import available_frames, build_index, index_frames
+from pipeline.frames.keywords import (
+    all_keywords,
+    dictionary_keyword,
+    keyword_kind,
+    known_keyword,
+    nearest_keywords,
+)
 from pipeline.frames.reader import DecodedFrame, FrameReader
 from pipeline.frames.sources import open_source
 from pipeline.frames.syntax import transfer_syntax_name
 
 __all__ = [
+    "INTERPRETIVE_KEYWORDS",
     "DecodedFrame",
     "FrameReader",
     "Header",
+    "all_keywords",
     "available_frames",
     "build_index",
+    "dictionary_keyword",
+    "frame_attributes",
+    "geometry",
+    "header_json",
     "index_frames",
     "iter_frames",
+    "keyword_kind",
+    "keyword_values",
+    "known_keyword",
+    "nearest_keywords",
     "open_source",
+    "pixel_format",
     "read_header",
     "transfer_syntax_name",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from pydicom.datadict import keyword_for_tag, tag_for_keyword
+from pydicom.datadict import dictionary_description, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.uid import UID
@@ -127,7 +127,7 @@ def _seen(value: Any) -> str:
 
 
 def _label(tag: int) -> str:
-    return f"({tag >> 16:04X},{tag & 0xFFFF:04X}) '{keyword_for_tag(tag)}'"
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X}) '{dictionary_description(tag)}'"
 
 
 def validate_options(uid: str, options: Mapping[str, Any], source: str) -> None:

@@ -1,0 +1,115 @@
+"""What the scan asks of a header, in plain Python types."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from pydicom.datadict import tag_for_keyword
+
+from pipeline.errors import UnsupportedTransferSyntaxError
+from pipeline.frames.attributes import frame_attributes, shared_values
+from pipeline.frames.header import Header
+from pipeline.frames.index import encapsulates, no_pixel_data
+from pipeline.frames.options import pixel_options, stored_dtype, validate_options
+from pipeline.frames.plugins import decoder_for, plugin_order
+from pipeline.frames.values import plain_value, text_of
+from pipeline.model import PixelFormat, Vector
+
+_META_GROUP = 2
+_POSITION, _ORIENTATION = 3, 6
+
+
+def pixel_format(header: Header) -> PixelFormat:
+    """Return what all frames of an instance share.
+
+    Raises
+    ------
+    NoPixelDataError, PixelDataError
+        Without pixel data; by nature, or because the file is cut short.
+    UnsupportedTransferSyntaxError
+        No decoder for the transfer syntax, or none of its plugins is installed.
+    MissingAttributeError, InvalidAttributeError
+        An Image Pixel attribute is absent, or its value isn't allowed.
+    """
+    if header.pixel_keyword is None:
+        raise no_pixel_data(header)
+    _check_decodable(header)
+    options = pixel_options(header)
+    if encapsulates(header):
+        options.setdefault("planar_configuration", 0)
+    uid = header.transfer_syntax_uid
+    validate_options(uid, options, header.source)
+    return PixelFormat(
+        rows=options["rows"],
+        columns=options["columns"],
+        samples_per_pixel=options["samples_per_pixel"],
+        dtype=stored_dtype(uid, options, header.source).newbyteorder("=").name,
+        photometric_interpretation=options["photometric_interpretation"],
+    )
+
+
+def keyword_values(header: Header, keywords: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values of DICOM keywords.
+
+    A keyword of group 0002 is looked for in the File Meta Information; one that the data set lacks, in the Shared
+    Functional Groups.
+
+    Returns
+    -------
+    dict[str, Any]
+        Keyword → int, float, str, None, or a list of these; None where absent, empty or not convertible.
+    dict[str, str]
+        Keyword → the bytes, as text, of values that pydicom can't convert.
+    """
+    values: dict[str, Any] = {}
+    texts: dict[str, str] = {}
+    shared: dict[str, Any] | None = None
+    for keyword in keywords:
+        tag = tag_for_keyword(keyword)
+        values[keyword] = None
+        if tag is None:
+            continue
+        dataset = header.file_meta if tag >> 16 == _META_GROUP else header.dataset
+        if tag in dataset:
+            try:
+                values[keyword] = plain_value(dataset, tag)
+            except Exception:  # noqa: BLE001  pydicom converts here, and damaged values fail in many ways
+                texts[keyword] = text_of(dataset, tag)
+        else:
+            shared = shared_values(header.dataset) if shared is None else shared
+            values[keyword] = shared.get(keyword)
+    return values, texts
+
+
+def geometry(header: Header) -> tuple[Vector | None, tuple[Vector, Vector] | None]:
+    """Return Image Position (Patient) in mm and Image Orientation (Patient), where they are there and sound.
+
+    Of an instance with functional groups, those that hold for all its frames.
+    """
+    values, _ = keyword_values(header, ("ImagePositionPatient", "ImageOrientationPatient"))
+    if None in values.values() and "PerFrameFunctionalGroupsSequence" in header.dataset:
+        values |= frame_attributes(header, 1)[0]
+    position = _numbers(values.get("ImagePositionPatient"), _POSITION)
+    orientation = _numbers(values.get("ImageOrientationPatient"), _ORIENTATION)
+    return (
+        (position[0], position[1], position[2]) if position else None,
+        ((orientation[0], orientation[1], orientation[2]), (orientation[3], orientation[4], orientation[5]))
+        if orientation
+        else None,
+    )
+
+
+def _numbers(value: Any, count: int) -> list[float] | None:
+    if not isinstance(value, list) or len(value) != count:
+        return None
+    return value if all(isinstance(part, float | int) and math.isfinite(part) for part in value) else None
+
+
+def _check_decodable(header: Header) -> None:
+    uid = header.transfer_syntax_uid
+    try:
+        plugin_order(decoder_for(uid, header.source))
+    except RuntimeError as error:
+        raise UnsupportedTransferSyntaxError(str(error), source=header.source) from error

@@ -1,0 +1,107 @@
+"""A header in the DICOM JSON Model (PS3.18 Annex F), whatever state it is in."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from typing import Any
+
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.valuerep import PersonName
+
+from pipeline.frames.header import PIXEL_KEYWORDS, Header
+from pipeline.frames.values import text_of
+
+_DEEPEST = 32
+_OFFSET_TABLES = {0x7FE00001, 0x7FE00002}
+_PN_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
+_NUMBERS = {"IS", "US", "SS", "UL", "SL", "UV", "SV", "DS", "FL", "FD"}
+_STRING_OR_NUMBER = {"DS", "IS", "SV", "UV"}
+"""Numbers that the model also allows as text (PS3.18 Table F.2.3-1)."""
+
+
+def header_json(header: Header) -> tuple[str, dict[str, str]]:
+    """Return a header as DICOM JSON text.
+
+    Pixel data and their offset tables are left out, and, as the model asks, group lengths, the File Meta Information
+    and command elements. Bytes are inline.
+
+    Returns
+    -------
+    str
+        Strict JSON.
+    dict[str, str]
+        Of elements that pydicom can't convert: the tag path (``00081140/0/00081150``) and the text that stands in
+        the JSON instead.
+    """
+    unconverted: dict[str, str] = {}
+    model = _item(header.dataset, "", unconverted, 0)
+    return json.dumps(model, separators=(",", ":"), allow_nan=False), unconverted
+
+
+def _item(dataset: Dataset, path: str, unconverted: dict[str, str], depth: int) -> dict[str, Any]:
+    model = {}
+    for tag in sorted(dataset.keys()):
+        if tag & 0xFFFF and tag >> 16 > 2 and tag not in PIXEL_KEYWORDS and tag not in _OFFSET_TABLES:  # noqa: PLR2004  groups 0000 and 0002
+            model[f"{tag:08X}"] = _element(dataset, tag, f"{path}{tag:08X}", unconverted, depth)
+    return model
+
+
+def _element(dataset: Dataset, tag: int, path: str, unconverted: dict[str, str], depth: int) -> dict[str, Any]:
+    """Return one element's model; of one that can't be converted, its bytes as text."""
+    try:
+        element = dataset[tag]
+        if element.VR == "SQ" and depth < _DEEPEST:
+            items = [
+                _item(item, f"{path}/{place}/", unconverted, depth + 1) for place, item in enumerate(element.value)
+            ]
+            return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
+        return _leaf(element, path, unconverted)
+    except Exception:  # noqa: BLE001  pydicom converts here, and damaged values fail in many ways
+        unconverted[path] = text = text_of(dataset, tag)
+        vr = str(getattr(dataset.get_item(tag), "VR", None))
+        return {"vr": vr if vr in _STRING_OR_NUMBER else "UT", "Value": [text]}
+
+
+def _leaf(element: DataElement, path: str, unconverted: dict[str, str]) -> dict[str, Any]:
+    value, vr = element.value, str(element.VR)
+    if vr == "SQ":
+        unconverted[path] = "nested too deeply"
+        return {"vr": vr}
+    if isinstance(value, bytes | bytearray):
+        # "US or SS" and the like stay unresolved where the deciding attribute is missing.
+        return {"vr": vr if len(vr) == 2 else "UN"} | ({"InlineBinary": _base64(value)} if value else {})  # noqa: PLR2004
+    parts = list(value) if isinstance(value, MultiValue | list) else [] if value in (None, "") else [value]
+    if not parts:
+        return {"vr": vr}
+    converted = [_part(part, vr) for part in parts]
+    for part, original in zip(converted, parts, strict=True):
+        if isinstance(part, str) and isinstance(original, float):
+            unconverted[path] = part
+    return {"vr": vr, "Value": converted}
+
+
+def _part(part: Any, vr: str) -> Any:
+    if vr == "PN":
+        return _person(part)
+    if part is None or part == "":
+        return None
+    if vr == "AT":
+        return f"{int(part):08X}"
+    if vr not in _NUMBERS:
+        return str(part)
+    if isinstance(part, float):
+        return float(part) if math.isfinite(part) else str(float(part))
+    return int(part) if isinstance(part, int) else float(part)
+
+
+def _person(name: PersonName) -> dict[str, str] | None:
+    groups = {group: text for group, text in zip(_PN_GROUPS, PersonName(name).components, strict=False) if text}
+    return groups or None
+
+
+def _base64(value: bytes | bytearray) -> str:
+    return base64.b64encode(value).decode()

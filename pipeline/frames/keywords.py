@@ -1,0 +1,54 @@
+"""DICOM keywords for rooms that don't know pydicom."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+
+from pydicom._dicom_dict import DicomDictionary
+from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
+
+from pipeline.errors import ConfigError
+
+_INTEGER = {"IS", "US", "SS", "UL", "SL", "UV", "SV", "US or SS"}
+_NUMBER = {"DS", "FL", "FD"}
+
+
+def known_keyword(keyword: str) -> bool:
+    """Return whether the data dictionary (PS3.6) has this keyword, in this spelling."""
+    return tag_for_keyword(keyword) is not None
+
+
+@cache
+def all_keywords() -> frozenset[str]:
+    """Return every keyword of the data dictionary."""
+    return frozenset(entry[4] for entry in DicomDictionary.values() if entry[4])
+
+
+def nearest_keywords(keyword: str, count: int = 3) -> list[str]:
+    """Return the known keywords most like a mistaken one, the most alike first; none where nothing is."""
+    lowered = {known.lower(): known for known in all_keywords()}
+    return [lowered[match] for match in difflib.get_close_matches(keyword.lower(), lowered, n=count, cutoff=0.75)]
+
+
+def dictionary_keyword(keyword: str) -> tuple[str, str] | None:
+    """Return a keyword's ``(value representation, value multiplicity)``, None where it isn't known."""
+    tag = tag_for_keyword(keyword)
+    return None if tag is None else (dictionary_VR(tag), dictionary_VM(tag))
+
+
+def keyword_kind(keyword: str) -> str:
+    """Return what a keyword's values are: ``text``, ``integer`` or ``number``, with an ``s`` where there may be several.
+
+    Raises
+    ------
+    ConfigError
+        The data dictionary has no such keyword.
+    """
+    entry = dictionary_keyword(keyword)
+    if entry is None:
+        close = " or ".join(nearest_keywords(keyword))
+        raise ConfigError(f"{keyword!r} is no DICOM keyword" + (f"; did you mean {close}?" if close else ""))
+    vr, multiplicity = entry
+    kind = "integer" if vr in _INTEGER else "number" if vr in _NUMBER else "text"
+    return kind if multiplicity == "1" or vr == "SQ" else f"{kind}s"

@@ -1,0 +1,96 @@
+"""Element values as plain Python ones that JSON can hold."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from pydicom.datadict import keyword_for_tag
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+_DEEPEST = 32
+"""Nesting beyond which sequences aren't followed: no standard object comes near it."""
+
+
+def plain_value(dataset: Dataset, tag: int, depth: int = 0) -> Any:
+    """Return an element's value as int, float, str, None, or a list of these; a sequence as a list of dicts.
+
+    Bytes become base64 text of little endian data. Numbers that JSON can't hold (NaN, infinity) become None.
+
+    Raises
+    ------
+    Exception
+        Anything: pydicom converts here, and damaged values fail in many ways.
+    """
+    element = dataset[tag]
+    if element.VR == "SQ":
+        return [_plain_item(item, depth + 1) for item in element.value] if depth < _DEEPEST else None
+    if isinstance(element.value, bytes | bytearray):
+        return base64.b64encode(_little_endian(element, dataset)).decode()
+    return plain(element.value)
+
+
+def plain(value: Any) -> Any:
+    """Return a converted value without pydicom's types."""
+    if isinstance(value, MultiValue | list | tuple):
+        return [plain(part) for part in value]
+    if value is None or value == "":
+        return None
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, int):
+        return int(value)
+    return str(value)
+
+
+def text_of(dataset: Dataset, tag: int) -> str:
+    """Return the bytes of an element that can't be converted, as text: each byte one character."""
+    element = dataset.get_item(tag)
+    value = element.value if isinstance(element, RawDataElement | DataElement) else None
+    return value.decode("latin-1").strip("\0 ") if isinstance(value, bytes) else str(value)
+
+
+def find_value(datasets: Iterable[Dataset], tag: int) -> Any:
+    """Return the plain value in the first dataset that has the element, not empty and convertible; else None."""
+    for dataset in datasets:
+        if tag not in dataset:
+            continue
+        try:
+            value = plain_value(dataset, tag)
+        except Exception:  # noqa: BLE001, S112  see plain_value; the scan reports unconvertible values elsewhere
+            continue
+        if value is not None and value != []:
+            return value
+    return None
+
+
+def first_item(dataset: Dataset, tag: int) -> Dataset | None:
+    """Return the first item of a sequence, None without one or where it can't be parsed."""
+    if tag not in dataset:
+        return None
+    try:
+        items = dataset[tag].value
+        return items[0] if items else None
+    except Exception:  # noqa: BLE001  see plain_value
+        return None
+
+
+def _plain_item(item: Dataset, depth: int) -> Mapping[str, Any]:
+    found = {}
+    for tag in item.keys():  # noqa: SIM118  iterating a Dataset converts every element
+        try:
+            found[keyword_for_tag(tag) or f"{tag:08X}"] = plain_value(item, tag, depth)
+        except Exception:  # noqa: BLE001  see plain_value
+            found[keyword_for_tag(tag) or f"{tag:08X}"] = text_of(item, tag)
+    return found
+
+
+def _little_endian(element: DataElement, dataset: Dataset) -> bytes:
+    value = bytes(element.value)
+    big = dataset.original_encoding[1] is False
+    return np.frombuffer(value, ">u2").astype("<u2").tobytes() if big and element.VR == "OW" else value
