@@ -16,6 +16,7 @@ from pipeline.frames.header import PIXEL_KEYWORDS, Header
 from pipeline.frames.values import text_of
 
 _DEEPEST = 32
+_LEFT_OUT = (0x0000, 0x0002)
 _OFFSET_TABLES = {0x7FE00001, 0x7FE00002}
 _PN_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _NUMBERS = {"IS", "US", "SS", "UL", "SL", "UV", "SV", "DS", "FL", "FD"}
@@ -45,7 +46,7 @@ def header_json(header: Header) -> tuple[str, dict[str, str]]:
 def _item(dataset: Dataset, path: str, unconverted: dict[str, str], depth: int) -> dict[str, Any]:
     model = {}
     for tag in sorted(dataset.keys()):
-        if tag & 0xFFFF and tag >> 16 > 2 and tag not in PIXEL_KEYWORDS and tag not in _OFFSET_TABLES:  # noqa: PLR2004  groups 0000 and 0002
+        if tag & 0xFFFF and tag >> 16 not in _LEFT_OUT and tag not in PIXEL_KEYWORDS and tag not in _OFFSET_TABLES:
             model[f"{tag:08X}"] = _element(dataset, tag, f"{path}{tag:08X}", unconverted, depth)
     return model
 
