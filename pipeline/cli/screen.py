@@ -114,7 +114,9 @@ def _code(screen: Screen, action: Callable[[], int]) -> int:
 
 def _quieten(verbose: int) -> None:
     """Keep the libraries quiet: pydicom's warnings quote values of the header, which can be a patient's."""
-    logging.basicConfig(level=logging.DEBUG if verbose > 1 else logging.ERROR, format="%(name)s: %(message)s")
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.DEBUG if verbose > 1 else logging.ERROR)
+    handler.addFilter(lambda record: not record.name.startswith("pydicom"))
+    logging.basicConfig(level=handler.level, format="%(name)s: %(message)s", handlers=[handler])
     warnings.simplefilter("ignore")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # for worker processes
