@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from typing import Any
 
 from pipeline import engine
 from pipeline.cli.planned import show_plan
-from pipeline.cli.progress import progress_for
+from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.summary import show_summary
 from pipeline.config import RunConfig, from_dict
@@ -17,7 +16,7 @@ from pipeline.errors import ConfigError
 
 def run(screen: Screen, config: RunConfig, *, overwrite: bool) -> int:
     """Convert, tell what became of it, and return the exit code."""
-    with closing(progress_for(screen)) as progress:
+    with watched(screen) as progress:
         summary = engine.run(config, overwrite=overwrite, progress=progress)
     show_summary(screen, summary)
     return summary.exit_code
@@ -25,7 +24,7 @@ def run(screen: Screen, config: RunConfig, *, overwrite: bool) -> int:
 
 def plan(screen: Screen, config: RunConfig) -> int:
     """Tell what a conversion would do, and return the exit code: 1 where some files would fail."""
-    with closing(progress_for(screen)) as progress:
+    with watched(screen) as progress:
         prepared = engine.plan_only(config, progress=progress)
     return show_plan(screen, config, prepared)
 

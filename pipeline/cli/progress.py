@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 
 from rich.console import Console
@@ -17,12 +19,19 @@ LINE_SECONDS = 5.0
 """Between two plain lines of one phase."""
 
 
-def progress_for(screen: Screen) -> Progress:
-    """Return what fits the error stream: bars, plain lines, or nothing."""
+@contextmanager
+def watched(screen: Screen) -> Iterator[Progress]:
+    """Show progress while the block runs, as fits the error stream: bars, plain lines, or nothing."""
     if screen.quiet:
-        return NullProgress()
+        yield NullProgress()
+        return
     bars = screen.err.is_terminal and not screen.err.is_dumb_terminal
-    return TerminalProgress(screen.err) if bars else PlainProgress(screen.err)
+    progress = TerminalProgress(screen.err) if bars else PlainProgress(screen.err)
+    try:
+        yield progress
+        progress.done()
+    finally:
+        progress.close()
 
 
 class PlainProgress:
@@ -37,7 +46,7 @@ class PlainProgress:
     def phase(self, name: str, total: int | None) -> None:
         """End the phase before, and begin the next."""
         if name != self._tally.name:
-            self._end()
+            self.done()
         self._tally.begin(name, total)
 
     def advance(self, *, files: int = 0, frames: int = 0, images: int = 0, bytes: int = 0, failures: int = 0) -> None:  # noqa: A002  the protocol's word
@@ -51,14 +60,13 @@ class PlainProgress:
         self._told = monotonic()
         self._console.print(text, soft_wrap=True, markup=False)
 
-    def close(self) -> None:
-        """End the last phase."""
-        self._end()
-        self._tally = Tally()
-
-    def _end(self) -> None:
+    def done(self) -> None:
+        """Say that the phase under way has ended as it should."""
         if self._tally.name:
             self.message(self._tally.ended())
+
+    def close(self) -> None:
+        """Do nothing: what is printed is printed."""
 
 
 class TerminalProgress:
@@ -81,7 +89,7 @@ class TerminalProgress:
     def phase(self, name: str, total: int | None) -> None:
         """Finish the bar before, and show the next."""
         if name != self._tally.name:
-            self._finish()
+            self.done()
         if self._tally.begin(name, total) or self._task is None:
             self._task = self._bars.add_task(name, total=total, words="", left="")
         self._show()
@@ -95,8 +103,14 @@ class TerminalProgress:
         """Print a line above the bars."""
         self._bars.console.print(text, soft_wrap=True, markup=False, highlight=False)
 
+    def done(self) -> None:
+        """Show that the phase under way has ended as it should."""
+        if self._task is not None:
+            done = self._tally.done or 1
+            self._bars.update(self._task, total=done, completed=done, left="")
+
     def close(self) -> None:
-        """Leave the finished bars on the screen."""
+        """Leave the bars on the screen as they are."""
         self._bars.stop()
 
     def _show(self) -> None:
@@ -109,8 +123,3 @@ class TerminalProgress:
                 words=", ".join(self._tally.words()),
                 left="" if left is None else f"{duration(left)} left",
             )
-
-    def _finish(self) -> None:
-        if self._task is not None:
-            done = self._tally.done or 1
-            self._bars.update(self._task, total=done, completed=done, left="")

@@ -28,7 +28,7 @@ def show_summary(screen: Screen, summary: RunSummary) -> None:
 
 def _figures(summary: RunSummary) -> Iterable[RenderableType]:
     totals, speed = summary.totals, throughput(summary)
-    pace = f", {size(speed['decoded_bytes_per_second'])}/s decoded" if speed else ""
+    pace = f", {size(speed['decoded_bytes_per_second'])}/s decoded" if speed and totals.frames else ""
     complete = sum(image.status == "complete" for image in summary.images)
     stored = "" if totals.stored_bytes is None else f" → {size(totals.stored_bytes)} on disk ({ratio(totals.ratio)})"
     yield f"{counted(summary.files, 'file')}, {size(summary.file_bytes)}, in {duration(summary.seconds)}{pace}"

@@ -69,7 +69,7 @@ class Tally:
             told.append(counted(self.images, "image"))
         if self.bytes:
             told.append(f"{size(self.bytes / max(self.seconds, 1e-3))}/s")
-        if self.failures:
+        if self.failures and unit:
             told.append(f"{number(self.failures)} failed")
         return told
 

@@ -146,7 +146,6 @@ def test_selection_by_options(mixed: Place) -> None:
         (["--set", "output.codec.name=blosk"], "blosk"),
         (["--set", "output.codec.clevl=3"], "clevl"),
         (["--plugin", "no-such-plugin"], "no-such-plugin"),
-        (["--set", "limits.task_memory=1 kB"], "task_memory"),
         (["--cluster", "tcp://127.0.0.1:1"], "no Dask scheduler answers"),
     ],
 )
@@ -193,10 +192,13 @@ def test_plan_says_what_would_be_done_and_writes_nothing(mixed: Place, tmp_path:
     assert not mixed.out.exists()
 
 
-def test_a_plan_that_needs_too_much_memory_is_refused_with_the_numbers(good: Place) -> None:
-    result = good.convert("--dry-run", "--set", "limits.task_memory=2 kB")
-    assert result.exit_code == 2
-    assert "task_memory" in result.stderr
+def test_files_that_need_too_much_memory_fail_with_the_numbers(good: Place) -> None:
+    result = good.convert("--dry-run", "--set", "limits.task_memory=200 kB")
+    assert result.exit_code == 1, result.output
+    assert "task_memory_exceeded" in result.stdout
+    assert f"would fail: {good.folder / 'JPEG2000.dcm'}" in result.stdout
+    assert "more than limits.task_memory allows (200000 bytes)" in result.stdout.replace("\n", " ")
+    assert "4 images" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.cli import tally
-from pipeline.cli.progress import PlainProgress, TerminalProgress, progress_for
+from pipeline.cli.progress import PlainProgress, TerminalProgress, watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.tally import Tally
 from pipeline.engine import NullProgress, Progress
@@ -45,12 +45,12 @@ def test_a_whole_run_in_plain_lines(clock: list[float]) -> None:
     clock[0] += 2
     progress.message("dashboard at http://127.0.0.1:8787 [bold]")
     progress.advance(frames=300, bytes=20 * 2**20, failures=1)
-    progress.close()
+    progress.done()
     progress.close()
     assert stream.getvalue().splitlines() == [
         "scan: 100 files, 2 failed",
         "scan done in 7.0 s: 100 files, 2 failed",
-        "plan done in 0.0 s: 2 failed",
+        "plan done in 0.0 s",
         "convert: 100 of 400 frames, 10.0 MiB/s, 2 failed, 30.0 s left",
         "dashboard at http://127.0.0.1:8787 [bold]",
         "convert done in 12.0 s: 400 of 400 frames, 1 image, 10.0 MiB/s, 3 failed",
@@ -84,21 +84,36 @@ def test_a_terminal_shows_bars_with_the_same_words() -> None:
     progress.phase("convert", 40)
     progress.advance(frames=10, bytes=2**20, failures=1)
     progress.message("a line [not markup]")
-    progress.close()
+    progress._bars.refresh()
+    progress.done()
     progress.close()
     told = stream.getvalue()
-    for words in ("scan", "7 files", "10 of 40 frames", "1 failed", "left", "a line [not markup]"):
+    for words in ("scan", "7 files", "10 of 40 frames", "1 failed", "✓", "left", "a line [not markup]"):
         assert words in told
 
 
 def test_what_is_shown_fits_the_stream() -> None:
     terminal = Console(file=io.StringIO(), force_terminal=True)
     file = Console(file=io.StringIO())
-    assert isinstance(progress_for(Screen(file, file)), PlainProgress)
-    assert isinstance(progress_for(Screen(terminal, terminal, quiet=True)), NullProgress)
-    bars = progress_for(Screen(file, terminal))
-    bars.close()
-    assert isinstance(bars, TerminalProgress)
+    for screen, kind in (
+        (Screen(file, file), PlainProgress),
+        (Screen(terminal, terminal, quiet=True), NullProgress),
+        (Screen(file, terminal), TerminalProgress),
+    ):
+        with watched(screen) as progress:
+            assert isinstance(progress, kind)
+
+
+def test_a_phase_that_an_error_ended_is_not_called_done() -> None:
+    stream = io.StringIO()
+
+    def scan() -> None:
+        with watched(Screen(Console(), Console(file=stream))) as progress:
+            progress.phase("scan", None)
+            raise RuntimeError
+
+    pytest.raises(RuntimeError, scan)
+    assert "done" not in stream.getvalue()
 
 
 @pytest.mark.parametrize("kind", [PlainProgress, TerminalProgress, NullProgress])

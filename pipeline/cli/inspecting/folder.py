@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cli.progress import progress_for
+from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.tables import add, grid, reasons_table
 from pipeline.config import from_dict
@@ -41,7 +40,7 @@ def inspect_folder(screen: Screen, folder: Path) -> int:
 
 
 def _scan(screen: Screen, folder: Path) -> Scan:
-    with TemporaryDirectory(prefix="dcm2zarr-inspect-") as temporary, closing(progress_for(screen)) as progress:
+    with TemporaryDirectory(prefix="dcm2zarr-inspect-") as temporary, watched(screen) as progress:
         config = from_dict(
             {
                 "source": {"paths": [str(folder)]},
