@@ -96,7 +96,7 @@ def _outcomes(summary: RunSummary) -> str:
     total = sum(line["count"] for line in lines)
     if not total:
         return note("No files were found.")
-    columns = (Column("Status"), Column("Reason"), Column("Files", "number"), _BAR, Column("What to do"))
+    columns = (Column("Status"), Column("Reason"), Column("Files", "number"), _BAR, Column("What to do", "text"))
     return table(
         columns,
         (

@@ -59,8 +59,9 @@ class FailureLine:
 
     @property
     def text(self) -> str:
-        """The message, with the frame where one is at fault."""
-        return self.message if self.frame is None else f"{self.message} (frame index {self.frame})"
+        """The message, without the file that is told beside it, with the frame where one is at fault."""
+        message = self.message.removeprefix(f"{self.source}: ")
+        return message if self.frame is None else f"{message} (frame index {self.frame})"
 
 
 @dataclass(frozen=True, slots=True)

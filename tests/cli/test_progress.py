@@ -112,7 +112,8 @@ def test_a_phase_that_an_error_ended_is_not_called_done() -> None:
             progress.phase("scan", None)
             raise RuntimeError
 
-    pytest.raises(RuntimeError, scan)
+    with pytest.raises(RuntimeError):
+        scan()
     assert "done" not in stream.getvalue()
 
 
