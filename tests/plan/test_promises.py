@@ -120,12 +120,10 @@ def planned(instances, layout):
         return make_plan(instances, layout)
     except PlanError as error:
         event("refused")
-        message = str(error)
-        assert "limits.task_memory" in message
-        (needed,) = re.findall(r"at least (\d+) bytes", message)
+        (needed,) = re.findall(r"limits\.task_memory to at least (\d+) bytes", str(error))
         assert int(needed) > layout.task_memory
-        # What it asks for is enough.
-        assert max(task.memory_bytes for task in make_plan(instances, replace(layout, task_memory=int(needed))).tasks)
+        # What it asks for is enough for this image; instances that were too large before may ask for more.
+        planned(instances, replace(layout, task_memory=int(needed)))
         return None
 
 
