@@ -154,6 +154,7 @@ def test_positions_that_coincide_within_a_micrometre_are_no_order(axial):
         {"orientation": None},
         {"orientation": ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0))},
         {"orientation": ((1.0, 0.0, 0.0), (1.0, 0.0, 0.0))},
+        {"orientation": ((1.0, 0.0, 0.0), (0.99, 0.1, 0.0))},
         {"orientation": ((1.0, math.inf, 0.0), (0.0, 1.0, 0.0))},
     ],
 )
