@@ -94,6 +94,9 @@ def _code(screen: Screen, action: Callable[[], int]) -> int:
     try:
         return action()
     except KeyboardInterrupt:
+        if not screen.verbose:
+            # Dask's own clean-up at exit fails on a cluster that was interrupted while it started
+            sys.unraisablehook = lambda _unraisable: None
         screen.error("interrupted; what was written so far is incomplete: run again with --overwrite")
         return INTERRUPTED
     except (ConfigError, PlanError, OutputError) as error:

@@ -194,6 +194,7 @@ def test_a_fault_of_the_program_is_one_line_and_a_traceback_on_request(monkeypat
 
 
 def test_control_c_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     raising(monkeypatch, KeyboardInterrupt())
     result = invoke("convert", "a", "out")
     assert result.exit_code == 130

@@ -21,6 +21,7 @@ import pipeline
 from pipeline.catalog import open_catalog
 from pipeline.cli import main
 from pipeline.config import load
+from pipeline.engine import executors
 
 GOOD = ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "rtdose_rle.dcm", "SC_rgb_rle_2frame.dcm")
 
@@ -150,8 +151,9 @@ def test_selection_by_options(mixed: Place) -> None:
     ],
 )
 def test_what_cannot_be_carried_out_is_exit_code_2_and_leaves_no_images(
-    good: Place, options: list[str], told: str
+    good: Place, options: list[str], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(executors, "CONNECT_SECONDS", 1)
     result = good.convert(*options)
     assert result.exit_code == 2, result.output
     assert told in result.stderr
