@@ -13,7 +13,7 @@ from pipeline.errors import MissingAttributeError, NoPixelDataError, PixelDataEr
 from pipeline.frames.header import PIXEL_KEYWORDS, Header
 from pipeline.frames.options import pixel_options, validate_options
 from pipeline.frames.plugins import decoder_for
-from pipeline.frames.sources import BufferFile, size_of
+from pipeline.frames.sources import BufferFile, kept_position, size_of
 from pipeline.frames.syntax import is_encapsulated
 
 
@@ -52,7 +52,8 @@ def dataset_header(dataset: Dataset) -> tuple[BinaryIO, Header]:
     value = element.value
     file = cast(BinaryIO, value if hasattr(value, "read") else BufferFile(value or b""))
     start = file.tell()
-    length = None if is_encapsulated(uid) else size_of(file) - start
+    with kept_position(file):
+        length = None if is_encapsulated(uid) else size_of(file) - start
     header = Header(
         source="Dataset",
         dataset=dataset,

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import SourceError
+from pipeline.model.sources import local_path
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -34,7 +35,7 @@ def open_source(source: str) -> BinaryIO:
         With the reason ``file_not_found`` or ``unreadable``.
     """
     try:
-        return cast(BinaryIO, open(source, "rb", buffering=0))  # noqa: PTH123  the caller closes it
+        return cast(BinaryIO, open(local_path(source), "rb", buffering=0))  # noqa: PTH123  the caller closes it
     except FileNotFoundError as error:
         raise SourceError(f"{source}: no such file", reason="file_not_found", source=source) from error
     except OSError as error:
