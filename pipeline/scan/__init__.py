@@ -1,6 +1,19 @@
 """Find files, read headers in parallel, accept or reject: every file found ends as one row of a catalog segment."""
 
+from pipeline.scan.batch import ScanResult, lost_batch, scan_batch
+from pipeline.scan.columns import column_kinds
 from pipeline.scan.duplicates import candidates, digest, mark, shared_uids
-from pipeline.scan.files import find_files
+from pipeline.scan.files import find_files, walk
 
-__all__ = ["candidates", "digest", "find_files", "mark", "shared_uids"]
+__all__ = [
+    "ScanResult",
+    "candidates",
+    "column_kinds",
+    "digest",
+    "find_files",
+    "lost_batch",
+    "mark",
+    "scan_batch",
+    "shared_uids",
+    "walk",
+]

@@ -11,6 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.frames import open_source, read_header
 from pipeline.model import SourceFile
 from pipeline.model.sources import source_of
+from pipeline.scan.quiet import without_warnings
 
 MEDIA_STORAGE_DIRECTORY = b"1.2.840.10008.1.3.10"
 _HEAD = 1024
@@ -29,7 +30,7 @@ def is_dicomdir(path: str) -> bool:
             head = file.read(_HEAD)
     except (PipelineError, OSError):
         return False  # the scan will say why it can't be read
-    return head[_PREFIX] == b"DICM" and re.search(re.escape(MEDIA_STORAGE_DIRECTORY) + rb"[\0 ]", head) is not None
+    return head[_PREFIX] == b"DICM" and re.search(re.escape(MEDIA_STORAGE_DIRECTORY) + rb"(?![0-9.])", head) is not None
 
 
 def named_dicomdir(path: str) -> bool:
@@ -44,16 +45,16 @@ def referenced_files(path: str) -> Iterator[SourceFile | str]:
     """
     try:
         source = source_of(path)
-        with open_source(source) as file:
+        with without_warnings(), open_source(source) as file:
             header = read_header(file, source=source)
-        records = list(header.dataset.get("DirectoryRecordSequence") or ())
+            records = list(header.dataset.get("DirectoryRecordSequence") or ())
+            file_ids = [_file_id(record) for record in records]
     # a damaged directory may raise anything while pydicom reads it; the scan reads it again and says so in its row
     except Exception:  # noqa: BLE001
         return
     folder = os.path.dirname(path)  # noqa: PTH120  text in, text out
     names = cache(_names)
-    for record in records:
-        parts = _file_id(record)
+    for parts in file_ids:
         if parts:
             yield _locate(folder, parts, names)
 

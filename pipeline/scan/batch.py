@@ -1,0 +1,203 @@
+"""The scan task: a batch of files in, a catalog segment and compact records out. It runs in a worker."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline import frames
+from pipeline.catalog import open_segment, segment_path, write_bytes, write_segment
+from pipeline.config import RunConfig
+from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError
+from pipeline.model import FrameIndex, Instance, PixelFormat, SourceFile
+from pipeline.scan.quiet import without_warnings
+from pipeline.scan.records import Place, Record, Wanted
+from pipeline.scan.where import selected
+
+INLINE_INDEX = 512
+"""Bytes up to which a serialised frame index travels in its instance's record."""
+_PROBLEMS = {
+    "file_not_found": ("failed", "there is no such file"),
+    "unreadable": ("failed", "it can't be listed or looked at; check its permissions"),
+    "invalid_attribute": ("failed", "Referenced File ID in the DICOMDIR leads out of the file-set; it isn't followed"),
+    "not_a_regular_file": ("rejected", "a pipe, socket or device, or a folder where a file was expected; not opened"),
+    "symbolic_link": ("skipped", "a symbolic link to a folder; name its target as a source to convert it"),
+}
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*"|b'.*""")
+_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What a scan task reports: small, whatever the headers hold."""
+
+    segment: int
+    instances: tuple[Instance, ...]
+    counts: Mapping[tuple[str, str], int]
+    """``(status, reason)`` → number of files that gave no instance."""
+    files: int
+    bytes: int
+    """Size of all files."""
+
+
+def scan_batch(files: Sequence[SourceFile], config: RunConfig, out: str, segment: int) -> ScanResult:
+    """Read the header of each file once, and write the batch's catalog segment.
+
+    Every file becomes one row, with a status and a reason where it isn't to be converted: nothing that is wrong with a
+    file raises.
+
+    Parameters
+    ----------
+    files : sequence of SourceFile
+    config : RunConfig
+        Its sections `select`, `metadata` and `limits` are used.
+    out : str
+        The output directory; the segment and large frame indices are written below its ``plan/``.
+    segment : int
+        The segment's number.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown keyword.
+    OSError
+        Where the segment can't be written.
+    """
+    wanted = Wanted.by(config)
+    instances: list[Instance] = []
+    counts: Counter[tuple[str, str]] = Counter()
+    with without_warnings(), open_segment(segment_path(out, segment), wanted.kinds) as writer:
+        for row, file in enumerate(files):
+            record = Record(file)
+            found = _read(record, config, wanted, Place(segment, row))
+            if found is None:
+                counts[record.row["status"], record.row["reason"]] += 1
+            else:
+                instances.append(_with_index(*found, out))
+            writer.write(record.finished_row())
+    return _result(files, segment, _sharing_values(instances), counts)
+
+
+def lost_batch(files: Sequence[SourceFile], out: str, segment: int, *, reason: str, message: str) -> ScanResult:
+    """Write the segment of a batch whose task was lost: every file failed, for this reason."""
+    counts: Counter[tuple[str, str]] = Counter()
+    rows = []
+    for file in files:
+        record = Record(file)
+        if not _known_problem(record):
+            record.end("failed", reason, message)
+        counts[record.row["status"], record.row["reason"]] += 1
+        rows.append(record.finished_row())
+    write_segment(segment_path(out, segment), rows, {})
+    return _result(files, segment, [], counts)
+
+
+def _result(
+    files: Sequence[SourceFile], segment: int, instances: Sequence[Instance], counts: Mapping[tuple[str, str], int]
+) -> ScanResult:
+    size = sum(max(file.size, 0) for file in files)
+    return ScanResult(segment, tuple(instances), dict(counts), len(files), size)
+
+
+def _known_problem(record: Record) -> bool:
+    """End the record of a file that was in trouble when it was found."""
+    problem = record.file.problem
+    if problem:
+        status, text = _PROBLEMS[problem]
+        record.end(status, problem, f"{record.file.source}: {text}")
+    return bool(problem)
+
+
+def _read(record: Record, config: RunConfig, wanted: Wanted, place: Place) -> tuple[Instance, FrameIndex] | None:
+    """Read one file into its record; return its instance and frame index where it is to be converted."""
+    if _known_problem(record):
+        return None
+    try:
+        return _read_instance(record, config, wanted, place)
+    except NotDicomError as error:
+        record.end("rejected", error.reason, _told(record, error))
+    except NoPixelDataError as error:
+        what = record.row.get("sop_class_uid") or "unknown"
+        record.end("rejected", error.reason, f"{record.file.source}: DICOM without pixel data; SOP Class UID {what}")
+    except PipelineError as error:
+        record.end("failed", error.reason, _told(record, error))
+    except OSError as error:
+        record.end("failed", "unreadable", f"{record.file.source}: reading failed: {error.strerror or error}")
+    # pydicom trusts what it reads, so a damaged file may raise anything: struct.error, KeyError, MemoryError, …
+    except Exception as error:  # noqa: BLE001
+        text = f"{type(error).__name__}: {_without_values(str(error))}"
+        record.end("failed", "header_unreadable", f"{record.file.source}: the header can't be understood: {text}")
+    return None
+
+
+def _read_instance(
+    record: Record, config: RunConfig, wanted: Wanted, place: Place
+) -> tuple[Instance, FrameIndex] | None:
+    with frames.open_source(record.file.source) as file:
+        header = frames.read_header(file, source=record.file.source)
+        record.describe(header, wanted)
+        if header.pixel_keyword and not selected(config.select.where, record.values):
+            record.end("skipped", "not_selected", f"left out by select.where ({', '.join(config.select.where)})")
+            return None
+        pixels = _pixel_format(header)
+        record.describe_format(pixels)
+        _check_size(pixels, config.limits.frame, header.source)
+        index = frames.index_frames(file, header)
+        return record.instance(header, pixels, index, place), index
+
+
+def _pixel_format(header: frames.Header) -> PixelFormat:
+    if header.truncated and header.pixel_keyword is None and "Rows" not in header.dataset:
+        # what comes behind the cut may have been an image; with Rows, frames says so itself
+        raise PipelineError(
+            f"{header.source}: {header.truncated}; whether it was an image can't be told",
+            reason="header_unreadable",
+            source=header.source,
+        )
+    return frames.pixel_format(header)
+
+
+def _check_size(pixels: PixelFormat, limit: int, source: str) -> None:
+    if pixels.frame_bytes > limit:
+        raise PipelineError(
+            f"{source}: one frame of {pixels.rows} x {pixels.columns} x {pixels.samples_per_pixel} {pixels.dtype} has "
+            f"{pixels.frame_bytes} bytes, limits.frame allows {limit}",
+            reason="frame_too_large",
+            source=source,
+        )
+
+
+def _with_index(instance: Instance, index: FrameIndex, out: str) -> Instance:
+    """Return the instance with its frame index, which lies in a file of its own where it is large."""
+    data = index.to_bytes()
+    if len(data) <= INLINE_INDEX:
+        return replace(instance, frame_index=data)
+    name = f"plan/frames/{instance.segment:08d}-{instance.row}.idx"
+    write_bytes(Path(out) / name, data)
+    return replace(instance, frame_index_file=name)
+
+
+def _sharing_values(instances: Sequence[Instance]) -> list[Instance]:
+    """Let equal values be one object: they are pickled once, and the driver keeps them once."""
+    known: dict[Any, Any] = {}
+    fields = (
+        *("study_instance_uid", "series_instance_uid", "modality", "transfer_syntax_uid", "image_type", "format"),
+        "frame_index",
+    )
+    changes = ({name: known.setdefault(getattr(i, name), getattr(i, name)) for name in fields} for i in instances)
+    return [replace(instance, **change) for instance, change in zip(instances, changes, strict=True)]
+
+
+def _told(record: Record, error: PipelineError) -> str:
+    """Return an error's text, with the file in front where it doesn't name it."""
+    text = str(error)
+    return text if record.file.source in text else f"{record.file.source}: {text}"
+
+
+def _without_values(text: str) -> str:
+    """Return a foreign error's text without what it quotes: that may be a patient's."""
+    return _QUOTED.sub("'…'", text)[:_LONGEST]
