@@ -9,9 +9,11 @@ import jsonschema
 import pytest
 import yaml
 
-from pipeline.config import from_dict, load, schema
+from pipeline.config import from_dict, load, schema, unknown_keywords
 from pipeline.config.schema import all_keys, expected
 from pipeline.errors import ConfigError
+from pipeline.frames import all_keywords
+from pipeline.store import check_codec
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SHIPPED = sorted(CONFIGS.glob("*.yaml"))
@@ -106,3 +108,10 @@ def test_what_is_expected_in_words() -> None:
     assert expected(("decode", "raw")) == "true or false"
     assert expected(("cluster",)) == "a section with the keys kind, workers, threads_per_worker, address"
     assert "output.chunk.column" in all_keys()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_shipped_configurations_name_real_keywords_and_codecs(path: Path) -> None:
+    config = load(path)
+    unknown_keywords(config, all_keywords())
+    check_codec(config.output.codec)
