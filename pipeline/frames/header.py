@@ -23,6 +23,8 @@ LARGE_ELEMENT = 64 << 20
 """Bytes from which an element other than pixel data is left out of the header (with a note): nobody reads it there."""
 _HEAD = 1 << 10
 _META_GROUP = 2
+_LAST_TAG = 0xFFFCFFFC
+"""Data Set Trailing Padding: no data element has a higher tag."""
 _PREAMBLE, _PREFIX_END = 128, 132
 
 
@@ -287,7 +289,9 @@ def _read_trailing(header: Header, stream: HeaderFile, parse: _Parse) -> list[in
 
     def out_of_order(tag: BaseTag, _vr: str | None, length: int) -> bool:
         nonlocal last
-        wrong = tag <= last or (length != UNDEFINED and length > clip(stream.source, stream.tell(), length))
+        wrong = not last < tag <= _LAST_TAG or (
+            length != UNDEFINED and length > clip(stream.source, stream.tell(), length)
+        )
         last = int(tag)
         return wrong
 

@@ -130,7 +130,7 @@ def _index(header: Header, options: Mapping[str, Any], **fields: Any) -> FrameIn
 
 
 def _native(file: BinaryIO, header: Header, options: Mapping[str, Any], *, lenient: bool) -> FrameIndex:
-    length = native.value_extent(file, header.value_offset, header.value_length, header.source)
+    length = native.value_extent(file, header, inflate=not lenient)
     bits = native_frame_bits(header.transfer_syntax_uid, options)
     notes = describe_options(header)
     index = _index(header, options, value_length=length, frame_bits=bits, notes=notes)

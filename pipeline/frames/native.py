@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from pipeline.errors import PixelDataError
+from pipeline.frames.header import Header
 from pipeline.frames.items import ITEM
 from pipeline.frames.sources import Bytes, clip, read_range, view_range
 from pipeline.model import FrameIndex
@@ -16,20 +17,25 @@ BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _ITEM_TAGS = {(ITEM >> 16).to_bytes(2, order) + (ITEM & 0xFFFF).to_bytes(2, order) for order in ("little", "big")}
 
 
-def value_extent(file: BinaryIO, offset: int, declared: int | None, source: str) -> int:
+def value_extent(file: BinaryIO, header: Header, *, inflate: bool) -> int:
     """Return the bytes of a native value that the file holds.
+
+    Of a deflated file that is known only after inflating all of it; without `inflate`, what is declared.
 
     Raises
     ------
     PixelDataError
         Undefined length, which only encapsulated data may have.
     """
-    if declared is None:
+    if header.value_length is None:
         raise PixelDataError(
-            f"{source}: the pixel data are encapsulated (undefined length), but the transfer syntax is a native one",
-            source=source,
+            f"{header.source}: the pixel data are encapsulated (undefined length), but the transfer syntax is a "
+            "native one",
+            source=header.source,
         )
-    return clip(file, offset, declared)
+    if header.deflated and not inflate:
+        return header.value_length
+    return clip(file, header.value_offset, header.value_length)
 
 
 def check_extent(file: BinaryIO, index: FrameIndex, source: str) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def looks_like_dicom(head: bytes, size: int) -> bool:
 def _plausible(head: bytes, size: int, *, implicit: bool, order: str) -> bool:
     """Whether the first two elements have known tags in rising order and lengths that fit into the file."""
     first = _element(head, 0, implicit=implicit, order=order)
-    if first is None or not _fits(*first, size) or first[0] >> 16 > _LAST_FIRST_GROUP:
+    if first is None or not _fits(*first[1:], size) or first[0] >> 16 > _LAST_FIRST_GROUP:
         return False
     tag, value, length = first
     if not (dictionary_has_tag(tag) or (tag & 0xFFFF == 0 and length == struct.calcsize("<L"))):
@@ -77,7 +77,7 @@ def _plausible(head: bytes, size: int, *, implicit: bool, order: str) -> bool:
         return True
     # The file meta information is explicit, what follows it may not be; the command set is always implicit.
     second = _element(head, value + length, implicit=implicit, order=order)
-    return second is not None and second[0] > tag and _fits(*second, size)
+    return second is not None and second[0] > tag and _fits(*second[1:], size)
 
 
 def _element(head: bytes, start: int, *, implicit: bool, order: str) -> tuple[int, int, int] | None:
@@ -96,5 +96,5 @@ def _element(head: bytes, start: int, *, implicit: bool, order: str) -> tuple[in
     return tag, start + 8, struct.unpack_from(f"{order}H", head, start + 6)[0]
 
 
-def _fits(tag: int, value: int, length: int, size: int) -> bool:
-    return bool(tag) and (length == _UNDEFINED or value + length <= size)
+def _fits(value: int, length: int, size: int) -> bool:
+    return length == _UNDEFINED or value + length <= size
