@@ -3,7 +3,7 @@
 from pipeline.scan.batch import ScanResult, lost_batch, scan_batch
 from pipeline.scan.columns import column_kinds
 from pipeline.scan.duplicates import candidates, digest, mark, shared_uids
-from pipeline.scan.files import find_files, walk
+from pipeline.scan.files import find_files
 
 __all__ = [
     "ScanResult",
@@ -15,5 +15,4 @@ __all__ = [
     "mark",
     "scan_batch",
     "shared_uids",
-    "walk",
 ]

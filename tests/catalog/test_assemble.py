@@ -58,6 +58,7 @@ outcomes = st.builds(
     message=st.none() | st.just("m"),
     image=st.none() | st.just("i"),
     frame_start=st.none() | st.integers(0, 9),
+    num_frames=st.none() | st.integers(1, 9),
     photometric_interpretation=st.none() | st.just("RGB"),
     note=st.sampled_from(["", "noted"]),
 )
@@ -76,7 +77,8 @@ def test_every_row_gets_its_own_outcome(batches, tmp_path_factory):
             for r, (status, outcome, assumed) in enumerate(batch):
                 name = f"/{s}/{r}"
                 writer.write(
-                    segment_row(name, assumptions=assumed, photometric_interpretation="P") | {"status": status}
+                    segment_row(name, assumptions=assumed, photometric_interpretation="P", num_frames=5)
+                    | {"status": status}
                 )
                 if r % 3 == 2:
                     writer.flush()  # row groups of any size
@@ -94,6 +96,7 @@ def test_every_row_gets_its_own_outcome(batches, tmp_path_factory):
         else:
             assert row["status"] == outcome.status
             assert row["image"] == outcome.image
+            assert row["num_frames"] == (outcome.num_frames or 5)
             assert row["photometric_interpretation"] == (outcome.photometric_interpretation or "P")
             assert row["assumptions"] == ("; ".join(filter(None, [assumed, outcome.note])) or None)
     counts = count_reasons(out)
