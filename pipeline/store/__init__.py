@@ -9,18 +9,34 @@
 
 from pipeline.store.codecs import check_codec
 from pipeline.store.finalise import create_root, finalise_image, remove_image
-from pipeline.store.read import ImageLayout, image_layouts, list_images, open_image, read_frame
+from pipeline.store.read import (
+    ImageLayout,
+    check_result,
+    image_layouts,
+    image_location,
+    is_image,
+    list_images,
+    open_image,
+    open_pixels,
+    read_frame,
+)
 from pipeline.store.regions import write_region
+from pipeline.store.varying import split_attributes
 
 __all__ = [
     "ImageLayout",
     "check_codec",
+    "check_result",
     "create_root",
     "finalise_image",
     "image_layouts",
+    "image_location",
+    "is_image",
     "list_images",
     "open_image",
+    "open_pixels",
     "read_frame",
     "remove_image",
+    "split_attributes",
     "write_region",
 ]

@@ -60,6 +60,23 @@ def image_layouts(out: str, paths: list[str] | None = None) -> list[ImageLayout]
     return run(_layouts(store, wanted), threads=4)
 
 
+def check_result(out: str) -> None:
+    """Raise :class:`~pipeline.errors.OutputError` where `out` holds no Zarr hierarchy of a conversion."""
+    _open_store(out)
+
+
+def image_location(out: str, path: str) -> str:
+    """Return the path of an image's group, for any Zarr reader."""
+    return str(image_store(out).root / path)
+
+
+def is_image(out: str, path: str) -> bool:
+    """Tell whether there is a complete image with this path."""
+    root = image_store(out).root
+    inside = ".." not in path.split("/")
+    return inside and (root / path / ZARR_JSON).is_file() and (root / path / PIXELS / ZARR_JSON).is_file()
+
+
 def open_image(out: str, path: str) -> zarr.Group:
     """Open a complete image's group, read-only.
 
@@ -69,11 +86,25 @@ def open_image(out: str, path: str) -> zarr.Group:
         Where there is no such image, naming near ones.
     """
     store = _open_store(out)
-    if not (store.root / path / ZARR_JSON).is_file() or not (store.root / path / PIXELS / ZARR_JSON).is_file():
+    if not is_image(out, path):
         near = difflib.get_close_matches(path, list_images(out), n=3, cutoff=0.3)
         hint = f"; near it are {', '.join(map(repr, near))}" if near else ""
         raise OutputError(f"There is no complete image {path!r} in {store.root}{hint}")
-    return zarr.open_group(store, path=path, mode="r")
+    return zarr.open_group(store, path=path, mode="r", zarr_format=3)
+
+
+def open_pixels(out: str, path: str) -> zarr.Array[Any]:
+    """Open a complete image's ``pixels``, read-only.
+
+    Raises
+    ------
+    OutputError
+        Where there is no such image, naming near ones.
+    """
+    pixels = open_image(out, path)[PIXELS]
+    if not isinstance(pixels, zarr.Array):
+        raise OutputError(f"Image {path!r}: {PIXELS} is no array")
+    return pixels
 
 
 def read_frame(out: str, path: str, frame: int) -> npt.NDArray[Any]:
@@ -86,10 +117,7 @@ def read_frame(out: str, path: str, frame: int) -> npt.NDArray[Any]:
     IndexError
         For a frame outside it.
     """
-    pixels = open_image(out, path)[PIXELS]
-    if not isinstance(pixels, zarr.Array):
-        raise OutputError(f"Image {path!r}: {PIXELS} is no array")
-    return np.asarray(pixels[frame])
+    return np.asarray(open_pixels(out, path)[frame])
 
 
 def _open_store(out: str) -> LocalStore:

@@ -226,19 +226,23 @@ def test_a_file_in_the_way_is_an_output_error(tmp_path):
         write_region(str(tmp_path), spec, 0, noise(spec), BLOSC)
 
 
-@settings(deadline=None, max_examples=25)
-@given(
-    frames=st.integers(1, 9),
-    plane=st.tuples(st.integers(1, 12), st.integers(1, 12)),
-    chunks=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    tile=st.tuples(st.integers(1, 12), st.integers(1, 12)),
-    samples=st.sampled_from([1, 3]),
-)
-def test_any_layout_comes_back(tmp_path_factory, frames, plane, chunks, tile, samples):
-    out = str(tmp_path_factory.mktemp("any"))
-    spec = image_spec(
-        frames, plane, shard=chunks[0] * chunks[1], chunk=chunks[0], tile=tile, dtype="uint8", samples=samples
+def any_layout(frames, plane, chunks, tile, samples):
+    chunk, chunks_a_shard = chunks
+    return image_spec(
+        frames, plane, shard=chunk * chunks_a_shard, chunk=chunk, tile=tile, dtype="uint8", samples=samples
     )
+
+
+FEW, SOME = st.integers(1, 3), st.integers(1, 12)
+LAYOUTS = st.builds(
+    any_layout, SOME, st.tuples(SOME, SOME), st.tuples(FEW, FEW), st.tuples(SOME, SOME), st.sampled_from([1, 3])
+)
+
+
+@settings(deadline=None, max_examples=25)
+@given(spec=LAYOUTS)
+def test_any_layout_comes_back(tmp_path_factory, spec):
+    out = str(tmp_path_factory.mktemp("any"))
     values = noise(spec)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

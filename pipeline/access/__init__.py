@@ -1,0 +1,13 @@
+"""Notebooks: open a result, or untouched DICOM files, as lazy arrays. The only room that knows xarray.
+
+Both ways give the same: a mapping of image path to :class:`xarray.Dataset` with the variable ``pixels`` over
+``(frame, row, column[, sample])``, per-frame values as coordinates, and what interprets the numbers as attributes.
+Nothing is read before it is asked for, and no pixel before it is computed.
+"""
+
+from pipeline.access.dicom import open_dicom
+from pipeline.access.images import Images
+from pipeline.access.result import Result, open  # noqa: A004  pipeline.open, as zarr.open and xarray.open_…
+from pipeline.access.table import ImageRow, ImageTable
+
+__all__ = ["ImageRow", "ImageTable", "Images", "Result", "open", "open_dicom"]

@@ -1,0 +1,150 @@
+"""Dask blocks that decode frames of DICOM files when they are computed, and only those."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+from dask.base import tokenize
+from dask.delayed import delayed
+
+from pipeline.errors import PixelDataError, SourceError
+from pipeline.frames import FrameReader, open_source
+from pipeline.model import FrameIndex, PixelFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How all frames of an image are decoded, and what they are promised to be before any is."""
+
+    format: PixelFormat
+    raw: bool = False
+    plugin: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameSource:
+    """One instance's file, and all that decoding any of its frames needs; travels to other processes."""
+
+    source: str
+    size: int
+    mtime_ns: int
+    index: FrameIndex
+
+    def read(self, frames: range, decoding: Decoding) -> npt.NDArray[Any]:
+        """Decode `frames` into ``(frame, row, column[, sample])``; opens the file and reads only their bytes.
+
+        Raises
+        ------
+        PipelineError
+            With file and frame: the file changed or is gone, its pixel data are damaged, or a frame isn't what was
+            promised.
+        """
+        self._check_unchanged()
+        block = np.empty((len(frames), *decoding.format.frame_shape), decoding.format.dtype)
+        with open_source(self.source) as file:
+            reader = FrameReader(
+                file,
+                self.index,
+                raw=decoding.raw,
+                decoding_plugin=decoding.plugin,
+                options=decoding.options,
+                source=self.source,
+            )
+            for position, frame in enumerate(frames):
+                array = reader.read_as(frame, block.dtype).array
+                if array.shape != block.shape[1:]:
+                    raise PixelDataError(
+                        f"{self.source}: frame {frame} decodes to shape {array.shape}, its attributes promise "
+                        f"{block.shape[1:]}",
+                        reason="frame_mismatch",
+                        source=self.source,
+                        frame=frame,
+                    )
+                block[position] = array
+        return block
+
+    def _check_unchanged(self) -> None:
+        try:
+            now = os.stat(self.source)  # noqa: PTH116  any text that names a file
+        except OSError as error:
+            raise SourceError(
+                f"{self.source}: gone or unreadable since it was opened ({error.strerror})", source=self.source
+            ) from error
+        if (now.st_size, now.st_mtime_ns) != (self.size, self.mtime_ns):
+            raise PixelDataError(
+                f"{self.source}: changed since it was opened (size {self.size} then, {now.st_size} now); open it again",
+                reason="source_changed",
+                source=self.source,
+            )
+
+
+def frames_of_file(source: FrameSource, decoding: Decoding, frames_per_block: int) -> da.Array:
+    """Return all frames of one instance as a lazy array.
+
+    The frame index, of megabytes for a long file, is one value in the graph that all blocks share.
+    """
+    frames = source.index.number_of_frames
+    blocks = _block_lengths(frames, frames_per_block)
+    token = _token([source], decoding, frames_per_block)
+    shared = delayed(source, name=f"frame-index-{token}", traverse=False)
+    return _lazy(_read_block, blocks, decoding, token, shared, frames_per_block, frames)
+
+
+def frames_of_files(sources: Sequence[FrameSource], decoding: Decoding, frames_per_block: int) -> da.Array:
+    """Return the first frames of `sources`, one each, in their order, as a lazy array.
+
+    Each block brings the sources it needs and no others.
+    """
+    blocks = _block_lengths(len(sources), frames_per_block)
+    token = _token(sources, decoding, frames_per_block)
+    own = np.empty(len(sources), object)
+    own[:] = sources
+    given = da.from_array(own, chunks=(blocks,), name=f"frame-sources-{token}")  # type: ignore[no-untyped-call]
+    new_axis = list(range(1, 1 + len(decoding.format.frame_shape)))
+    return _lazy(_read_each, blocks, decoding, token, given, new_axis=new_axis)
+
+
+def _lazy(
+    read: Any, blocks: tuple[int, ...], decoding: Decoding, token: str, *arguments: Any, **options: Any
+) -> da.Array:
+    plane = decoding.format.frame_shape
+    lazy: da.Array = da.map_blocks(  # type: ignore[no-untyped-call]
+        read,
+        *arguments,
+        decoding=decoding,
+        chunks=(blocks, *((size,) for size in plane)),
+        dtype=np.dtype(decoding.format.dtype),
+        meta=np.empty((0,) * (1 + len(plane)), decoding.format.dtype),
+        name=f"dicom-frames-{token}",
+        **options,
+    )
+    return lazy
+
+
+def _read_block(
+    source: FrameSource, frames_per_block: int, frames: int, *, decoding: Decoding, block_id: tuple[int, ...]
+) -> npt.NDArray[Any]:
+    start = block_id[0] * frames_per_block
+    return source.read(range(start, min(start + frames_per_block, frames)), decoding)
+
+
+def _read_each(sources: npt.NDArray[Any], *, decoding: Decoding) -> npt.NDArray[Any]:
+    return np.concatenate([source.read(range(1), decoding) for source in sources])
+
+
+def _block_lengths(frames: int, frames_per_block: int) -> tuple[int, ...]:
+    whole, rest = divmod(frames, frames_per_block)
+    return (frames_per_block,) * whole + ((rest,) if rest else ())
+
+
+def _token(sources: Sequence[FrameSource], decoding: Decoding, frames_per_block: int) -> str:
+    """Name the result after the files' identity, so that opening them again finds what is computed already."""
+    identity = [(source.source, source.size, source.mtime_ns) for source in sources]
+    return str(tokenize(identity, decoding.format, decoding.raw, decoding.plugin, decoding.options, frames_per_block))

@@ -1,0 +1,115 @@
+"""Opening untouched DICOM files: headers now, frames when they are computed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, overload
+
+import xarray as xr
+
+from pipeline import frames
+from pipeline.access.blocks import Decoding, FrameSource, frames_of_file
+from pipeline.access.datasets import Described, build_dataset, decoded_photometric
+from pipeline.access.folders import DicomImages, scan_images
+from pipeline.catalog import LIST_SUFFIXES
+from pipeline.model import PixelFormat
+
+Source = str | os.PathLike[str]
+Decode = Callable[[PixelFormat], Decoding]
+_UIDS = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+_DICOMDIR = "dicomdir"
+
+
+@overload
+def open_dicom(
+    path: Source, *, raw: bool = ..., decoding_plugin: str = ..., frames_per_block: int = ..., **options: Any
+) -> xr.Dataset | DicomImages: ...
+@overload
+def open_dicom(
+    path: Sequence[Source], *, raw: bool = ..., decoding_plugin: str = ..., frames_per_block: int = ..., **options: Any
+) -> DicomImages: ...
+def open_dicom(
+    path: Source | Sequence[Source],
+    *,
+    raw: bool = False,
+    decoding_plugin: str = "",
+    frames_per_block: int = 1,
+    **options: Any,
+) -> xr.Dataset | DicomImages:
+    """Open DICOM files as lazy arrays, without converting them.
+
+    Headers and item headers are read now; a frame's bytes are read and decoded when it is computed, in any process,
+    and only those. Memory: one block.
+
+    Parameters
+    ----------
+    path : path-like or sequence of path-like
+        A DICOM file; or a folder, a glob pattern, a DICOMDIR, a .txt, .csv or .parquet list of paths, or several of
+        all these.
+    raw : bool, optional
+        Keep YBR_FULL and YBR_FULL_422 as they are instead of converting them to RGB.
+    decoding_plugin : str, optional
+        The only decoding plugin to use; by default the fastest that can is tried first, then the others.
+    frames_per_block : int, optional
+        Frames of a Dask block.
+    **options
+        More of pydicom's decoding options.
+
+    Returns
+    -------
+    xarray.Dataset or Images
+        For a file, its ``pixels`` over ``(frame, row, column[, sample])``, with per-frame values as coordinates and
+        the attributes that hold for all frames in ``attrs``. Otherwise a mapping of such datasets, grouped and
+        ordered as a conversion would; files that hold no image are listed in its ``left_out``.
+
+    Raises
+    ------
+    SourceError
+        Where there is no such file.
+    PipelineError
+        For a file that isn't DICOM, has no pixel data, or can't be decoded. What is wrong with single frames is found
+        when they are computed.
+    ValueError
+        For less than one frame a block.
+
+    Examples
+    --------
+    >>> slide = pipeline.open_dicom("slide.dcm")
+    >>> slide.pixels[99_999].compute()                       # decodes one frame
+    >>> study = pipeline.open_dicom("study/")
+    >>> study["stack-1"].pixels.max("frame").compute()
+    """
+    if frames_per_block < 1:
+        raise ValueError(f"frames_per_block={frames_per_block}: expected at least 1")
+    decode = partial(Decoding, raw=raw, plugin=decoding_plugin, options=options)
+    if isinstance(path, str | os.PathLike) and _is_one_file(os.fspath(path)):
+        return _open_file(os.path.abspath(path), decode, frames_per_block)  # noqa: PTH100  any text that names a file
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    return scan_images([os.fspath(one) for one in paths], decode, frames_per_block)
+
+
+def _is_one_file(path: str) -> bool:
+    name = os.path.basename(path).lower()  # noqa: PTH119
+    return os.path.isfile(path) and name != _DICOMDIR and not name.endswith(tuple(LIST_SUFFIXES))  # noqa: PTH113
+
+
+def _open_file(path: str, decode: Decode, frames_per_block: int) -> xr.Dataset:
+    with frames.open_source(path) as file:
+        info = os.fstat(file.fileno())
+        header = frames.read_header(file, source=path)
+        index = frames.index_frames(file, header)
+    decoding = decode(frames.pixel_format(header))
+    source = FrameSource(path, info.st_size, info.st_mtime_ns, index)
+    constant, by_frame = frames.frame_attributes(header, index.number_of_frames)
+    uids, _ = frames.keyword_values(header, _UIDS)
+    described = Described(str(uids.get("SOPInstanceUID") or ""), constant, by_frame)
+    return build_dataset(
+        frames_of_file(source, decoding, frames_per_block),
+        [described],
+        decoded_photometric(
+            decoding.format.photometric_interpretation, raw=decoding.raw, encapsulated=index.encapsulated
+        ),
+        {name: uids[name] for name in _UIDS[1:] if uids.get(name)} | {"source": path},
+    )

@@ -1,0 +1,127 @@
+"""Opening what a run left in its output directory."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import dask.array as da
+import xarray as xr
+
+from pipeline import store
+from pipeline.access.images import Images
+from pipeline.access.table import ImageRow
+from pipeline.catalog import catalog_path, open_catalog
+from pipeline.errors import OutputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PIXELS = "pixels"
+Blocks = Literal["shard", "chunk"]
+
+
+class Result(Images):
+    """The images of one output directory. Only what is asked for is read; see :func:`open`."""
+
+    def __init__(self, out: str, blocks: Blocks) -> None:
+        self.out = out
+        self._blocks = blocks
+
+    @cached_property
+    def catalog(self) -> pd.DataFrame:
+        """The catalog: one row a file found, as ``catalog.parquet`` has them, without the full headers.
+
+        Raises
+        ------
+        OutputError
+            Where the run has not finished.
+        """
+        frame: pd.DataFrame = open_catalog(self.out, without=("header",)).to_pandas()
+        return frame
+
+    def _list(self) -> list[str]:
+        return store.list_images(self.out)
+
+    def _exists(self, path: str) -> bool:
+        return store.is_image(self.out, path)
+
+    def _rows(self) -> list[ImageRow]:
+        return [_row(layout) for layout in store.image_layouts(self.out, self.paths)]
+
+    def _open(self, path: str) -> xr.Dataset:
+        dataset: xr.Dataset = xr.open_zarr(
+            store.image_location(self.out, path),
+            consolidated=True,
+            zarr_format=3,
+            chunks=None,
+            decode_times=False,
+            mask_and_scale=False,
+        )
+        pixels = store.open_pixels(self.out, path)
+        chunks = pixels.chunks if self._blocks == "chunk" else pixels.shards or pixels.chunks
+        lazy = da.from_zarr(pixels, chunks=chunks)  # type: ignore[no-untyped-call]
+        dataset[PIXELS] = (dataset[PIXELS].dims, lazy, dataset[PIXELS].attrs)
+        return dataset
+
+
+def open(  # noqa: A001  pipeline.open, as zarr.open and xarray.open_…
+    out: str | os.PathLike[str], *, chunks: Blocks = "shard", unfinished: bool = False
+) -> Result:
+    """Open the result of a conversion lazily.
+
+    Parameters
+    ----------
+    out : path-like
+        The output directory.
+    chunks : {"shard", "chunk"}, optional
+        Dask blocks of whole shards (what is read at once costs least), or of single chunks (usually one frame).
+    unfinished : bool, optional
+        Open also what a run left that hasn't finished, or is still running: the images complete so far.
+
+    Returns
+    -------
+    Result
+        A mapping of image path (or any unique part of it) to :class:`xarray.Dataset`: ``pixels`` over
+        ``(frame, row, column[, sample])`` as a Dask array, the per-frame arrays as coordinates, the DICOM attributes
+        that hold for all frames in ``attrs``. ``.images`` is a table of the images, ``.catalog`` one of the files.
+
+    Raises
+    ------
+    OutputError
+        Where `out` is no result, or one that isn't finished.
+    ValueError
+        For other `chunks`.
+
+    Examples
+    --------
+    >>> images = pipeline.open("out")
+    >>> images.images
+    >>> images["1.2.840"].pixels.mean("frame").compute()
+    """
+    if chunks not in ("shard", "chunk"):
+        raise ValueError(f"chunks={chunks!r}: expected 'shard' or 'chunk'")
+    folder = os.fspath(out)
+    store.check_result(folder)
+    if not unfinished and not os.path.isfile(catalog_path(folder)):  # noqa: PTH113  a str or a Path
+        raise OutputError(
+            f"The run in {folder!r} has not finished: it has no catalog yet. Run the same command again to finish "
+            "it, or open the images that are complete so far with unfinished=True"
+        )
+    return Result(folder, chunks)
+
+
+def _row(layout: store.ImageLayout) -> ImageRow:
+    attributes: dict[str, Any] = layout.attributes
+    missing = attributes.get("frames_missing", 0)
+    return ImageRow(
+        path=layout.path,
+        shape=layout.shape,
+        dtype=layout.dtype,
+        chunks=layout.chunks,
+        shards=layout.shards,
+        modality=str(attributes.get("Modality") or ""),
+        series_description=str(attributes.get("SeriesDescription") or ""),
+        status=f"{missing} frame(s) missing" if missing else str(attributes.get("status", "")),
+    )
