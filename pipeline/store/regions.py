@@ -19,9 +19,12 @@ from zarr.storage import LocalStore, WrapperStore
 from pipeline.errors import OutputError, PlanError
 from pipeline.model import ImageSpec
 from pipeline.store.arrays import PIXELS, ArrayDocument, pixels_document
+from pipeline.store.shards import ShardBuilder, chunk_places, shard_grid
 
 STORE = "images.zarr"
 _ATTEMPTS = 3
+_SLAB = 4 * 2**20
+"""Decoded bytes given to zarr at a time, where a chunk isn't larger."""
 T = TypeVar("T")
 
 
@@ -33,8 +36,8 @@ def image_store(out: str, *, read_only: bool = False) -> LocalStore:
 class WriteOnce(WrapperStore[LocalStore]):
     """A store that never reads back.
 
-    zarr reads a shard that exists before it writes it whole. Here a shard is written once; what a dead run may have
-    left in its place must neither cost memory nor fail the run by being damaged.
+    zarr reads what it doesn't overwrite completely, such as the chunks at an image's edges. Here everything is written
+    once; what a dead run may have left in its place must neither cost memory nor fail the run by being damaged.
     """
 
     def __init__(self, store: LocalStore) -> None:
@@ -114,20 +117,38 @@ def write_region(
     """
     _check_region(spec, frame_start, frames)
     store = WriteOnce(image_store(out))
-    array = _document(_layout(spec), json.dumps(dict(codec))).bind(store, f"{spec.path}/{PIXELS}")
+    path = f"{spec.path}/{PIXELS}"
+    array = _document(_layout(spec), json.dumps(dict(codec))).bind(store, path)
+    # One shard after the other: peak memory is one shard's encoded chunks, whatever the region's size.
+    starts = range(0, len(frames), spec.shards[0])
+    shards = [(frame_start + start, frames[start : start + spec.shards[0]]) for start in starts]
 
     async def write() -> None:
-        # One shard after the other: peak memory is one shard's encoded chunks, joined, whatever the region's size.
-        for first in range(0, len(frames), spec.shards[0]):
-            shard = frames[first : first + spec.shards[0]]
-            start = frame_start + first
-            await array.setitem((slice(start, start + len(shard)), ...), shard)
+        for start, shard in shards:
+            if spec.shards == spec.chunks:
+                await array.setitem((slice(start, start + len(shard)), ...), shard)
+            else:
+                key = array.metadata.encode_chunk_key((start // spec.shards[0], *(0 for _ in shard.shape[1:])))
+                await store.set(f"{path}/{key}", await _build_shard(spec, start, shard, codec))
 
     try:
         run(write(), threads)
     except OSError as error:
         raise OutputError(f"Can't write frames from {frame_start} on of image {spec.path!r}: {error}") from error
     return store.stored_bytes
+
+
+async def _build_shard(spec: ImageSpec, frame_start: int, frames: npt.NDArray[Any], codec: Mapping[str, Any]) -> Buffer:
+    document = _document(replace(_layout(spec), shards=spec.chunks), json.dumps(dict(codec)))
+    places = chunk_places(spec, PIXELS, document.metadata, frame_start, len(frames))
+    builder = ShardBuilder(places, shard_grid(spec))
+    array = document.bind(builder, PIXELS)
+    # zarr encodes up to ten chunks at a time, and holds each twice: a slab bounds how many bytes these are.
+    step = spec.chunks[0] * max(1, _SLAB // (spec.chunks[0] * spec.format.frame_bytes))
+    for first in range(0, len(frames), step):
+        slab = frames[first : first + step]
+        await array.setitem((slice(frame_start + first, frame_start + first + len(slab)), ...), slab)
+    return builder.finish()
 
 
 def shard_starts(spec: ImageSpec) -> range:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
+import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -167,6 +168,34 @@ def test_threads_do_not_change_the_bytes(tmp_path):
     for name, threads in (("one", 1), ("four", 4)):
         write_region(str(tmp_path / name), spec, 0, values, BLOSC, threads=threads)
     assert shard_file(tmp_path / "one", spec).read_bytes() == shard_file(tmp_path / "four", spec).read_bytes()
+
+
+def test_memory_is_one_encoded_copy_of_a_shard(tmp_path):
+    spec = image_spec(64, (256, 512), shard=64)
+    values = noise(spec)  # which nothing can compress: the encoded shard is as large as the shard
+    write_region(str(tmp_path), spec, 0, values, BLOSC)
+    tracemalloc.start()
+    stored = write_region(str(tmp_path), spec, 0, values, BLOSC)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert stored > values.nbytes
+    assert peak < 1.125 * stored + 2 * 4 * 2**20  # a growing buffer's reserve, and the chunks in flight
+
+
+def test_a_shard_is_chunks_in_order_and_an_index(tmp_path):
+    """By hand, from the specification of sharding_indexed: the last shard has two frames of four."""
+    spec = image_spec(6, (5, 7), shard=4, tile=(3, 4))
+    values = noise(spec)
+    write_region(str(tmp_path), spec, 0, values, {"name": "none"}, threads=4)
+    padded = np.zeros((2, 6, 8), np.uint16)
+    padded[:, :5, :7] = values[4:]
+    chunks = [padded[f, r : r + 3, c : c + 4].tobytes() for f in (0, 1) for r in (0, 3) for c in (0, 4)]
+    index = np.full((16, 2), 2**64 - 1, np.uint64)
+    index[:8, 0], index[:8, 1] = np.arange(8) * 24, 24
+    raw = shard_file(tmp_path, spec, 1).read_bytes()
+    assert raw[: 8 * 24] == b"".join(chunks)
+    assert raw[8 * 24 : -4] == index.astype("<u8").tobytes()
+    assert raw[-4:] == struct.pack("<I", google_crc32c.value(raw[8 * 24 : -4]))
 
 
 def test_one_encoding_thread_at_a_time(tmp_path, monkeypatch):
