@@ -10,7 +10,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from pipeline.frames.header import Header
-from pipeline.frames.values import find_value, first_item
+from pipeline.frames.values import find_value, first_item, raw_element
 
 _IMAGE = (
     *("RescaleSlope", "RescaleIntercept", "RescaleType", "WindowCenter", "WindowWidth", "VOILUTFunction"),
@@ -151,7 +151,7 @@ def _group_values(group: Dataset, known: dict[tuple[int, bytes], dict[str, Any]]
     """Return what one functional group item says; macros with the same bytes are parsed once."""
     values: dict[str, Any] = {}
     for tag in _MACRO_TAGS.keys() & group.keys():
-        raw = group.get_item(tag)
+        raw = raw_element(group, tag)
         key = (int(tag), raw.value) if isinstance(raw, RawDataElement) and isinstance(raw.value, bytes) else None
         found = known.get(key) if key else None
         if found is None:

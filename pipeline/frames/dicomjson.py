@@ -10,14 +10,15 @@ from typing import Any
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 from pydicom.valuerep import PersonName
 
 from pipeline.frames.header import PIXEL_KEYWORDS, Header
-from pipeline.frames.values import text_of
+from pipeline.frames.values import raw_element, text_of
 
 _DEEPEST = 32
 _LEFT_OUT = (0x0000, 0x0002)
-_OFFSET_TABLES = {0x7FE00001, 0x7FE00002}
+_PIXELS = {0x7FE00001, 0x7FE00002, *PIXEL_KEYWORDS}
 _PN_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _NUMBERS = {"IS", "US", "SS", "UL", "SL", "UV", "SV", "DS", "FL", "FD"}
 _STRING_OR_NUMBER = {"DS", "IS", "SV", "UV"}
@@ -46,7 +47,8 @@ def header_json(header: Header) -> tuple[str, dict[str, str]]:
 def _item(dataset: Dataset, path: str, unconverted: dict[str, str], depth: int) -> dict[str, Any]:
     model = {}
     for tag in sorted(dataset.keys()):
-        if tag & 0xFFFF and tag >> 16 not in _LEFT_OUT and tag not in PIXEL_KEYWORDS and tag not in _OFFSET_TABLES:
+        icon = depth > 0  # an icon's pixel data are a small part of the header
+        if tag & 0xFFFF and tag >> 16 not in _LEFT_OUT and (icon or tag not in _PIXELS):
             model[f"{tag:08X}"] = _element(dataset, tag, f"{path}{tag:08X}", unconverted, depth)
     return model
 
@@ -54,7 +56,7 @@ def _item(dataset: Dataset, path: str, unconverted: dict[str, str], depth: int) 
 def _element(dataset: Dataset, tag: int, path: str, unconverted: dict[str, str], depth: int) -> dict[str, Any]:
     """Return one element's model; of one that can't be converted, its bytes as text."""
     try:
-        element = dataset[tag]
+        element = _converted(dataset, tag)
         if element.VR == "SQ" and depth < _DEEPEST:
             items = [
                 _item(item, f"{path}/{place}/", unconverted, depth + 1) for place, item in enumerate(element.value)
@@ -63,8 +65,18 @@ def _element(dataset: Dataset, tag: int, path: str, unconverted: dict[str, str],
         return _leaf(element, path, unconverted)
     except Exception:  # noqa: BLE001  pydicom converts here, and damaged values fail in many ways
         unconverted[path] = text = text_of(dataset, tag)
-        vr = str(getattr(dataset.get_item(tag), "VR", None))
+        vr = str(getattr(raw_element(dataset, tag), "VR", None))
         return {"vr": vr if vr in _STRING_OR_NUMBER else "UT", "Value": [text]}
+
+
+def _converted(dataset: Dataset, tag: int) -> DataElement:
+    try:
+        return dataset[tag]
+    except Exception:
+        # pydicom hands Pixel Representation down to a sequence already parsed, and that may not be convertible.
+        if isinstance(element := raw_element(dataset, tag), DataElement) and isinstance(element.value, Sequence):
+            return element
+        raise
 
 
 def _leaf(element: DataElement, path: str, unconverted: dict[str, str]) -> dict[str, Any]:

@@ -12,9 +12,13 @@ from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 
 _DEEPEST = 32
 """Nesting beyond which sequences aren't followed: no standard object comes near it."""
+
+
+_NUMERIC_TEXT = {"DS", "IS"}
 
 
 def plain_value(dataset: Dataset, tag: int, depth: int = 0) -> Any:
@@ -32,7 +36,10 @@ def plain_value(dataset: Dataset, tag: int, depth: int = 0) -> Any:
         return [_plain_item(item, depth + 1) for item in element.value] if depth < _DEEPEST else None
     if isinstance(element.value, bytes | bytearray):
         return base64.b64encode(_little_endian(element, dataset)).decode()
-    return plain(element.value)
+    value = plain(element.value)
+    if element.VR in _NUMERIC_TEXT and any(isinstance(p, str) for p in (value if isinstance(value, list) else [value])):
+        raise ValueError(f"{element.VR} is no number")  # pydicom lets some through as text
+    return value
 
 
 def plain(value: Any) -> Any:
@@ -50,9 +57,15 @@ def plain(value: Any) -> Any:
 
 def text_of(dataset: Dataset, tag: int) -> str:
     """Return the bytes of an element that can't be converted, as text: each byte one character."""
-    element = dataset.get_item(tag)
-    value = element.value if isinstance(element, RawDataElement | DataElement) else None
-    return value.decode("latin-1").strip("\0 ") if isinstance(value, bytes) else str(value)
+    value = raw_element(dataset, tag).value
+    if isinstance(value, bytes):
+        return value.decode("latin-1").strip("\0 ")
+    return f"{len(value)} item(s)" if isinstance(value, Sequence) else str(value or "")
+
+
+def raw_element(dataset: Dataset, tag: int) -> RawDataElement | DataElement:
+    """Return an element as it was read, without converting it."""
+    return dataset.get_item(tag, keep_deferred=True)
 
 
 def find_value(datasets: Iterable[Dataset], tag: int) -> Any:
