@@ -1,0 +1,310 @@
+"""Each entry of pipeline/frames/DIFFERENCES.md: what pydicom does, and what is done here instead."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from corpora import corpus
+from frames.building import (
+    DEFLATED,
+    EXPLICIT,
+    IMPLICIT,
+    JPEG,
+    PIXEL_DATA,
+    RLE,
+    TAGS,
+    attributes,
+    element,
+    encapsulated_file,
+    encapsulated_value,
+    extended_tables,
+    header,
+    meta,
+    native_file,
+    rle_frame,
+    table_offsets,
+)
+from PIL import Image
+from pydicom import dcmread
+from pydicom.pixels import iter_pixels
+
+import pipeline.frames
+from pipeline.errors import (
+    FrameIndexError,
+    InvalidAttributeError,
+    PipelineError,
+    PixelDataError,
+    UnsupportedTransferSyntaxError,
+)
+from pipeline.frames import build_index, iter_frames
+
+DOCUMENT = Path(pipeline.frames.__file__).with_name("DIFFERENCES.md")
+GREY = [np.full((4, 4), value, np.uint8) for value in (10, 20, 30)]
+FRAGMENTS = [rle_frame(plane) for plane in GREY]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def ours(data: bytes, **kwargs: Any) -> list[int]:
+    return [int(frame.ravel()[0]) for frame in iter_frames(io.BytesIO(data), **kwargs)]
+
+
+def theirs(data: bytes, **kwargs: Any) -> list[int]:
+    return [int(frame.ravel()[0]) for frame in iter_pixels(io.BytesIO(data), **kwargs)]
+
+
+def rle(table: list[int] | None = None, **kwargs: Any) -> bytes:
+    return encapsulated_file(encapsulated_value(FRAGMENTS, table), **({"frames": 3} | kwargs))
+
+
+def test_1_an_empty_selection_is_empty() -> None:
+    assert ours(rle(), indices=[]) == []
+    assert theirs(rle(), indices=[]) == [10, 20, 30]
+
+
+@pytest.mark.parametrize("data", [rle(), native_file(bytes(48), frames=3)], ids=["encapsulated", "native"])
+@pytest.mark.parametrize("frame", [-1, 3])
+def test_2_an_index_out_of_range_is_an_index_error(data: bytes, frame: int) -> None:
+    with pytest.raises(FrameIndexError, match="valid indices are 0 to 2"):
+        ours(data, indices=[frame])
+    try:
+        theirs(data, indices=[frame])
+    except IndexError:
+        assert (frame, data) == (-1, rle())  # pydicom looks into a list there, and so means another frame by -2
+    except ValueError:
+        pass
+
+
+def test_3_never_more_frames_than_declared() -> None:
+    table = table_offsets(FRAGMENTS, range(3))
+    assert ours(rle(table, frames=2)) == [10, 20]
+    assert theirs(rle(table, frames=2)) == [10, 20, 30]
+    dataset = dcmread(io.BytesIO(native_file(bytes(48), frames=2)))
+    assert len(list(iter_frames(dataset, allow_excess_frames=True))) == 2
+    assert len(list(iter_pixels(dataset))) == 3
+
+
+def test_4_missing_frames_are_an_error_after_those_found() -> None:
+    data = rle(table_offsets(FRAGMENTS, range(3)), frames=5)
+    assert theirs(data) == [10, 20, 30]
+    found: list[int] = []
+    with pytest.raises(PixelDataError, match="Only 3 of 5"):
+        found.extend(int(frame[0, 0]) for frame in iter_frames(io.BytesIO(data)))
+    assert found == [10, 20, 30]
+
+
+@pytest.mark.parametrize("table", [[0, 4, 8], [0, 30, 60], [10, 20, 30]])
+def test_5_wrong_offset_tables_are_not_believed(table: list[int]) -> None:
+    assert ours(rle(table)) == [10, 20, 30]
+    with pytest.raises((ValueError, RuntimeError)):
+        theirs(rle(table), indices=[0, 1, 2])
+
+
+def test_5_wrong_extended_tables_are_not_believed() -> None:
+    tables = extended_tables([0, 7, 14], [4, 4, 4])
+    assert ours(rle(extra=tables)) == [10, 20, 30]
+    with pytest.raises((ValueError, RuntimeError)):
+        theirs(rle(extra=tables))
+
+
+def test_6_an_extended_table_without_its_lengths_is_left_out() -> None:
+    table = element(0x7FE00001, "OV", np.array([0, 7, 14], "<u8").tobytes())
+    assert ours(rle(extra=table)) == [10, 20, 30]
+    with pytest.raises(AttributeError):
+        theirs(rle(extra=table))
+
+
+def test_7_a_missing_sequence_delimiter_before_other_elements() -> None:
+    value = encapsulated_value(FRAGMENTS, delimiter=b"")
+    data = encapsulated_file(value, frames=3, after=element(0x7FE10010, "LO", "PRIVATE"))
+    assert ours(data) == [10, 20, 30]
+    with pytest.raises(ValueError, match="Unexpected tag"):
+        theirs(data)
+
+
+def jpeg(red: int, *, jfif: bool) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), (red, 40, 90)).save(buffer, "JPEG", quality=100)
+    data = buffer.getvalue()
+    assert data[2:4] == b"\xff\xe0"
+    data = data if jfif else data[:2] + data[4 + int.from_bytes(data[4:6], "big") :]
+    return data + b"\0" * (len(data) % 2)
+
+
+def test_8_no_frame_depends_on_those_before() -> None:
+    """A JFIF marker in one frame makes pydicom take all frames after it for YBR."""
+    colour = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": "RGB"}
+    fragments = [jpeg(200, jfif=True), jpeg(200, jfif=False)]
+    data = encapsulated_file(encapsulated_value(fragments), JPEG, rows=16, columns=16, frames=2, **colour)
+    _, after = iter_frames(io.BytesIO(data))
+    (alone,) = iter_frames(io.BytesIO(data), indices=[1])
+    np.testing.assert_array_equal(after, alone)
+    _, after = iter_pixels(io.BytesIO(data))
+    (alone,) = iter_pixels(io.BytesIO(data), indices=[1])
+    assert np.abs(after.astype(int) - alone).max() > 50
+
+
+def test_8_subsampled_colour_in_several_frames() -> None:
+    colour = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": "YBR_FULL_422"}
+    data = native_file(bytes(96), vr="OB", frames=3, **colour)
+    assert len(ours(data)) == 3
+    with pytest.raises(ValueError, match="reshape"):
+        theirs(data)
+
+
+def test_9_signs_are_corrected_in_read_only_arrays() -> None:
+    path = next((path for path in corpus() if path.name == "J2K_pixelrep_mismatch.dcm"), None)
+    assert path is not None
+    with pytest.raises(ValueError, match="read-only"):
+        next(iter_pixels(path, decoding_plugin="pillow"))
+    (expected,) = iter_pixels(path, decoding_plugin="pillow", indices=[0])
+    np.testing.assert_array_equal(next(iter_frames(path, decoding_plugin="pillow")), expected)
+    assert expected.min() < 0
+
+
+def test_10_deflated_files() -> None:
+    data = native_file(bytes([10] * 16 + [20] * 16), DEFLATED, frames=2)
+    assert ours(data, indices=[1, 0]) == [20, 10]
+    with pytest.raises(AttributeError):
+        theirs(data)
+
+
+def test_11_implicit_vr_where_explicit_is_declared() -> None:
+    fragments = encapsulated_value(FRAGMENTS[:1])
+    pixels = element(PIXEL_DATA, "OB", fragments, syntax=IMPLICIT, length=0xFFFFFFFF)
+    data = meta(RLE) + header(attributes(), IMPLICIT) + pixels
+    assert ours(data) == [10]
+    with pytest.raises(ValueError, match="unexpected tag"):
+        theirs(data)
+
+
+def test_12_bit_packed_frames_that_reach_into_another_byte() -> None:
+    expected = np.random.default_rng(1).integers(0, 2, (9, 1, 11), dtype=np.uint8)
+    data = native_file(
+        np.packbits(expected, bitorder="little").tobytes(), vr="OB", rows=1, columns=11, bits=1, frames=9
+    )
+    np.testing.assert_array_equal(np.stack(list(iter_frames(io.BytesIO(data)))), expected)
+    with pytest.raises(ValueError, match="reshape"):
+        list(iter_pixels(io.BytesIO(data)))
+
+
+def test_13_encapsulated_colour_needs_no_planar_configuration() -> None:
+    colour = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}
+    data = encapsulated_file(encapsulated_value([jpeg(200, jfif=False)]), JPEG, rows=16, columns=16, **colour)
+    assert len(ours(data)) == 1
+    with pytest.raises(AttributeError, match="Planar Configuration"):
+        theirs(data)
+
+
+def wrong(tag: int, vr: str, value: Any) -> bytes:
+    parts = [(t, v, value_) for (t, v), value_ in ((TAGS[k], x) for k, x in attributes().items()) if t != tag]
+    image = b"".join(element(*part) for part in sorted([*parts, (tag, vr, value)], key=lambda part: part[0]))
+    return meta(EXPLICIT) + image + element(PIXEL_DATA, "OW", bytes(16))
+
+
+@pytest.mark.parametrize(
+    ("data", "their_error"),
+    [
+        (wrong(0x00280100, "US", [8, 0]), TypeError),
+        (wrong(0x00280010, "LO", "many"), TypeError),
+        (wrong(0x00280100, "US", 24), NotImplementedError),
+    ],
+)
+def test_14_attributes_of_the_wrong_type_are_named(data: bytes, their_error: type[Exception]) -> None:
+    with pytest.raises(InvalidAttributeError, match=r"\(0028,0"):
+        ours(data)
+    with pytest.raises(their_error):
+        theirs(data)
+
+
+def test_14_float_pixel_data_of_another_size() -> None:
+    data = meta(EXPLICIT) + header(attributes(bits=16)) + element(0x7FE00008, "OF", bytes(64))
+    with pytest.raises(InvalidAttributeError, match="must be 32 for FloatPixelData, not 16"):
+        ours(data)
+    with pytest.raises(ValueError, match="reshape"):
+        theirs(data)
+
+
+def test_15_an_unknown_transfer_syntax_is_unsupported() -> None:
+    data = encapsulated_file(encapsulated_value([b"ab"]), "1.2.840.10008.1.2.8.1")
+    with pytest.raises(UnsupportedTransferSyntaxError, match=r"1\.2\.840\.10008\.1\.2\.8\.1"):
+        ours(data)
+    with pytest.raises(ValueError, match="UID is not a transfer syntax"):
+        theirs(data)
+
+
+def test_16_items_are_no_native_pixels() -> None:
+    value = encapsulated_value([bytes(16)])
+    data = meta(EXPLICIT) + header(attributes()) + element(PIXEL_DATA, "OB", value, length=0xFFFFFFFF)
+    with pytest.raises(PixelDataError, match="encapsulated"):
+        ours(data)
+    assert theirs(data) == [0xFE]  # the first byte of an item's tag
+
+
+def test_17_full_colour_that_claims_to_be_subsampled() -> None:
+    colour = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": "YBR_FULL_422"}
+    data = native_file(bytes(48), vr="OB", **colour)
+    with pytest.raises(PixelDataError, match="a third larger"):
+        ours(data)
+    assert len(theirs(data)) == 1  # of a Dataset, pydicom says the same
+
+
+def test_18_frames_are_nobody_elses() -> None:
+    dataset = dcmread(io.BytesIO(native_file(bytes(16))))
+    dataset["PixelData"]._value = bytearray(16)
+    next(iter_frames(dataset))[:] = 1
+    assert not any(dataset.PixelData)
+    next(iter_pixels(dataset))[:] = 1
+    assert all(dataset.PixelData)
+
+
+def test_19_a_failing_plugin_is_no_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    data = encapsulated_file(encapsulated_value([bytes(100)]))
+    for function in (ours, theirs):
+        with pytest.raises(RuntimeError, match="Unable to decode as exceptions were raised by all available plugins"):
+            function(data)
+        errors = [record for record in caplog.records if record.levelname == "ERROR"]
+        assert bool(errors) == (function is theirs)
+
+
+def test_20_a_header_that_cant_be_parsed() -> None:
+    nested = element(0x00081140, "SQ", b"\xfe\xff\x00\xe0\xff\xff\xff\xff" * 2, length=0xFFFFFFFF)
+    data = meta(EXPLICIT) + nested
+    with pytest.raises(PipelineError) as caught:
+        ours(data)
+    assert caught.value.reason in {"header_unreadable", "no_pixel_data"}
+
+
+def test_21_a_number_of_frames_of_zero_is_noted_not_warned_about() -> None:
+    data = native_file(bytes(16), frames=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ours(data) == [0]
+        with pytest.raises(UserWarning):
+            theirs(data)
+    assert build_index(io.BytesIO(data)).notes
+
+
+def test_22_only_integers_are_indices() -> None:
+    data = native_file(bytes(16))
+    assert theirs(data, indices=[0.0]) == [0]
+    with pytest.raises(TypeError):
+        ours(data, indices=[0.0])
+
+
+def test_every_difference_is_documented_and_tested() -> None:
+    numbers = {int(number) for number in re.findall(r"^- \*\*(\d+)\*\* ", DOCUMENT.read_text(), re.MULTILINE)}
+    tests = {int(match[1]) for name in globals() if (match := re.match(r"test_(\d+)_", name))}
+    assert numbers == tests == set(range(1, len(numbers) + 1))
