@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.pixels.decoders.base import Decoder
 
-from pipeline.errors import DecodeError, PipelineError, PixelDataError
+from pipeline.errors import ConfigError, DecodeError, PipelineError, PixelDataError
 from pipeline.frames import native
 from pipeline.frames.header import open_data_set
 from pipeline.frames.index import available_frames, missing_frames
@@ -24,6 +24,8 @@ Array = npt.NDArray[Any]
 
 _NO_OPTIONS: Mapping[str, Any] = {}
 _LONGEST_ITEM = 0xFFFFFFFE
+_SIGNS_OF_SIZE = ("reshape", "broadcast", "multiple of element size")
+"""How NumPy puts it that a decoded frame has another number of pixels than rows, columns and samples make."""
 _ALL_FAILED = "Unable to decode as exceptions were raised by all available plugins:\n  "
 
 
@@ -67,7 +69,7 @@ class FrameReader:
     UnsupportedTransferSyntaxError
         No decoder for the transfer syntax.
     ValueError, RuntimeError
-        `decoding_plugin` is unknown, or lacks dependencies.
+        `decoding_plugin` is unknown, or lacks dependencies; contradicting options.
     """
 
     def __init__(
@@ -81,6 +83,8 @@ class FrameReader:
         source: str = "",
         as_stored: bool = False,
     ) -> None:
+        if options.get("force_rgb") and options.get("force_ybr"):
+            raise ConfigError("'force_ybr' and 'force_rgb' cannot both be True")
         self.index = index
         self._file = open_data_set(file, deflated=index.deflated, source=source)
         self._source = source
@@ -157,6 +161,8 @@ class FrameReader:
                 try:
                     return self._decode(encoded, plugin, as_stored=self._as_stored)
                 except RuntimeError as error:
+                    if isinstance(error, DecodeError) and error.reason != DecodeError.reason:
+                        raise
                     failures.append(str(error).removeprefix(_ALL_FAILED))
                 except PixelDataError as error:
                     failures.append(f"{plugin}: {error}")
@@ -177,12 +183,19 @@ class FrameReader:
     def _decode(self, data: bytes | memoryview, plugin: str, *, as_stored: bool) -> DecodedFrame:
         try:
             array, properties = self._run(data, plugin, as_stored=as_stored)
+        except RuntimeError:
+            raise
         except ValueError as error:
             if as_stored or "read-only" not in str(error):
                 raise self._mismatch(error) from error
             # pydicom corrects signs in place and forgets that some plugins return immutable bytes; with an index it
             # copies the frame first.
-            array, properties = self._run(data, plugin, as_stored=True)
+            return self._decode(data, plugin, as_stored=True)
+        except MemoryError as error:
+            raise DecodeError(f"Not enough memory for one frame: {error}", reason="frame_too_large") from error
+        except Exception as error:
+            # pydicom looks into codestreams outside of its plugins' reach, where damage may raise anything.
+            raise DecodeError(f"{plugin}: {type(error).__name__}: {error}") from error
         label = plugin_label(plugin, self.index.transfer_syntax_uid) if plugin else ""
         return DecodedFrame(array, str(properties["photometric_interpretation"]), label)
 
@@ -192,6 +205,8 @@ class FrameReader:
         return next(self._decoder.iter_array(data, indices=indices, decoding_plugin=plugin, **self._options))
 
     def _mismatch(self, error: ValueError) -> PixelDataError:
+        if not any(sign in str(error) for sign in _SIGNS_OF_SIZE):
+            return PixelDataError(f"The decoded frame can't be processed: {error}")
         return PixelDataError(
             f"The decoded frame isn't what the attributes declare ({self.index.options['rows']} rows, "
             f"{self.index.options['columns']} columns, {self.index.options['samples_per_pixel']} sample(s)): {error}",

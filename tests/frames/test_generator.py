@@ -31,6 +31,7 @@ from pydicom.pixels import iter_pixels
 from pydicom.uid import UID
 
 from pipeline.errors import (
+    ConfigError,
     DecodeError,
     MissingAttributeError,
     NoPixelDataError,
@@ -313,6 +314,21 @@ def test_a_frame_of_another_size_is_no_frame() -> None:
         next(iter_frames(io.BytesIO(data)))
     with pytest.raises((PixelDataError, DecodeError)):
         next(iter_frames(io.BytesIO(data), decoding_plugin="pylibjpeg"))
+
+
+def test_contradicting_options_are_no_fault_of_the_data() -> None:
+    with pytest.raises(ConfigError, match="cannot both be True"):
+        next(iter_frames(io.BytesIO(rle_file(1)), force_rgb=True, force_ybr=True))
+
+
+def test_a_decoder_that_runs_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def iter_array(*_: Any, **__: Any) -> Any:
+        raise MemoryError("8 GiB")
+
+    monkeypatch.setattr("pydicom.pixels.decoders.base.Decoder.iter_array", iter_array)
+    with pytest.raises(DecodeError, match="8 GiB") as caught:
+        next(iter_frames(io.BytesIO(rle_file(1))))
+    assert (caught.value.reason, caught.value.frame) == ("frame_too_large", 0)
 
 
 def test_the_decoder_is_named_with_its_version() -> None:
