@@ -73,6 +73,50 @@ class _Peek:
         return self.data[skip : skip + length]
 
 
+@dataclass(slots=True)
+class _Walk:
+    """A walk under way: the next item's place, and what was found so far."""
+
+    peek: _Peek
+    position: int
+    offsets: array[int] = field(default_factory=lambda: array("Q"))
+    lengths: array[int] = field(default_factory=lambda: array("Q"))
+    ends_image: bytearray = field(default_factory=bytearray)
+    damage: str = ""
+    truncated: bool = False
+    delimited: bool = False
+
+    def run(self) -> None:
+        """Hop from item to item until something else comes."""
+        while self.position < self.peek.stop:
+            head = self.peek.at(self.position, _HEADER.size)
+            if len(head) < _HEADER.size:
+                self.truncated = True
+                return
+            group, element, length = _HEADER.unpack(head)
+            if (tag := group << 16 | element) != ITEM or length == UNDEFINED:
+                self._end(tag, length)
+                return
+            self._add(self.position + _HEADER.size, length)
+
+    def _add(self, value: int, length: int) -> None:
+        end = value + length
+        if end > self.peek.stop:
+            self.truncated, end = True, self.peek.stop
+        self.peek.block = _BLOCK if length < _SMALL else _HEADER.size + _TAIL
+        tail = min(_TAIL, end - value)
+        # The marker and the next header lie side by side: one read brings both.
+        self.ends_image.append(_END_OF_IMAGE in self.peek.at(end - tail, tail + _HEADER.size)[:tail])
+        self.offsets.append(value)
+        self.lengths.append(end - value)
+        self.position = end
+
+    def _end(self, tag: int, length: int) -> None:
+        self.delimited = tag == SEQUENCE_DELIMITER
+        if not self.delimited and not _may_follow(tag):
+            self.damage = _problem(tag, length, self.position, "an item or the sequence delimiter")
+
+
 def walk_items(file: BinaryIO, start: int, stop: int) -> Items:
     """Find every fragment by hopping from item header to item header.
 
@@ -91,79 +135,30 @@ def walk_items(file: BinaryIO, start: int, stop: int) -> Items:
         Of a damaged sequence, what comes before the damage.
     """
     peek = _Peek(file, stop, block=_HEADER.size)
-    offsets, lengths, ends = array("Q"), array("Q"), bytearray()
-    tag, length = _header(peek.at(start, 8))
+    tag, length = _header(peek.at(start, _HEADER.size))
     if tag != ITEM or length == UNDEFINED:
-        problem = _problem(tag, length, start, "the basic offset table's item")
-        return _items(start, 0, offsets, lengths, ends, end=start, after=start, damage=problem)
-    table, position = (start + 8, min(length, max(stop - start - 8, 0))), start + 8 + length
-    damage, delimited, truncated = "", False, False
-    first = position
-    while position < stop:
-        head = peek.at(position, 8)
-        if len(head) < _HEADER.size:
-            truncated = True
-            break
-        group, element, length = _HEADER.unpack(head)
-        tag = group << 16 | element
-        if tag == SEQUENCE_DELIMITER:
-            delimited = True
-            break
-        if tag != ITEM and _may_follow(tag):
-            break
-        if tag != ITEM or length == UNDEFINED:
-            damage = _problem(tag, length, position, "an item or the sequence delimiter")
-            break
-        value, end = position + 8, position + 8 + length
-        if end > stop:
-            truncated, end = True, stop
-        peek.block = _BLOCK if length < _SMALL else _HEADER.size + _TAIL
-        tail = min(_TAIL, end - value)
-        # The marker and the next header lie side by side: one read brings both.
-        ends.append(_END_OF_IMAGE in peek.at(end - tail, tail + _HEADER.size)[:tail])
-        offsets.append(value)
-        lengths.append(end - value)
-        position = end
-    return _items(
-        *table,
-        offsets,
-        lengths,
-        ends,
-        first=first,
-        end=min(position, stop),
-        after=position + 8 if delimited else position,
-        damage=damage,
-        truncated=truncated,
-        delimited=delimited,
-    )
+        walk = _Walk(peek, start, damage=_problem(tag, length, start, "the basic offset table's item"))
+        return _items(walk, start, start, 0)
+    table = start + _HEADER.size
+    walk = _Walk(peek, table + length)
+    walk.run()
+    return _items(walk, table + length, table, min(length, max(stop - table, 0)))
 
 
-def _items(
-    table_offset: int,
-    table_length: int,
-    offsets: array[int],
-    lengths: array[int],
-    ends: bytearray,
-    *,
-    end: int,
-    after: int,
-    first: int = 0,
-    damage: str = "",
-    truncated: bool = False,
-    delimited: bool = False,
-) -> Items:
+def _items(walk: _Walk, first: int, table: int, table_length: int) -> Items:
+    none = np.zeros(0, np.uint64)
     return Items(
-        table_offset=table_offset,
+        table_offset=table,
         table_length=table_length,
         first_item=first,
-        offsets=np.frombuffer(offsets, np.uint64) if offsets else np.zeros(0, np.uint64),
-        lengths=np.frombuffer(lengths, np.uint64) if lengths else np.zeros(0, np.uint64),
-        ends_image=np.frombuffer(ends, np.bool_),
-        end=end,
-        after=after,
-        damage=damage,
-        truncated=truncated,
-        delimited=delimited,
+        offsets=np.frombuffer(walk.offsets, np.uint64) if walk.offsets else none,
+        lengths=np.frombuffer(walk.lengths, np.uint64) if walk.lengths else none,
+        ends_image=np.frombuffer(walk.ends_image, np.bool_),
+        end=min(walk.position, walk.peek.stop),
+        after=walk.position + _HEADER.size * walk.delimited,
+        damage=walk.damage,
+        truncated=walk.truncated,
+        delimited=walk.delimited,
     )
 
 
