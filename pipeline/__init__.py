@@ -34,6 +34,8 @@ __all__ = ["FrameIndex", "PipelineError", "build_index", "convert", "iter_frames
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: reading frames needs neither Dask nor Zarr."""
+    if name == "codecs":
+        return import_module("pipeline.codecs")
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

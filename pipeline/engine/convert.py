@@ -131,7 +131,8 @@ def _decode_spans(piece: RegionInput, job: Job, work: _Work) -> Iterator[npt.NDA
                 for array in _decode_span(piece.instances[span.instance], span, job, record, work):
                     yield array
                     left -= 1
-            except (PipelineError, OSError, MemoryError) as error:
+            # decoders are foreign code and raise anything on damaged data; whatever it is becomes the file's reason
+            except Exception as error:  # noqa: BLE001
                 record.failure = _failure(error, piece.instances[span.instance])
         yield from [None] * left
 
@@ -180,6 +181,5 @@ def _check_unchanged(instance: Instance) -> None:
 def _failure(error: Exception, instance: Instance) -> Failure:
     if isinstance(error, PipelineError):
         return Failure(error.reason, str(error), error.frame)
-    if isinstance(error, MemoryError):
-        return Failure("memory", f"{instance.source}: not enough memory to decode a frame ({error})")
-    return Failure("unreadable", f"{instance.source}: {error}")
+    reason = {MemoryError: "memory", OSError: "unreadable"}.get(type(error), "decode_failed")
+    return Failure(reason, f"{instance.source}: {type(error).__name__}: {error}")
