@@ -85,8 +85,8 @@ def require_whole(data: bytes, header: J2kHeader) -> None:
             raise PixelDataError("the codestream is cut short or damaged: its tile-parts don't lead to its end")
         length = int.from_bytes(data[at + 6 : at + 10], "big")
         if length == 0:  # T.800 A.4.2: the last tile-part may reach to the end
-            if _EOC not in data[-4:]:
-                raise PixelDataError("the codestream is cut short: no end-of-codestream marker at its end")
+            if data.rfind(_EOC, at) < 0:
+                raise PixelDataError("the codestream is cut short: no end-of-codestream marker")
             return
         at += max(length, _SOT_LENGTH)
 

@@ -18,30 +18,42 @@ from pipeline.codecs.state import RGB_OPTION, frame_buffer, itemsize_of, require
 from pipeline.errors import PixelDataError
 
 _ADOBE_YCBCR = 1
+_BASELINE_BITS = 8
+_DECLARED: Final = "declared_photometric_interpretation"  # option in which the runner keeps what the dataset said
 _YBR: Final = (PhotometricInterpretation.YBR_FULL, PhotometricInterpretation.YBR_FULL_422)
 _BLOCK = 64  # samples that one Huffman code, at least a bit long, stands for in a DCT process
 
 
 def decode(src: bytes, runner: DecodeRunner) -> bytearray:
-    """Decode one JPEG frame into rows x columns x samples of 1 or 2 bytes."""
+    """Decode one JPEG frame into rows x columns x samples of Bits Allocated."""
+    _restore_interpretation(runner)
     header = read_jpeg_header(src)
     samples = len(header.component_ids)
     require_size(runner, rows=header.rows, columns=header.columns, samples=samples)
     itemsize = itemsize_of(header.precision)
     _require_container(runner, itemsize)
     _require_plausible(src, header)
-    require_end(src)
+    require_end(src, header)
 
     stored, wanted = _colour(header, runner)
     shape = (header.rows, header.columns, samples)[: 3 if samples > 1 else 2]
     buffer, frame = frame_buffer(shape, f"u{itemsize}")
     imagecodecs.jpeg8_decode(src, colorspace=stored, outcolorspace=wanted, out=frame)
 
-    runner.set_option("bits_allocated", 8 * itemsize)
     set_planar(runner, 0)
-    if wanted != stored:
+    if wanted != stored or header.has_rgb_ids:
+        runner.set_option(_DECLARED, runner.photometric_interpretation)
         runner.set_option("photometric_interpretation", PhotometricInterpretation.RGB)
-    return buffer
+    # 8-bit data of 16 Bits Allocated: pydicom extends signs by Bits Stored, which needs the declared container.
+    wide = runner.bits_allocated // 8
+    return buffer if wide == itemsize else bytearray(frame.astype(f"<u{wide}").data)
+
+
+def _restore_interpretation(runner: DecodeRunner) -> None:
+    """Undo what an earlier frame of the same runner set, lest its YCbCr be taken for RGB, here or by another plugin."""
+    declared = runner.get_option(_DECLARED, None)
+    if declared is not None and runner.photometric_interpretation == PhotometricInterpretation.RGB:
+        runner.set_option("photometric_interpretation", declared)
 
 
 def _colour(header: JpegHeader, runner: DecodeRunner) -> tuple[str, str]:
@@ -50,10 +62,10 @@ def _colour(header: JpegHeader, runner: DecodeRunner) -> tuple[str, str]:
         return "GRAYSCALE", "GRAYSCALE"
     interpretation = runner.photometric_interpretation
     # An Adobe marker that contradicts RGB is right: such files' writers used libjpeg's defaults.
-    if interpretation == PhotometricInterpretation.RGB and header.adobe_transform == _ADOBE_YCBCR:
-        if not header.is_lossless and not header.has_rgb_ids:
-            return "YCBCR", "RGB"
-    elif interpretation in _YBR and _rgb_wanted(runner) and header.precision == 8 and not header.is_lossless:  # noqa: PLR2004  bits
+    contradicted = interpretation == PhotometricInterpretation.RGB and header.adobe_transform == _ADOBE_YCBCR
+    # pydicom's own conversion is one for 8 bits, and so is that bound to be within a grey level of it.
+    asked_for = interpretation in _YBR and header.precision == _BASELINE_BITS and _rgb_wanted(runner)
+    if (contradicted or (asked_for and not header.has_rgb_ids)) and not header.is_lossless:
         return "YCBCR", "RGB"
     # Two equal names keep libjpeg from converting; which name doesn't matter then.
     return "RGB", "RGB"

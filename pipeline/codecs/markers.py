@@ -12,7 +12,8 @@ from typing import Final
 from pipeline.errors import PixelDataError
 
 SOF_JPEG_LS: Final = 0xF7
-_SOI, _EOI, _SOS, _APP0, _APP14, _TEM = 0xD8, 0xD9, 0xDA, 0xE0, 0xEE, 0x01
+_SOI, _SOS, _APP14, _TEM = 0xD8, 0xDA, 0xEE, 0x01
+_END: Final = b"\xff\xd9"
 # T.81 table B.1: start of frame, all but DHT (C4), JPG (C8) and DAC (CC) of the same range.
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {SOF_JPEG_LS}
 _LOSSLESS: Final = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
@@ -27,7 +28,7 @@ class JpegHeader:
     """What the markers before the first scan's data say.
 
     ``adobe_transform`` is None without an Adobe marker (0: none or RGB, 1: YCbCr); ``interleave`` is JPEG-LS's ILV
-    of the first scan (0 by plane, 1 by line, 2 by sample), 0 in JPEG.
+    of the first scan (0 by plane, 1 by line, 2 by sample), 0 in JPEG; ``scan`` is where that scan's data start.
     """
 
     process: int
@@ -37,6 +38,7 @@ class JpegHeader:
     component_ids: bytes
     adobe_transform: int | None
     interleave: int
+    scan: int
 
     @property
     def is_lossless(self) -> bool:
@@ -64,7 +66,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
     """
     adobe: int | None = None
     frame: tuple[int, bytes] | None = None
-    for marker, payload in _segments(data):
+    for marker, payload, end in _segments(data):
         if marker == _APP14 and payload.startswith(b"Adobe") and len(payload) > _ADOBE_TRANSFORM:
             adobe = payload[_ADOBE_TRANSFORM]
         elif marker in _FRAMES and frame is None:
@@ -72,25 +74,21 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
         elif marker == _SOS:
             if frame is None:
                 break
-            return _header(*frame, adobe, payload)
+            return _header(*frame, adobe, payload, end)
     raise PixelDataError("the codestream ends before its first scan")
 
 
-def require_end(data: bytes) -> None:
-    """Refuse JPEG data cut short: the end-of-image marker must be there, with nothing but padding after it.
+def require_end(data: bytes, header: JpegHeader) -> None:
+    """Refuse JPEG data cut short: the end-of-image marker must follow the first scan.
 
-    libjpeg fills what is missing with grey and only warns, which its Python wrapper doesn't show.
+    libjpeg fills what is missing with grey and only warns, which its Python wrapper doesn't show. The marker can't
+    occur within a scan's data (T.81 B.1.1.5), and whatever follows it, padding or rubbish, does no harm.
     """
-    # An item is padded to an even length with 0x00 (PS3.5 A.4); some writers put 0xFF, a legal fill byte, before
-    # or after the marker.
-    if not data.rstrip(b"\x00\xff").endswith(b"\xd9") or b"\xff\xd9" not in data[-_TAIL:]:
-        raise PixelDataError("the codestream is cut short: no end-of-image marker at its end")
+    if data.rfind(_END, header.scan) < 0:
+        raise PixelDataError("the codestream is cut short: no end-of-image marker")
 
 
-_TAIL = 64  # bytes in which the last marker must lie, padding included
-
-
-def _header(marker: int, frame: bytes, adobe: int | None, scan: bytes) -> JpegHeader:
+def _header(marker: int, frame: bytes, adobe: int | None, scan: bytes, end: int) -> JpegHeader:
     count = frame[5] if len(frame) >= _FIXED else 0
     if not count or len(frame) < _FIXED + 3 * count or len(scan) < 4 + 2 * scan[0]:
         raise PixelDataError("the codestream's frame or scan header is damaged")
@@ -102,11 +100,12 @@ def _header(marker: int, frame: bytes, adobe: int | None, scan: bytes) -> JpegHe
         component_ids=frame[_FIXED : _FIXED + 3 * count : 3],
         adobe_transform=adobe,
         interleave=scan[2 + 2 * scan[0]] if marker == SOF_JPEG_LS else 0,
+        scan=end,
     )
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Marker and payload of each segment, up to the first scan's header."""
+def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Marker, payload and end of each segment, up to the first scan's header."""
     if data[:2] != bytes((0xFF, _SOI)):
         raise PixelDataError("the data aren't a JPEG codestream: no start-of-image marker")
     at = 2
@@ -123,7 +122,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         if length < 2 or at + 2 + length > len(data):  # noqa: PLR2004  the length counts itself
             raise PixelDataError(f"the codestream is cut short or damaged in the segment at byte {at}")
-        yield marker, data[at + 4 : at + 2 + length]
+        start, at = at + 4, at + 2 + length
+        yield marker, data[start:at], at
         if marker == _SOS:
             return
-        at += 2 + length

@@ -14,8 +14,8 @@ RGB_OPTION: Final = "rgb_from_codec"
 """Decoding option: true lets the codec itself convert 8-bit YCbCr of lossy JPEG to RGB, where ``as_rgb`` is set.
 
 Off by default, since pydicom's ``raw`` isn't among the options that a plugin sees: who sets this promises not to ask
-for raw pixels, and to decode one frame per call (a runner that goes on to the next frame no longer knows what the
-dataset said).
+for raw pixels. Best used with one frame per call: pydicom warns about every later frame of a runner that holds a JFIF
+marker, because the runner says RGB then.
 """
 
 
