@@ -1,6 +1,6 @@
 """Plan → Dask graph → results, windowed; on this process, its threads, worker processes, or a running scheduler."""
 
 from pipeline.engine.progress import NullProgress, Progress
-from pipeline.engine.run import convert, plan_only, run
+from pipeline.engine.runs import convert, plan_only, run
 
 __all__ = ["NullProgress", "Progress", "convert", "plan_only", "run"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from pipeline.engine.convert import Job, convert
+from pipeline.engine.convert_task import Job, convert
 from pipeline.engine.executors import Executor, Outcome
 from pipeline.engine.finalise import FinaliseInput, finalise
 from pipeline.engine.progress import Progress
@@ -35,7 +35,8 @@ def execute(step: Step, job: Job) -> TaskResult | int | None:
         return convert(step, job)
     if isinstance(step, FinaliseInput):
         return finalise(step)
-    return remove_image(job.out, step.path)
+    remove_image(job.out, step.path)
+    return None
 
 
 @dataclass(slots=True)

@@ -36,8 +36,9 @@ class Outcome:
 class Executor(Protocol):
     """Runs a function over items."""
 
-    workers: int
-    """How many tasks run at once."""
+    @property
+    def workers(self) -> int:
+        """How many tasks run at once."""
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any], *, name: str) -> Iterator[Outcome]:
         """Yield an :class:`Outcome` for every item, in the order in which they finish.
@@ -77,7 +78,7 @@ class Distributed:
     @property
     def workers(self) -> int:
         """Threads of all workers that are there now."""
-        return max(1, sum(self._client.nthreads().values()))
+        return int(sum(self._client.nthreads().values())) or 1
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any], *, name: str) -> Iterator[Outcome]:
         """See :meth:`Executor.map`."""
@@ -130,22 +131,24 @@ def _synchronous(cluster: Cluster) -> Iterator[Executor]:
 @contextmanager
 def _local_threads(cluster: Cluster) -> Iterator[Executor]:
     threads = _count(cluster) * cluster.threads_per_worker
+    # workers of this process need no address, and none that others could reach
     with _local_cluster(n_workers=1, threads_per_worker=threads, processes=False) as executor:
         yield executor
 
 
 @contextmanager
 def _local_processes(cluster: Cluster) -> Iterator[Executor]:
-    with _local_cluster(n_workers=_count(cluster), threads_per_worker=cluster.threads_per_worker) as executor:
+    # on loopback only: nobody outside this machine is to reach a worker that runs any code
+    options = {"host": "127.0.0.1", "threads_per_worker": cluster.threads_per_worker}
+    with _local_cluster(n_workers=_count(cluster), **options) as executor:
         yield executor
 
 
 @contextmanager
 def _local_cluster(**options: Any) -> Iterator[Executor]:
-    # on loopback only, and without a dashboard: nobody outside this machine is to reach a worker that runs any code
     with (
         dask.config.set({"distributed.admin.system-monitor.gil.enabled": False}),
-        LocalCluster(host="127.0.0.1", dashboard_address=None, silence_logs="ERROR", **options) as local,
+        LocalCluster(dashboard_address=None, silence_logs="ERROR", **options) as local,
         Client(local) as client,
     ):
         yield Distributed(client)

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.catalog import read_attributes
-from pipeline.engine.attributes import frame_sources, split_attributes
+from pipeline.engine.origins import frame_sources
 from pipeline.model import ImageSpec, Instance, RegionResult
-from pipeline.store import finalise_image
+from pipeline.store import finalise_image, split_attributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def finalise(image: FinaliseInput) -> int:
         owner,
         number,
     )
-    uids = {i: instance.sop_instance_uid for i, instance in image.instances.items()}
+    uids = {i: instance.known_uid for i, instance in image.instances.items()}
     per_frame: dict[str, npt.NDArray[Any]] = {
         "sop_instance_uid": np.array([uids[int(i)] for i in owner], dtype=object),
         "frame_number": (number + 1).astype(np.int32),

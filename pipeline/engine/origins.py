@@ -1,18 +1,11 @@
-"""Which attributes hold for a whole image, and which vary from frame to frame."""
+"""Which instance and which of its frames each frame of an image is."""
 
 from __future__ import annotations
-
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.model import ImageSpec
-
-Attributes = Mapping[str, Any]
-"""DICOM keyword → JSON-ready value."""
 
 
 def frame_sources(spec: ImageSpec) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -24,63 +17,3 @@ def frame_sources(spec: ImageSpec) -> tuple[npt.NDArray[np.int64], npt.NDArray[n
         owner[place] = span.instance
         frame[place] = range(span.start, span.stop, span.step)
     return owner, frame
-
-
-def split_attributes(
-    constant: Mapping[int, Attributes],
-    by_frame: Mapping[int, Mapping[str, Sequence[Any]]],
-    owner: npt.NDArray[np.int64],
-    frame: npt.NDArray[np.int64],
-) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Split what the instances say into the image's attributes and per-frame arrays.
-
-    Parameters
-    ----------
-    constant : mapping of int to mapping
-        By instance, the values that hold for all its frames.
-    by_frame : mapping of int to mapping
-        By instance, the values that differ between its frames: one for each frame of the instance.
-    owner, frame : numpy.ndarray of shape (frames,)
-        As :func:`frame_sources` gives them.
-
-    Returns
-    -------
-    dict, dict
-        Keyword → value equal in every frame; keyword → array of shape ``(frames,)`` or ``(frames, components)``,
-        with NaN or an empty text where a frame has none.
-    """
-    keywords = sorted({k for values in (*constant.values(), *by_frame.values()) for k in values})
-    shared: dict[str, Any] = {}
-    varying: dict[str, npt.NDArray[Any]] = {}
-    for keyword in keywords:
-        if not any(keyword in values for values in by_frame.values()):
-            first, *others = (values.get(keyword) for values in constant.values())
-            if all(other == first for other in others):
-                shared[keyword] = first
-                continue
-        lists = {i: values[keyword] for i, values in by_frame.items() if keyword in values}
-        varying[keyword] = as_array(
-            [
-                lists[i][n] if i in lists else constant.get(i, {}).get(keyword)
-                for i, n in zip(owner.tolist(), frame.tolist(), strict=True)
-            ]
-        )
-    return shared, varying
-
-
-def as_array(values: Sequence[Any]) -> npt.NDArray[Any]:
-    """Return per-frame values as the plainest array that holds them all; what fits no such array becomes JSON text."""
-    present = [value for value in values if value is not None]
-    if all(isinstance(value, str) for value in present):
-        return np.array([value or "" for value in values], dtype=object)
-    if all(_is_number(value) for value in present):
-        return np.array([np.nan if value is None else value for value in values], np.float64)
-    lengths = {len(value) if isinstance(value, list) and all(map(_is_number, value)) else None for value in present}
-    if len(lengths) == 1 and None not in lengths:
-        (length,) = lengths
-        return np.array([[np.nan] * (length or 0) if value is None else value for value in values], np.float64)
-    return np.array(["" if value is None else json.dumps(value) for value in values], dtype=object)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

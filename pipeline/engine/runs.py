@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline import catalog, frames, report, scan, store
 from pipeline.config import RunConfig, dump, from_dict, unknown_keywords
-from pipeline.engine.convert import Job
+from pipeline.engine.convert_task import Job
 from pipeline.engine.converting import Conversion
 from pipeline.engine.executors import Executor, start
 from pipeline.engine.output import RUN_FILE, check_sources, prepare
@@ -81,6 +81,7 @@ def check(config: RunConfig) -> None:
     ConfigError
     """
     unknown_keywords(config, frames.known_keyword)
+    frames.check_plugin(config.decode.plugin)
     store.check_codec(config.output.codec)
     check_sources(config.source.paths, Path(config.output.path).absolute())
 

@@ -41,10 +41,10 @@ def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int]
     for image in plan.images:
         for span in reversed(image.spans):  # the first span of an instance says where its frames begin
             position = span.instance
-            failure = conversion.failures.get(position)
+            failed = conversion.failures.get(position)
             result[_key(plan.instances[position])] = (
-                _failed(failure)
-                if failure
+                _failed(failed)
+                if failed
                 else Outcome(
                     "converted",
                     image=image.path,

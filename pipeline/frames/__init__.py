@@ -16,6 +16,7 @@ from pipeline.frames.keywords import (
     known_keyword,
     nearest_keywords,
 )
+from pipeline.frames.plugins import check_plugin
 from pipeline.frames.reader import DecodedFrame, FrameReader
 from pipeline.frames.sources import open_source
 from pipeline.frames.syntax import transfer_syntax_name
@@ -28,6 +29,7 @@ __all__ = [
     "all_keywords",
     "available_frames",
     "build_index",
+    "check_plugin",
     "dictionary_keyword",
     "frame_attributes",
     "geometry",

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from functools import cache
 
 from pydicom.pixels.decoders.base import Decoder, get_decoder
-from pydicom.uid import UID
+from pydicom.uid import UID, AllTransferSyntaxes
 
 from pipeline import codecs
-from pipeline.errors import UnsupportedTransferSyntaxError
+from pipeline.errors import ConfigError, UnsupportedTransferSyntaxError
 from pipeline.frames.syntax import transfer_syntax_name
 
 _PYDICOM_ORDER = ("gdcm", "pylibjpeg", "pillow", "pyjpegls", "pydicom")
@@ -71,6 +71,30 @@ def plugin_order(decoder: Decoder, plugin: str = "") -> tuple[str, ...]:
     rank = {name: place for place, name in enumerate(_PYDICOM_ORDER)}
     ours = len(rank) if decoder.UID in codecs.LOSSY_JPEG else -1
     return tuple(sorted(available, key=lambda name: (ours if name == codecs.PLUGIN else rank.get(name, 0), name)))
+
+
+def check_plugin(plugin: str) -> None:
+    """Refuse the name of a decoding plugin that no transfer syntax knows; an empty one is any.
+
+    Raises
+    ------
+    ConfigError
+        Naming those that there are.
+    """
+    if not plugin:
+        return
+    known = {name for uid in AllTransferSyntaxes if (decoder := _decoder(uid)) for name in decoder.available_plugins}
+    if plugin not in known:
+        raise ConfigError(
+            f"decode.plugin: there is no decoding plugin {plugin!r}; there are {', '.join(sorted(known))}"
+        )
+
+
+def _decoder(uid: str) -> Decoder | None:
+    try:
+        return decoder_for(uid)
+    except UnsupportedTransferSyntaxError:
+        return None
 
 
 @cache

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pipeline.model.pixels import PixelFormat
 
 Vector = tuple[float, float, float]
+UNKNOWN = "unknown"
+"""Stands for a UID that a file doesn't have, in front of whatever tells such files apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,11 @@ class Instance:
     instance_number: int | None = None
     image_type: str = ""
     """Image Type, joined with backslashes."""
+
+    @property
+    def known_uid(self) -> str:
+        """SOP Instance UID, empty where the file has none."""
+        return "" if self.sop_instance_uid.startswith(UNKNOWN) else self.sop_instance_uid
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,12 @@ from pipeline.frames import open_source
 from pipeline.model import Instance
 
 Key = TypeVar("Key", bound=Hashable)
-UNKNOWN = "unknown"
-"""Stands for a UID that a file doesn't have."""
 
 
 def candidates(instances: Sequence[Instance]) -> list[tuple[int, ...]]:
     """Return the groups of instances, as positions, that share SOP Instance UID and file size."""
-    groups = _grouped((instance.sop_instance_uid, instance.size) for instance in instances)
-    return [group for (uid, _), group in groups.items() if len(group) > 1 and _is_known(uid)]
+    groups = _grouped((instance.known_uid, instance.size) for instance in instances)
+    return [group for (uid, _), group in groups.items() if uid and len(group) > 1]
 
 
 def digest(source: str) -> str:
@@ -47,7 +45,7 @@ def mark(instances: Sequence[Instance], digests: Mapping[int, str]) -> dict[int,
         By position, what :func:`digest` gave; instances without one are no copies.
     """
     copies: dict[int, int] = {}
-    known = [position for position in digests if _is_known(instances[position].sop_instance_uid)]
+    known = [position for position in digests if instances[position].known_uid]
     same = _grouped((instances[i].sop_instance_uid, instances[i].size, digests[i]) for i in known)
     for group in same.values():
         kept, *others = sorted((known[i] for i in group), key=lambda i: (instances[i].source, i))
@@ -57,17 +55,13 @@ def mark(instances: Sequence[Instance], digests: Mapping[int, str]) -> dict[int,
 
 def shared_uids(instances: Sequence[Instance]) -> dict[int, str]:
     """Return, by position, a note on each instance whose SOP Instance UID others have too, copies not among them."""
-    groups = _grouped(instance.sop_instance_uid for instance in instances)
+    groups = _grouped(instance.known_uid for instance in instances)
     return {
         position: f"SOP Instance UID shared with {len(group) - 1} other file(s)"
         for uid, group in groups.items()
-        if len(group) > 1 and _is_known(uid)
+        if uid and len(group) > 1
         for position in group
     }
-
-
-def _is_known(uid: str) -> bool:
-    return not uid.startswith(UNKNOWN)
 
 
 def _grouped(keys: Iterable[Key]) -> dict[Key, tuple[int, ...]]:

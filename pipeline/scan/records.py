@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 from pipeline import frames
 from pipeline.catalog import PENDING
 from pipeline.config import RunConfig
-from pipeline.model import FrameIndex, Instance, PixelFormat, SourceFile
+from pipeline.model import UNKNOWN, FrameIndex, Instance, PixelFormat, SourceFile
 from pipeline.scan.columns import column_kinds, fit, joined
-from pipeline.scan.duplicates import UNKNOWN
 
 Value = TypeVar("Value")
 

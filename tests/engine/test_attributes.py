@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.engine.attributes import as_array, frame_sources, split_attributes
+from pipeline.engine.origins import frame_sources
 from pipeline.model import ImageSpec, PixelFormat, Span
+from pipeline.store import split_attributes
+from pipeline.store.varying import as_array
 
 FORMAT = PixelFormat(4, 5, 1, "int16", "MONOCHROME2")
 OWNER, FRAME = np.array([7, 7, 9]), np.array([0, 2, 0])
