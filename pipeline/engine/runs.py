@@ -10,9 +10,10 @@ from typing import Any
 
 from pipeline import catalog, frames, report, scan, store
 from pipeline.config import RunConfig, dump, from_dict, unknown_keywords
+from pipeline.engine.clusters import start
 from pipeline.engine.convert_task import Job
 from pipeline.engine.converting import Conversion
-from pipeline.engine.executors import Executor, start
+from pipeline.engine.executors import Executor
 from pipeline.engine.output import RUN_FILE, check_sources, prepare
 from pipeline.engine.progress import NullProgress, Progress
 from pipeline.engine.scanning import find_duplicates, scan_sources

@@ -14,7 +14,7 @@ from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.tables import add, grid, reasons_table
 from pipeline.config import from_dict
-from pipeline.engine.executors import start
+from pipeline.engine.clusters import start
 from pipeline.engine.scanning import Scan, scan_sources
 from pipeline.frames import transfer_syntax_name
 from pipeline.model import Instance
