@@ -44,6 +44,10 @@ class Finished:
     """By task; of a task recorded twice, the later one."""
     images: frozenset[int] = frozenset()
     """Finalised images, by position in the plan."""
+    image_digests: Mapping[int, str] = field(default_factory=dict)
+    """By image, what :func:`pipeline.store.finalise_image` returned: a digest of all its files but the shards."""
+    files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    """What the last run that ended left outside of images.zarr and ledger: path → size, xxh3_128 in hexadecimal."""
     damage: tuple[str, ...] = ()
     """Whole lines that were no records, for people: segment, line and what is wrong."""
 
@@ -89,9 +93,13 @@ class Ledger:
         """
         self._append(_result_record(result))
 
-    def append_image(self, image: int) -> None:
-        """Record a finalised image, by its position in the plan; as :meth:`append`."""
-        self._append({"kind": "image", "image": image})
+    def append_image(self, image: int, digest: str = "") -> None:
+        """Record a finalised image, by its position in the plan, with its digest; as :meth:`append`."""
+        self._append({"kind": "image", "image": image, "digest": digest})
+
+    def append_files(self, files: Mapping[str, tuple[int, str]]) -> None:
+        """Record that the run has ended and what else it left, see :attr:`Finished.files`; as :meth:`append`."""
+        self._append({"kind": "files", "files": files})
 
     def close(self) -> None:
         """Bring everything to the disk."""
@@ -145,15 +153,18 @@ def read(out: str | os.PathLike[str], plan_id: str | None = None) -> Finished:
         If a segment belongs to another plan (reason ``another_plan``), comes from a later version, or can't be read.
     """
     results: dict[int, TaskResult] = {}
-    images: set[int] = set()
+    images: dict[int, str] = {}
+    files: dict[str, tuple[int, str]] = {}
     damage: list[str] = []
     for segment in _segments(Path(out) / "ledger"):
         for record in _records(segment, plan_id, damage):
             if record["kind"] == "task":
                 results[record["task"]] = _result(record)
             elif record["kind"] == "image":
-                images.add(record["image"])
-    return Finished(results, frozenset(images), tuple(damage))
+                images[record["image"]] = record.get("digest", "")
+            elif record["kind"] == "files":
+                files = {name: (size, digest) for name, (size, digest) in record["files"].items()}
+    return Finished(results, frozenset(images), images, files, tuple(damage))
 
 
 def remaining(plan: Plan, finished: Finished) -> tuple[Task, ...]:
@@ -252,6 +263,7 @@ def _result_record(result: TaskResult) -> dict[str, Any]:
         "encoded_bytes": result.encoded_bytes,
         "decoded_bytes": result.decoded_bytes,
         "seconds": result.seconds,
+        "syntax_seconds": result.syntax_seconds,
     }
 
 
@@ -262,6 +274,7 @@ def _region_record(region: RegionResult) -> dict[str, Any]:
         "checksums": base64.b64encode(region.checksums).decode(),
         "valid": base64.b64encode(region.valid).decode(),
         "stored_bytes": region.stored_bytes,
+        "digest": region.digest,
     }
 
 
@@ -286,6 +299,7 @@ def _result(record: Mapping[str, Any]) -> TaskResult:
         encoded_bytes=record["encoded_bytes"],
         decoded_bytes=record["decoded_bytes"],
         seconds=record["seconds"],
+        syntax_seconds=record.get("syntax_seconds", {}),
     )
 
 
@@ -298,6 +312,7 @@ def _region(record: Mapping[str, Any]) -> RegionResult:
         checksums=base64.b64decode(record["checksums"]),
         valid=base64.b64decode(record["valid"]),
         stored_bytes=record["stored_bytes"],
+        digest=record.get("digest", ""),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,7 @@ from pipeline.model import (
     TaskInput,
     TaskResult,
 )
-from pipeline.store import write_region
+from pipeline.store import Stored, write_region
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,18 @@ class _Work:
     encoded_bytes: int = 0
     decoded_bytes: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: {"decode": 0.0, "write": 0.0})
+    syntax_seconds: defaultdict[str, dict[str, float]] = field(
+        default_factory=lambda: defaultdict(lambda: {"decode": 0.0, "write": 0.0})
+    )
+    unwritten: Counter[str] = field(default_factory=Counter)
+    """Frames decoded for the shard under way, by Transfer Syntax UID."""
+
+    def wrote(self, seconds: float) -> None:
+        """Count the time that writing a shard took, and divide it among the transfer syntaxes of its frames."""
+        self.seconds["write"] += seconds
+        for uid, frames in self.unwritten.items():
+            self.syntax_seconds[uid]["write"] += seconds * frames / self.unwritten.total()
+        self.unwritten.clear()
 
 
 def convert(task: TaskInput, job: Job) -> TaskResult:
@@ -80,6 +93,7 @@ def convert(task: TaskInput, job: Job) -> TaskResult:
         encoded_bytes=work.encoded_bytes,
         decoded_bytes=work.decoded_bytes,
         seconds=work.seconds,
+        syntax_seconds=dict(work.syntax_seconds),
     )
 
 
@@ -112,13 +126,21 @@ def _convert_shard(
         del array
     work.seconds["decode"] += perf_counter() - begin
     work.frames += int(valid.sum())
-    stored = 0
+    stored = Stored(0, ("",))
     if valid.any():
         begin = perf_counter()
         stored = write_region(job.out, spec, shard.frame_start, frames, job.codec)
         work.decoded_bytes += frames.nbytes
-        work.seconds["write"] += perf_counter() - begin
-    return RegionResult(shard.image, shard.frame_start, shard.frame_stop, checksums.tobytes(), valid.tobytes(), stored)
+        work.wrote(perf_counter() - begin)
+    return RegionResult(
+        shard.image,
+        shard.frame_start,
+        shard.frame_stop,
+        checksums.tobytes(),
+        valid.tobytes(),
+        stored.bytes,
+        stored.digests[0],
+    )
 
 
 def _decode_spans(piece: RegionInput, job: Job, work: _Work) -> Iterator[npt.NDArray[Any] | None]:
@@ -149,8 +171,12 @@ def _decode_span(instance: Instance, span: Span, job: Job, record: _Record, work
             options=job.options,
             source=instance.source,
         )
+        spent = work.syntax_seconds[instance.transfer_syntax_uid]
         for frame in range(span.start, span.stop, span.step):
+            begin = perf_counter()
             decoded = reader.read_as(frame, instance.format.dtype)
+            spent["decode"] += perf_counter() - begin
+            work.unwritten[instance.transfer_syntax_uid] += 1
             work.encoded_bytes += index.encoded_bytes(frame)
             record.decoders |= {decoded.decoder: None} if decoded.decoder else {}
             record.photometric |= {decoded.photometric_interpretation: None}

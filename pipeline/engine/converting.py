@@ -12,6 +12,7 @@ from pipeline.engine.convert_task import Job, convert
 from pipeline.engine.executors import Executor, Outcome
 from pipeline.engine.finalise import FinaliseInput, finalise
 from pipeline.engine.progress import Progress
+from pipeline.engine.timeline import Timeline
 from pipeline.ledger import Ledger
 from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, TaskInput, TaskResult
 from pipeline.plan import task_inputs
@@ -29,7 +30,7 @@ class Discard:
 Step = TaskInput | FinaliseInput | Discard
 
 
-def execute(step: Step, job: Job) -> TaskResult | int | None:
+def execute(step: Step, job: Job) -> TaskResult | str | None:
     """Run one step; this is what travels to the workers."""
     if isinstance(step, TaskInput):
         return convert(step, job)
@@ -56,6 +57,8 @@ class Conversion:
     image_bytes: Counter[int] = field(default_factory=Counter)
     """By image, bytes written, compressed."""
     seconds: Counter[str] = field(default_factory=Counter)
+    syntax_seconds: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    timeline: Timeline = field(default_factory=Timeline)
     _regions: defaultdict[int, list[RegionResult]] = field(default_factory=lambda: defaultdict(list))
     _open: Counter[int] = field(default_factory=Counter)
     _ready: deque[FinaliseInput | Discard] = field(default_factory=deque)
@@ -88,6 +91,9 @@ class Conversion:
         for instance in result.outcomes:
             self._note(instance)
         self.seconds.update(result.seconds)
+        for uid, seconds in result.syntax_seconds.items():
+            self.syntax_seconds[uid].update(seconds)
+        self.timeline.add(result.frames, result.decoded_bytes)
         self.progress.advance(frames=result.frames, bytes=result.decoded_bytes, failures=len(self.failures) - before)
         for region in result.regions:
             self._regions[region.image].append(region)
@@ -136,7 +142,7 @@ class Conversion:
             return
         if outcome.error is None:
             self.complete.add(outcome.item.image)
-            self.ledger.append_image(outcome.item.image)
+            self.ledger.append_image(outcome.item.image, outcome.result)
             return
         message = f"{outcome.item.spec.path}: the image could not be completed: {outcome.error}"
         for instance in outcome.item.instances:

@@ -32,8 +32,8 @@ class FinaliseInput:
     provenance: Mapping[str, Any]
 
 
-def finalise(image: FinaliseInput) -> int:
-    """Write everything of an image but its shards; returns the number of its valid frames."""
+def finalise(image: FinaliseInput) -> str:
+    """Write everything of an image but its shards; returns a digest of these files."""
     spec = image.spec
     owner, number = frame_sources(spec)
     checksums, valid = _frame_results(image, owner)
@@ -56,7 +56,7 @@ def finalise(image: FinaliseInput) -> int:
         "valid": valid,
         **varying,
     }
-    finalise_image(
+    return finalise_image(
         image.out,
         spec,
         codec=image.codec,
@@ -70,7 +70,6 @@ def finalise(image: FinaliseInput) -> int:
             **image.provenance,
         },
     )
-    return int(valid.sum())
 
 
 def _frame_results(

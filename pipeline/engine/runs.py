@@ -17,6 +17,7 @@ from pipeline.engine.executors import Executor
 from pipeline.engine.output import RUN_FILE, check_sources, prepare
 from pipeline.engine.progress import NullProgress, Progress
 from pipeline.engine.scanning import find_duplicates, scan_sources
+from pipeline.engine.seal import sealed_files
 from pipeline.engine.state import Clock, Prepared
 from pipeline.engine.summary import outcomes, summarise
 from pipeline.engine.versions import provenance, versions
@@ -63,6 +64,8 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
         catalog.assemble(str(out), prepared.found.segments, outcomes(prepared, conversion), kinds)
         summary = summarise(out, config, clock, prepared, conversion)
         report.write(str(out), summary)
+    with Ledger.open(str(out), digest(prepared.plan)) as ledger:
+        ledger.append_files(sealed_files(out))
     return summary
 
 

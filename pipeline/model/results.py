@@ -20,6 +20,8 @@ class RegionResult:
     """One byte a frame: 1 stored, 0 missing."""
     stored_bytes: int = 0
     """Bytes written, compressed."""
+    digest: str = ""
+    """xxh3_128 of the shard's file as it was written, in hexadecimal; empty where nothing was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +50,5 @@ class TaskResult:
     """Bytes of the decoded frames."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time by stage: ``decode`` (reading included) and ``write`` (compression included)."""
+    syntax_seconds: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The same by Transfer Syntax UID; a shard's ``write`` is divided among its instances by their frames."""

@@ -8,7 +8,7 @@
 """
 
 from pipeline.store.codecs import check_codec
-from pipeline.store.finalise import create_root, finalise_image, remove_image
+from pipeline.store.finalise import combined_digest, create_root, finalise_image, remove_image
 from pipeline.store.read import (
     ImageLayout,
     check_result,
@@ -20,13 +20,15 @@ from pipeline.store.read import (
     open_pixels,
     read_frame,
 )
-from pipeline.store.regions import write_region
+from pipeline.store.regions import Stored, write_region
 from pipeline.store.varying import split_attributes
 
 __all__ = [
     "ImageLayout",
+    "Stored",
     "check_codec",
     "check_result",
+    "combined_digest",
     "create_root",
     "finalise_image",
     "image_layouts",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 from zarr.buffer import default_buffer_prototype
 from zarr.buffer.cpu import Buffer
 from zarr.storage import LocalStore
@@ -70,7 +71,7 @@ def finalise_image(
     codec: Mapping[str, Any],
     per_frame: Mapping[str, npt.ArrayLike],
     attributes: Mapping[str, Any],
-) -> None:
+) -> str:
     """Make an image whose shards are all written openable.
 
     Writes the per-frame arrays, the metadata of ``pixels``, the groups above, and last the image's own group with
@@ -91,6 +92,11 @@ def finalise_image(
     attributes : mapping
         The group's attributes, JSON-like values.
 
+    Returns
+    -------
+    str
+        A digest of all the image's files but the shards, see :func:`combined_digest`.
+
     Raises
     ------
     OutputError
@@ -99,7 +105,12 @@ def finalise_image(
     """
     image = _describe(spec, codec, per_frame, attributes)
     with _as_output_error(f"Can't finish image {spec.path!r}"):
-        run(_finalise(image_store(out), image))
+        return run(_finalise(image_store(out), image))
+
+
+def combined_digest(digests: Mapping[str, str]) -> str:
+    """Return one digest, in hexadecimal, for files given as name → digest, whatever their order."""
+    return xxhash.xxh3_128_hexdigest(json.dumps(sorted(digests.items())).encode())
 
 
 def remove_image(out: str, path: str) -> None:
@@ -154,7 +165,7 @@ def _group_text(attributes: Mapping[str, Any], documents: Mapping[str, ArrayDocu
     return json.dumps(group, indent=2, allow_nan=False).encode()
 
 
-async def _finalise(store: LocalStore, image: _Image) -> None:
+async def _finalise(store: LocalStore, image: _Image) -> str:
     present = {key async for key in store.list_prefix(f"{image.path}/")}
     missing = [key for key, needed in zip(image.shards, image.required, strict=True) if needed and key not in present]
     if missing:
@@ -170,6 +181,7 @@ async def _finalise(store: LocalStore, image: _Image) -> None:
     await _create_groups(store, ["/".join(above[:depth]) for depth in range(len(above) + 1)])
     for key, text in image.keys.items():
         await written.set(key, Buffer.from_bytes(text))
+    return combined_digest({key.removeprefix(f"{image.path}/"): digest for key, digest in written.digests.items()})
 
 
 async def _remove_strangers(store: LocalStore, image: _Image, present: set[str]) -> None:

@@ -6,13 +6,14 @@ import asyncio
 import json
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 from zarr.abc.buffer import Buffer
 from zarr.storage import LocalStore, WrapperStore
 
@@ -33,6 +34,15 @@ def image_store(out: str, *, read_only: bool = False) -> LocalStore:
     return LocalStore(Path(out) / STORE, read_only=read_only)
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What was written of a region."""
+
+    bytes: int
+    digests: tuple[str, ...]
+    """xxh3_128 of each shard's file, in hexadecimal, in the order of the frames."""
+
+
 class WriteOnce(WrapperStore[LocalStore]):
     """A store that never reads back.
 
@@ -43,13 +53,15 @@ class WriteOnce(WrapperStore[LocalStore]):
     def __init__(self, store: LocalStore) -> None:
         super().__init__(store)
         self.stored_bytes = 0
+        self.digests: dict[str, str] = {}
+        """Key → xxh3_128 of what was written, in hexadecimal."""
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Buffer | None:  # noqa: ARG002  given
         """Pretend that there is nothing."""
         return None
 
     async def set(self, key: str, value: Buffer) -> None:
-        """Write `value` whole, atomically, and count its bytes."""
+        """Write `value` whole, atomically; count its bytes and keep their digest."""
         for attempt in range(_ATTEMPTS):
             try:
                 await self._store.set(key, value)
@@ -59,6 +71,7 @@ class WriteOnce(WrapperStore[LocalStore]):
                 if attempt == _ATTEMPTS - 1:
                     raise
         self.stored_bytes += len(value)
+        self.digests[key] = xxhash.xxh3_128_hexdigest(memoryview(value.as_buffer_like()))
 
 
 def run(work: Coroutine[Any, Any, T], threads: int = 1) -> T:
@@ -79,7 +92,7 @@ def run(work: Coroutine[Any, Any, T], threads: int = 1) -> T:
 
 def write_region(
     out: str, spec: ImageSpec, frame_start: int, frames: npt.NDArray[Any], codec: Mapping[str, Any], *, threads: int = 1
-) -> int:
+) -> Stored:
     """Write whole shards of an image's ``pixels``, each exactly once.
 
     The array's metadata isn't needed and isn't written: until :func:`~pipeline.store.finalise_image`, nothing can
@@ -103,8 +116,8 @@ def write_region(
 
     Returns
     -------
-    int
-        Bytes stored.
+    Stored
+        How many bytes, and the digest of each shard.
 
     Raises
     ------
@@ -119,23 +132,24 @@ def write_region(
     store = WriteOnce(image_store(out))
     path = f"{spec.path}/{PIXELS}"
     array = _document(_layout(spec), json.dumps(dict(codec))).bind(store, path)
+    zeros = (0,) * len(spec.format.frame_shape)
     # One shard after the other: peak memory is one shard's encoded chunks, whatever the region's size.
     starts = range(0, len(frames), spec.shards[0])
     shards = [(frame_start + start, frames[start : start + spec.shards[0]]) for start in starts]
+    keys = [f"{path}/{array.metadata.encode_chunk_key((start // spec.shards[0], *zeros))}" for start, _ in shards]
 
     async def write() -> None:
-        for start, shard in shards:
+        for key, (start, shard) in zip(keys, shards, strict=True):
             if spec.shards == spec.chunks:
                 await array.setitem((slice(start, start + len(shard)), ...), shard)
             else:
-                key = array.metadata.encode_chunk_key((start // spec.shards[0], *(0 for _ in shard.shape[1:])))
-                await store.set(f"{path}/{key}", await _build_shard(spec, start, shard, codec))
+                await store.set(key, await _build_shard(spec, start, shard, codec))
 
     try:
         run(write(), threads)
     except OSError as error:
         raise OutputError(f"Can't write frames from {frame_start} on of image {spec.path!r}: {error}") from error
-    return store.stored_bytes
+    return Stored(store.stored_bytes, tuple(store.digests[key] for key in keys))
 
 
 async def _build_shard(spec: ImageSpec, frame_start: int, frames: npt.NDArray[Any], codec: Mapping[str, Any]) -> Buffer:

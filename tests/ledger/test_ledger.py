@@ -32,7 +32,8 @@ results = every_field(
     TaskResult,
     regions=st.lists(every_field(RegionResult), max_size=3).map(tuple),
     outcomes=st.lists(outcomes, max_size=3).map(tuple),
-    seconds=st.dictionaries(st.sampled_from(["decode", "write"]), st.floats(0, 1e9)),
+    seconds=(seconds := st.dictionaries(st.sampled_from(["decode", "write"]), st.floats(0, 1e9))),
+    syntax_seconds=st.dictionaries(st.sampled_from(["1.2.840.10008.1.2", "1.2"]), seconds),
 )
 
 
@@ -66,7 +67,7 @@ def test_what_is_recorded_is_read(recorded):
     images = frozenset(entry for entry in recorded if isinstance(entry, int))
     with TemporaryDirectory() as out:
         record(Path(out), *recorded)
-        assert read(out, PLAN) == Finished(expected, images)
+        assert read(out, PLAN) == Finished(expected, images, dict.fromkeys(images, ""))
 
 
 def test_nothing_recorded_is_nothing_finished(tmp_path):
@@ -94,7 +95,7 @@ def test_cut_at_any_byte_the_whole_lines_before_remain(tmp_path):
         lines = sum(end <= length for end in ends)
         tasks = {task: a_result(task) for line, task in ((2, 1), (4, 2), (5, 3)) if line <= lines}
         images = frozenset(image for line, image in ((3, 5), (6, 6)) if line <= lines)
-        assert read(tmp_path, PLAN) == Finished(tasks, images), length
+        assert read(tmp_path, PLAN) == Finished(tasks, images, dict.fromkeys(images, "")), length
 
 
 def test_after_a_cut_at_any_byte_a_new_run_goes_on(tmp_path):
@@ -230,6 +231,18 @@ def test_records_reach_the_disk_at_most_a_second_late_and_at_the_end(tmp_path, m
     assert synced[started:] == [101.0, 102.0]
     book.close()
     assert synced[started:] == [101.0, 102.0, 102.5]
+
+
+def test_digests_of_images_and_files_come_back_the_last_ones_counting(tmp_path):
+    for number in (1, 2):
+        with Ledger.open(tmp_path, PLAN) as book:
+            book.append_image(7, f"image{number}")
+            book.append_image(8 + number)
+            book.append_files({"catalog.parquet": (number, "abc"), f"plan/{number}": (0, "")})
+    finished = read(tmp_path, PLAN)
+    assert finished.image_digests == {7: "image2", 9: "", 10: ""}
+    assert finished.images == frozenset({7, 9, 10})
+    assert finished.files == {"catalog.parquet": (2, "abc"), "plan/2": (0, "")}
 
 
 def test_remaining_are_the_tasks_without_a_result(tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import google_crc32c
 import numpy as np
 import pytest
+import xxhash
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -156,10 +157,12 @@ def test_what_a_dead_run_left_is_neither_read_nor_kept(tmp_path):
     assert shard_file(tmp_path, spec).read_bytes() == whole
 
 
-def test_stored_bytes_are_the_files_bytes(tmp_path):
+def test_stored_bytes_and_digests_are_the_files(tmp_path):
     spec = image_spec(10, (8, 8), shard=4)
     stored = write_region(str(tmp_path), spec, 0, noise(spec), BLOSC)
-    assert stored == sum(shard_file(tmp_path, spec, shard).stat().st_size for shard in range(3))
+    files = [shard_file(tmp_path, spec, shard).read_bytes() for shard in range(3)]
+    assert stored.bytes == sum(map(len, files))
+    assert stored.digests == tuple(xxhash.xxh3_128_hexdigest(file) for file in files)
 
 
 def test_threads_do_not_change_the_bytes(tmp_path):
@@ -175,7 +178,7 @@ def test_memory_is_one_encoded_copy_of_a_shard(tmp_path):
     values = noise(spec)  # which nothing can compress: the encoded shard is as large as the shard
     write_region(str(tmp_path), spec, 0, values, BLOSC)
     tracemalloc.start()
-    stored = write_region(str(tmp_path), spec, 0, values, BLOSC)
+    stored = write_region(str(tmp_path), spec, 0, values, BLOSC).bytes
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert stored > values.nbytes
@@ -238,7 +241,7 @@ def test_works_where_an_event_loop_already_runs(tmp_path):
     async def cell():
         return write_region(str(tmp_path), spec, 0, noise(spec), BLOSC)
 
-    assert asyncio.run(cell()) > 0
+    assert asyncio.run(cell()).bytes > 0
 
 
 @pytest.mark.skipif("__import__('os').geteuid() == 0", reason="root may write anywhere")
