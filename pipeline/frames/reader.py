@@ -148,6 +148,45 @@ class FrameReader:
             )
         return DecodedFrame(array, decoded.photometric_interpretation, decoded.decoder)
 
+    def read_into(self, frame: int, out: Array) -> DecodedFrame:
+        """Decode one frame into `out`, what :meth:`read_as` gives as the type of `out`.
+
+        Parameters
+        ----------
+        frame : int
+            Frame index, from 0.
+        out : numpy.ndarray
+            Writeable, of the frame's shape, for instance one frame of a shard. Where decoding fails it is filled with
+            zeros.
+
+        Returns
+        -------
+        DecodedFrame
+            Its ``array`` is `out`.
+
+        Raises
+        ------
+        DecodeError
+            As :meth:`read_as`; also with the reason ``frame_mismatch`` where the frame's shape isn't that of `out`.
+        """
+        try:
+            decoded = self.read_as(frame, out.dtype)
+            self._require_shape(frame, decoded.array, out)
+            out[...] = decoded.array
+        except BaseException:
+            out[...] = 0
+            raise
+        return DecodedFrame(out, decoded.photometric_interpretation, decoded.decoder)
+
+    def _require_shape(self, frame: int, array: Array, out: Array) -> None:
+        if array.shape != out.shape:
+            raise DecodeError(
+                f"Frame {frame} decodes to an array of shape {array.shape}, not {out.shape}",
+                reason="frame_mismatch",
+                source=self._source,
+                frame=frame,
+            )
+
     def _native(self, frame: int) -> DecodedFrame:
         data = native.read_native(self._file, self.index, frame, swap=self._swap, view=self._view)
         return self._decode(data.data, "", as_stored=True)

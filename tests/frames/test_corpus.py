@@ -18,7 +18,16 @@ from pydicom.pixels import get_decoder, iter_pixels
 
 from pipeline import codecs
 from pipeline.errors import DecodeError, PipelineError
-from pipeline.frames import FrameReader, build_index, index_frames, iter_frames, open_source, pixel_format, read_header
+from pipeline.frames import (
+    DecodedFrame,
+    FrameReader,
+    build_index,
+    index_frames,
+    iter_frames,
+    open_source,
+    pixel_format,
+    read_header,
+)
 
 MOST = 4
 """Frames compared in each file."""
@@ -159,6 +168,7 @@ def test_reader_gives_the_planned_type(path: Path) -> None:
             reader = FrameReader(file, index_frames(file, header), source=path.name)
             frame = reader.index.number_of_frames - 1
             decoded = reader.read_as(frame, planned.dtype)
+            assert_read_into_gives_the_same(reader, frame, decoded)
     except PipelineError as error:
         knows_where = error.source and (error.frame is not None or not isinstance(error, DecodeError))
         assert knows_where
@@ -166,6 +176,16 @@ def test_reader_gives_the_planned_type(path: Path) -> None:
     assert decoded.array.dtype.name == planned.dtype
     assert decoded.array.shape == planned.frame_shape
     assert bool(decoded.decoder) == reader.index.encapsulated
+
+
+def assert_read_into_gives_the_same(reader: FrameReader, frame: int, decoded: DecodedFrame) -> None:
+    shard = np.full((3, *decoded.array.shape), 1, decoded.array.dtype.newbyteorder("<"))
+    into = reader.read_into(frame, shard[1])
+    assert into.array.base is shard
+    assert (into.photometric_interpretation, into.decoder) == (decoded.photometric_interpretation, decoded.decoder)
+    np.testing.assert_array_equal(shard[1], decoded.array)
+    assert (shard[0] == 1).all()
+    assert (shard[2] == 1).all()
 
 
 def test_the_lists_of_exceptions_are_needed() -> None:

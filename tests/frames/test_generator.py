@@ -33,6 +33,7 @@ from pydicom.uid import UID
 from pipeline.errors import (
     ConfigError,
     DecodeError,
+    FrameIndexError,
     MissingAttributeError,
     NoPixelDataError,
     PixelDataError,
@@ -352,6 +353,22 @@ def test_a_frame_doesnt_depend_on_those_before() -> None:
     reader = FrameReader(file, index)
     order = [5, 0, 3, 3, 1]
     assert_planes((reader.read(frame).array for frame in order), order)
+
+
+def test_read_into_leaves_zeros_where_it_fails() -> None:
+    data = rle_file(2)
+    index = build_index(io.BytesIO(data))
+    reader = FrameReader(io.BytesIO(data), index, decoding_plugin="imagecodecs")
+    rows, columns = index.options["rows"], index.options["columns"]
+    out = np.ones((rows, columns), np.uint8)
+    with pytest.raises(DecodeError) as caught:
+        reader.read_into(1, out[:, :-1])
+    assert (caught.value.reason, caught.value.frame) == ("frame_mismatch", 1)
+    assert not out[:, :-1].any()
+    assert out[:, -1].all()
+    with pytest.raises(FrameIndexError):
+        reader.read_into(2, out)
+    assert not out.any()
 
 
 def test_corrupt_deflate() -> None:
