@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from pipeline.engine.watch import Watch
 from pipeline.errors import PipelineError, PixelDataError, SourceError
 from pipeline.frames import FrameReader, open_source
 from pipeline.model import (
@@ -41,6 +42,28 @@ class Job:
     raw: bool = False
     plugin: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    salvage: bool = False
+    """Store the frames that can be decoded of an instance that has others."""
+    frame_seconds: float = 120
+    """How long a frame may take."""
+    decode_memory: int = 4 * 2**30
+    """Bytes that decoding may need beyond `task_memory` …"""
+    task_memory: int = 2**30
+    """… which is what a task of the plan needs at most."""
+
+
+class Frame(NamedTuple):
+    """One decoded frame, and what is noted of it."""
+
+    array: npt.NDArray[Any]
+    decoder: str
+    photometric_interpretation: str
+    encoded_bytes: int
+
+
+FrameSource = Callable[[Instance, range, Job], Iterator[Frame | Failure]]
+"""Decodes these frames of an instance, in order; each becomes itself or the reason why it can't be decoded. Raises
+where no frame can be, for example because the file is gone."""
 
 
 @dataclass(slots=True)
@@ -57,8 +80,10 @@ class _Record:
 
 @dataclass(slots=True)
 class _Work:
-    """A task's running totals."""
+    """A task's running totals, and how it gets its frames."""
 
+    decode: FrameSource
+    watch: Watch
     records: dict[int, _Record] = field(default_factory=dict)
     frames: int = 0
     encoded_bytes: int = 0
@@ -70,6 +95,18 @@ class _Work:
     unwritten: Counter[str] = field(default_factory=Counter)
     """Frames decoded for the shard under way, by Transfer Syntax UID."""
 
+    def timed(self, uid: str, frames: Iterator[Frame | Failure]) -> Iterator[Frame | Failure]:
+        """Count what getting each frame takes for its transfer syntax."""
+        spent = self.syntax_seconds[uid]
+        while True:
+            begin = perf_counter()
+            frame = next(frames, None)
+            spent["decode"] += perf_counter() - begin
+            if frame is None:
+                return
+            self.unwritten[uid] += isinstance(frame, Frame)
+            yield frame
+
     def wrote(self, seconds: float) -> None:
         """Count the time that writing a shard took, and divide it among the transfer syntaxes of its frames."""
         self.seconds["write"] += seconds
@@ -78,12 +115,21 @@ class _Work:
         self.unwritten.clear()
 
 
-def convert(task: TaskInput, job: Job) -> TaskResult:
+def convert(task: TaskInput, job: Job, *, decode: FrameSource | None = None, watch: Watch | None = None) -> TaskResult:
     """Decode the frames of `task` and write its shards.
 
     An instance that fails takes nothing else with it: its frames are marked missing, its neighbours are stored.
+
+    Parameters
+    ----------
+    task : TaskInput
+    job : Job
+    decode : FrameSource, optional
+        Where frames come from: by default this process decodes them.
+    watch : Watch, optional
+        Told when a frame is begun and when it is there.
     """
-    work = _Work()
+    work = _Work(decode or decode_frames, watch or Watch())
     regions = [_convert_region(region, job, work) for region in task.regions]
     return TaskResult(
         task=task.id,
@@ -118,7 +164,9 @@ def _convert_shard(
     checksums = np.zeros(count, "<u8")
     begin = perf_counter()
     for position in range(count):
+        work.watch.begin()
         array = next(decoded)
+        work.watch.end()
         if array is not None:
             frames[position] = array
             checksums[position] = xxhash.xxh3_64_intdigest(frames[position].data)
@@ -148,18 +196,39 @@ def _decode_spans(piece: RegionInput, job: Job, work: _Work) -> Iterator[npt.NDA
     for span in piece.spec.spans:
         record = work.records.setdefault(span.instance, _Record())
         left = len(span)
-        if record.failure is None:
-            try:
-                for array in _decode_span(piece.instances[span.instance], span, job, record, work):
-                    yield array
-                    left -= 1
-            # decoders are foreign code and raise anything on damaged data; whatever it is becomes the file's reason
-            except Exception as error:  # noqa: BLE001
-                record.failure = _failure(error, piece.instances[span.instance])
+        if record.failure is None or job.salvage:
+            for array in _decode_span(piece.instances[span.instance], span, job, record, work):
+                yield array
+                left -= 1
         yield from [None] * left
 
 
-def _decode_span(instance: Instance, span: Span, job: Job, record: _Record, work: _Work) -> Iterator[npt.NDArray[Any]]:
+def _decode_span(
+    instance: Instance, span: Span, job: Job, record: _Record, work: _Work
+) -> Iterator[npt.NDArray[Any] | None]:
+    """Yield a span's frames up to the first that fails; where frames are salvaged, None for it and then the others."""
+    try:
+        for decoded in work.timed(instance.transfer_syntax_uid, work.decode(instance, _frames(span), job)):
+            if isinstance(decoded, Failure):
+                record.failure = record.failure or decoded
+                if not job.salvage:
+                    return
+                yield None
+                continue
+            record.decoders |= {decoded.decoder: None} if decoded.decoder else {}
+            record.photometric |= {decoded.photometric_interpretation: None}
+            work.encoded_bytes += decoded.encoded_bytes
+            yield decoded.array
+    except Exception as error:  # noqa: BLE001  the file is gone, or its index: whatever it is becomes its reason
+        record.failure = record.failure or failure_of(error, instance)
+
+
+def _frames(span: Span) -> range:
+    return range(span.start, span.stop, span.step)
+
+
+def decode_frames(instance: Instance, frames: range, job: Job) -> Iterator[Frame | Failure]:
+    """Decode frames of an instance in this process: the usual :data:`FrameSource`."""
     index = frame_index(instance, job.out)
     _check_unchanged(instance)
     with open_source(instance.source) as file:
@@ -171,16 +240,21 @@ def _decode_span(instance: Instance, span: Span, job: Job, record: _Record, work
             options=job.options,
             source=instance.source,
         )
-        spent = work.syntax_seconds[instance.transfer_syntax_uid]
-        for frame in range(span.start, span.stop, span.step):
-            begin = perf_counter()
-            decoded = reader.read_as(frame, instance.format.dtype)
-            spent["decode"] += perf_counter() - begin
-            work.unwritten[instance.transfer_syntax_uid] += 1
-            work.encoded_bytes += index.encoded_bytes(frame)
-            record.decoders |= {decoded.decoder: None} if decoded.decoder else {}
-            record.photometric |= {decoded.photometric_interpretation: None}
-            yield decoded.array
+        for frame in frames:
+            yield _decode_frame(reader, frame, instance)
+
+
+def _decode_frame(reader: FrameReader, frame: int, instance: Instance) -> Frame | Failure:
+    try:
+        decoded = reader.read_as(frame, instance.format.dtype)
+        encoded = reader.index.encoded_bytes(frame)
+        return Frame(decoded.array, decoded.decoder, decoded.photometric_interpretation, encoded)
+    # decoders are foreign code and raise anything on damaged data; whatever it is becomes the file's reason
+    except Exception as error:  # noqa: BLE001
+        return failure_of(error, instance, frame)
+    except SystemExit as error:
+        message = f"{instance.source}: a decoder tried to end the process (exit status {error.code!r})"
+        return Failure("decoder_crashed", message, frame)
 
 
 def frame_index(instance: Instance, out: str) -> FrameIndex:
@@ -204,8 +278,10 @@ def _check_unchanged(instance: Instance) -> None:
         )
 
 
-def _failure(error: Exception, instance: Instance) -> Failure:
+def failure_of(error: Exception, instance: Instance, frame: int | None = None) -> Failure:
+    """Return what the catalog says of an error that `instance`, or one of its frames, met."""
     if isinstance(error, PipelineError):
-        return Failure(error.reason, str(error), error.frame)
-    reason = {MemoryError: "memory", OSError: "unreadable"}.get(type(error), "decode_failed")
-    return Failure(reason, f"{instance.source}: {type(error).__name__}: {error}")
+        return Failure(error.reason, str(error), frame if error.frame is None else error.frame)
+    reasons = ((MemoryError, "memory"), (OSError, "unreadable"))
+    reason = next((reason for kind, reason in reasons if isinstance(error, kind)), "decode_failed")
+    return Failure(reason, f"{instance.source}: {type(error).__name__}: {error}", frame)
