@@ -19,7 +19,7 @@ from pipeline.catalog.segments import (
     segment_path,
     write_segment,
 )
-from pipeline.catalog.tables import count_reasons, open_catalog, read_failures
+from pipeline.catalog.tables import count_reasons, iter_rows, open_catalog, read_failures
 
 __all__ = [
     "DEFAULT_KEYWORDS",
@@ -34,6 +34,7 @@ __all__ = [
     "catalog_schema",
     "count_reasons",
     "has_plan",
+    "iter_rows",
     "open_catalog",
     "open_segment",
     "read_attributes",

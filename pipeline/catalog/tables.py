@@ -12,6 +12,9 @@ import pyarrow.parquet as pq
 from pipeline.catalog.assemble import catalog_path
 from pipeline.errors import OutputError
 
+BATCH_ROWS = 1024
+"""Rows held at a time where a catalog is read from beginning to end."""
+
 
 def open_catalog(out: str, columns: Sequence[str] | None = None, *, without: Sequence[str] = ()) -> pa.Table:
     """Return the catalog of an output directory, or the given columns of it, or all but those in `without`.
@@ -32,6 +35,30 @@ def open_catalog(out: str, columns: Sequence[str] | None = None, *, without: Seq
     except FileNotFoundError as error:
         raise OutputError(f"{out} holds no catalog.parquet: it isn't the output directory of a finished run") from error
     except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{path} can't be read as Parquet: {error}") from error
+
+
+def iter_rows(out: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the given columns of every row, holding few rows at a time.
+
+    Raises
+    ------
+    OutputError
+        Where `out` holds no readable catalog, or no such column.
+    """
+    path = catalog_path(out)
+    try:
+        with pq.ParquetFile(path) as file:
+            missing = set(columns) - set(file.schema_arrow.names)
+            if missing:
+                raise OutputError(f"{path} has no column {min(missing)!r}")
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
+                yield from batch.to_pylist()
+    except FileNotFoundError as error:
+        raise OutputError(f"{out} holds no catalog.parquet: it isn't the output directory of a finished run") from error
+    except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, OutputError):
             raise
         raise OutputError(f"{path} can't be read as Parquet: {error}") from error

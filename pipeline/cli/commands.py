@@ -90,6 +90,23 @@ def inspect(screen: Screen, /, path: str) -> int:
     return action(screen, path)
 
 
+@main.command(short_help="Check a result, byte by byte.", epilog=codes())
+@click.argument("out", metavar="OUT")
+@click.option("--sample", type=click.IntRange(1), metavar="N", help="Decode only N frames; all else is still checked.")
+@click.option("--seed", type=int, default=0, metavar="N", help="Which frames --sample takes; 0 by default.")
+@click.option("--workers", metavar="N", help="Worker processes or threads; by default one a core.")
+@click.option("--cluster", metavar="KIND", help="What runs the checks, as for convert; local by default.")
+@common
+@guarded
+def verify(
+    screen: Screen, /, out: str, *, sample: int | None, seed: int, workers: str | None, cluster: str | None
+) -> int:
+    """Check that the result OUT is whole and unchanged: every file, every chunk, every frame's checksum, every row."""
+    from pipeline.cli.verifying import verify as action
+
+    return action(screen, out, sample=sample, seed=seed, kind=cluster, workers=workers)
+
+
 @main.command(short_help="Print the JSON Schema of the YAML.", epilog=codes())
 @common
 @guarded

@@ -43,7 +43,7 @@ def configuration(sources: Sequence[str], out: str, given: Mapping[str, Any]) ->
         "decode": _present(raw=given["raw"] or None, plugin=given["plugin"]),
         "output": {"path": out} | _present(grouping=given["grouping"], shard=given["shard"]),
         "metadata": _present(keywords=list(given["keyword"])),
-        "cluster": _cluster(given["cluster"]) | _present(workers=_integer(given["workers"])),
+        "cluster": cluster(given["cluster"], given["workers"]),
     }
     return from_dict(values, overrides=given["settings"], name="dcm2zarr convert")
 
@@ -74,7 +74,9 @@ def _integer(text: str | None) -> int | str | None:
         return text  # the configuration says what is wrong with it
 
 
-def _cluster(text: str | None) -> dict[str, str]:
-    if text is None:
-        return {}
-    return {"kind": "address", "address": text} if "://" in text else {"kind": text}
+def cluster(kind: str | None, workers: str | None) -> dict[str, Any]:
+    """Return the configuration's section ``cluster`` that ``--cluster`` and ``--workers`` describe."""
+    given: dict[str, Any] = {}
+    if kind is not None:
+        given = {"kind": "address", "address": kind} if "://" in kind else {"kind": kind}
+    return given | _present(workers=_integer(workers))

@@ -34,6 +34,18 @@ class FinaliseInput:
 
 def finalise(image: FinaliseInput) -> str:
     """Write everything of an image but its shards; returns a digest of these files."""
+    per_frame, attributes = describe(image)
+    return finalise_image(
+        image.out,
+        image.spec,
+        codec=image.codec,
+        per_frame=per_frame,
+        attributes={**attributes, **image.provenance},
+    )
+
+
+def describe(image: FinaliseInput) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """Return what the image says of its frames: per-frame arrays, and attributes that hold for all of them."""
     spec = image.spec
     owner, number = frame_sources(spec)
     checksums, valid = _frame_results(image, owner)
@@ -56,20 +68,13 @@ def finalise(image: FinaliseInput) -> str:
         "valid": valid,
         **varying,
     }
-    return finalise_image(
-        image.out,
-        spec,
-        codec=image.codec,
-        per_frame=per_frame,
-        attributes={
-            **attributes,
-            "StudyInstanceUID": spec.study_instance_uid,
-            "SeriesInstanceUID": spec.series_instance_uid,
-            "frame_order": spec.order,
-            "frames_missing": int((~valid).sum()),
-            **image.provenance,
-        },
-    )
+    return per_frame, {
+        **attributes,
+        "StudyInstanceUID": spec.study_instance_uid,
+        "SeriesInstanceUID": spec.series_instance_uid,
+        "frame_order": spec.order,
+        "frames_missing": int((~valid).sum()),
+    }
 
 
 def _frame_results(

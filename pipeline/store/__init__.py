@@ -21,24 +21,42 @@ from pipeline.store.read import (
     read_frame,
 )
 from pipeline.store.regions import Stored, write_region
+from pipeline.store.stored import (
+    StoredImage,
+    chunk_names,
+    is_plain_group,
+    list_folder,
+    read_file,
+    read_stored,
+    shard_frames,
+    shard_name,
+)
 from pipeline.store.varying import split_attributes
 
 __all__ = [
     "ImageLayout",
     "Stored",
+    "StoredImage",
     "check_codec",
     "check_result",
+    "chunk_names",
     "combined_digest",
     "create_root",
     "finalise_image",
     "image_layouts",
     "image_location",
     "is_image",
+    "is_plain_group",
+    "list_folder",
     "list_images",
     "open_image",
     "open_pixels",
+    "read_file",
     "read_frame",
+    "read_stored",
     "remove_image",
+    "shard_frames",
+    "shard_name",
     "split_attributes",
     "write_region",
 ]

@@ -156,6 +156,11 @@ def _describe(
     )
 
 
+def plain_group() -> bytes:
+    """Return the ``zarr.json`` of a group that holds nothing but other groups."""
+    return _group_text({})
+
+
 def _group_text(attributes: Mapping[str, Any], documents: Mapping[str, ArrayDocument] | None = None) -> bytes:
     """Return a group's ``zarr.json``, its arrays' metadata consolidated: opening an image then reads one file."""
     group: dict[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": dict(attributes)}
@@ -200,7 +205,7 @@ async def _create_groups(store: LocalStore, paths: list[str]) -> None:
     for path in paths:
         key = f"{path}/{ZARR_JSON}" if path else ZARR_JSON
         if await _read(store, key) is None:
-            await WriteOnce(store).set(key, Buffer.from_bytes(_group_text({})))
+            await WriteOnce(store).set(key, Buffer.from_bytes(plain_group()))
 
 
 async def _remove(store: LocalStore, path: str) -> None:

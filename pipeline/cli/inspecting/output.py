@@ -33,6 +33,7 @@ def inspect_output(screen: Screen, out: Path) -> int:
     if len(images) > SOME_IMAGES and not screen.verbose:
         screen.show(f"… and {counted(len(images) - SOME_IMAGES, 'more image')} (-v shows all)")
     screen.show("", reasons_table(counts) if finished else "[red]The run that writes here has not finished.[/]", "")
+    screen.show(f"dcm2zarr verify {escape(str(out))} checks every byte of it.", "")
     failed = sum(count for (status, _), count in counts.items() if status == "failed")
     code = int(failed > 0 or not finished)
     told = f"{number(failed)} of {counted(sum(counts.values()), 'file')} failed" if failed else "nothing failed"

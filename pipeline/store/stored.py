@@ -1,0 +1,142 @@
+"""Looking at what is stored, file by file and frame by frame, for whoever checks it. Nothing here believes a name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from math import ceil
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.abc.store import Store
+from zarr.buffer import cpu, default_buffer_prototype
+from zarr.storage import MemoryStore
+
+from pipeline.model import ImageSpec
+from pipeline.store.arrays import PIXELS, ZARR_JSON
+from pipeline.store.finalise import plain_group
+from pipeline.store.regions import image_store, run
+
+_SLAB = 8 * 2**20
+"""Decoded bytes that are read at a time, where one chunk isn't larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image's files but its shards, in memory: what they hold is looked at in the bytes that were read."""
+
+    path: str
+    files: Mapping[str, bytes]
+    """Name below the image's group → content."""
+    shards: frozenset[str]
+    """Names of the files of ``pixels``, none of them read."""
+
+    def document(self, name: str = "") -> dict[str, Any]:
+        """Return the metadata of an array, or by default of the group; KeyError or ValueError where there is none."""
+        parsed = json.loads(self.files[f"{name}/{ZARR_JSON}" if name else ZARR_JSON])
+        if not isinstance(parsed, dict):
+            raise ValueError(f"{name or 'the group'}: the metadata are no JSON object")  # noqa: TRY004  not a type here
+        return parsed
+
+    def array(self, name: str) -> npt.NDArray[Any]:
+        """Read a per-frame array; whatever zarr raises where it can't be."""
+        store = _memory({key: data for key, data in self.files.items() if key.startswith(f"{name}/")})
+        return np.asarray(zarr.open_array(store, path=name, mode="r", zarr_format=3)[...])
+
+    def array_names(self) -> set[str]:
+        """Return the names of the per-frame arrays: of all folders that hold metadata, but ``pixels``."""
+        found = {key.removesuffix(f"/{ZARR_JSON}") for key in self.files if key.endswith(f"/{ZARR_JSON}")}
+        return found - {PIXELS}
+
+
+def read_stored(out: str, path: str) -> StoredImage:
+    """Read all files of an image but its shards."""
+    store = image_store(out, read_only=True)
+    prefix = f"{path}/{PIXELS}/"
+
+    async def read() -> tuple[dict[str, bytes], frozenset[str]]:
+        names = [key async for key in store.list_prefix(f"{path}/")]
+        shards = {key for key in names if key.startswith(prefix) and key != f"{prefix}{ZARR_JSON}"}
+        files = {key: await _get(store, key) or b"" for key in names if key not in shards}
+        return files, frozenset(shards)
+
+    files, shards = run(read())
+    start = len(path) + 1
+    return StoredImage(
+        path, {key[start:]: data for key, data in files.items()}, frozenset(key[start:] for key in shards)
+    )
+
+
+def read_file(out: str, key: str) -> bytes | None:
+    """Return a file of the store, None where there is none."""
+    store = image_store(out, read_only=True)
+    return run(_get(store, key))
+
+
+def list_folder(out: str, path: str) -> list[str]:
+    """Return the names of files and folders directly below `path`, sorted."""
+    store = image_store(out, read_only=True)
+
+    async def names() -> list[str]:
+        return [name async for name in store.list_dir(path)]
+
+    return sorted(run(names()))
+
+
+def is_plain_group(text: bytes | None) -> bool:
+    """Tell whether this is the metadata of the root, a study or a series: a group and nothing more."""
+    return text == plain_group()
+
+
+def shard_name(spec: ImageSpec, frame_start: int) -> str:
+    """Return the name of the shard's file below the image's group."""
+    zeros = "/0" * len(spec.format.frame_shape)
+    return f"{PIXELS}/c/{frame_start // spec.shards[0]}{zeros}"
+
+
+def chunk_names(name: str, document: Mapping[str, Any]) -> set[str]:
+    """Return the files that an array without shards consists of, its metadata among them."""
+    sizes = document["chunk_grid"]["configuration"]["chunk_shape"]
+    counts = [ceil(length / size) for length, size in zip(document["shape"], sizes, strict=True)]
+    return {f"{name}/{ZARR_JSON}"} | {f"{name}/c/{'/'.join(map(str, place))}" for place in product(*map(range, counts))}
+
+
+def shard_frames(
+    document: bytes, spec: ImageSpec, frame_start: int, shard: bytes, wanted: Collection[int] | None = None
+) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """Decode a shard: yield the number of a first frame and an array of frames, a few MiB at a time.
+
+    Parameters
+    ----------
+    document : bytes
+        The metadata of ``pixels``.
+    spec : ImageSpec
+    frame_start : int
+        The shard's first frame.
+    shard : bytes
+        The shard's file.
+    wanted : collection of int, optional
+        Frames of the image: what holds none of these isn't decoded.
+    """
+    store = _memory({f"{PIXELS}/{ZARR_JSON}": document, shard_name(spec, frame_start): shard})
+    pixels = zarr.open_array(store, path=PIXELS, mode="r", zarr_format=3)
+    chunk = spec.chunks[0]
+    step = chunk * max(1, _SLAB // (chunk * spec.format.frame_bytes)) if wanted is None else chunk
+    stop = min(frame_start + spec.shards[0], spec.frames)
+    for start in range(frame_start, stop, step):
+        frames = range(start, min(start + step, stop))
+        if wanted is None or any(frame in wanted for frame in frames):
+            yield start, np.asarray(pixels[frames.start : frames.stop])
+
+
+def _memory(files: Mapping[str, bytes]) -> MemoryStore:
+    return MemoryStore({key: cpu.Buffer.from_bytes(data) for key, data in files.items()})
+
+
+async def _get(store: Store, key: str) -> bytes | None:
+    found = await store.get(key, default_buffer_prototype())
+    return None if found is None else found.to_bytes()

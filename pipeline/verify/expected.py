@@ -1,0 +1,112 @@
+"""What should be there, by plan and ledger."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pipeline.engine.finalise import FinaliseInput
+from pipeline.ledger import Finished
+from pipeline.model import ImageSpec, Plan, RegionResult
+
+
+@dataclass(slots=True)
+class Expected:
+    """The plan, and what the ledger says became of it."""
+
+    out: str
+    plan: Plan
+    finished: Finished
+    failed: set[int] = field(default_factory=set)
+    """Instances that failed, by position."""
+    decoders: dict[int, str] = field(default_factory=dict)
+    photometric: dict[int, str] = field(default_factory=dict)
+    regions: dict[int, list[RegionResult]] = field(default_factory=dict)
+    """By image, in the order of its frames."""
+
+    @classmethod
+    def read(cls, out: str, plan: Plan, finished: Finished) -> Expected:
+        """Put together what the ledger's results say of instances and images."""
+        expected = cls(out, plan, finished)
+        regions: defaultdict[int, list[RegionResult]] = defaultdict(list)
+        for task in plan.tasks:
+            result = finished.results.get(task.id)
+            for region in result.regions if result else ():
+                regions[region.image].append(region)
+            for outcome in result.outcomes if result else ():
+                if outcome.failure:
+                    expected.failed.add(outcome.instance)
+                _join(expected.decoders, outcome.instance, outcome.decoder)
+                _join(expected.photometric, outcome.instance, outcome.photometric_interpretation)
+            if result is None:
+                expected.failed |= {
+                    span.instance for region in task.regions for span in plan.images[region.image].spans
+                }
+        expected.regions = {image: sorted(found, key=_start) for image, found in regions.items()}
+        return expected
+
+    def is_complete(self, image: int) -> bool:
+        """Whether the image was finalised."""
+        return image in self.finished.images
+
+    def is_empty(self, image: int) -> bool:
+        """Whether nothing of the image could be stored, so that nothing of it should be there."""
+        spans = self.plan.images[image].spans
+        return not self.is_complete(image) and all(span.instance in self.failed for span in spans)
+
+    def finalising(self, image: int) -> FinaliseInput:
+        """Return what the image's finalise task was given."""
+        spec = self.plan.images[image]
+        owners = {span.instance for span in spec.spans}
+        return FinaliseInput(
+            image=image,
+            spec=spec,
+            instances={span.instance: self.plan.instances[span.instance] for span in spec.spans},
+            regions=tuple(self.regions.get(image, ())),
+            failed=frozenset(owners & self.failed),
+            photometric={i: self.photometric.get(i, "") for i in owners},
+            out=self.out,
+            codec={},
+            provenance={},
+        )
+
+    def shards(self, image: int) -> Iterator[RegionResult]:
+        """Yield what was stored of the image, shard by shard."""
+        yield from self.regions.get(image, ())
+
+    def owners(self, image: int, frames: range | None) -> set[int]:
+        """Return the instances, by position, that own any of these frames (None for all)."""
+        spans = self.plan.images[image].spans
+        if frames is None:
+            return {span.instance for span in spans}
+        return {
+            span.instance
+            for span in spans
+            if span.frame_start < frames.stop and frames.start < span.frame_start + len(span)
+        }
+
+
+def without_spans(spec: ImageSpec) -> ImageSpec:
+    """Return the layout alone, for tasks that need nothing else."""
+    return ImageSpec(
+        path=spec.path,
+        study_instance_uid="",
+        series_instance_uid="",
+        modality="",
+        format=spec.format,
+        frames=spec.frames,
+        chunks=spec.chunks,
+        shards=spec.shards,
+        order="",
+        spans=(),
+    )
+
+
+def _join(known: dict[int, str], instance: int, new: str) -> None:
+    if new:
+        known[instance] = "+".join(sorted({*known.get(instance, new).split("+"), *new.split("+")}))
+
+
+def _start(region: RegionResult) -> int:
+    return region.frame_start

@@ -1,0 +1,68 @@
+"""Which files a result consists of: nothing missing, nothing extra, nothing changed, outside of the images themselves."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from pipeline.engine.output import OURS
+from pipeline.engine.seal import sealed_files
+from pipeline.store import is_plain_group, list_folder, read_file
+from pipeline.verify.problems import Problem
+
+
+def check_sealed(out: str, sealed: Mapping[str, tuple[int, str]]) -> Iterator[Problem]:
+    """Yield what differs from what the run left outside of images.zarr and ledger."""
+    found = sealed_files(out)
+    for name in sorted(sealed.keys() | found.keys()):
+        if name not in found:
+            yield Problem("missing_file", name, "isn't there")
+        elif name not in sealed:
+            yield Problem("extra_file", name, "belongs to nothing")
+        elif found[name] != sealed[name]:
+            sizes = f"{found[name][0]} bytes, {sealed[name][0]} were written"
+            yield Problem("changed_file", name, f"isn't what was written ({sizes})")
+
+
+def check_top(out: str) -> Iterator[Problem]:
+    """Yield what lies in the output directory and in the ledger, and isn't ours."""
+    for entry in sorted(os.scandir(out), key=lambda entry: entry.name):
+        if entry.name not in OURS:
+            yield Problem("extra_file", entry.name, "belongs to nothing")
+    ledger = Path(out) / "ledger"
+    for path in sorted(ledger.iterdir()) if ledger.is_dir() else ():
+        if not (path.suffix == ".jsonl" and path.stem.isdecimal()):
+            yield Problem("extra_file", f"ledger/{path.name}", "belongs to nothing")
+
+
+def check_groups(out: str, images: Iterable[str]) -> Iterator[Problem]:
+    """Yield what is wrong above the images: the root, studies and series are plain groups and hold nothing else.
+
+    Parameters
+    ----------
+    out : str
+    images : iterable of str
+        The paths of all images of which there may be something.
+    """
+    below: defaultdict[str, set[str]] = defaultdict(set)
+    below[""] = set()
+    for path in images:
+        names = path.split("/")
+        for depth, name in enumerate(names):
+            below["/".join(names[:depth])].add(name)
+    for group, wanted in sorted(below.items()):
+        yield from _check_group(out, group, wanted)
+
+
+def _check_group(out: str, group: str, wanted: set[str]) -> Iterator[Problem]:
+    place = f"images.zarr/{group}/" if group else "images.zarr/"
+    text = read_file(out, f"{group}/zarr.json" if group else "zarr.json")
+    if text is None:
+        yield Problem("missing_file", f"{place}zarr.json", "isn't there")
+    elif not is_plain_group(text):
+        yield Problem("changed_file", f"{place}zarr.json", "isn't the metadata of a group that only holds groups")
+    present = set(list_folder(out, group)) - {"zarr.json"}
+    for name in sorted(present - wanted):
+        yield Problem("extra_file", place + name, "belongs to nothing")

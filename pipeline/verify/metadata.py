@@ -1,0 +1,132 @@
+"""One image's metadata and per-frame arrays, against what plan, ledger and headers say. Runs in a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from pipeline.engine.finalise import FinaliseInput, describe
+from pipeline.store import StoredImage, chunk_names, combined_digest, read_stored, shard_name
+from pipeline.store.attributes import strict
+from pipeline.verify.problems import Problem
+
+PIXELS = "pixels"
+_OWN_ATTRIBUTES = frozenset({"status", "provenance"})
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCheck:
+    """A complete image, all but its pixels."""
+
+    finalising: FinaliseInput
+    digest: str
+    """Of all its files but the shards; empty where the ledger doesn't know it."""
+
+
+def check_image(check: ImageCheck) -> Iterator[Problem]:
+    """Yield what is wrong with an image's files, attributes and per-frame arrays."""
+    image, spec = check.finalising.image, check.finalising.spec
+    stored = read_stored(check.finalising.out, spec.path)
+    per_frame, attributes = describe(check.finalising)
+    place = f"images.zarr/{spec.path}"
+
+    def found(code: str, name: str, message: str) -> Problem:
+        return Problem(code, f"{place}/{name}" if name else place, message, image)
+
+    digests = {name: xxhash.xxh3_128_hexdigest(data) for name, data in stored.files.items()}
+    if check.digest and combined_digest(digests) != check.digest:
+        yield found("changed_file", "", "the image's metadata or per-frame arrays aren't what was written")
+    yield from (found(*each) for each in _names(stored, per_frame, check.finalising))
+    for name, expected in (("", attributes), *per_frame.items(), (PIXELS, None)):
+        try:
+            wrong = _wrong(stored, name, expected, check.finalising)
+        # zarr and its codecs raise anything on damaged metadata and chunks; that they do is what is looked for
+        except Exception as error:  # noqa: BLE001
+            yield found("metadata_unreadable", name, f"can't be read: {type(error).__name__}: {error}")
+        else:
+            yield from (found("metadata_differ", name, message) for message in wrong)
+
+
+def _names(
+    stored: StoredImage, per_frame: dict[str, npt.NDArray[Any]], image: FinaliseInput
+) -> Iterator[tuple[str, str, str]]:
+    """Yield code, name and message for files that are missing, or that nothing asked for."""
+    wanted = {"zarr.json", f"{PIXELS}/zarr.json"}
+    for name, values in per_frame.items():
+        chunk = (min(len(values), _chunk(stored, name, len(values))), *values.shape[1:])
+        wanted |= chunk_names(
+            name, {"shape": values.shape, "chunk_grid": {"configuration": {"chunk_shape": [max(n, 1) for n in chunk]}}}
+        )
+    required = {shard_name(image.spec, region.frame_start) for region in image.regions if any(region.valid)}
+    for name in sorted((wanted - set(stored.files)) | (required - stored.shards)):
+        yield "missing_file", name, "isn't there"
+    for name in sorted((set(stored.files) - wanted) | (stored.shards - required)):
+        yield "extra_file", name, "belongs to nothing"
+
+
+def _chunk(stored: StoredImage, name: str, frames: int) -> int:
+    """Return the frames a chunk of a per-frame array has by its own metadata; all, where these can't be read."""
+    try:
+        return int(stored.document(name)["chunk_grid"]["configuration"]["chunk_shape"][0])
+    except (KeyError, ValueError, TypeError, IndexError):
+        return frames
+
+
+def _wrong(stored: StoredImage, name: str, expected: Any, image: FinaliseInput) -> Iterator[str]:
+    """Return messages on one array, or on the group (whose name is empty)."""
+    if not name:
+        return iter(list(_group(stored, expected, image)))
+    if name == PIXELS:
+        return iter(list(_pixels(stored, image)))
+    return iter(list(_values(stored.array(name), expected)))
+
+
+def _group(stored: StoredImage, attributes: dict[str, Any], image: FinaliseInput) -> Iterator[str]:
+    group = stored.document()
+    found = dict(group["attributes"])
+    if found.get("status") != "complete":
+        yield f"status is {found.get('status')!r} instead of 'complete'"
+    wanted = strict(attributes)
+    for keyword in sorted((wanted.keys() | found.keys()) - _OWN_ATTRIBUTES):
+        if keyword not in wanted or keyword not in found or found[keyword] != wanted[keyword]:
+            # values of attributes can be a patient's: they aren't told
+            yield f"the attribute {keyword} isn't what plan, ledger and headers say"
+    repeated = group.get("consolidated_metadata", {}).get("metadata", {})
+    names = stored.array_names() | {PIXELS}
+    for array in sorted(names | repeated.keys()):
+        if array not in names or repeated.get(array) != stored.document(array):
+            yield f"the metadata of {array} aren't the ones repeated in the group"
+    del image
+
+
+def _pixels(stored: StoredImage, image: FinaliseInput) -> Iterator[str]:
+    document, spec = stored.document(PIXELS), image.spec
+    first = document["codecs"][0]
+    outer = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
+    inner = tuple(first["configuration"]["chunk_shape"]) if first["name"] == "sharding_indexed" else outer
+    told = {
+        "shape": (tuple(document["shape"]), spec.shape),
+        "data_type": (document["data_type"], spec.format.dtype),
+        "shards": (outer, spec.shards),
+        "chunks": (inner, spec.chunks),
+    }
+    for word, (found, wanted) in told.items():
+        if found != wanted:
+            yield f"its {word} are {found}, the plan says {wanted}"
+
+
+def _values(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> Iterator[str]:
+    if found.shape != wanted.shape:
+        yield f"its shape is {found.shape}, there should be {wanted.shape}"
+        return
+    same = found == wanted
+    if wanted.dtype.kind == "f":
+        same |= np.isnan(found) & np.isnan(wanted)
+    if not same.all():
+        frames = np.nonzero(~same.reshape(len(same), -1).all(axis=1))[0]
+        yield f"{len(frames)} frame(s) have other values than plan, ledger and headers say, first frame {frames[0]}"

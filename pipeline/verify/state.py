@@ -1,0 +1,39 @@
+"""Reading what everything else is held against: plan and ledger."""
+
+from __future__ import annotations
+
+from pipeline import catalog, ledger, plan
+from pipeline.errors import OutputError
+from pipeline.verify.expected import Expected
+from pipeline.verify.problems import Problem
+
+
+def read_expected(out: str) -> tuple[Expected | None, list[Problem]]:
+    """Read plan and ledger; where the plan can't be read, there is nothing to hold the result against.
+
+    Raises
+    ------
+    OutputError
+        Where `out` holds neither plan nor ledger nor images: it is no result at all.
+    """
+    problems: list[Problem] = []
+    try:
+        made = catalog.read_plan(out)
+    # Parquet readers raise anything on damaged files; that they do is what is looked for
+    except Exception as error:  # noqa: BLE001
+        problems.append(Problem("plan_unreadable", "plan", f"{type(error).__name__}: {error}"))
+        made = None
+    try:
+        finished = ledger.read(out, plan.digest(made) if made else None)
+    except OutputError as error:
+        problems.append(Problem("ledger_damaged", "ledger", str(error)))
+        finished = _without_plan(out)
+    problems += [Problem("ledger_damaged", "ledger", damage) for damage in finished.damage]
+    return (Expected.read(out, made, finished) if made else None), problems
+
+
+def _without_plan(out: str) -> ledger.Finished:
+    try:
+        return ledger.read(out)
+    except OutputError:
+        return ledger.Finished()
