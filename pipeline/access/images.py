@@ -10,7 +10,8 @@ from functools import cached_property
 
 import xarray as xr
 
-from pipeline.access.table import ELLIPSIS, ImageRow, ImageTable
+from pipeline.access.table import ImageRow, ImageTable
+from pipeline.report.units import ELLIPSIS
 
 _NEAR = 5
 

@@ -7,14 +7,13 @@ from dataclasses import astuple, dataclass, fields
 from html import escape
 from typing import TYPE_CHECKING, Any, overload
 
+from pipeline.report.units import short_path
+
 if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = 40
 """Rows shown; a table may have a hundred thousand."""
-LONGEST_NAME = 14
-"""Characters of a name in a path that are shown; a UID has up to 64."""
-ELLIPSIS = "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +88,6 @@ class ImageTable(Sequence[ImageRow]):
 
 def _heading(name: str) -> str:
     return name.replace("_", " ")
-
-
-def short_path(path: str) -> str:
-    """Return `path` with long names, UIDs mostly, cut to their ends, by which they differ; a key of its own."""
-    return "/".join(
-        name if len(name) <= LONGEST_NAME else f"{ELLIPSIS}{name[1 - LONGEST_NAME :]}" for name in path.split("/")
-    )
 
 
 def _cells(row: ImageRow) -> list[str]:

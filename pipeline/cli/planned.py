@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Iterable
 
 from rich.markup import escape
-from rich.table import Table
 
 from pipeline.cli.screen import Screen
-from pipeline.cli.tables import add, grid, reasons_table
+from pipeline.cli.tables import images_table, reasons_table
 from pipeline.config import RunConfig
 from pipeline.engine.state import Prepared
 from pipeline.model import ImageSpec, Plan
-from pipeline.report.units import counted, number, shape, size
+from pipeline.report.units import compact_shape, counted, number, size
 
 SOME_IMAGES = 40
 SOME_REFUSED = 10
+_ORDERS = {"frame_number": "frame", "instance_number": "number", "sop_instance_uid": "UID"}
+"""What orders an image's frames, in a word."""
 
 
 def show_plan(screen: Screen, config: RunConfig, prepared: Prepared) -> int:
@@ -24,7 +25,8 @@ def show_plan(screen: Screen, config: RunConfig, prepared: Prepared) -> int:
     plan = prepared.plan
     failed = sum(count for (status, _), count in outcomes(prepared).items() if status == "failed")
     if plan.images:
-        screen.show("", images_table(plan, None if screen.verbose else SOME_IMAGES))
+        limit, width = (None, None) if screen.verbose else (SOME_IMAGES, screen.width)
+        screen.show("", images_table(map(_image, plan.images[:limit]), width))
         more = len(plan.images) - SOME_IMAGES
         if more > 0 and not screen.verbose:
             screen.show(f"… and {counted(more, 'more image')} (-v shows all)")
@@ -40,24 +42,18 @@ def show_plan(screen: Screen, config: RunConfig, prepared: Prepared) -> int:
     return code
 
 
-def images_table(plan: Plan, limit: int | None) -> Table:
-    """Return the images of a plan, one a row."""
-    table = grid(("Image", "Modality", "Order"), ("Instances", "Shape", "Type", "Chunk", "Shard", "Decoded"))
-    for image in plan.images[:limit]:
-        add(table, *_image(image))
-    return table
-
-
-def _image(image: ImageSpec) -> Iterable[str]:
-    yield image.path
-    yield image.modality
-    yield image.order.replace("_", " ")
-    yield number(len({span.instance for span in image.spans}))
-    yield shape(image.shape)
-    yield image.format.dtype
-    yield shape(image.chunks)
-    yield shape(image.shards)
-    yield size(image.frames * image.format.frame_bytes)
+def _image(image: ImageSpec) -> dict[str, str]:
+    return {
+        "Image": image.path,
+        "Modality": image.modality,
+        "Order": _ORDERS.get(image.order, image.order),
+        "Files": number(len({span.instance for span in image.spans})),
+        "Shape": compact_shape(image.shape),
+        "Type": image.format.dtype,
+        "Chunk": compact_shape(image.chunks),
+        "Shard": compact_shape(image.shards),
+        "Decoded": size(image.frames * image.format.frame_bytes),
+    }
 
 
 def outcomes(prepared: Prepared) -> Counter[tuple[str, str]]:

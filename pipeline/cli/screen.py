@@ -48,6 +48,11 @@ class Screen:
         """Look at the streams as they are now."""
         return cls(_console(sys.stdout), _console(sys.stderr), verbose, quiet)
 
+    @property
+    def width(self) -> int:
+        """Columns of the output."""
+        return self.out.width
+
     def show(self, *parts: RenderableType) -> None:
         """Print results, unless quiet."""
         if not self.quiet:

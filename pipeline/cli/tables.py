@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.report import reasons
-from pipeline.report.units import number
+from pipeline.report.units import number, short_path
 
+WIDE = 140
+"""Columns of a terminal that has room for all there is to say of an image."""
+SHORTEST_NAME = 7
+_LUXURIES = ("Series description", "Chunk")
+_RIGHT = ("Files", "Shape", "Type", "Chunk", "Shard", "Decoded")
 _COLOURS = {"converted": "green", "failed": "red", "rejected": "yellow", "skipped": "magenta"}
 
 
@@ -26,6 +31,35 @@ def grid(words: Sequence[str], numbers: Sequence[str] = ()) -> Table:
 def add(table: Table, *cells: str) -> None:
     """Add a row of plain text: names of files may hold what rich takes for markup."""
     table.add_row(*(Text(cell) for cell in cells))
+
+
+def images_table(rows: Iterable[Mapping[str, str]], width: int | None) -> Table:
+    """Return a table of images, a mapping of title to cell for each, the image's path under ``Image``.
+
+    Parameters
+    ----------
+    width : int, optional
+        Columns of the terminal: what it has no room for is left out or shortened. None to show all of everything.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    left_out = _LUXURIES if width is not None and width < WIDE else ()
+    for row in rows:
+        cells = {title: cell for title, cell in row.items() if title not in left_out}
+        if not table.columns:
+            for title in cells:
+                right = title in _RIGHT
+                table.add_column(
+                    title, justify="right" if right else "left", no_wrap=right or title == "Image", overflow="fold"
+                )
+        add(table, *(image_name(cell, width) if title == "Image" else cell for title, cell in cells.items()))
+    return table
+
+
+def image_name(path: str, width: int | None) -> str:
+    """Return an image's path as a terminal of `width` columns has room for it; whole for None."""
+    if width is None:
+        return path
+    return short_path(path) if width >= WIDE else short_path(path, SHORTEST_NAME)
 
 
 def reasons_table(counts: Mapping[tuple[str, str], int]) -> Table:

@@ -1,9 +1,12 @@
-"""Numbers as people read them."""
+"""Numbers and paths as people read them."""
 
 from __future__ import annotations
 
 _STEP = 1024
 _MINUTE, _HOUR = 60, 3600
+LONGEST_NAME = 14
+"""Characters of a name in a path that are shown; a UID has up to 64."""
+ELLIPSIS = "…"
 
 
 def size(count: float) -> str:
@@ -43,3 +46,13 @@ def ratio(value: float | None) -> str:
 def shape(sizes: tuple[int, ...]) -> str:
     """Return an array's shape: ``120 × 512 × 512``."""  # noqa: RUF002  the sign of shapes
     return " × ".join(str(n) for n in sizes)  # noqa: RUF001  the sign of shapes
+
+
+def compact_shape(sizes: tuple[int, ...]) -> str:
+    """Return an array's shape where room is short: ``120×512×512``."""  # noqa: RUF002  the sign of shapes
+    return "×".join(str(n) for n in sizes)  # noqa: RUF001  the sign of shapes
+
+
+def short_path(path: str, longest: int = LONGEST_NAME) -> str:
+    """Return an image's path with long names, UIDs mostly, cut to their ends, by which they differ."""
+    return "/".join(name if len(name) <= longest else f"{ELLIPSIS}{name[1 - longest :]}" for name in path.split("/"))

@@ -14,6 +14,7 @@ from pipeline import access
 from pipeline.catalog import catalog_path
 from pipeline.errors import OutputError
 from pipeline.model import ImageSpec, PixelFormat
+from pipeline.report.units import short_path
 from pipeline.store import create_root, finalise_image, write_region
 
 CODEC = {"name": "zstd", "level": 1}
@@ -181,7 +182,7 @@ def test_the_table(images):
 
 def test_a_path_as_the_table_shortens_it_is_a_key(images):
     long = "1.2.826.0.1.3680043.8.498.12406831542731051035295345080039845114"
-    short = access.table.short_path(f"{long}/{long}1/stack-1")
+    short = short_path(f"{long}/{long}1/stack-1")
     assert short == "…5080039845114/…0800398451141/stack-1"
     row = replace(images.images[0], path=f"{long}/{long}1/stack-1")
     assert short in repr(access.ImageTable([row]))

@@ -185,7 +185,7 @@ def test_plan_says_what_would_be_done_and_writes_nothing(mixed: Place, tmp_path:
     assert tree(tmp_path) == before
     assert not mixed.out.exists()
     assert result.exit_code == 1, result.output  # one file would fail
-    for told in ("1 × 128 × 128", "15 × 10 × 10", "int16", "to convert", "pixel_data_too_short", "duplicate", "task"):  # noqa: RUF001
+    for told in ("1×128×128", "15×10×10", "int16", "to convert", "pixel_data_too_short", "duplicate", "task"):  # noqa: RUF001
         assert told in result.stdout
     assert "Memory of the largest task: " in result.stdout
     assert "5 images of 20 frames" in result.stdout
@@ -245,7 +245,7 @@ def test_inspect_a_folder_and_a_result(mixed: Place) -> None:
     mixed.convert("-q")
     result = invoke("inspect", str(mixed.out))
     assert result.exit_code == 1, result.output
-    for text in ("5 complete images", "15 × 10 × 10", "complete", "duplicate", "1 of 9 files failed"):  # noqa: RUF001
+    for text in ("5 complete images", "15×10×10", "complete", "duplicate", "1 of 9 files failed"):  # noqa: RUF001
         assert text in result.stdout
     (mixed.out / "catalog.parquet").unlink()
     result = invoke("inspect", str(mixed.out))

@@ -7,10 +7,11 @@ from pathlib import Path
 from rich.markup import escape
 
 import pipeline
+from pipeline.access.table import ImageRow
 from pipeline.catalog import count_reasons
 from pipeline.cli.screen import Screen
-from pipeline.cli.tables import add, grid, reasons_table
-from pipeline.report.units import counted, number, shape
+from pipeline.cli.tables import images_table, reasons_table
+from pipeline.report.units import compact_shape, counted, number
 
 SOME_IMAGES = 40
 
@@ -25,11 +26,8 @@ def inspect_output(screen: Screen, out: Path) -> int:
     images = pipeline.open(out, unfinished=True).images
     finished = (out / "catalog.parquet").is_file()
     counts = count_reasons(str(out)) if finished else {}
-    table = grid(("Image", "Modality", "Series description", "Status"), ("Shape", "Type", "Chunk", "Shard"))
-    for row in images if screen.verbose else images[:SOME_IMAGES]:
-        sizes = (shape(row.shape), row.dtype, shape(row.chunks), shape(row.shards))
-        add(table, row.path, row.modality, row.series_description, row.status, *sizes)
-    screen.show("", table)
+    shown = images if screen.verbose else images[:SOME_IMAGES]
+    screen.show("", images_table(map(_image, shown), None if screen.verbose else screen.width))
     if len(images) > SOME_IMAGES and not screen.verbose:
         screen.show(f"… and {counted(len(images) - SOME_IMAGES, 'more image')} (-v shows all)")
     screen.show("", reasons_table(counts) if finished else "[red]The run that writes here has not finished.[/]", "")
@@ -40,3 +38,16 @@ def inspect_output(screen: Screen, out: Path) -> int:
     told = told if finished else "there is no catalog yet"
     screen.final(escape(f"{counted(len(images), 'complete image')} in {out}. Exit code {code}: {told}."))
     return code
+
+
+def _image(row: ImageRow) -> dict[str, str]:
+    return {
+        "Image": row.path,
+        "Modality": row.modality,
+        "Series description": row.series_description,
+        "Status": row.status,
+        "Shape": compact_shape(row.shape),
+        "Type": row.dtype,
+        "Chunk": compact_shape(row.chunks),
+        "Shard": compact_shape(row.shards),
+    }
