@@ -9,6 +9,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
+from pipeline.frames.elements import Elements
 from pipeline.frames.header import Header
 from pipeline.frames.values import find_value, first_item, raw_element
 
@@ -34,6 +35,7 @@ _IMAGE = (
     "ImagedVolumeDepth",
 )
 """Interpretive keywords of the whole instance."""
+_IMAGE_TAGS = tuple((keyword, tag_for_keyword(keyword) or 0) for keyword in _IMAGE)
 
 _VECTORS = ("FrameTimeVector", "GridFrameOffsetVector", "SliceLocationVector", "TimeSlotVector", "SliceVector")
 """Elements outside of functional groups that hold one value a frame."""
@@ -96,11 +98,13 @@ def frame_attributes(header: Header, number_of_frames: int) -> tuple[dict[str, A
     dict[str, list]
         Keyword → one value a frame, None where a frame has none; only keywords whose values differ.
     """
-    dataset = header.dataset
-    constant = {keyword: find_value([dataset], tag_for_keyword(keyword) or 0) for keyword in _IMAGE}
-    constant |= shared_values(dataset)
+    elements = header.elements
+    constant: dict[str, Any] = {
+        keyword: value for keyword, tag in _IMAGE_TAGS if (value := find_value(elements, tag)) is not None
+    }
+    constant |= shared_values(header.dataset)
     varying: dict[str, list[Any]] = {}
-    for keyword, values in _columns(dataset, constant, number_of_frames):
+    for keyword, values in _columns(elements, constant, number_of_frames):
         if number_of_frames > 1 and any(value != values[0] for value in values):
             constant.pop(keyword, None)
             varying[keyword] = values
@@ -115,15 +119,15 @@ def shared_values(dataset: Dataset) -> dict[str, Any]:
     return {} if shared is None else _group_values(shared, {})
 
 
-def _columns(dataset: Dataset, constant: Mapping[str, Any], frames: int) -> Iterator[tuple[str, list[Any]]]:
+def _columns(elements: Elements, constant: Mapping[str, Any], frames: int) -> Iterator[tuple[str, list[Any]]]:
     """Yield keywords with one value for each frame."""
     for keyword in _VECTORS:
-        values = find_value([dataset], tag_for_keyword(keyword) or 0)
+        values = find_value(elements, tag_for_keyword(keyword) or 0)
         if isinstance(values, list) and len(values) == frames:
             yield keyword, values
     if constant.get("DimensionOrganizationType") == "TILED_FULL":
-        yield from _tile_positions(dataset, constant, frames)
-    yield from _per_frame_columns(dataset, frames)
+        yield from _tile_positions(elements, constant, frames)
+    yield from _per_frame_columns(elements.dataset, frames)
 
 
 def _per_frame_columns(dataset: Dataset, frames: int) -> Iterator[tuple[str, list[Any]]]:
@@ -156,16 +160,20 @@ def _group_values(group: Dataset, known: dict[tuple[int, bytes], dict[str, Any]]
         found = known.get(key) if key else None
         if found is None:
             macro = first_item(group, int(tag))
-            found = {} if macro is None else {k: find_value([macro], t) for k, t in _MACRO_TAGS[tag].items()}
+            found = {} if macro is None else _macro_values(Elements(macro), _MACRO_TAGS[tag])
             if key:
                 known[key] = found
         values |= {keyword: value for keyword, value in found.items() if value is not None}
     return values
 
 
-def _tile_positions(dataset: Dataset, constant: Mapping[str, Any], frames: int) -> Iterator[tuple[str, list[Any]]]:
+def _macro_values(macro: Elements, tags: Mapping[str, int]) -> dict[str, Any]:
+    return {keyword: find_value(macro, tag) for keyword, tag in tags.items()}
+
+
+def _tile_positions(elements: Elements, constant: Mapping[str, Any], frames: int) -> Iterator[tuple[str, list[Any]]]:
     """Yield the tiles' positions, from 1: in rows, then planes, then optical paths (PS3.3 C.7.6.17.3, TILED_FULL)."""
-    size = [find_value([dataset], tag_for_keyword(keyword) or 0) for keyword in ("Columns", "Rows")]
+    size = [find_value(elements, tag_for_keyword(keyword) or 0) for keyword in ("Columns", "Rows")]
     total: list[Any] = [constant.get(keyword) for keyword in ("TotalPixelMatrixColumns", "TotalPixelMatrixRows")]
     if not all(isinstance(number, int) and number > 0 for number in (*size, *total)):
         return

@@ -13,6 +13,7 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.valuerep import PersonName
 
+from pipeline.frames.elements import Elements, Memo
 from pipeline.frames.header import PIXEL_KEYWORDS, Header
 from pipeline.frames.values import raw_element, text_of
 
@@ -23,6 +24,7 @@ _PN_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _NUMBERS = {"IS", "US", "SS", "UL", "SL", "UV", "SV", "DS", "FL", "FD"}
 _STRING_OR_NUMBER = {"DS", "IS", "SV", "UV"}
 """Numbers that the model also allows as text (PS3.18 Table F.2.3-1)."""
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def header_json(header: Header) -> tuple[str, dict[str, str]]:
@@ -40,33 +42,42 @@ def header_json(header: Header) -> tuple[str, dict[str, str]]:
         the JSON instead.
     """
     unconverted: dict[str, str] = {}
-    model = _item(header.dataset, "", unconverted, 0)
-    return json.dumps(model, separators=(",", ":"), allow_nan=False), unconverted
+    return _item(header.elements, "", unconverted, 0), unconverted
 
 
-def _item(dataset: Dataset, path: str, unconverted: dict[str, str], depth: int) -> dict[str, Any]:
-    model = {}
-    for tag in sorted(dataset.keys()):
+def _item(elements: Elements, path: str, unconverted: dict[str, str], depth: int) -> str:
+    model = []
+    for tag in sorted(elements.by_tag):
         icon = depth > 0  # an icon's pixel data are a small part of the header
         if tag & 0xFFFF and tag >> 16 not in _LEFT_OUT and (icon or tag not in _PIXELS):
-            model[f"{tag:08X}"] = _element(dataset, tag, f"{path}{tag:08X}", unconverted, depth)
-    return model
+            model.append(f'"{tag:08X}":{_element(elements, tag, path, unconverted, depth)}')
+    return f"{{{','.join(model)}}}"
 
 
-def _element(dataset: Dataset, tag: int, path: str, unconverted: dict[str, str], depth: int) -> dict[str, Any]:
+def _element(elements: Elements, tag: int, path: str, unconverted: dict[str, str], depth: int) -> str:
     """Return one element's model; of one that can't be converted, its bytes as text."""
+    try:
+        known = _LEAVES.get(elements, tag)
+    except Exception:  # noqa: BLE001  see _other, which tries again and says so
+        known = None
+    return known or _other(elements.dataset, tag, f"{path}{tag:08X}", unconverted, depth)
+
+
+def _other(dataset: Dataset, tag: int, path: str, unconverted: dict[str, str], depth: int) -> str:
+    """Return the model of a sequence, and of a value that is long or damaged."""
     try:
         element = _converted(dataset, tag)
         if element.VR == "SQ" and depth < _DEEPEST:
             items = [
-                _item(item, f"{path}/{place}/", unconverted, depth + 1) for place, item in enumerate(element.value)
+                _item(Elements(item), f"{path}/{place}/", unconverted, depth + 1)
+                for place, item in enumerate(element.value)
             ]
-            return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
-        return _leaf(element, path, unconverted)
+            return f'{{"vr":"SQ","Value":[{",".join(items)}]}}' if items else '{"vr":"SQ"}'
+        return _encode(_leaf(element, path, unconverted))
     except Exception:  # noqa: BLE001  pydicom converts here, and damaged values fail in many ways
         unconverted[path] = text = text_of(dataset, tag)
         vr = str(getattr(raw_element(dataset, tag), "VR", None))
-        return {"vr": vr if vr in _STRING_OR_NUMBER else "UT", "Value": [text]}
+        return _encode({"vr": vr if vr in _STRING_OR_NUMBER else "UT", "Value": [text]})
 
 
 def _converted(dataset: Dataset, tag: int) -> DataElement:
@@ -118,3 +129,15 @@ def _person(name: PersonName) -> dict[str, str] | None:
 
 def _base64(value: bytes | bytearray) -> str:
     return base64.b64encode(value).decode()
+
+
+def _sound(element: DataElement) -> str | None:
+    """Return the model of an element that is converted without loss; None for others, and for sequences."""
+    if element.VR == "SQ":  # what is in it depends on the data set around it
+        return None
+    unconverted: dict[str, str] = {}
+    model = _leaf(element, "", unconverted)
+    return None if unconverted else _encode(model)
+
+
+_LEAVES = Memo(_sound)

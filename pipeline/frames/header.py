@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import BinaryIO, cast
+from functools import cached_property
+from io import BytesIO
+from typing import Any, BinaryIO, cast
 
 from pydicom.charset import default_encoding
 from pydicom.dataelem import RawDataElement
@@ -14,21 +16,24 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from pipeline.errors import InvalidAttributeError, MissingAttributeError, NotDicomError, PipelineError, SourceError
 from pipeline.frames.deflate import DEFLATED, InflatedFile
+from pipeline.frames.elements import Elements
 from pipeline.frames.items import UNDEFINED, Items, walk_items
-from pipeline.frames.sources import HeaderFile, clip, size_of
+from pipeline.frames.sources import HeaderFile, clip, read_range, size_of
 from pipeline.frames.syntax import encoding_of, guess_syntax, looks_like_dicom, transfer_syntax_name
 
 PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 LARGE_ELEMENT = 64 << 20
 """Bytes from which an element other than pixel data is left out of the header (with a note): nobody reads it there."""
-_HEAD = 1 << 10
+HEAD = 1 << 14
+"""Bytes that hold most headers whole: read at once and parsed from memory."""
+_BEGINNING = 1 << 10
 _META_GROUP = 2
 _LAST_TAG = 0xFFFCFFFC
 """Data Set Trailing Padding: no data element has a higher tag."""
 _PREAMBLE, _PREFIX_END = 128, 132
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Header:
     """One file's elements and where its pixel data lie.
 
@@ -56,6 +61,14 @@ class Header:
     """Tags of the elements behind the pixel data."""
     truncated: str = ""
     """Where the file ends inside an element before the pixel data: which one; else empty."""
+
+    @cached_property
+    def elements(self) -> Elements:
+        """The data set's elements, for reading."""
+        return Elements(self.dataset)
+
+
+_Stream = HeaderFile | BytesIO
 
 
 @dataclass(slots=True)
@@ -107,9 +120,9 @@ def read_header(
     SourceError
         Where the file can't be read.
     """
-    parse = _Parse(source)
+    options: dict[str, Any] = {"trailing": trailing, "uid": transfer_syntax_uid, "guess": guess}
     try:
-        return _read(file, parse, trailing=trailing, uid=transfer_syntax_uid, guess=guess)
+        return _read_head(file, source, **options) or _read(HeaderFile(file), file, _Parse(source), **options)
     except PipelineError:
         raise
     except OSError as error:
@@ -130,8 +143,19 @@ def open_data_set(file: BinaryIO, *, deflated: bool, source: str) -> BinaryIO:
     return cast(BinaryIO, InflatedFile(file, stream.tell(), source))
 
 
-def _read(file: BinaryIO, parse: _Parse, *, trailing: bool, uid: str, guess: bool) -> Header:
-    stream = HeaderFile(file)
+def _read_head(file: BinaryIO, source: str, **options: Any) -> Header | None:
+    """Return the header from the file's first bytes, None where they don't hold all of it, or it can't be read."""
+    head = read_range(file, 0, HEAD).tobytes()
+    parse = _Parse(source)
+    try:
+        header = _read(BytesIO(head), file, parse, **options)
+    # Whatever is wrong may be so because the head is cut: reading the whole file tells.
+    except Exception:  # noqa: BLE001
+        return None
+    return header if parse.pixel_tag or len(head) < HEAD else None
+
+
+def _read(stream: _Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid: str, guess: bool) -> Header:
     file_meta = _read_meta(stream, file, parse, guess=guess)
     command = _read_while(stream, 0, implicit=True)
     uid = uid or _declared_syntax(file_meta, parse.source) or _assumed_syntax(stream, parse, guess=guess)
@@ -169,9 +193,9 @@ def _header(  # noqa: PLR0917  one value a field
     )
 
 
-def _read_meta(stream: HeaderFile, file: BinaryIO, parse: _Parse, *, guess: bool) -> FileMetaDataset:
+def _read_meta(stream: _Stream, file: BinaryIO, parse: _Parse, *, guess: bool) -> FileMetaDataset:
     """Read preamble and File Meta Information (PS3.10 7.1); leave `stream` behind them."""
-    head = stream.read(_HEAD) if guess else b""
+    head = stream.read(_BEGINNING) if guess else b""
     stream.seek(0)
     # A data set without preamble may hold "DICM" in the 129th byte by chance: then only its beginning is plausible.
     if guess and not _is_file_format(head):
@@ -203,7 +227,7 @@ def _is_file_format(head: bytes) -> bool:
     return looks_like_dicom(head[_PREFIX_END:], 1 << 62) or not looks_like_dicom(head, 1 << 62)
 
 
-def _read_while(stream: HeaderFile, group: int, *, implicit: bool) -> Dataset:
+def _read_while(stream: _Stream, group: int, *, implicit: bool) -> Dataset:
     """Read the elements of one group, which is always little endian."""
     return read_dataset(stream, implicit, is_little_endian=True, stop_when=lambda tag, _vr, _n: tag >> 16 != group)
 
@@ -226,7 +250,7 @@ def _declared_syntax(file_meta: FileMetaDataset, source: str) -> str:
     return str(value or "").strip(" \0")
 
 
-def _assumed_syntax(stream: HeaderFile, parse: _Parse, *, guess: bool) -> str:
+def _assumed_syntax(stream: _Stream, parse: _Parse, *, guess: bool) -> str:
     if not guess:
         raise MissingAttributeError(
             "'transfer_syntax_uid' is required if the dataset in 'src' is not in the DICOM File Format",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
-from pydicom.datadict import dictionary_description, tag_for_keyword
-from pydicom.dataset import Dataset
+from pydicom.datadict import dictionary_description
 from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.uid import UID
 
 from pipeline.errors import InvalidAttributeError, MissingAttributeError
+from pipeline.frames.elements import Elements, Memo
 from pipeline.frames.header import Header
+
+Answer = TypeVar("Answer")
 
 OPTION_TAGS = {
     "samples_per_pixel": 0x00280002,
@@ -26,7 +29,8 @@ OPTION_TAGS = {
     "bits_stored": 0x00280101,
     "pixel_representation": 0x00280103,
 }
-_EXTENDED_OFFSETS = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+_EXTENDED_OFFSETS = (0x7FE00001, 0x7FE00002)
+"""Extended Offset Table and its lengths (PS3.3 C.7.6.3.1.8)."""
 _FLOAT_BITS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 
 
@@ -50,29 +54,16 @@ def pixel_options(header: Header, overrides: Mapping[str, Any] | None = None) ->
     InvalidAttributeError
         A value of the wrong type or multiplicity.
     """
-    return dataset_options(
-        header.dataset, overrides, pixel_keyword=header.pixel_keyword, pixel_vr=header.pixel_vr, source=header.source
-    )
-
-
-def dataset_options(
-    dataset: Dataset,
-    overrides: Mapping[str, Any] | None = None,
-    *,
-    pixel_keyword: str | None,
-    pixel_vr: str,
-    source: str,
-) -> dict[str, Any]:
-    """Like :func:`pixel_options`, of a Dataset."""
+    elements, source = header.elements, header.source
     options: dict[str, Any] = {}
     for name, tag in OPTION_TAGS.items():
-        if tag in dataset and (value := _value(dataset, tag, source)) is not None:
+        if tag in elements.by_tag and (value := _value(elements, tag, source)) is not None:
             options[name] = value
-    options |= {"pixel_keyword": pixel_keyword, "number_of_frames": options.get("number_of_frames") or 1}
-    if pixel_vr:
-        options["pixel_vr"] = pixel_vr
-    if all(keyword in dataset for keyword in _EXTENDED_OFFSETS):
-        options["extended_offsets"] = tuple(_value(dataset, tag_for_keyword(k) or 0, source) for k in _EXTENDED_OFFSETS)
+    options |= {"pixel_keyword": header.pixel_keyword, "number_of_frames": options.get("number_of_frames") or 1}
+    if header.pixel_vr:
+        options["pixel_vr"] = header.pixel_vr
+    if all(tag in elements.by_tag for tag in _EXTENDED_OFFSETS):
+        options["extended_offsets"] = tuple(_value(elements, tag, source) for tag in _EXTENDED_OFFSETS)
     options |= overrides or {}
     options["number_of_frames"] = _whole(options["number_of_frames"], 0x00280008, source) or 1
     return options
@@ -81,14 +72,15 @@ def dataset_options(
 def describe_options(header: Header) -> tuple[str, ...]:
     """Return notes on attributes that were assumed."""
     tag = OPTION_TAGS["number_of_frames"]
-    if tag in header.dataset and _value(header.dataset, tag, header.source) in (None, 0):
+    if tag in header.elements.by_tag and _value(header.elements, tag, header.source) in (None, 0):
         return ("Number of Frames is empty or 0: 1 frame assumed",)
     return ()
 
 
-def _value(dataset: Dataset, tag: int, source: str) -> Any:
+def _value(elements: Elements, tag: int, source: str) -> Any:
     try:
-        value = dataset[tag].value
+        known = _VALUES.get(elements, tag)
+        value = elements.dataset[tag].value if known is None else known[0]
     except Exception as error:  # pydicom converts lazily: a damaged value may raise anything
         raise InvalidAttributeError(
             f"{source}: {_label(tag)} can't be read: {type(error).__name__}: {error}", source=source
@@ -140,9 +132,8 @@ def validate_options(uid: str, options: Mapping[str, Any], source: str) -> None:
     InvalidAttributeError
         A value outside what the standard allows, or a type NumPy doesn't have.
     """
-    runner = _runner(uid, options)
     try:
-        runner.validate()
+        _validate(uid, options)
     except AttributeError as error:
         raise MissingAttributeError(str(error), source=source) from error
     except ValueError as error:
@@ -160,7 +151,7 @@ def validate_options(uid: str, options: Mapping[str, Any], source: str) -> None:
 def stored_dtype(uid: str, options: Mapping[str, Any], source: str) -> np.dtype[Any]:
     """Return the type that Bits Allocated and Pixel Representation declare, in the data's byte order."""
     try:
-        return _runner(uid, options).pixel_dtype
+        return _pixel_dtype(uid, options)
     except NotImplementedError as error:
         raise InvalidAttributeError(
             f"(0028,0100) 'Bits Allocated' of {options['bits_allocated']}: {error}", source=source
@@ -169,10 +160,32 @@ def stored_dtype(uid: str, options: Mapping[str, Any], source: str) -> np.dtype[
 
 def native_frame_bits(uid: str, options: Mapping[str, Any]) -> int:
     """Return the bits from one native frame's first pixel to the next one's (PS3.5 8.1.1)."""
-    runner = _runner(uid, options)
     if options["bits_allocated"] == 1:
-        return int(runner.frame_length(unit="pixels"))
-    return int(runner.frame_length(unit="bytes")) * 8
+        return _frame_pixels(uid, options)
+    return _frame_bytes(uid, options) * 8
+
+
+def _asked_once(question: Callable[[DecodeRunner], Answer]) -> Callable[[str, Mapping[str, Any]], Answer]:
+    """Ask pydicom once for all instances with the same options: making a runner costs more than a whole short header."""
+
+    @lru_cache(256)
+    def known(uid: str, items: tuple[tuple[str, type, Any], ...]) -> Answer:
+        return question(_runner(uid, {name: value for name, _, value in items}))
+
+    def ask(uid: str, options: Mapping[str, Any]) -> Answer:
+        if not all(isinstance(value, _PLAIN) for value in options.values()):
+            return question(_runner(uid, options))
+        return known(uid, tuple((name, type(value), value) for name, value in options.items()))
+
+    return ask
+
+
+_PLAIN = int | str | None
+_validate = _asked_once(DecodeRunner.validate)
+_pixel_dtype = _asked_once(lambda runner: runner.pixel_dtype)
+_frame_pixels = _asked_once(lambda runner: int(runner.frame_length(unit="pixels")))
+_frame_bytes = _asked_once(lambda runner: int(runner.frame_length(unit="bytes")))
+_VALUES: Memo[tuple[Any]] = Memo(lambda element: None if element.VR == "SQ" else (element.value,))
 
 
 def _runner(uid: str, options: Mapping[str, Any]) -> DecodeRunner:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
+
+from pipeline.frames.elements import Elements, Memo
 
 _DEEPEST = 32
 """Nesting beyond which sequences aren't followed: no standard object comes near it."""
@@ -36,10 +38,23 @@ def plain_value(dataset: Dataset, tag: int, depth: int = 0) -> Any:
         return [_plain_item(item, depth + 1) for item in element.value] if depth < _DEEPEST else None
     if isinstance(element.value, bytes | bytearray):
         return base64.b64encode(_little_endian(element, dataset)).decode()
+    return _plain_leaf(element)
+
+
+def _plain_leaf(element: DataElement) -> Any:
     value = plain(element.value)
     if element.VR in _NUMERIC_TEXT and any(isinstance(p, str) for p in (value if isinstance(value, list) else [value])):
         raise ValueError(f"{element.VR} is no number")  # pydicom lets some through as text
     return value
+
+
+def plain_element(elements: Elements, tag: int) -> Any:
+    """Like :func:`plain_value`, of a view of a data set: what has been converted before isn't converted again."""
+    known = _PLAIN.get(elements, tag)
+    if known is None:
+        return plain_value(elements.dataset, tag)
+    (value,) = known
+    return list(value) if isinstance(value, tuple) else value
 
 
 def plain(value: Any) -> Any:
@@ -68,18 +83,15 @@ def raw_element(dataset: Dataset, tag: int) -> RawDataElement | DataElement:
     return dataset.get_item(tag, keep_deferred=True)
 
 
-def find_value(datasets: Iterable[Dataset], tag: int) -> Any:
-    """Return the plain value in the first dataset that has the element, not empty and convertible; else None."""
-    for dataset in datasets:
-        if tag not in dataset:
-            continue
-        try:
-            value = plain_value(dataset, tag)
-        except Exception:  # noqa: BLE001, S112  see plain_value; the scan reports unconvertible values elsewhere
-            continue
-        if value is not None and value != []:
-            return value
-    return None
+def find_value(elements: Elements, tag: int) -> Any:
+    """Return the plain value of an element that is there, not empty and convertible; else None."""
+    if tag not in elements.by_tag:
+        return None
+    try:
+        value = plain_element(elements, tag)
+    except Exception:  # noqa: BLE001  see plain_value; the scan reports unconvertible values elsewhere
+        return None
+    return None if value == [] else value
 
 
 def first_item(dataset: Dataset, tag: int) -> Dataset | None:
@@ -107,3 +119,14 @@ def _little_endian(element: DataElement, dataset: Dataset) -> bytes:
     value = bytes(element.value)
     big = dataset.original_encoding[1] is False
     return np.frombuffer(value, ">u2").astype("<u2").tobytes() if big and element.VR == "OW" else value
+
+
+def _kept(element: DataElement) -> tuple[Any] | None:
+    """Return the plain value as an immutable one; None of a sequence, and of bytes, whose order counts."""
+    if element.VR == "SQ" or isinstance(element.value, bytes | bytearray):
+        return None
+    value = _plain_leaf(element)
+    return (tuple(value) if isinstance(value, list) else value,)
+
+
+_PLAIN = Memo(_kept)

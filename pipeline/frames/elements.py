@@ -1,0 +1,109 @@
+"""Elements with the same bytes are converted once: the slices of a series repeat nearly all of their header.
+
+pydicom converts an element when it is asked for, some 20 µs each. What most elements become depends on nothing but
+their tag, value representation, bytes, byte order and character set, so one conversion serves all files of an archive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, MutableSequence
+from typing import Generic, TypeVar
+
+from pydicom._dicom_dict import DicomDictionary
+from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
+from pydicom.dataset import Dataset
+
+LONGEST = 256
+"""Bytes of a value up to which its conversion is kept: longer ones are rarely repeated, or rarely small."""
+MOST = 8192
+"""Conversions kept of one kind, so that a process never holds more than some megabytes of them."""
+
+Element = RawDataElement | DataElement
+Kept = TypeVar("Kept")
+
+_IMPLICIT = (None, "UN")
+"""Value representations that aren't the element's own: the data dictionary's, or the private creator's, counts."""
+_PUBLIC = frozenset(tag for tag, entry in DicomDictionary.items() if len(entry[0]) == 2 and entry[0] != "SQ")  # noqa: PLR2004
+"""Tags whose value representation is one in the dictionary (not "US or SS") and no sequence."""
+
+
+class Elements:
+    """One data set's elements by plain tag: a view for reading, of the data set as it is now."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        # Tags of pydicom's own type compare in Python code: most of the time of a look-up.
+        self.by_tag: Mapping[int, Element] = {int(tag): element for tag, element in dataset._dict.items()}  # noqa: SLF001
+        self._encoding = _encoding(dataset)
+        self._charset: Hashable = self._encoding if isinstance(self._encoding, str) else tuple(self._encoding)
+
+    def key(self, tag: int) -> Hashable | None:
+        """Return all that the element's conversion depends on; None where that isn't known, or isn't small."""
+        element = self.by_tag[tag]
+        if not isinstance(element, RawDataElement) or element.VR == "SQ" or not self._charset:
+            return None
+        value = element.value
+        if element.length > LONGEST or element.length != len(value or b""):
+            return None
+        creator: Hashable = b""
+        if element.VR in _IMPLICIT and tag not in _PUBLIC:
+            if not tag >> 16 & 1:
+                return None
+            creator = self._creator(tag)
+        return tag, element.VR, value, element.is_little_endian, self._charset, creator
+
+    def _creator(self, tag: int) -> Hashable:
+        """Return the private creator of a private element, which tells its value representation (PS3.5 7.8.1)."""
+        creator = self.by_tag.get(tag & 0xFFFF0000 | (tag & 0xFFFF) >> 8)
+        value = creator.value if creator is not None else b""
+        return value if isinstance(value, str | bytes) else str(value)
+
+    def convert(self, tag: int) -> DataElement:
+        """Convert an element without putting the result into the data set."""
+        raw = self.by_tag[tag]
+        assert isinstance(raw, RawDataElement)  # noqa: S101  key() says so
+        return convert_raw_data_element(raw, encoding=self._encoding, ds=self.dataset)
+
+
+def _encoding(dataset: Dataset) -> str | MutableSequence[str]:
+    """Return the character sets of a data set's texts, none of a damaged one: then no text is kept."""
+    try:
+        return dataset.original_character_set or dataset._character_set  # noqa: SLF001  as Dataset does it
+    except Exception:  # noqa: BLE001  pydicom converts here, and damaged values fail in many ways
+        return []
+
+
+class Memo(Generic[Kept]):
+    """Conversions of one kind, each made once for the same bytes.
+
+    Parameters
+    ----------
+    make : callable
+        Takes a converted element and returns what is to be kept of it, an immutable value; None where it depends on
+        more than the element. What it raises isn't kept.
+    """
+
+    def __init__(self, make: Callable[[DataElement], Kept | None]) -> None:
+        self._make = make
+        self._known: dict[Hashable, Kept] = {}
+
+    def get(self, elements: Elements, tag: int) -> Kept | None:
+        """Return what is known of an element's bytes, making it where it is new; None where it depends on more.
+
+        Raises
+        ------
+        Exception
+            Anything: pydicom converts here, and damaged values fail in many ways.
+        """
+        key = elements.key(tag)
+        if key is None:
+            return None
+        known = self._known.get(key)
+        if known is None:
+            known = self._make(elements.convert(tag))
+            if known is None:
+                return None
+            if len(self._known) >= MOST:
+                self._known.clear()
+            self._known[key] = known
+        return known
