@@ -1,12 +1,12 @@
 """One YAML file → a frozen, validated :class:`RunConfig`."""
 
 from pipeline.config.choices import parse_slice
+from pipeline.config.cluster import BATCH_SYSTEMS, Adapt, Certificates, Cluster
 from pipeline.config.loading import dump, from_dict, load
 from pipeline.config.mistakes import unknown_keywords
 from pipeline.config.schema import schema
 from pipeline.config.settings import (
     Chunk,
-    Cluster,
     Decode,
     Limits,
     Metadata,
@@ -17,6 +17,9 @@ from pipeline.config.settings import (
 )
 
 __all__ = [
+    "BATCH_SYSTEMS",
+    "Adapt",
+    "Certificates",
     "Chunk",
     "Cluster",
     "Decode",

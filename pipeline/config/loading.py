@@ -14,11 +14,14 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from pipeline.config.cluster import Certificates, Cluster
 from pipeline.config.mistakes import Mistake, config_error, shown, translate, unknown_key
 from pipeline.config.schema import lookup
 from pipeline.config.settings import Output, RunConfig
 from pipeline.config.yamltext import CoreLoader, Document, KeyPath, dotted, parse
 from pipeline.errors import ConfigError
+
+_CERTIFICATES: tuple[KeyPath, ...] = tuple(("cluster", "security", name) for name in Certificates.model_fields)
 
 
 def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunConfig:
@@ -86,7 +89,7 @@ def _configure(document: Document, overrides: Sequence[str], *, base: Path, name
         raise ConfigError(f"{name}: expected a mapping with source and output, got {shown(document.value)}")
     data = _texts_kept(deepcopy(dict(document.value)), document.numbers)
     origins = {path: f"line {line}" for path, line in document.lines.items()}
-    bases: dict[KeyPath, Path] = {("source", "paths"): base, ("output", "path"): base}
+    bases: dict[KeyPath, Path] = dict.fromkeys((("source", "paths"), ("output", "path"), *_CERTIFICATES), base)
     for override in overrides:
         path = _override(data, override)
         origins = {key: where for key, where in origins.items() if key[: len(path)] != path} | {path: "--set"}
@@ -164,8 +167,17 @@ def _absolute(config: RunConfig, bases: Mapping[KeyPath, Path]) -> RunConfig:
         update={
             "source": config.source.model_copy(update={"paths": paths}),
             "output": config.output.model_copy(update={"path": out}),
+            "cluster": _absolute_certificates(config.cluster, bases),
         }
     )
+
+
+def _absolute_certificates(cluster: Cluster, bases: Mapping[KeyPath, Path]) -> Cluster:
+    if not isinstance(cluster.security, Certificates):
+        return cluster
+    given = cluster.security
+    paths = {str(path[-1]): _below(bases[path], getattr(given, str(path[-1]))) for path in _CERTIFICATES}
+    return cluster.model_copy(update={"security": given.model_copy(update=paths)})
 
 
 def _below(base: Path, path: str) -> str:

@@ -57,7 +57,7 @@ def _follow(node: Node) -> Node:
 
 
 def _child(node: Node, part: str | int) -> Node | None:
-    for option in _follow(node).get("anyOf", [_follow(node)]):
+    for option in _options(node):
         properties = option.get("properties", {})
         found = (
             option.get("items") if isinstance(part, int) else properties.get(part, option.get("additionalProperties"))
@@ -69,10 +69,16 @@ def _child(node: Node, part: str | int) -> Node | None:
     return None
 
 
+def _options(node: Node) -> list[Node]:
+    """Return what may stand there: the branches of a union, or the node alone."""
+    node = _follow(node)
+    return [_follow(option) for option in node["anyOf"]] if "anyOf" in node else [node]
+
+
 def keys(path: tuple[str | int, ...]) -> list[str]:
     """Return the keys of the section at `path`; empty for anything else."""
     node = lookup(path)
-    return list(node.get("properties", {})) if node else []
+    return [key for option in _options(node) for key in option.get("properties", {})] if node else []
 
 
 def all_keys() -> list[str]:

@@ -2,58 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-    WithJsonSchema,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
-from pipeline.config.choices import check_codec_name, check_frames, check_path
-from pipeline.config.sizes import SIZE_PATTERN, format_bytes, parse_bytes
-
-# Strict types: YAML has told text, numbers and booleans apart already, and a quoted "false" is not false.
-Bytes = Annotated[
-    StrictInt,
-    BeforeValidator(parse_bytes),
-    Field(gt=0),
-    PlainSerializer(format_bytes, when_used="json"),
-    WithJsonSchema(
-        {"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string", "pattern": SIZE_PATTERN}]},
-        mode="validation",
-    ),
-]
-Count = Annotated[StrictInt, Field(gt=0)]
-Auto = Literal["auto"]
-Text = Annotated[StrictStr, Field(min_length=1)]
-# Not a `str` of pydantic's, which refuses the names of files that aren't UTF-8.
-FilePath = Annotated[str, PlainValidator(check_path), WithJsonSchema({"type": "string", "minLength": 1})]
-Finite = Annotated[StrictFloat, Field(allow_inf_nan=False)]
-Scalar = Annotated[StrictStr | StrictInt | Finite, WithJsonSchema({"type": ["string", "number"]})]
-
-_ADDRESS_FITS_KIND: dict[str, Any] = {
-    "if": {"properties": {"kind": {"const": "address"}}, "required": ["kind"]},
-    "then": {"properties": {"address": {"minLength": 1}}, "required": ["address"]},
-    "else": {"properties": {"address": {"maxLength": 0}}},
-}
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, and strict about names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="constants")
+from pipeline.config.base import Auto, Bytes, Count, FilePath, Scalar, Section, Text
+from pipeline.config.choices import check_codec_name, check_frames
+from pipeline.config.cluster import Cluster
 
 
 class Source(Section):
@@ -125,36 +80,6 @@ class Metadata(Section):
     """DICOM keywords that become columns of the catalog, besides the default ones."""
     header: Literal["full", "none"] = "full"
     """Whether the catalog holds each file's whole header as DICOM JSON."""
-
-
-class Cluster(Section):
-    """What runs the tasks."""
-
-    model_config = ConfigDict(json_schema_extra=_ADDRESS_FITS_KIND)
-
-    kind: Literal["synchronous", "threads", "local", "address"] = "local"
-    """"synchronous" runs in this process, "threads" in its threads, "local" in worker processes of this machine,
-    "address" on a running Dask scheduler."""
-    workers: Count | Auto = "auto"
-    """Worker processes (or threads); "auto" is one a core."""
-    threads_per_worker: Count = 1
-    """Tasks at once in a worker process; codecs release the GIL, much of the rest doesn't."""
-    address: StrictStr = ""
-    """The scheduler's address, such as tcp://10.0.0.1:8786, for kind "address"."""
-
-    @model_validator(mode="after")
-    def _address_fits_kind(self) -> Self:
-        if self.kind == "address" and not self.address:
-            raise PydanticCustomError(
-                "below", "kind address needs the scheduler's address, such as tcp://10.0.0.1:8786", {"key": "address"}
-            )
-        if self.kind != "address" and self.address:
-            raise PydanticCustomError(
-                "below",
-                "an address is only for kind: address, but the kind is {kind}",
-                {"key": "address", "kind": self.kind},
-            )
-        return self
 
 
 class Limits(Section):

@@ -25,7 +25,7 @@ _NUMBER = list("-+.0123456789")
 class CoreLoader(yaml.SafeLoader):
     """The safe loader, with scalars recognised as YAML 1.2 does."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  PyYAML's own interface
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
 
 for _name, _pattern, _first in (

@@ -62,10 +62,19 @@ def _call(function: Callable[[Any], Any], item: Any) -> Outcome:
 
 
 class Distributed:
-    """A Dask cluster: one future a task, a window of them at a time."""
+    """A Dask cluster: one future a task, a window of them at a time.
 
-    def __init__(self, client: Client) -> None:
+    Parameters
+    ----------
+    client : Client
+    workers : int
+        How many tasks could run at once when all workers have come: the window is made for them, so that the scheduler
+        has work for those that join, and an adaptive cluster a reason to ask for them.
+    """
+
+    def __init__(self, client: Client, workers: int = 0) -> None:
         self._client = client
+        self._expected = workers
         self._keys = count()
 
     @property
@@ -80,7 +89,10 @@ class Distributed:
         completed = as_completed([])
 
         def fill() -> None:
-            while len(pending) < TASKS_PER_WORKER * self.workers and (item := next(queue, None)) is not None:
+            while (
+                len(pending) < TASKS_PER_WORKER * max(self.workers, self._expected)
+                and (item := next(queue, None)) is not None
+            ):
                 key = f"{name}-{next(self._keys)}"
                 pending[key] = item
                 completed.add(self._client.submit(function, item, key=key, pure=False))

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline import catalog, frames, report, scan, store
 from pipeline.config import RunConfig, dump, from_dict, unknown_keywords
-from pipeline.engine.clusters import start
+from pipeline.engine import clusters
 from pipeline.engine.convert_task import Job
 from pipeline.engine.converting import Conversion
 from pipeline.engine.executors import Executor
@@ -52,7 +52,7 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
     prepare(out, overwrite=overwrite)
     (out / RUN_FILE).write_text(dump(config, versions=versions()), "utf-8")
     store.create_root(str(out))
-    with start(config.cluster) as executor:
+    with clusters.start(config.cluster, progress) as executor:
         prepared = _prepare(config, out, executor, progress, clock)
         catalog.write_plan(str(out), prepared.plan)
         with clock.phase("convert"), Ledger.open(str(out), digest(prepared.plan)) as ledger:
@@ -73,7 +73,7 @@ def plan_only(config: RunConfig, *, progress: Progress | None = None) -> Prepare
     """Scan and plan what `config` describes, and leave nothing behind."""
     progress = progress or NullProgress()
     check(config)
-    with TemporaryDirectory(prefix="dcm2zarr-plan-") as folder, start(config.cluster) as executor:
+    with TemporaryDirectory(prefix="dcm2zarr-plan-") as folder, clusters.start(config.cluster, progress) as executor:
         return _prepare(config, Path(folder), executor, progress, Clock())
 
 
@@ -87,6 +87,7 @@ def check(config: RunConfig) -> None:
     unknown_keywords(config, frames.known_keyword)
     frames.check_plugin(config.decode.plugin)
     store.check_codec(config.output.codec)
+    clusters.check(config.cluster)
     check_sources(config.source.paths, Path(config.output.path).absolute())
 
 

@@ -21,7 +21,7 @@ import pipeline
 from pipeline.catalog import open_catalog
 from pipeline.cli import main
 from pipeline.config import load
-from pipeline.engine import clusters
+from pipeline.engine.clusters import address
 
 GOOD = ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "rtdose_rle.dcm", "SC_rgb_rle_2frame.dcm")
 
@@ -153,7 +153,7 @@ def test_selection_by_options(mixed: Place) -> None:
 def test_what_cannot_be_carried_out_is_exit_code_2_and_leaves_no_images(
     good: Place, options: list[str], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clusters, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(address, "CONNECT_SECONDS", 1)
     result = good.convert(*options)
     assert result.exit_code == 2, result.output
     assert told in result.stderr

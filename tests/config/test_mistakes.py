@@ -25,7 +25,7 @@ ONE_MISTAKE = [
     ("decode: {options: [1]}", "decode.options: expected a mapping of names to values, got the list [1]"),
     (
         "cluster: {kind: thread}",
-        "expected one of synchronous, threads, local, address, got the text 'thread'; did you mean",
+        "expected one of synchronous, threads, local, address, slurm, pbs, lsf, sge, htcondor, oar, custom, got the text 'thread'; did you mean",
     ),
     ("cluster: {workers: true}", "cluster.workers: expected a whole number above 0 or auto, got true"),
     ("cluster: {workers: 0}", "cluster.workers: expected a whole number above 0 or auto, got 0"),
@@ -36,7 +36,7 @@ ONE_MISTAKE = [
     ),
     ("cluster: {threads_per_worker: 2.0}", "cluster.threads_per_worker: expected a whole number above 0, got 2.0"),
     ("cluster: {kind: address}", "cluster.address: kind address needs the scheduler's address"),
-    ("cluster: {address: 'tcp://a:1'}", "cluster.address: an address is only for kind: address, but the kind is local"),
+    ("cluster: {address: 'tcp://a:1'}", "cluster.address: only for kind address, but the kind is local"),
     ("limits: {frame: 2 GBs}", "limits.frame: expected a size"),
     (
         "limits: {frame: -1}",

@@ -106,7 +106,8 @@ def test_what_is_expected_in_words() -> None:
     assert expected(("output", "grouping")) == "one of series, instance"
     assert expected(("output", "chunk", "row")) == "a whole number above 0 or auto"
     assert expected(("decode", "raw")) == "true or false"
-    assert expected(("cluster",)) == "a section with the keys kind, workers, threads_per_worker, address"
+    assert expected(("limits",)) == "a section with the keys frame, task_memory"
+    assert expected(("cluster", "adapt")) == "a section with the keys minimum, maximum"
     assert "output.chunk.column" in all_keys()
 
 

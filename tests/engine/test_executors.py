@@ -63,6 +63,6 @@ def test_same_bytes_on_a_running_scheduler(source, synchronous, tmp_path):
 
 
 def test_a_scheduler_that_is_not_there_is_said_so(source, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.engine.clusters.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("pipeline.engine.clusters.address.CONNECT_SECONDS", 1)
     with pytest.raises(ConfigError, match=r"cluster\.address: no Dask scheduler answers at 'tcp://127\.0\.0\.1:9'"):
         convert(source, tmp_path / "out", {"kind": "address", "address": "tcp://127.0.0.1:9"})

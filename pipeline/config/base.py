@@ -1,0 +1,46 @@
+"""What all sections of the configuration are made of: their base class, and the types of their values."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
+
+from pipeline.config.choices import check_path
+from pipeline.config.sizes import SIZE_PATTERN, format_bytes, parse_bytes
+
+# Strict types: YAML has told text, numbers and booleans apart already, and a quoted "false" is not false.
+Bytes = Annotated[
+    StrictInt,
+    BeforeValidator(parse_bytes),
+    Field(gt=0),
+    PlainSerializer(format_bytes, when_used="json"),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string", "pattern": SIZE_PATTERN}]},
+        mode="validation",
+    ),
+]
+Count = Annotated[StrictInt, Field(gt=0)]
+Auto = Literal["auto"]
+Text = Annotated[StrictStr, Field(min_length=1)]
+# Not a `str` of pydantic's, which refuses the names of files that aren't UTF-8.
+FilePath = Annotated[str, PlainValidator(check_path), WithJsonSchema({"type": "string", "minLength": 1})]
+Finite = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+Scalar = Annotated[StrictStr | StrictInt | Finite, WithJsonSchema({"type": ["string", "number"]})]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="constants")

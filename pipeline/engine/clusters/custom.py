@@ -1,0 +1,83 @@
+"""Any other cluster of Dask's, by its class's name: those of dask-kubernetes, Coiled, dask-gateway and the like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import dask
+
+from pipeline.config import Cluster
+from pipeline.engine.clusters.options import check_names, parameters
+from pipeline.engine.clusters.scaling import dask_defaults, limits, scale
+from pipeline.engine.clusters.security import given
+from pipeline.engine.clusters.workers import await_first, tell_dashboard
+from pipeline.engine.executors import Distributed, Executor
+from pipeline.engine.progress import Progress
+from pipeline.errors import ConfigError
+
+_TOLD = {
+    "asynchronous": "it is always false here",
+    "security": "set cluster.security instead, or name the files in Dask's own configuration",
+}
+
+
+@contextmanager
+def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
+    """Start a cluster of the class, and close it at the end."""
+    made_of = arguments(cluster)
+    with dask.config.set(dask_defaults()), _made(cluster, made_of) as made, made.get_client() as client:
+        scale(made, cluster)
+        tell_dashboard(client, progress)
+        await_first(client, progress, f"{cluster.class_name} has started none yet")
+        wanted = limits(cluster)
+        yield Distributed(client, workers=wanted[1] * cluster.threads_per_worker if wanted else 0)
+
+
+def arguments(cluster: Cluster) -> dict[str, Any]:
+    """Return the keyword arguments that the class is called with.
+
+    Raises
+    ------
+    ConfigError
+        Where the class isn't there, or its constructor has no such argument.
+    """
+    known = parameters(cluster_class(cluster.class_name))
+    if known is not None:
+        check_names(cluster.options, known, _TOLD, cluster.class_name)
+    secure = given(cluster)
+    return {**cluster.options, **({"security": secure} if secure else {})}
+
+
+def cluster_class(name: str) -> Any:
+    """Return the class with this dotted name.
+
+    Raises
+    ------
+    ConfigError
+        Where there is none.
+    """
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        package = module.partition(".")[0].replace("_", "-") or name
+        raise ConfigError(
+            f"cluster.class_name: there is no class {name!r} ({error}); is the package that has it, such as {package}, "
+            "installed?"
+        ) from error
+    if not (isinstance(found, type) and hasattr(found, "get_client") and hasattr(found, "scale")):
+        raise ConfigError(
+            f"cluster.class_name: {name!r} is no class of Dask clusters, such as distributed.LocalCluster"
+        )
+    return found
+
+
+def _made(cluster: Cluster, options: dict[str, Any]) -> Any:
+    try:
+        return cluster_class(cluster.class_name)(**options)
+    # what a constructor says of its arguments; whatever else it raises is its own fault, and shown as such
+    except (TypeError, ValueError, OSError, RuntimeError) as error:
+        raise ConfigError(f"cluster: {cluster.class_name} could not be started: {error}") from error

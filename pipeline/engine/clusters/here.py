@@ -1,0 +1,56 @@
+"""Tasks in this process, its threads, or worker processes of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dask
+from dask.system import CPU_COUNT
+from distributed import Client, LocalCluster
+
+from pipeline.config import Cluster
+from pipeline.engine.clusters.workers import tell_dashboard
+from pipeline.engine.executors import Distributed, Executor, Synchronous
+from pipeline.engine.progress import Progress
+
+
+@contextmanager
+def synchronous(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
+    """One task after the other in this process."""
+    del cluster, progress
+    yield Synchronous()
+
+
+@contextmanager
+def local_threads(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
+    """Threads of this process."""
+    threads = _count(cluster) * cluster.threads_per_worker
+    # workers of this process need no address, and none that others could reach
+    with _local_cluster(cluster, progress, n_workers=1, threads_per_worker=threads, processes=False) as executor:
+        yield executor
+
+
+@contextmanager
+def local_processes(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
+    """Worker processes of this machine."""
+    # on loopback only: nobody outside this machine is to reach a worker that runs any code
+    options = {"host": "127.0.0.1", "threads_per_worker": cluster.threads_per_worker, "memory_limit": cluster.memory}
+    with _local_cluster(cluster, progress, n_workers=_count(cluster), **options) as executor:
+        yield executor
+
+
+@contextmanager
+def _local_cluster(cluster: Cluster, progress: Progress, **options: Any) -> Iterator[Executor]:
+    with (
+        dask.config.set({"distributed.admin.system-monitor.gil.enabled": False}),
+        LocalCluster(dashboard_address=cluster.dashboard or None, silence_logs="ERROR", **options) as local,
+        Client(local) as client,
+    ):
+        tell_dashboard(client, progress)
+        yield Distributed(client)
+
+
+def _count(cluster: Cluster) -> int:
+    return CPU_COUNT if cluster.workers == "auto" else int(cluster.workers)
