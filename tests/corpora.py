@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.errors import InvalidDicomError
+
+from pipeline import codecs
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -26,6 +32,21 @@ def corpus() -> list[Path]:
     """Every regular file of all corpora, sorted, without the index files of the packages."""
     roots = [folder for folder in (pydicom_folder(), pydicom_data_folder(), shared_data()) if folder]
     return sorted(path for root in roots for path in root.rglob("*") if path.is_file())
+
+
+@cache
+def same_codec(path: Path) -> dict[str, Any]:
+    """What iter_pixels must be told to give the same bits: decoders of lossy JPEG differ by a grey level or two.
+
+    Empty where decoders agree to the bit, so that pydicom chooses; also for what isn't DICOM.
+    """
+    try:
+        meta = dcmread(path, specific_tags=[], stop_before_pixels=True).file_meta
+    except (InvalidDicomError, OSError):
+        return {}
+    if meta.get("TransferSyntaxUID") not in codecs.LOSSY_JPEG:
+        return {}
+    return {"decoding_plugin": codecs.PLUGIN, codecs.RGB_OPTION: True}
 
 
 def pydicom_data_folder() -> Path | None:

@@ -10,7 +10,17 @@ it wherever a decoding plugin can be named::
     pixel_array("image.dcm", decoding_plugin=codecs.PLUGIN)
 """
 
+from pipeline.codecs.direct import DirectDecoder, direct_decoder
+from pipeline.codecs.plugin import RGB_OPTION
 from pipeline.codecs.registry import LOSSY_JPEG, PLUGIN, fast_transfer_syntaxes, plugin_version, register
-from pipeline.codecs.state import RGB_OPTION
 
-__all__ = ["LOSSY_JPEG", "PLUGIN", "RGB_OPTION", "fast_transfer_syntaxes", "plugin_version", "register"]
+__all__ = [
+    "LOSSY_JPEG",
+    "PLUGIN",
+    "RGB_OPTION",
+    "DirectDecoder",
+    "direct_decoder",
+    "fast_transfer_syntaxes",
+    "plugin_version",
+    "register",
+]

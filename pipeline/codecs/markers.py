@@ -6,9 +6,12 @@ ITU-T T.81 Annex B (JPEG), ITU-T T.87 Annex C (JPEG-LS), JFIF 1.02, and Adobe Te
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from pydicom.uid import JPEGBaseline8Bit
+
+from pipeline.codecs.frame import FrameRequest
 from pipeline.errors import PixelDataError
 
 SOF_JPEG_LS: Final = 0xF7
@@ -16,9 +19,11 @@ _SOI, _SOS, _APP14, _TEM = 0xD8, 0xDA, 0xEE, 0x01
 _END: Final = b"\xff\xd9"
 # T.81 table B.1: start of frame, all but DHT (C4), JPG (C8) and DAC (CC) of the same range.
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {SOF_JPEG_LS}
+_APPLICATIONS: Final = range(0xE0, 0xF0)
 _LOSSLESS: Final = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
 _ARITHMETIC: Final = frozenset(range(0xC9, 0xD0)) - {0xCC}
 _RGB_IDS: Final = (b"RGB", b"rgb")
+_RGB_SAMPLES = 3
 _FIXED = 6  # bytes of a frame header before its components (T.81 B.2.2), without the length
 _ADOBE_TRANSFORM = 11  # where APP14 holds the colour transform
 
@@ -28,7 +33,8 @@ class JpegHeader:
     """What the markers before the first scan's data say.
 
     ``adobe_transform`` is None without an Adobe marker (0: none or RGB, 1: YCbCr); ``interleave`` is JPEG-LS's ILV
-    of the first scan (0 by plane, 1 by line, 2 by sample), 0 in JPEG; ``scan`` is where that scan's data start.
+    of the first scan (0 by plane, 1 by line, 2 by sample), 0 in JPEG; ``scan`` is where that scan's data start;
+    ``has_fill`` says that fill bytes or a TEM marker stand before it, which pydicom's own parser stumbles over.
     """
 
     process: int
@@ -39,6 +45,8 @@ class JpegHeader:
     adobe_transform: int | None
     interleave: int
     scan: int
+    is_jfif: bool = False
+    has_fill: bool = False
 
     @property
     def is_lossless(self) -> bool:
@@ -66,15 +74,22 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
     """
     adobe: int | None = None
     frame: tuple[int, bytes] | None = None
+    applications: dict[int, bytes] = {}  # of several equal markers the last one counts, as in pydicom
+    expected, has_fill = 2, False
     for marker, payload, end in _segments(data):
+        has_fill |= end != expected + 4 + len(payload)
+        expected = end
         if marker == _APP14 and payload.startswith(b"Adobe") and len(payload) > _ADOBE_TRANSFORM:
             adobe = payload[_ADOBE_TRANSFORM]
+        if marker in _APPLICATIONS and frame is None:
+            applications[marker] = payload
         elif marker in _FRAMES and frame is None:
             frame = marker, payload
         elif marker == _SOS:
             if frame is None:
                 break
-            return _header(*frame, adobe, payload, end)
+            is_jfif = any(text.startswith(b"JFIF") for text in applications.values())
+            return replace(_header(*frame, adobe, payload, end), is_jfif=is_jfif, has_fill=has_fill)
     raise PixelDataError("the codestream ends before its first scan")
 
 
@@ -86,6 +101,30 @@ def require_end(data: bytes, header: JpegHeader) -> None:
     """
     if data.rfind(_END, header.scan) < 0:
         raise PixelDataError("the codestream is cut short: no end-of-image marker")
+
+
+def conformed(header: JpegHeader, request: FrameRequest) -> str:
+    """Return the Photometric Interpretation that pydicom reads out of a codestream, where `request` asks for it.
+
+    Components named R, G and B are RGB; a JFIF marker means YCbCr.
+
+    Raises
+    ------
+    PixelDataError
+        The codestream is one that pydicom's parser doesn't get through.
+    """
+    declared = request.photometric_interpretation
+    if not request.conform:
+        return declared
+    if header.has_fill:
+        raise PixelDataError("there are fill bytes before the codestream's first scan")
+    if len(header.component_ids) != _RGB_SAMPLES:
+        return declared
+    if header.has_rgb_ids and declared != "RGB":
+        return "RGB"
+    if header.is_jfif and "YBR" not in declared:
+        return "YBR_FULL_422" if request.transfer_syntax_uid == JPEGBaseline8Bit else "YBR_FULL"
+    return declared
 
 
 def _header(marker: int, frame: bytes, adobe: int | None, scan: bytes, end: int) -> JpegHeader:

@@ -6,54 +6,29 @@ decodes one frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
-import imagecodecs
+import numpy as np
 from pydicom.pixels.decoders.base import DecodeRunner
-from pydicom.uid import (
-    HTJ2K,
-    JPEG2000,
-    UID,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    RLELossless,
-)
+from pydicom.uid import UID
 
-from pipeline.codecs import jpeg, jpeg2000, jpegls, rle
+from pipeline.codecs.families import SERVED, is_available, prepare
+from pipeline.codecs.frame import FrameRequest
 
-_FAMILIES: Final[dict[UID, tuple[Callable[[bytes, DecodeRunner], bytearray], tuple[str, ...]]]] = {
-    JPEGBaseline8Bit: (jpeg.decode, ("JPEG8",)),
-    JPEGExtended12Bit: (jpeg.decode, ("JPEG8",)),
-    JPEGLossless: (jpeg.decode, ("JPEG8",)),
-    JPEGLosslessSV1: (jpeg.decode, ("JPEG8",)),
-    JPEGLSLossless: (jpegls.decode, ("JPEGLS",)),
-    JPEGLSNearLossless: (jpegls.decode, ("JPEGLS",)),
-    JPEG2000Lossless: (jpeg2000.decode, ("JPEG2K",)),
-    JPEG2000: (jpeg2000.decode, ("JPEG2K",)),
-    HTJ2KLossless: (jpeg2000.decode, ("JPEG2K", "HTJ2K")),
-    HTJ2KLosslessRPCL: (jpeg2000.decode, ("JPEG2K", "HTJ2K")),
-    HTJ2K: (jpeg2000.decode, ("JPEG2K", "HTJ2K")),
-    RLELossless: (rle.decode, ("PACKBITS",)),
-}
-"""Transfer syntax (PS3.5 Annex A.4) to the function that decodes it, and the codecs that imagecodecs must have."""
+__all__ = ["DECODER_DEPENDENCIES", "RGB_OPTION", "decode_frame", "is_available"]
 
-DECODER_DEPENDENCIES: Final[dict[UID, tuple[str, ...]]] = dict.fromkeys(_FAMILIES, ("imagecodecs>=2025.3",))
+DECODER_DEPENDENCIES: Final[dict[UID, tuple[str, ...]]] = {UID(uid): ("imagecodecs>=2025.3",) for uid in sorted(SERVED)}
 """What pydicom tells a user to install when :func:`is_available` says no."""
 
+RGB_OPTION: Final = "rgb_from_codec"
+"""Decoding option: true lets the codec itself convert 8-bit YCbCr of lossy JPEG to RGB, where ``as_rgb`` is set.
 
-def is_available(uid: str) -> bool:
-    """Whether this build of imagecodecs has the codecs for transfer syntax `uid`."""
-    family = _FAMILIES.get(UID(uid))
-    # Builds of imagecodecs leave codecs out where a platform lacks the library.
-    return family is not None and all(getattr(imagecodecs, codec).available for codec in family[1])
+Off by default, since pydicom's ``raw`` isn't among the options that a plugin sees: who sets this promises not to ask
+for raw pixels. Best used with one frame per call: pydicom warns about every later frame of a runner that holds a JFIF
+marker, because the runner says RGB then.
+"""
+
+_DECLARED: Final = "declared_photometric_interpretation"  # option in which the runner keeps what the dataset said
 
 
 def decode_frame(src: bytes, runner: DecodeRunner) -> bytearray:
@@ -70,7 +45,8 @@ def decode_frame(src: bytes, runner: DecodeRunner) -> bytearray:
     Returns
     -------
     bytearray
-        The frame, little-endian, rows x columns x samples; writeable, so that pydicom corrects signs in place.
+        The frame, little-endian, rows x columns x samples, or by plane; writeable, so that pydicom corrects signs in
+        place.
 
     Raises
     ------
@@ -79,4 +55,38 @@ def decode_frame(src: bytes, runner: DecodeRunner) -> bytearray:
     RuntimeError
         The codec gave up on the codestream.
     """
-    return _FAMILIES[runner.transfer_syntax][0](src, runner)
+    _restore_interpretation(runner)
+    declared = runner.photometric_interpretation
+    frame = prepare(src, _request(runner))
+    buffer = bytearray(int(np.prod(frame.shape, dtype=np.int64)) * frame.dtype.itemsize)
+    frame.decode(np.frombuffer(buffer, frame.dtype).reshape(frame.shape))
+
+    if runner.bits_allocated != 1:
+        runner.set_option("bits_allocated", 8 * frame.dtype.itemsize)
+    if runner.samples_per_pixel > 1:
+        runner.set_option("planar_configuration", int(frame.planar))
+    if frame.photometric_interpretation != declared:
+        runner.set_option(_DECLARED, declared)
+        runner.set_option("photometric_interpretation", frame.photometric_interpretation)
+    return buffer
+
+
+def _request(runner: DecodeRunner) -> FrameRequest:
+    forced = runner.get_option("force_rgb", False) or runner.get_option("force_ybr", False)
+    return FrameRequest(
+        transfer_syntax_uid=runner.transfer_syntax,
+        rows=runner.rows,
+        columns=runner.columns,
+        samples_per_pixel=runner.samples_per_pixel,
+        bits_allocated=runner.bits_allocated,
+        photometric_interpretation=str(runner.photometric_interpretation),
+        rgb=bool(runner.get_option(RGB_OPTION, False) and runner.get_option("as_rgb", False) and not forced),
+        rle_segment_order=runner.get_option("rle_segment_order", ">"),
+    )
+
+
+def _restore_interpretation(runner: DecodeRunner) -> None:
+    """Undo what an earlier frame of the same runner set, lest its YCbCr be taken for RGB, here or by another plugin."""
+    declared = runner.get_option(_DECLARED, None)
+    if declared is not None and runner.photometric_interpretation == "RGB":
+        runner.set_option("photometric_interpretation", declared)

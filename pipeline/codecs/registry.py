@@ -10,6 +10,7 @@ from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
 
 from pipeline.codecs import plugin
+from pipeline.codecs.families import SERVED
 
 PLUGIN: Final = "imagecodecs"
 """The label under which pydicom knows the plugin."""
@@ -17,7 +18,7 @@ PLUGIN: Final = "imagecodecs"
 LOSSY_JPEG: Final[frozenset[str]] = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
 """Transfer syntaxes whose decoders may legally differ by a grey level or two (PS3.5 8.2.1, ITU-T T.83)."""
 
-fast_transfer_syntaxes: Final[frozenset[str]] = frozenset(plugin.DECODER_DEPENDENCIES)
+fast_transfer_syntaxes: Final[frozenset[str]] = SERVED
 """UIDs of the transfer syntaxes that the plugin serves."""
 
 _LOCK = Lock()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import imagecodecs
 import numpy as np
-from pydicom.pixels.decoders.base import DecodeRunner
 
-from pipeline.codecs.state import frame_buffer, set_planar
+from pipeline.codecs.frame import Array, FrameRequest, PreparedFrame, prepared
 from pipeline.errors import PixelDataError
 
 _HEADER: Final = 64  # bytes (G.5)
@@ -17,34 +16,32 @@ _MAX_SEGMENTS: Final = 15
 _BEST_RATIO: Final = 64  # two bytes stand for 128 at most (G.3.1)
 _ITEMSIZES: Final = {1: 1, 8: 1, 16: 2, 32: 4, 64: 8}  # Bits Allocated to bytes of a decoded sample
 
-Plane = np.ndarray[Any, np.dtype[Any]]
 
-
-def decode(src: bytes, runner: DecodeRunner) -> bytearray:
-    """Decode one RLE frame into samples x rows x columns, by plane as it is stored.
+def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
+    """Cut one RLE frame into its segments; samples come by plane, as they are stored.
 
     Bits Allocated 1 means segments of packed bits, the first pixel in the lowest bit (PS3.5 8.1.1); each pixel
-    becomes a byte. The option ``rle_segment_order`` ("<": least significant byte first, against the standard) is
-    that of pydicom's own plugin.
+    becomes a byte.
     """
-    bits, samples, pixels = runner.bits_allocated, runner.samples_per_pixel, runner.rows * runner.columns
+    bits, samples, pixels = request.bits_allocated, request.samples_per_pixel, request.rows * request.columns
     if bits not in _ITEMSIZES:
         raise PixelDataError(f"Bits Allocated is {bits}; RLE of 1, 8, 16, 32 and 64 bits can be decoded")
     itemsize = _ITEMSIZES[bits]
     segments = _segments(src, samples * itemsize)
     _require_plausible(segments, -(-pixels // 8) if bits == 1 else pixels)
+    step = 1 if request.rle_segment_order == ">" else -1
 
-    buffer, planes = frame_buffer((samples, pixels), f"u{itemsize}")
-    for number, plane in enumerate(planes):
-        parts = segments[number * itemsize : (number + 1) * itemsize]
-        if bits == 1:
-            plane[:] = np.unpackbits(_unpack(parts[0], -(-pixels // 8)), count=pixels, bitorder="little")
-        elif itemsize == 1:
-            _unpack_into(parts[0], plane)
-        else:
-            _join(parts if runner.get_option("rle_segment_order", ">") == ">" else parts[::-1], plane)
-    set_planar(runner, 1)
-    return buffer
+    def decode(out: Array) -> None:
+        for number, plane in enumerate(out.reshape(samples, pixels)):
+            parts = segments[number * itemsize : (number + 1) * itemsize][::step]
+            if bits == 1:
+                plane[:] = np.unpackbits(_unpack(parts[0], -(-pixels // 8)), count=pixels, bitorder="little")
+            elif itemsize == 1:
+                _unpack_into(parts[0], plane)
+            else:
+                _join(parts, plane)
+
+    return prepared(request, itemsize, decode, planar=True)
 
 
 def _segments(src: bytes, expected: int) -> list[bytes]:
@@ -66,7 +63,7 @@ def _require_plausible(segments: list[bytes], length: int) -> None:
         raise PixelDataError(f"an RLE segment of {shortest} bytes can't hold {length} bytes")
 
 
-def _join(parts: list[bytes], plane: Plane) -> None:
+def _join(parts: list[bytes], plane: Array) -> None:
     """Put the bytes of all samples together, given from the most significant on."""
     np.left_shift(_unpack(parts[0], plane.size), 8, out=plane, dtype=plane.dtype)
     for part in parts[1:-1]:
@@ -75,13 +72,13 @@ def _join(parts: list[bytes], plane: Plane) -> None:
     plane |= _unpack(parts[-1], plane.size)
 
 
-def _unpack(segment: bytes, length: int) -> Plane:
+def _unpack(segment: bytes, length: int) -> Array:
     plane = np.frombuffer(bytearray(length), "u1")
     _unpack_into(segment, plane)
     return plane
 
 
-def _unpack_into(segment: bytes, plane: Plane) -> None:
+def _unpack_into(segment: bytes, plane: Array) -> None:
     """Decode one segment, which must hold at least as many bytes as `plane`."""
     try:
         decoded = imagecodecs.packbits_decode(segment, out=plane.data)

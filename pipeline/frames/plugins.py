@@ -50,8 +50,7 @@ def plugin_order(decoder: Decoder, plugin: str = "") -> tuple[str, ...]:
     ----------
     decoder : Decoder
     plugin : str
-        The only one to try; empty for all available: ours first, since it is the fastest, except for lossy JPEG,
-        where decoders round differently and pydicom's own order is kept.
+        The only one to try; empty for all available: ours first, since it is the fastest, then pydicom's own order.
 
     Raises
     ------
@@ -69,8 +68,7 @@ def plugin_order(decoder: Decoder, plugin: str = "") -> tuple[str, ...]:
     if plugin:
         return (plugin,)
     rank = {name: place for place, name in enumerate(_PYDICOM_ORDER)}
-    ours = len(rank) if decoder.UID in codecs.LOSSY_JPEG else -1
-    return tuple(sorted(available, key=lambda name: (ours if name == codecs.PLUGIN else rank.get(name, 0), name)))
+    return tuple(sorted(available, key=lambda name: (name != codecs.PLUGIN, rank.get(name, 0), name)))
 
 
 def check_plugin(plugin: str) -> None:

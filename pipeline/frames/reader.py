@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.pixels.decoders.base import Decoder
 
+from pipeline import codecs
 from pipeline.errors import ConfigError, DecodeError, PipelineError, PixelDataError
 from pipeline.frames import native
 from pipeline.frames.header import open_data_set
@@ -96,6 +97,9 @@ class FrameReader:
         self._view = bool(options.get("view_only", False))
         self._options = {**index.options, **options, "number_of_frames": 1, "raw": raw, "validate": False}
         self._options.pop("extended_offsets", None)
+        self._options[codecs.RGB_OPTION] = bool(options.get(codecs.RGB_OPTION, True)) and not raw
+        ours_first = self._plugins[:1] == (codecs.PLUGIN,)
+        self._direct = codecs.direct_decoder(index.transfer_syntax_uid, self._options) if ours_first else None
         if self._swap:
             self._options |= {"pixel_vr": "OB", "be_swap_ow": False}
 
@@ -170,6 +174,10 @@ class FrameReader:
             As :meth:`read_as`; also with the reason ``frame_mismatch`` where the frame's shape isn't that of `out`.
         """
         try:
+            if self._direct is not None and self._direct.fills(out) and 0 <= frame < self._available:
+                decoded = self._directly(self._encoded(frame), out)
+                if decoded is not None:
+                    return decoded
             decoded = self.read_as(frame, out.dtype)
             self._require_shape(frame, decoded.array, out)
             out[...] = decoded.array
@@ -192,7 +200,11 @@ class FrameReader:
         return self._decode(data.data, "", as_stored=True)
 
     def _encapsulated(self, frame: int) -> DecodedFrame:
-        encoded = self._one_item(frame)
+        codestream = self._encoded(frame)
+        out = self._direct.empty() if self._direct is not None and self._as_stored else None
+        if (decoded := self._directly(codestream, out)) is not None:
+            return decoded
+        encoded = _one_item(codestream)
         failures: list[str] = []
         mismatch: PixelDataError | None = None
         with quiet_tries():
@@ -210,14 +222,21 @@ class FrameReader:
             raise mismatch
         raise DecodeError(_ALL_FAILED + "\n  ".join(failures), source=self._source, frame=frame)
 
-    def _one_item(self, frame: int) -> bytes:
-        """Return the frame's fragments joined to one item behind an empty offset table: a pixel data value of its own."""
+    def _encoded(self, frame: int) -> bytes:
+        """Return the frame's codestream: its fragments joined."""
         pieces = [read_range(self._file, offset, length) for offset, length in self.index.ranges(frame)]
-        length = sum(map(len, pieces))
-        if length > _LONGEST_ITEM:
-            raise PixelDataError(f"The frame's {length} encoded bytes are more than an item can hold")
-        group, element = ITEM >> 16, ITEM & 0xFFFF
-        return b"".join((pack("<HHLHHL", group, element, 0, group, element, length), *(piece.data for piece in pieces)))
+        return pieces[0].tobytes() if len(pieces) == 1 else b"".join(piece.data for piece in pieces)
+
+    def _directly(self, codestream: bytes, out: Array | None) -> DecodedFrame | None:
+        """Decode without pydicom's runner where that gives the same, None where pydicom must do it."""
+        try:
+            decoded = self._direct.decode(codestream, out) if self._direct is not None else None
+        except Exception:  # noqa: BLE001  codecs are foreign code; pydicom's way tries again, then names what is wrong
+            return None
+        if decoded is None:
+            return None
+        array, interpretation = decoded
+        return DecodedFrame(array, interpretation, codecs.plugin_version())
 
     def _decode(self, data: bytes | memoryview, plugin: str, *, as_stored: bool) -> DecodedFrame:
         try:
@@ -251,3 +270,11 @@ class FrameReader:
             f"{self.index.options['columns']} columns, {self.index.options['samples_per_pixel']} sample(s)): {error}",
             reason="frame_mismatch",
         )
+
+
+def _one_item(codestream: bytes) -> bytes:
+    """Return the codestream as one item behind an empty offset table: a pixel data value of its own."""
+    if len(codestream) > _LONGEST_ITEM:
+        raise PixelDataError(f"The frame's {len(codestream)} encoded bytes are more than an item can hold")
+    group, element = ITEM >> 16, ITEM & 0xFFFF
+    return pack("<HHLHHL", group, element, 0, group, element, len(codestream)) + codestream

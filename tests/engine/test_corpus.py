@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import corpora
 import numpy as np
@@ -22,12 +25,16 @@ REFUSED: dict[str, str] = {}
 
 
 def expected_frames(path: Path) -> list[np.ndarray] | None:
-    """What pydicom itself yields for a file, from its path or else from its data set; None where it yields nothing."""
+    """What pydicom itself yields for a file, from its path or else from its data set; None where it yields nothing.
+
+    Lossy JPEG with the plugin that the conversion uses, or else with any.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for source in (lambda: path, lambda: pydicom.dcmread(path)):
+        sources: list[Callable[[], Any]] = [lambda: path, lambda: pydicom.dcmread(path)]
+        for source, options in product(sources, (corpora.same_codec(path), {})):
             try:
-                return list(iter_pixels(source()))
+                return list(iter_pixels(source(), **options))
             except Exception:  # noqa: BLE001, S112  pydicom raises nearly anything on these files
                 continue
     return None

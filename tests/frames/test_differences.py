@@ -43,7 +43,7 @@ from pipeline.errors import (
     PixelDataError,
     UnsupportedTransferSyntaxError,
 )
-from pipeline.frames import build_index, iter_frames
+from pipeline.frames import FrameReader, build_index, iter_frames
 
 DOCUMENT = Path(pipeline.frames.__file__).with_name("DIFFERENCES.md")
 GREY = [np.full((4, 4), value, np.uint8) for value in (10, 20, 30)]
@@ -277,6 +277,64 @@ def test_19_a_failing_plugin_is_no_error_in_the_log(caplog: pytest.LogCaptureFix
             function(data)
         errors = [record for record in caplog.records if record.levelname == "ERROR"]
         assert bool(errors) == (function is theirs)
+
+
+def tile(colours: np.ndarray, jfif: bool = True, **values: Any) -> bytes:
+    """A file of one JPEG tile, YCbCr inside; Pillow writes a JFIF marker."""
+    stream = io.BytesIO()
+    Image.fromarray(colours).save(stream, "JPEG", quality=95, subsampling=0)
+    codestream = stream.getvalue()
+    if not jfif:
+        codestream = codestream[:2] + codestream[2 + 2 + int.from_bytes(codestream[4:6], "big") :]
+    fragment = codestream + b"\0" * (len(codestream) % 2)
+    described = {"SamplesPerPixel": 3, "PhotometricInterpretation": "YBR_FULL_422", "PlanarConfiguration": 0} | values
+    return encapsulated_file(
+        encapsulated_value([fragment]), JPEG, rows=colours.shape[0], columns=colours.shape[1], **described
+    )
+
+
+COLOURS = np.random.default_rng(7).integers(0, 256, (256, 256, 3), np.uint8)
+
+
+def test_19_the_fastest_plugin_is_tried_first() -> None:
+    data = tile(COLOURS, jfif=False)
+    names = {plugin: first_decoder(data, plugin) for plugin in ("", "pillow")}
+    assert names[""].startswith("imagecodecs 2")
+    assert names["pillow"].startswith("pillow 1")
+    (mine,) = iter_frames(io.BytesIO(data))
+    (same,) = iter_pixels(io.BytesIO(data), decoding_plugin="imagecodecs", rgb_from_codec=True)
+    (other,) = iter_pixels(io.BytesIO(data))
+    np.testing.assert_array_equal(mine, same)
+    assert np.abs(mine.astype(int) - other).max() <= 2
+
+
+def first_decoder(data: bytes, plugin: str) -> str:
+    return FrameReader(io.BytesIO(data), build_index(io.BytesIO(data)), decoding_plugin=plugin).read(0).decoder
+
+
+def test_23_a_codestream_that_contradicts_the_attributes_is_believed_without_a_warning() -> None:
+    data = tile(COLOURS, PhotometricInterpretation="RGB")
+    (truth,) = iter_frames(io.BytesIO(tile(COLOURS)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (mine,) = iter_frames(io.BytesIO(data))
+        np.testing.assert_array_equal(mine, truth)
+        with pytest.raises(UserWarning, match="JFIF"):
+            next(iter_pixels(io.BytesIO(data)))
+
+
+def test_24_the_codec_converts_colour() -> None:
+    data = tile(COLOURS, jfif=False)
+    (mine,) = iter_frames(io.BytesIO(data))
+    (numpys,) = iter_frames(io.BytesIO(data), rgb_from_codec=False)
+    (theirs,) = iter_pixels(io.BytesIO(data), decoding_plugin="imagecodecs")
+    np.testing.assert_array_equal(numpys, theirs)
+    difference = np.abs(mine.astype(int) - theirs)
+    assert difference.max() == 1
+    assert (difference > 0).mean() < 0.001
+    (mine,) = iter_frames(io.BytesIO(data), raw=True, rgb_from_codec=True)
+    (theirs,) = iter_pixels(io.BytesIO(data), decoding_plugin="imagecodecs", raw=True)
+    np.testing.assert_array_equal(mine, theirs)
 
 
 def test_20_a_header_that_cant_be_parsed() -> None:

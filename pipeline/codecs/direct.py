@@ -1,0 +1,156 @@
+"""Decoding one frame without pydicom's runner, whose work around a codec costs more than a small frame's decoding.
+
+What pydicom does before and after a plugin is done here in the same order, to the same bits: the colour space that a
+codestream's markers name, sign, unused high bits, YCbCr to RGB. Whatever isn't known here is left to pydicom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from pydicom.pixels.decoders import base
+from pydicom.pixels.processing import convert_color_space
+from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
+
+from pipeline.codecs.families import SERVED, prepare
+from pipeline.codecs.frame import YBR_FULL, Array, FrameRequest, PreparedFrame
+from pipeline.codecs.plugin import RGB_OPTION
+
+_REQUIRED: Final = ("rows", "columns", "samples_per_pixel", "bits_allocated", "bits_stored", "pixel_representation")
+_UNDERSTOOD: Final = {
+    *_REQUIRED,
+    *("photometric_interpretation", "planar_configuration", "number_of_frames", "pixel_keyword", "pixel_vr"),
+    *("raw", "validate", "as_rgb", "view_only", "allow_excess_frames", RGB_OPTION),
+}
+_MONOCHROME: Final = ("MONOCHROME1", "MONOCHROME2")
+_ITEMSIZES: Final = {1: 1, 8: 1, 16: 2, 32: 4, 64: 8}
+_PROCESSORS: Final = tuple(base.PROCESSORS)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectDecoder:
+    """Decodes the frames of one instance, each on its own."""
+
+    request: FrameRequest
+    dtype: np.dtype[Any]
+    """What Bits Allocated and Pixel Representation declare."""
+    bits_stored: int
+    pixel_representation: int
+    to_rgb: bool
+    """Whether YBR_FULL shall become RGB."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(rows, columns)`` or ``(rows, columns, samples)``."""
+        plane = (self.request.rows, self.request.columns)
+        return plane if self.request.samples_per_pixel == 1 else (*plane, self.request.samples_per_pixel)
+
+    def fills(self, out: Array) -> bool:
+        """Whether :meth:`decode` may be given `out`."""
+        return out.shape == self.shape and out.dtype == self.dtype
+
+    def empty(self) -> Array:
+        """Return a new array to decode into, of the type that the attributes declare."""
+        return np.empty(self.shape, self.dtype)
+
+    def decode(self, src: bytes, out: Array | None = None) -> tuple[Array, str] | None:
+        """Decode one frame.
+
+        Parameters
+        ----------
+        src : bytes
+            The frame's codestream.
+        out : numpy.ndarray, optional
+            Where to; of the frame's shape and :attr:`dtype`.
+
+        Returns
+        -------
+        tuple[numpy.ndarray, str] or None
+            `out`, or without it a new array of the smallest type that holds the codestream's samples, and its
+            Photometric Interpretation. None where pydicom must do it.
+
+        Raises
+        ------
+        PixelDataError, RuntimeError, ValueError
+            The codestream contradicts the attributes, or is damaged. `out` may hold anything then.
+        """
+        frame = prepare(src, self.request)
+        interpretation = frame.photometric_interpretation
+        convert = self.to_rgb and interpretation in YBR_FULL
+        spare = self.dtype.itemsize - frame.dtype.itemsize
+        if spare < 0 or (spare and convert):
+            return None
+        in_place = out is not None and _fits(frame, out)
+        array = out.view(frame.dtype) if out is not None and in_place else np.empty(frame.shape, frame.dtype)
+        frame.decode(array)
+        array = self._corrected(array, frame)
+        if frame.planar:
+            array = array.transpose(1, 2, 0)
+        if convert:
+            array, interpretation = convert_color_space(array, "YBR_FULL", "RGB"), "RGB"
+        if out is None:
+            return array, interpretation
+        if convert or not in_place:
+            out[...] = array
+        return out, interpretation
+
+    def _corrected(self, array: Array, frame: PreparedFrame) -> Array:
+        """Give the samples the sign that Pixel Representation declares, and clear or extend into unused high bits."""
+        array = array.view(self.dtype.kind + str(array.dtype.itemsize))
+        syntax = self.request.transfer_syntax_uid
+        used = self.bits_stored
+        if syntax in JPEG2000TransferSyntaxes:
+            signed = frame.dtype.kind == "i"
+            if signed == bool(self.pixel_representation) or frame.photometric_interpretation not in _MONOCHROME:
+                return array
+            used = frame.precision
+        elif syntax in JPEGLSTransferSyntaxes:
+            if not self.pixel_representation:
+                return array
+            used = frame.precision
+        unused = min(8 * array.dtype.itemsize, self.request.bits_allocated) - used
+        if unused > 0:
+            np.left_shift(array, unused, out=array)
+            np.right_shift(array, unused, out=array)
+        return array
+
+
+def direct_decoder(uid: str, options: Mapping[str, Any]) -> DirectDecoder | None:
+    """Return the decoder of one instance's frames, None where pydicom's own way must be taken.
+
+    Parameters
+    ----------
+    uid : str
+        Transfer syntax.
+    options : Mapping[str, Any]
+        pydicom's decoding options, and ``raw``.
+    """
+    values = [value for name in _REQUIRED if isinstance(value := options.get(name), int)]
+    if uid not in SERVED or not _UNDERSTOOD.issuperset(options) or tuple(base.PROCESSORS) != _PROCESSORS:
+        return None
+    if options.get("pixel_keyword") != "PixelData" or len(values) < len(_REQUIRED):
+        return None
+    rows, columns, samples, allocated, stored, representation = values
+    if allocated not in _ITEMSIZES or representation not in (0, 1):
+        return None
+    to_rgb = bool(options.get("as_rgb", True)) and not options.get("raw", False)
+    request = FrameRequest(
+        transfer_syntax_uid=uid,
+        rows=rows,
+        columns=columns,
+        samples_per_pixel=samples,
+        bits_allocated=allocated,
+        photometric_interpretation=str(options["photometric_interpretation"]),
+        rgb=to_rgb and bool(options.get(RGB_OPTION, False)),
+        conform=True,
+    )
+    kind = "u" if allocated == 1 else "ui"[representation]
+    return DirectDecoder(request, np.dtype(f"<{kind}{_ITEMSIZES[allocated]}"), stored, representation, to_rgb)
+
+
+def _fits(frame: PreparedFrame, out: Array) -> bool:
+    """Whether the codec can write into `out` itself."""
+    return out.flags.c_contiguous and not frame.planar and out.dtype.itemsize == frame.dtype.itemsize

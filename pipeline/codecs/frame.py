@@ -1,0 +1,96 @@
+"""The language between the codecs and those who call them: what is asked for, and what a codestream will give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import PixelDataError
+
+Array = npt.NDArray[Any]
+
+YBR_FULL = ("YBR_FULL", "YBR_FULL_422")
+"""Photometric Interpretations of full-range YCbCr, which becomes RGB unless raw frames are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRequest:
+    """What the attributes say about one encoded frame (PS3.3 C.7.6.3), and what is wanted of it."""
+
+    transfer_syntax_uid: str
+    rows: int
+    columns: int
+    samples_per_pixel: int
+    bits_allocated: int
+    photometric_interpretation: str
+    rgb: bool = False
+    """Whether the codec shall convert 8-bit YCbCr of lossy JPEG to RGB."""
+    conform: bool = False
+    """Whether a colour space that a JPEG or JPEG-LS codestream names goes before `photometric_interpretation`: so for
+    pydicom, which looks into the codestream before it calls a plugin."""
+    rle_segment_order: str = ">"
+    """``<`` where RLE segments begin with the least significant byte, against the standard."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedFrame:
+    """A codestream whose header has been read and found to be what was asked for; nothing is decoded yet."""
+
+    shape: tuple[int, ...]
+    """``(rows, columns)``, ``(rows, columns, samples)``, or ``(samples, rows, columns)`` where :attr:`planar`."""
+    dtype: np.dtype[Any]
+    """Little-endian; the sign is the codestream's, not Pixel Representation."""
+    planar: bool
+    photometric_interpretation: str
+    """Of what :attr:`decode` gives."""
+    decode: Callable[[Array], None]
+    """Decodes into a C-contiguous array of :attr:`shape` and :attr:`dtype`."""
+    precision: int = 0
+    """Bits of the codestream's samples, where the codestream says so."""
+
+
+def prepared(
+    request: FrameRequest,
+    itemsize: int,
+    decode: Callable[[Array], None],
+    *,
+    kind: str = "u",
+    planar: bool = False,
+    photometric_interpretation: str = "",
+    precision: int = 0,
+) -> PreparedFrame:
+    """Return the prepared frame of a request whose size has been checked."""
+    samples = request.samples_per_pixel
+    shape: tuple[int, ...] = (request.rows, request.columns)
+    if samples > 1:
+        shape = (samples, *shape) if planar else (*shape, samples)
+    return PreparedFrame(
+        shape=shape,
+        dtype=np.dtype(f"<{kind}{itemsize}"),
+        planar=planar and samples > 1,
+        photometric_interpretation=photometric_interpretation or request.photometric_interpretation,
+        decode=decode,
+        precision=precision,
+    )
+
+
+def require_size(request: FrameRequest, *, rows: int, columns: int, samples: int) -> None:
+    """Refuse a codestream whose frame isn't the one that the attributes declare, before memory is taken for it."""
+    seen = (rows, columns, samples)
+    declared = (request.rows, request.columns, request.samples_per_pixel)
+    if seen != declared:
+        raise PixelDataError(
+            f"the codestream holds {rows} x {columns} pixels of {samples} samples, but Rows, Columns and Samples per "
+            f"Pixel say {declared[0]} x {declared[1]} x {declared[2]}"
+        )
+
+
+def itemsize_of(precision: int, maximum: int = 16) -> int:
+    """Bytes of the smallest container (1, 2 or 4) for `precision` bits, as pydicom's other plugins choose it."""
+    if not 1 <= precision <= maximum:
+        raise PixelDataError(f"the codestream's samples have {precision} bits; 1 to {maximum} can be decoded")
+    return 1 if precision <= 8 else 2 if precision <= 16 else 4  # noqa: PLR2004  bits of the containers
