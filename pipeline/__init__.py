@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.errors import PipelineError
     from pipeline.frames import build_index, iter_frames
     from pipeline.model import FrameIndex
+    from pipeline.storage import storage_options
 
 _HOME = {
     "FrameIndex": "pipeline.model",
@@ -28,8 +29,19 @@ _HOME = {
     "open": "pipeline.access",
     "open_dicom": "pipeline.access",
     "run": "pipeline.engine",
+    "storage_options": "pipeline.storage",
 }
-__all__ = ["FrameIndex", "PipelineError", "build_index", "convert", "iter_frames", "open", "open_dicom", "run"]
+__all__ = [
+    "FrameIndex",
+    "PipelineError",
+    "build_index",
+    "convert",
+    "iter_frames",
+    "open",
+    "open_dicom",
+    "run",
+    "storage_options",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import corpora
 import pytest
 from corpora import corpus  # noqa: F401  also found here
+from objectstores import Server, seaweedfs
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +21,10 @@ def pydicom_folder() -> Path:
 def corpus_files() -> list[Path]:
     """All files of all corpora."""
     return corpora.corpus()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real S3 server, started when the first test asks for it."""
+    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server

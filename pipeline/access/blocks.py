@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +12,10 @@ import numpy.typing as npt
 from dask.base import tokenize
 from dask.delayed import delayed
 
-from pipeline.errors import PixelDataError, SourceError
+from pipeline.errors import PixelDataError
 from pipeline.frames import FrameReader, open_source
 from pipeline.model import FrameIndex, PixelFormat
+from pipeline.storage import Expected, Options, active, using
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,9 @@ class FrameSource:
     size: int
     mtime_ns: int
     index: FrameIndex
+    etag: str = ""
+    storage: Options = field(default_factory=active)
+    """How the file is reached, in whatever process."""
 
     def read(self, frames: range, decoding: Decoding) -> npt.NDArray[Any]:
         """Decode `frames` into ``(frame, row, column[, sample])``; opens the file and reads only their bytes.
@@ -46,9 +49,8 @@ class FrameSource:
             With file and frame: the file changed or is gone, its pixel data are damaged, or a frame isn't what was
             promised.
         """
-        self._check_unchanged()
         block = np.empty((len(frames), *decoding.format.frame_shape), decoding.format.dtype)
-        with open_source(self.source) as file:
+        with using(self.storage), open_source(self.source, Expected(self.size, self.mtime_ns, self.etag)) as file:
             reader = FrameReader(
                 file,
                 self.index,
@@ -57,6 +59,7 @@ class FrameSource:
                 options=decoding.options,
                 source=self.source,
             )
+            reader.expect(frames)
             for position, frame in enumerate(frames):
                 array = reader.read_as(frame, block.dtype).array
                 if array.shape != block.shape[1:]:
@@ -69,20 +72,6 @@ class FrameSource:
                     )
                 block[position] = array
         return block
-
-    def _check_unchanged(self) -> None:
-        try:
-            now = os.stat(self.source)  # noqa: PTH116  any text that names a file
-        except OSError as error:
-            raise SourceError(
-                f"{self.source}: gone or unreadable since it was opened ({error.strerror})", source=self.source
-            ) from error
-        if (now.st_size, now.st_mtime_ns) != (self.size, self.mtime_ns):
-            raise PixelDataError(
-                f"{self.source}: changed since it was opened (size {self.size} then, {now.st_size} now); open it again",
-                reason="source_changed",
-                source=self.source,
-            )
 
 
 def frames_of_file(source: FrameSource, decoding: Decoding, frames_per_block: int) -> da.Array:
@@ -146,5 +135,5 @@ def _block_lengths(frames: int, frames_per_block: int) -> tuple[int, ...]:
 
 def _token(sources: Sequence[FrameSource], decoding: Decoding, frames_per_block: int) -> str:
     """Name the result after the files' identity, so that opening them again finds what is computed already."""
-    identity = [(source.source, source.size, source.mtime_ns) for source in sources]
+    identity = [(source.source, source.size, source.mtime_ns, source.etag) for source in sources]
     return str(tokenize(identity, decoding.format, decoding.raw, decoding.plugin, decoding.options, frames_per_block))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, overload
+from glob import has_magic
+from typing import Any, BinaryIO, overload
 
 import xarray as xr
 
@@ -15,6 +16,7 @@ from pipeline.access.datasets import Described, build_dataset, decoded_photometr
 from pipeline.access.folders import DicomImages, scan_images
 from pipeline.catalog import LIST_SUFFIXES
 from pipeline.model import PixelFormat
+from pipeline.storage import WEB, RangeFile, absolute, is_remote, place, scheme_of
 
 Source = str | os.PathLike[str]
 Decode = Callable[[PixelFormat], Decoding]
@@ -85,23 +87,33 @@ def open_dicom(
         raise ValueError(f"frames_per_block={frames_per_block}: expected at least 1")
     decode = partial(Decoding, raw=raw, plugin=decoding_plugin, options=options)
     if isinstance(path, str | os.PathLike) and _is_one_file(os.fspath(path)):
-        return _open_file(os.path.abspath(path), decode, frames_per_block)  # noqa: PTH100  any text that names a file
+        return _open_file(absolute(os.fspath(path)), decode, frames_per_block)
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
     return scan_images([os.fspath(one) for one in paths], decode, frames_per_block)
 
 
 def _is_one_file(path: str) -> bool:
     name = os.path.basename(path).lower()  # noqa: PTH119
+    if is_remote(path):
+        plain = not has_magic(path) and not name.endswith(tuple(LIST_SUFFIXES))
+        return plain and (scheme_of(path) in WEB or place(path).exists())
     return os.path.isfile(path) and name != _DICOMDIR and not name.endswith(tuple(LIST_SUFFIXES))  # noqa: PTH113
+
+
+def _identity(file: BinaryIO) -> tuple[int, int, str]:
+    if isinstance(file, RangeFile):
+        return file.found.size, file.found.mtime_ns, file.found.etag
+    info = os.fstat(file.fileno())
+    return info.st_size, info.st_mtime_ns, ""
 
 
 def _open_file(path: str, decode: Decode, frames_per_block: int) -> xr.Dataset:
     with frames.open_source(path) as file:
-        info = os.fstat(file.fileno())
+        size, mtime_ns, etag = _identity(file)
         header = frames.read_header(file, source=path)
         index = frames.index_frames(file, header)
     decoding = decode(frames.pixel_format(header))
-    source = FrameSource(path, info.st_size, info.st_mtime_ns, index)
+    source = FrameSource(path, size, mtime_ns, index, etag)
     constant, by_frame = frames.frame_attributes(header, index.number_of_frames)
     uids, _ = frames.keyword_values(header, _UIDS)
     described = Described(str(uids.get("SOPInstanceUID") or ""), constant, by_frame)

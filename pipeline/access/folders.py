@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import xarray as xr
@@ -22,6 +20,7 @@ from pipeline.config import Source as SourceSection
 from pipeline.errors import SourceError
 from pipeline.model import FrameIndex, ImageSpec, Instance, PixelFormat, Plan, SourceFile
 from pipeline.plan import Layout, make_plan
+from pipeline.storage import absolute, place
 
 BATCH = 1024
 _NO_LIMIT = 2**62
@@ -95,7 +94,9 @@ class DicomImages(Images):
 
     def _source(self, position: int) -> FrameSource:
         instance = self._found.plan.instances[position]
-        return FrameSource(instance.source, instance.size, instance.mtime_ns, self._found.indices[position])
+        return FrameSource(
+            instance.source, instance.size, instance.mtime_ns, self._found.indices[position], instance.etag
+        )
 
 
 def scan_images(paths: Sequence[str], decode: Callable[[PixelFormat], Decoding], frames_per_block: int) -> DicomImages:
@@ -135,7 +136,7 @@ def _check_found(paths: Sequence[str], left_out: Sequence[dict[str, str]]) -> No
     """Raise for a path given that doesn't exist: a mistyped name isn't an empty folder."""
     absent = {row["source"]: row for row in left_out if row["reason"] == "file_not_found"}
     for path in paths:
-        row = absent.get(os.path.abspath(path))  # noqa: PTH100  any text that names a file
+        row = absent.get(absolute(path))
         if row:
             raise SourceError(row["message"], reason="file_not_found", source=path)
 
@@ -155,7 +156,7 @@ def _left_out(*values: str) -> dict[str, str]:
 
 
 def _index(instance: Instance, folder: str) -> FrameIndex:
-    return FrameIndex.from_bytes(instance.frame_index or (Path(folder) / instance.frame_index_file).read_bytes())
+    return FrameIndex.from_bytes(instance.frame_index or (place(folder) / instance.frame_index_file).read_bytes())
 
 
 def _batches(files: Iterator[SourceFile], size: int) -> Iterator[list[SourceFile]]:

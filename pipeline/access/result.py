@@ -104,7 +104,7 @@ def open(  # noqa: A001  pipeline.open, as zarr.open and xarray.open_…
         raise ValueError(f"chunks={chunks!r}: expected 'shard' or 'chunk'")
     folder = os.fspath(out)
     store.check_result(folder)
-    if not unfinished and not os.path.isfile(catalog_path(folder)):  # noqa: PTH113  a str or a Path
+    if not unfinished and not catalog_path(folder).exists():
         raise OutputError(
             f"The run in {folder!r} has not finished: it has no catalog yet. Run the same command again to finish "
             "it, or open the images that are complete so far with unfinished=True"

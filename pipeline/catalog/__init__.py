@@ -6,7 +6,6 @@ the last is in ``unconverted``.
 """
 
 from pipeline.catalog.assemble import Outcome, assemble, catalog_path
-from pipeline.catalog.atomic import write_bytes
 from pipeline.catalog.lists import LIST_SUFFIXES, read_path_list
 from pipeline.catalog.plans import has_plan, read_plan, write_plan
 from pipeline.catalog.schema import DEFAULT_KEYWORDS, PENDING, Kind, catalog_schema, segment_schema
@@ -44,7 +43,6 @@ __all__ = [
     "read_rows",
     "segment_path",
     "segment_schema",
-    "write_bytes",
     "write_plan",
     "write_segment",
 ]

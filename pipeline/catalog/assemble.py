@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.catalog.atomic import replacing
 from pipeline.catalog.schema import PENDING, catalog_schema
 from pipeline.catalog.segments import segment_path
+from pipeline.storage import Place, place
 
 GROUP_BYTES = 32 * 2**20
 GROUP_ROWS = 16_384
@@ -55,9 +54,9 @@ _LOST = Outcome(
 )
 
 
-def catalog_path(out: str) -> Path:
+def catalog_path(out: str) -> Place:
     """Return where the catalog lies in an output directory."""
-    return Path(out) / "catalog.parquet"
+    return place(out) / "catalog.parquet"
 
 
 def assemble(
@@ -80,7 +79,7 @@ def assemble(
         DICOM keyword to kind, as the segments were written with.
     """
     schema = catalog_schema(keywords)
-    with replacing(catalog_path(out)) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
+    with catalog_path(out).replacing() as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
         for table in _regrouped(_finished(out, segments, outcomes, schema)):
             writer.write_table(table)
 
@@ -89,7 +88,7 @@ def _finished(
     out: str, segments: Iterable[int], outcomes: Mapping[tuple[int, int], Outcome], schema: pa.Schema
 ) -> Iterator[pa.Table]:
     for segment in segments:
-        with pq.ParquetFile(segment_path(out, segment)) as file:
+        with segment_path(out, segment).open() as opened, pq.ParquetFile(opened) as file:
             row = 0
             for group in range(file.metadata.num_row_groups):
                 table = _with_columns(file.read_row_group(group, columns=schema.names), schema)

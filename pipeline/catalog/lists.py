@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError, SourceError
+from pipeline.storage import scheme_of
 
 LIST_SUFFIXES = frozenset({".txt", ".csv", ".parquet"})
 PATH_COLUMNS = ("path", "source", "file")
@@ -18,7 +19,7 @@ PATH_COLUMNS = ("path", "source", "file")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def read_path_list(path: str | Path) -> list[str]:
+def read_path_list(path: str | Path, folder: str = "") -> list[str]:
     """Return the paths that a list names, absolute, in its order.
 
     - ``.txt``: one path a line; blank lines and lines that start with ``#`` are left out.
@@ -26,7 +27,7 @@ def read_path_list(path: str | Path) -> list[str]:
       column of a table without header, or the only column.
     - ``.parquet``: the column of such a name, or the only text column. So a run's catalog is a list too.
 
-    Relative paths count from the list's folder. Text that starts with ``file://`` is left as it is.
+    Relative paths count from the list's folder, or from `folder` where it is given. URLs are left as they are.
 
     Raises
     ------
@@ -43,8 +44,9 @@ def read_path_list(path: str | Path) -> list[str]:
         if isinstance(error, ConfigError | SourceError):
             raise
         raise SourceError(f"{path}: the list of paths can't be read: {error}", source=str(path)) from error
-    folder = path.absolute().parent
-    return [entry if entry.startswith("file://") else str(folder / entry) for entry in entries]
+    if folder:
+        return [entry if scheme_of(entry) else f"{folder}/{entry}" for entry in entries]
+    return [entry if scheme_of(entry) else str(path.absolute().parent / entry) for entry in entries]
 
 
 def _read_text(path: Path) -> list[str]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.catalog.atomic import replacing, write_bytes
 from pipeline.errors import OutputError
 from pipeline.model import Failure, ImageSpec, Instance, PixelFormat, Plan, Region, Span, Task
+from pipeline.storage import Place, place
 
 _SEAL = "plan.json"
 """Written last, with the number of rows of each table: without it, or with others, the tables aren't a plan."""
@@ -42,6 +41,7 @@ _INSTANCE = (
     pa.field("frame_index_file", pa.string()),
     pa.field("instance_number", pa.int64()),
     pa.field("image_type", pa.string()),
+    pa.field("etag", pa.string()),
 )
 _GEOMETRY = (pa.field("position", pa.list_(pa.float64())), pa.field("orientation", pa.list_(pa.float64())))
 _IMAGE = (
@@ -82,17 +82,17 @@ def write_plan(out: str, plan: Plan) -> None:
         "refused": _table(_REFUSED, ((n, f.reason, f.message, f.frame) for n, f in plan.refused)),
     }
     folder = _folder(out)
-    (folder / _SEAL).unlink(missing_ok=True)
+    (folder / _SEAL).remove()
     for name, table in tables.items():
-        with replacing(folder / f"{name}.parquet") as part:
+        with (folder / f"{name}.parquet").replacing() as part:
             pq.write_table(table, part, compression="zstd")
     seal = {"format": _FORMAT, "rows": {name: len(table) for name, table in tables.items()}}
-    write_bytes(folder / _SEAL, json.dumps(seal).encode())
+    (folder / _SEAL).write_bytes(json.dumps(seal).encode())
 
 
 def has_plan(out: str) -> bool:
     """Return whether a whole plan lies below `out`."""
-    return (_folder(out) / _SEAL).is_file()
+    return (_folder(out) / _SEAL).exists()
 
 
 def read_plan(out: str) -> Plan:
@@ -117,8 +117,8 @@ def read_plan(out: str) -> Plan:
     )
 
 
-def _folder(out: str) -> Path:
-    return Path(out) / "plan"
+def _folder(out: str) -> Place:
+    return place(out) / "plan"
 
 
 def _table(fields: Sequence[pa.Field], rows: Iterable[tuple[Any, ...]]) -> pa.Table:
@@ -165,7 +165,7 @@ def _read_tables(out: str) -> dict[str, pa.Table]:
         seal = json.loads((folder / _SEAL).read_bytes())
         if seal["format"] != _FORMAT:
             raise OutputError(f"{folder} holds a plan of format {seal['format']}; this version reads format {_FORMAT}")
-        tables = {name: pq.read_table(folder / f"{name}.parquet") for name in seal["rows"]}
+        tables = {name: _read_table(folder / f"{name}.parquet") for name in seal["rows"]}
     except FileNotFoundError as error:
         raise OutputError(f"{folder} holds no whole plan: {error}") from error
     except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
@@ -174,6 +174,11 @@ def _read_tables(out: str) -> dict[str, pa.Table]:
         if tables[name].num_rows != rows:
             raise OutputError(f"{folder / name}.parquet has {tables[name].num_rows} rows, the plan has {rows}")
     return tables
+
+
+def _read_table(path: Place) -> pa.Table:
+    with path.open() as opened:
+        return pq.read_table(opened)
 
 
 def _lists(table: pa.Table, names: Iterable[str]) -> list[list[Any]]:

@@ -8,23 +8,24 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
-from pathlib import Path
+from os import PathLike
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.catalog.atomic import replacing
 from pipeline.catalog.schema import segment_schema
+from pipeline.storage import Place, place
 
 GROUP_BYTES = 16 * 2**20
 GROUP_ROWS = 1024
+Anywhere = str | PathLike[str] | Place
 _LARGE = ("header", "frame_attributes", "attributes")
 
 
-def segment_path(out: str, segment: int) -> Path:
+def segment_path(out: str, segment: int) -> Place:
     """Return where segment number `segment` lies below the output directory."""
-    return Path(out) / "plan" / "segments" / f"{segment:08d}.parquet"
+    return place(out) / "plan" / "segments" / f"{segment:08d}.parquet"
 
 
 class SegmentWriter:
@@ -52,17 +53,17 @@ class SegmentWriter:
 
 
 @contextmanager
-def open_segment(path: str | Path, keywords: Mapping[str, str]) -> Iterator[SegmentWriter]:
+def open_segment(path: Anywhere, keywords: Mapping[str, str]) -> Iterator[SegmentWriter]:
     """Give a writer of a segment's rows; the file appears under its name when the block ends without an error.
 
     Parameters
     ----------
-    path : path-like
+    path : path-like, URL or Place
     keywords : mapping of str to str
         DICOM keyword to kind of column, as :func:`pipeline.catalog.segment_schema` takes them.
     """
     schema = segment_schema(keywords)
-    with replacing(Path(path)) as part, pq.ParquetWriter(part, schema, compression="zstd") as file:
+    with place(path).replacing() as part, pq.ParquetWriter(part, schema, compression="zstd") as file:
         writer = SegmentWriter(file)
         yield writer
         writer.flush()
@@ -82,14 +83,14 @@ def _encodable(value: Any) -> Any:
     return [_encodable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def write_segment(path: str | Path, rows: Iterable[Mapping[str, Any]], keywords: Mapping[str, str]) -> None:
+def write_segment(path: Anywhere, rows: Iterable[Mapping[str, Any]], keywords: Mapping[str, str]) -> None:
     """Write a whole segment; see :func:`open_segment`."""
     with open_segment(path, keywords) as writer:
         for row in rows:
             writer.write(row)
 
 
-def read_rows(path: str | Path, rows: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
+def read_rows(path: Anywhere, rows: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
     """Return the given columns of the given rows of a segment, in the order asked for.
 
     Only the row groups that hold one of them are read.
@@ -99,7 +100,7 @@ def read_rows(path: str | Path, rows: Sequence[int], columns: Sequence[str]) -> 
     IndexError
         Where the segment has no such row.
     """
-    with pq.ParquetFile(path) as file:
+    with place(path).open() as opened, pq.ParquetFile(opened) as file:
         sizes = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
         starts = list(accumulate(sizes, initial=0))
         wanted: dict[int, list[int]] = defaultdict(list)

@@ -26,7 +26,7 @@ def open_catalog(out: str, columns: Sequence[str] | None = None, *, without: Seq
     """
     path = catalog_path(out)
     try:
-        with pq.ParquetFile(path) as file:
+        with path.open() as opened, pq.ParquetFile(opened) as file:
             missing = [name for name in columns or () if name not in file.schema_arrow.names]
             if missing:
                 raise OutputError(f"{path} has no column {missing[0]!r}; it has {', '.join(file.schema_arrow.names)}")

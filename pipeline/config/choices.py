@@ -7,7 +7,13 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
+from pipeline.errors import ConfigError
+from pipeline.storage.urls import check_url, hidden
+
 _SLICE = re.compile(r"\s*([+-]?[0-9]+)?\s*:\s*([+-]?[0-9]+)?\s*(?::\s*([+-]?[0-9]+)?\s*)?")
+
+
+_SECRET = re.compile("key|secret|token|password|sas|credential|signature", re.IGNORECASE)
 
 
 def parse_slice(text: str) -> slice:
@@ -38,7 +44,33 @@ def check_path(path: Any) -> str:
     """Refuse what can't be the path of a file."""
     if not isinstance(path, str) or not path or "\0" in path:
         raise PydanticCustomError("path", "expected a path")
-    return path
+    try:
+        return check_url(path)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+def check_endpoint(endpoint: str) -> str:
+    """Refuse an endpoint that is no address of a server, or holds a password."""
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise ValueError(f"expected an address such as https://s3.example.org, got {hidden(endpoint)!r}")
+    if "@" in endpoint or "?" in endpoint:
+        raise ValueError(
+            "an address without user, password and query is expected: secrets come from the environment (such as "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) or a profile"
+        )
+    return endpoint
+
+
+def check_store_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Refuse secrets: the configuration is copied to run.yaml."""
+    for name in options:
+        if _SECRET.search(name):
+            raise ValueError(
+                f"{name} may be a secret, and the configuration is copied to run.yaml; give it by the environment "
+                f"({name.upper()}) or a profile"
+            )
+    return options
 
 
 def check_codec_name(codec: dict[str, Any]) -> dict[str, Any]:

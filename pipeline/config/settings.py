@@ -9,14 +9,16 @@ from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 from pipeline.config.base import Auto, Bytes, Count, FilePath, Scalar, Section, Text
 from pipeline.config.choices import check_codec_name, check_frames
 from pipeline.config.cluster import Cluster
+from pipeline.config.storage import Storage
 
 
 class Source(Section):
     """Where the DICOM files are."""
 
     paths: tuple[FilePath, ...] = Field(min_length=1)
-    """Files, folders (walked), glob patterns, a DICOMDIR, or a .txt, .csv or .parquet list of paths. Relative paths
-    count from the configuration file's folder."""
+    """Files, folders (walked), glob patterns, a DICOMDIR, or a .txt, .csv or .parquet list of paths; on disk, or by
+    URL in an object store (s3, gs, az). Single files also by http(s). Relative paths count from the configuration
+    file's folder."""
 
 
 class Select(Section):
@@ -56,7 +58,8 @@ class Output(Section):
     """Where the result goes and how it is laid out."""
 
     path: FilePath
-    """The output directory. A relative path counts from the configuration file's folder."""
+    """The output directory, or a prefix in an object store (s3://bucket/prefix, gs, az). A relative path counts from
+    the configuration file's folder."""
     grouping: Literal["series", "instance"] = "series"
     """"series" stacks the single-frame instances of a series (multi-frame instances are images of their own),
     "instance" makes an image of each instance."""
@@ -101,3 +104,4 @@ class RunConfig(Section):
     metadata: Metadata = Metadata()
     cluster: Cluster = Cluster()
     limits: Limits = Limits()
+    storage: Storage = Storage()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -14,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from pipeline.engine.reading import frame_index, readings
 from pipeline.engine.watch import Watch
-from pipeline.errors import PipelineError, PixelDataError, SourceError
+from pipeline.errors import PipelineError
 from pipeline.frames import FrameReader, open_source
 from pipeline.model import (
     Failure,
-    FrameIndex,
     ImageSpec,
     Instance,
     InstanceOutcome,
@@ -30,6 +28,7 @@ from pipeline.model import (
     TaskInput,
     TaskResult,
 )
+from pipeline.storage import Expected, foreseen
 from pipeline.store import Stored, write_region
 
 
@@ -147,12 +146,13 @@ def _convert_region(piece: RegionInput, job: Job, work: _Work) -> list[RegionRes
     """Fill and write one shard after the other; a span that crosses shards keeps its file open."""
     decoded = _decode_spans(piece, job, work)
     region, step = piece.region, piece.spec.shards[0]
-    return [
-        _convert_shard(
-            Region(region.image, start, min(start + step, region.frame_stop)), piece.spec, decoded, job, work
-        )
-        for start in range(region.frame_start, region.frame_stop, step)
-    ]
+    with foreseen(readings(piece, job.out)):
+        return [
+            _convert_shard(
+                Region(region.image, start, min(start + step, region.frame_stop)), piece.spec, decoded, job, work
+            )
+            for start in range(region.frame_start, region.frame_stop, step)
+        ]
 
 
 def _convert_shard(
@@ -230,8 +230,7 @@ def _frames(span: Span) -> range:
 def decode_frames(instance: Instance, frames: range, job: Job) -> Iterator[Frame | Failure]:
     """Decode frames of an instance in this process: the usual :data:`FrameSource`."""
     index = frame_index(instance, job.out)
-    _check_unchanged(instance)
-    with open_source(instance.source) as file:
+    with open_source(instance.source, Expected(instance.size, instance.mtime_ns, instance.etag)) as file:
         reader = FrameReader(
             file,
             index,
@@ -240,6 +239,7 @@ def decode_frames(instance: Instance, frames: range, job: Job) -> Iterator[Frame
             options=job.options,
             source=instance.source,
         )
+        reader.expect(frames)
         for frame in frames:
             yield _decode_frame(reader, frame, instance)
 
@@ -255,27 +255,6 @@ def _decode_frame(reader: FrameReader, frame: int, instance: Instance) -> Frame 
     except SystemExit as error:
         message = f"{instance.source}: a decoder tried to end the process (exit status {error.code!r})"
         return Failure("decoder_crashed", message, frame)
-
-
-def frame_index(instance: Instance, out: str) -> FrameIndex:
-    """Return the instance's frame index, from its record or from its file below `out`."""
-    data = instance.frame_index or (Path(out) / instance.frame_index_file).read_bytes()
-    return FrameIndex.from_bytes(data)
-
-
-def _check_unchanged(instance: Instance) -> None:
-    try:
-        now = os.stat(instance.source)  # noqa: PTH116  a path from the scan, as bytes-safe text
-    except OSError as error:
-        raise SourceError(
-            f"{instance.source}: gone or unreadable since the scan ({error.strerror})", source=instance.source
-        ) from error
-    if (now.st_size, now.st_mtime_ns) != (instance.size, instance.mtime_ns):
-        raise PixelDataError(
-            f"{instance.source}: changed since the scan (size {instance.size} then, {now.st_size} now); run again",
-            reason="source_changed",
-            source=instance.source,
-        )
 
 
 def failure_of(error: Exception, instance: Instance, frame: int | None = None) -> Failure:

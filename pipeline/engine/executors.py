@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from distributed import Client, Future, as_completed
 
+from pipeline.storage import Carried
+
 TASKS_PER_WORKER = 4
 """Tasks submitted ahead per thread of a worker: enough that none waits for the driver."""
 
@@ -48,6 +50,7 @@ class Synchronous:
     def map(self, function: Callable[[Any], Any], items: Iterable[Any], *, name: str) -> Iterator[Outcome]:
         """See :meth:`Executor.map`."""
         del name
+        function = Carried(function)
         for item in items:
             if item is not None:
                 yield _call(function, item)
@@ -84,6 +87,7 @@ class Distributed:
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any], *, name: str) -> Iterator[Outcome]:
         """See :meth:`Executor.map`."""
+        function = Carried(function)
         queue = iter(items)
         pending: dict[str, Any] = {}
         completed = as_completed([])

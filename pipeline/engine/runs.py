@@ -19,12 +19,14 @@ from pipeline.engine.progress import NullProgress, Progress
 from pipeline.engine.scanning import find_duplicates, scan_sources
 from pipeline.engine.seal import sealed_files
 from pipeline.engine.state import Clock, Prepared
+from pipeline.engine.stores import reaching_stores
 from pipeline.engine.summary import outcomes, summarise
 from pipeline.engine.versions import provenance, versions
 from pipeline.ledger import Ledger
 from pipeline.plan import Layout, digest, make_plan
 
 
+@reaching_stores
 def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None = None) -> report.RunSummary:
     """Convert what `config` describes and return what became of it.
 
@@ -69,6 +71,7 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
     return summary
 
 
+@reaching_stores
 def plan_only(config: RunConfig, *, progress: Progress | None = None) -> Prepared:
     """Scan and plan what `config` describes, and leave nothing behind."""
     progress = progress or NullProgress()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from operator import index as as_int
 from pathlib import Path
@@ -19,8 +19,10 @@ from pipeline.frames.datasets import check_buffer, dataset_header
 from pipeline.frames.header import Header, open_data_set, read_header
 from pipeline.frames.index import available_frames, index_frames, missing_frames, no_pixel_data
 from pipeline.frames.reader import FrameReader
-from pipeline.frames.sources import kept_position, name_of
+from pipeline.frames.sources import kept_position, name_of, open_source
 from pipeline.model import FrameIndex
+from pipeline.model.sources import local_path
+from pipeline.storage import is_remote
 
 _IMAGE = 0x0028
 _CHARACTER_SET = 0x00080005
@@ -47,7 +49,7 @@ def iter_frames(
     Parameters
     ----------
     src : str, path-like, binary file object or Dataset
-        A seekable file object is read from its beginning, only in the ranges needed; it is left open and where it
+        A path, or a URL (``s3://…``, ``https://…``, see :func:`pipeline.storage_options`). A seekable file object is read from its beginning, only in the ranges needed; it is left open and where it
         was.
     ds_out : Dataset, optional
         Receives the File Meta Information, the elements of group 0028, the extended offset table, and those of
@@ -81,7 +83,7 @@ def iter_frames(
     MissingAttributeError, NoPixelDataError, InvalidAttributeError, UnsupportedTransferSyntaxError
         As pydicom: AttributeError, AttributeError, ValueError, NotImplementedError.
     FileNotFoundError
-        No such path.
+        No such path; for a URL, a SourceError.
     """
     with ExitStack() as stack:
         if isinstance(src, Dataset):
@@ -105,6 +107,7 @@ def iter_frames(
             source=header.source,
             as_stored=indices is not None,
         )
+        reader.expect(_foreseen(index, indices))
         for frame in _chosen(index, indices):
             yield reader.read(frame).array
         if indices is None and available_frames(index) < index.number_of_frames:
@@ -114,7 +117,12 @@ def iter_frames(
 def _open(src: str | os.PathLike[str] | BinaryIO, stack: ExitStack) -> BinaryIO:
     if hasattr(src, "read"):
         return stack.enter_context(kept_position(cast(BinaryIO, src)))
-    return cast(BinaryIO, stack.enter_context(Path(cast(str, src)).resolve(strict=True).open("rb", buffering=0)))
+    name = os.fspath(cast(str, src))
+    if is_remote(name):
+        return stack.enter_context(open_source(name))
+    # A path opened as pydicom does, so that its errors are the same.
+    path = Path(local_path(name)).resolve(strict=True)
+    return cast(BinaryIO, stack.enter_context(path.open("rb", buffering=0)))
 
 
 def _header(file: BinaryIO, source: str, kwargs: dict[str, Any]) -> Header:
@@ -132,6 +140,13 @@ def _fill(ds_out: Dataset, header: Header, specific_tags: list[BaseTag | int] | 
     ds_out.set_original_encoding(*header.dataset.original_encoding)
     elements = header.dataset._dict  # noqa: SLF001  as pydicom does it; no public way copies raw elements
     ds_out._dict.update({tag: element for tag, element in elements.items() if tag in wanted})  # noqa: SLF001
+
+
+def _foreseen(index: FrameIndex, indices: Iterable[int] | None) -> Iterable[int]:
+    """Return the frames that are known to be asked for, without consuming what is lazy."""
+    if indices is None:
+        return range(available_frames(index))
+    return indices if isinstance(indices, Sequence) else ()
 
 
 def _chosen(index: FrameIndex, indices: Iterable[int] | None) -> Iterator[int]:

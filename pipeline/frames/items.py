@@ -20,6 +20,7 @@ _PIXEL_DATA = 0x7FE00010
 _HEADER = struct.Struct("<HHL")
 _TAIL = 10
 """How many of a fragment's last bytes may hold its end-of-image marker (pydicom's rule: padding may follow it)."""
+_LONGEST_TABLE = 1 << 26
 _END_OF_IMAGE = b"\xff\xd9"
 _SMALL = 1 << 11
 _BLOCK = 1 << 16
@@ -56,6 +57,8 @@ class _Peek:
 
     file: BinaryIO
     stop: int
+    near: int
+    """Length of a fragment below which reading through it costs less than hopping over it."""
     start: int = 0
     data: bytes = b""
     block: int = field(default=_BLOCK)
@@ -103,7 +106,7 @@ class _Walk:
         end = value + length
         if end > self.peek.stop:
             self.truncated, end = True, self.peek.stop
-        self.peek.block = _BLOCK if length < _SMALL else _HEADER.size + _TAIL
+        self.peek.block = _BLOCK if length < self.peek.near else _HEADER.size + _TAIL
         tail = min(_TAIL, end - value)
         # The marker and the next header lie side by side: one read brings both.
         self.ends_image.append(_END_OF_IMAGE in self.peek.at(end - tail, tail + _HEADER.size)[:tail])
@@ -134,15 +137,32 @@ def walk_items(file: BinaryIO, start: int, stop: int) -> Items:
     Items
         Of a damaged sequence, what comes before the damage.
     """
-    peek = _Peek(file, stop, block=_HEADER.size)
+    # An object far away says itself what another request costs.
+    peek = _Peek(file, stop, block=_HEADER.size, near=getattr(file, "near", _SMALL))
     tag, length = _header(peek.at(start, _HEADER.size))
     if tag != ITEM or length == UNDEFINED:
         walk = _Walk(peek, start, damage=_problem(tag, length, start, "the basic offset table's item"))
         return _items(walk, start, start, 0)
     table = start + _HEADER.size
     walk = _Walk(peek, table + length)
+    _foresee(file, table, length, walk.position, stop)
     walk.run()
     return _items(walk, table + length, table, min(length, max(stop - table, 0)))
+
+
+def _foresee(file: BinaryIO, table: int, length: int, first: int, stop: int) -> None:
+    """Let a remote file fetch ahead what the walk will look at, as far as a basic offset table tells."""
+    expect = getattr(file, "expect", None)
+    if expect is None or length % 4 or not _HEADER.size <= length <= _LONGEST_TABLE or first >= stop:
+        return
+    offsets = read_range(file, table, length).view("<u4").astype(np.int64)
+    if not len(offsets) or offsets[0] or not np.all(np.diff(offsets) > 0):
+        return
+    places = offsets + first
+    before = np.maximum(places - _TAIL, first)
+    expect(
+        zip(before.tolist(), np.minimum(places + _HEADER.size, stop).tolist(), strict=True), getattr(file, "near", 0)
+    )
 
 
 def _items(walk: _Walk, first: int, table: int, table_length: int) -> Items:

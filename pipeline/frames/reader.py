@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from struct import pack
 from typing import Any, BinaryIO
@@ -102,6 +102,13 @@ class FrameReader:
         self._direct = codecs.direct_decoder(index.transfer_syntax_uid, self._options) if ours_first else None
         if self._swap:
             self._options |= {"pixel_vr": "OB", "be_swap_ow": False}
+
+    def expect(self, frames: Iterable[int]) -> None:
+        """Announce the frames that will be read next, in this order, so that a remote file fetches them ahead."""
+        expect = getattr(self._file, "expect", None)
+        if expect is not None:
+            there = (frame for frame in frames if isinstance(frame, int) and 0 <= frame < self._available)
+            expect((offset, offset + length) for frame in there for offset, length in self.index.ranges(frame))
 
     def read(self, frame: int) -> DecodedFrame:
         """Decode one frame.

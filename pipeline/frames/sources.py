@@ -6,40 +6,29 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import SourceError
-from pipeline.model.sources import local_path
+from pipeline.storage import open_source
 
+__all__ = [
+    "BufferFile",
+    "Bytes",
+    "HeaderFile",
+    "clip",
+    "kept_position",
+    "name_of",
+    "open_source",
+    "read_range",
+    "size_of",
+    "view_range",
+]
 Bytes = npt.NDArray[np.uint8]
 
 _TRUSTED = 1 << 16
 """Bytes that may be allocated before looking whether the file holds them."""
-
-
-def open_source(source: str) -> BinaryIO:
-    """Open a local file for reading by ranges.
-
-    Returns
-    -------
-    BinaryIO
-        Unbuffered, since headers are buffered where they are parsed and frames are read in one piece. A context
-        manager.
-
-    Raises
-    ------
-    SourceError
-        With the reason ``file_not_found`` or ``unreadable``.
-    """
-    try:
-        return cast(BinaryIO, open(local_path(source), "rb", buffering=0))  # noqa: PTH123  the caller closes it
-    except FileNotFoundError as error:
-        raise SourceError(f"{source}: no such file", reason="file_not_found", source=source) from error
-    except OSError as error:
-        raise SourceError(f"{source}: can't be opened: {error.strerror or error}", source=source) from error
 
 
 def size_of(file: BinaryIO) -> int:

@@ -20,6 +20,8 @@ class SourceFile:
     size: int
     """Bytes; -1 where it couldn't be told."""
     mtime_ns: int = 0
+    etag: str = ""
+    """What an object store calls this version of the object; empty for local files."""
     problem: str = ""
     """A reason code where it can't be opened at all (``file_not_found``, ``not_a_regular_file``, …)."""
 
@@ -55,6 +57,8 @@ class Instance:
     instance_number: int | None = None
     image_type: str = ""
     """Image Type, joined with backslashes."""
+    etag: str = ""
+    """What an object store calls this version of the object; empty for local files."""
 
     @property
     def known_uid(self) -> str:

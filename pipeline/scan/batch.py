@@ -6,17 +6,17 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from pipeline import frames
-from pipeline.catalog import open_segment, segment_path, write_bytes, write_segment
+from pipeline.catalog import open_segment, segment_path, write_segment
 from pipeline.config import RunConfig
 from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError
 from pipeline.model import FrameIndex, Instance, PixelFormat, SourceFile
 from pipeline.scan.quiet import without_warnings
 from pipeline.scan.records import Place, Record, Wanted
 from pipeline.scan.where import selected
+from pipeline.storage import Expected, RangeFile, is_remote, place
 
 INLINE_INDEX = 512
 """Bytes up to which a serialised frame index travels in its instance's record."""
@@ -70,6 +70,7 @@ def scan_batch(files: Sequence[SourceFile], config: RunConfig, out: str, segment
     wanted = Wanted.by(config)
     instances: list[Instance] = []
     counts: Counter[tuple[str, str]] = Counter()
+    seen: list[SourceFile] = []
     with without_warnings(), open_segment(segment_path(out, segment), wanted.kinds) as writer:
         for row, file in enumerate(files):
             record = Record(file)
@@ -79,7 +80,8 @@ def scan_batch(files: Sequence[SourceFile], config: RunConfig, out: str, segment
             else:
                 instances.append(_with_index(*found, out))
             writer.write(record.finished_row())
-    return _result(files, segment, _sharing_values(instances), counts)
+            seen.append(record.file)
+    return _result(seen, segment, _sharing_values(instances), counts)
 
 
 def lost_batch(files: Sequence[SourceFile], out: str, segment: int, *, reason: str, message: str) -> ScanResult:
@@ -137,7 +139,7 @@ def _read(record: Record, config: RunConfig, wanted: Wanted, place: Place) -> tu
 def _read_instance(
     record: Record, config: RunConfig, wanted: Wanted, place: Place
 ) -> tuple[Instance, FrameIndex] | None:
-    with frames.open_source(record.file.source) as file:
+    with _open(record) as file:
         header = frames.read_header(file, source=record.file.source)
         record.describe(header, wanted)
         if header.pixel_keyword and not selected(config.select.where, record.values):
@@ -148,6 +150,19 @@ def _read_instance(
         _check_size(pixels, config.limits.frame, header.source)
         index = frames.index_frames(file, header)
         return record.instance(header, pixels, index, place), index
+
+
+def _open(record: Record) -> BinaryIO:
+    """Open the file; of an object by its URL alone, size and identity come with the first answer."""
+    source = record.file
+    if not is_remote(source.source):
+        return frames.open_source(source.source)
+    known = source.size >= 0
+    file = frames.open_source(source.source, Expected(source.size, source.mtime_ns, source.etag) if known else None)
+    if not known:
+        found = cast(RangeFile, file).found
+        record.identify(replace(source, size=found.size, mtime_ns=found.mtime_ns, etag=found.etag))
+    return file
 
 
 def _pixel_format(header: frames.Header) -> PixelFormat:
@@ -177,7 +192,7 @@ def _with_index(instance: Instance, index: FrameIndex, out: str) -> Instance:
     if len(data) <= INLINE_INDEX:
         return replace(instance, frame_index=data)
     name = f"plan/frames/{instance.segment:08d}-{instance.row}.idx"
-    write_bytes(Path(out) / name, data)
+    (place(out) / name).write_bytes(data)
     return replace(instance, frame_index_file=name)
 
 

@@ -7,13 +7,16 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pipeline.catalog import LIST_SUFFIXES, read_path_list
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, SourceError
 from pipeline.model import SourceFile
 from pipeline.model.sources import local_path, source_of
 from pipeline.scan.dicomdir import is_dicomdir, named_dicomdir, referenced_files
+from pipeline.scan.objects import find_objects, listed_object
 from pipeline.scan.patterns import expand, is_pattern, list_folder
+from pipeline.storage import check_url, is_remote, place
 
 
 def find_files(paths: Sequence[str], *, exclude: str = "") -> Iterator[SourceFile]:
@@ -29,13 +32,15 @@ def find_files(paths: Sequence[str], *, exclude: str = "") -> Iterator[SourceFil
         - A DICOMDIR (by name, or by its Media Storage SOP Class): the files it refers to, and itself.
         - A ``.txt``, ``.csv`` or ``.parquet`` list, see :func:`pipeline.catalog.read_path_list`: the files, folders
           and DICOMDIRs (by name) that it names.
+        - A URL of an object store: a prefix, a pattern, an object or a list, see
+          :func:`pipeline.scan.objects.find_objects`; or of a file on a web server.
     exclude : str
-        A folder that isn't entered: the output directory.
+        A folder that isn't entered, or a prefix that is left out: the output directory.
 
     Raises
     ------
     ConfigError
-        A pattern that matches nothing, a list without a column of paths, a URL. Raised at once; everything else
+        A pattern that matches nothing, a list without a column of paths, an unusable URL. Raised at once; everything else
         becomes a :class:`SourceFile` with a problem.
     SourceError
         A list that can't be read.
@@ -54,14 +59,13 @@ def _each_once(files: Iterable[SourceFile]) -> Iterator[SourceFile]:
 
 def _source(path: str, exclude: str) -> Iterator[SourceFile]:
     """Resolve one of the paths given; what can be wrong with the path itself is found now, the rest lazily."""
-    if "://" in path and not path.startswith("file://"):
-        raise ConfigError(f"source.paths: {path} is a URL; only local files can be read")
+    if is_remote(path):
+        return _remote(path, exclude)
     path = _absolute(local_path(path))
     if is_pattern(path):
         return _matches(path, exclude)
     if Path(path).suffix.lower() in LIST_SUFFIXES and os.path.isfile(path) and not _is_dicom(path):  # noqa: PTH113
-        entries = read_path_list(path)
-        return chain.from_iterable(_listed(_absolute(local_path(entry)), exclude) for entry in entries)
+        return chain.from_iterable(_entry_of_list(entry, exclude) for entry in read_path_list(path))
     return _given(path, exclude, directory=os.path.isfile(path) and is_dicomdir(path))  # noqa: PTH113
 
 
@@ -84,6 +88,29 @@ def _walk_matches(paths: Iterable[str], exclude: str) -> Iterator[SourceFile]:
         elif not walked.intersection([path, *map(str, Path(path).parents)]):
             walked.add(path)
             yield from walk(path, exclude)
+
+
+def _remote(url: str, exclude: str) -> Iterator[SourceFile]:
+    """Resolve a URL: a list of paths, or objects."""
+    check_url(url)
+    name = url.rpartition("/")[2]
+    suffix = Path(name).suffix.lower()
+    if suffix not in LIST_SUFFIXES or is_pattern(name):
+        return find_objects(url, exclude)
+    with TemporaryDirectory(prefix="dcm2zarr-list-") as folder:
+        copy = Path(folder) / f"list{suffix}"
+        try:
+            copy.write_bytes(place(url).read_bytes())
+        except OSError as error:
+            raise SourceError(f"{url}: the list of paths can't be read: {error}", source=url) from error
+        if _is_dicom(str(copy)):
+            return find_objects(url, exclude)
+        entries = read_path_list(copy, url.rpartition("/")[0])
+    return chain.from_iterable(_entry_of_list(entry, exclude) for entry in entries)
+
+
+def _entry_of_list(entry: str, exclude: str) -> Iterator[SourceFile]:
+    return listed_object(entry, exclude) if is_remote(entry) else _listed(_absolute(local_path(entry)), exclude)
 
 
 def _listed(path: str, exclude: str) -> Iterator[SourceFile]:

@@ -67,6 +67,11 @@ class Record:
     unconverted: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.identify(self.file)
+
+    def identify(self, file: SourceFile) -> None:
+        """Take over what is known of the file from outside."""
+        self.file = file
         self.row |= {"source": self.file.source, "mtime_ns": self.file.mtime_ns or None}
         self.row["file_size"] = self.file.size if self.file.size >= 0 else None
 
@@ -128,6 +133,7 @@ class Record:
             orientation=orientation if single else None,
             instance_number=_count(self.values.get("InstanceNumber")),
             image_type=joined(self.values.get("ImageType")),
+            etag=self.file.etag,
         )
 
     def end(self, status: str, reason: str, message: str) -> None:

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import xxhash
 from zarr.buffer import default_buffer_prototype
 from zarr.buffer.cpu import Buffer
-from zarr.storage import LocalStore
 
 from pipeline.errors import OutputError
 from pipeline.model import ImageSpec
@@ -26,7 +25,8 @@ from pipeline.store.arrays import (
     pixels_document,
 )
 from pipeline.store.attributes import strict
-from pipeline.store.regions import WriteOnce, image_store, run, shard_starts
+from pipeline.store.regions import ImageStore, WriteOnce, image_store, run, shard_starts
+from pipeline.store.remote import RemoteStore
 
 COMPLETE = "complete"
 
@@ -125,6 +125,8 @@ def remove_image(out: str, path: str) -> None:
     store = image_store(out)
     with _as_output_error(f"Can't remove image {path!r}"):
         run(_remove(store, path))
+    if isinstance(store, RemoteStore):
+        return  # objects have no folders
     folder = (store.root / path).parent
     while folder != store.root:
         with contextlib.suppress(OSError):  # not empty: other images, or another task's new folder
@@ -170,7 +172,7 @@ def _group_text(attributes: Mapping[str, Any], documents: Mapping[str, ArrayDocu
     return json.dumps(group, indent=2, allow_nan=False).encode()
 
 
-async def _finalise(store: LocalStore, image: _Image) -> str:
+async def _finalise(store: ImageStore, image: _Image) -> str:
     present = {key async for key in store.list_prefix(f"{image.path}/")}
     missing = [key for key, needed in zip(image.shards, image.required, strict=True) if needed and key not in present]
     if missing:
@@ -189,7 +191,7 @@ async def _finalise(store: LocalStore, image: _Image) -> str:
     return combined_digest({key.removeprefix(f"{image.path}/"): digest for key, digest in written.digests.items()})
 
 
-async def _remove_strangers(store: LocalStore, image: _Image, present: set[str]) -> None:
+async def _remove_strangers(store: ImageStore, image: _Image, present: set[str]) -> None:
     """Remove what a dead run left, and first of all an older version's group, while its arrays change under it."""
     group = f"{image.path}/{ZARR_JSON}"
     if group in present and await _read(store, group) != image.group:
@@ -200,7 +202,7 @@ async def _remove_strangers(store: LocalStore, image: _Image, present: set[str])
             await store.delete(key)
 
 
-async def _create_groups(store: LocalStore, paths: list[str]) -> None:
+async def _create_groups(store: ImageStore, paths: list[str]) -> None:
     """Create the groups that don't exist. All who do so at once write the same bytes, and none wipes attributes."""
     for path in paths:
         key = f"{path}/{ZARR_JSON}" if path else ZARR_JSON
@@ -208,12 +210,12 @@ async def _create_groups(store: LocalStore, paths: list[str]) -> None:
             await WriteOnce(store).set(key, Buffer.from_bytes(plain_group()))
 
 
-async def _remove(store: LocalStore, path: str) -> None:
+async def _remove(store: ImageStore, path: str) -> None:
     await store.delete(f"{path}/{ZARR_JSON}")
     await store.delete_dir(path)
 
 
-async def _read(store: LocalStore, key: str) -> bytes | None:
+async def _read(store: ImageStore, key: str) -> bytes | None:
     found = await store.get(key, default_buffer_prototype())
     return None if found is None else found.to_bytes()
 

@@ -6,18 +6,19 @@ import asyncio
 import difflib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import zarr
 from zarr.buffer import default_buffer_prototype
-from zarr.storage import LocalStore
+from zarr.storage import StorePath
 
 from pipeline.errors import OutputError
+from pipeline.storage import place
 from pipeline.store.arrays import PIXELS, ZARR_JSON
-from pipeline.store.regions import STORE, image_store, run
+from pipeline.store.regions import STORE, ImageStore, image_store, run
+from pipeline.store.remote import RemoteStore
 
 _AT_ONCE = 16
 """Metadata documents read at a time."""
@@ -65,16 +66,17 @@ def check_result(out: str) -> None:
     _open_store(out)
 
 
-def image_location(out: str, path: str) -> str:
-    """Return the path of an image's group, for any Zarr reader."""
-    return str(image_store(out).root / path)
+def image_location(out: str, path: str) -> str | StorePath:
+    """Return where an image's group lies, for zarr and xarray: its path, or for objects the store and the path in it."""
+    store = image_store(out, read_only=True)
+    return StorePath(store, path) if isinstance(store, RemoteStore) else str(store.root / path)
 
 
 def is_image(out: str, path: str) -> bool:
     """Tell whether there is a complete image with this path."""
-    root = image_store(out).root
+    root = place(out) / STORE
     inside = ".." not in path.split("/")
-    return inside and (root / path / ZARR_JSON).is_file() and (root / path / PIXELS / ZARR_JSON).is_file()
+    return inside and (root / path / ZARR_JSON).exists() and (root / path / PIXELS / ZARR_JSON).exists()
 
 
 def open_image(out: str, path: str) -> zarr.Group:
@@ -120,9 +122,8 @@ def read_frame(out: str, path: str, frame: int) -> npt.NDArray[Any]:
     return np.asarray(open_pixels(out, path)[frame])
 
 
-def _open_store(out: str) -> LocalStore:
-    root = Path(out) / STORE
-    if not (root / ZARR_JSON).is_file():
+def _open_store(out: str) -> ImageStore:
+    if not (place(out) / STORE / ZARR_JSON).exists():
         raise OutputError(
             f"{out!r} is no result of a conversion: there is no {STORE}/{ZARR_JSON} in it. "
             "Give the output directory itself"
@@ -130,7 +131,7 @@ def _open_store(out: str) -> LocalStore:
     return image_store(out, read_only=True)
 
 
-async def _walk(store: LocalStore) -> list[str]:
+async def _walk(store: ImageStore) -> list[str]:
     found, level = [], [""]
     while level:
         below = []
@@ -144,7 +145,7 @@ async def _walk(store: LocalStore) -> list[str]:
     return found
 
 
-async def _layouts(store: LocalStore, paths: list[str]) -> list[ImageLayout]:
+async def _layouts(store: ImageStore, paths: list[str]) -> list[ImageLayout]:
     free = asyncio.Semaphore(_AT_ONCE)
 
     async def layout(path: str) -> ImageLayout:

@@ -8,7 +8,6 @@ from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +18,9 @@ from zarr.storage import LocalStore, WrapperStore
 
 from pipeline.errors import OutputError, PlanError
 from pipeline.model import ImageSpec
+from pipeline.storage import RemotePlace, place
 from pipeline.store.arrays import PIXELS, ArrayDocument, pixels_document
+from pipeline.store.remote import RemoteStore
 from pipeline.store.shards import ShardBuilder, chunk_places, shard_grid
 
 STORE = "images.zarr"
@@ -29,9 +30,15 @@ _SLAB = 4 * 2**20
 T = TypeVar("T")
 
 
-def image_store(out: str, *, read_only: bool = False) -> LocalStore:
+ImageStore = LocalStore | RemoteStore
+
+
+def image_store(out: str, *, read_only: bool = False) -> ImageStore:
     """Return the Zarr store below the output directory `out`."""
-    return LocalStore(Path(out) / STORE, read_only=read_only)
+    root = place(out) / STORE
+    if isinstance(root, RemotePlace):
+        return RemoteStore(root, read_only=read_only)
+    return LocalStore(root.name, read_only=read_only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +50,14 @@ class Stored:
     """xxh3_128 of each shard's file, in hexadecimal, in the order of the frames."""
 
 
-class WriteOnce(WrapperStore[LocalStore]):
+class WriteOnce(WrapperStore[ImageStore]):
     """A store that never reads back.
 
     zarr reads what it doesn't overwrite completely, such as the chunks at an image's edges. Here everything is written
     once; what a dead run may have left in its place must neither cost memory nor fail the run by being damaged.
     """
 
-    def __init__(self, store: LocalStore) -> None:
+    def __init__(self, store: ImageStore) -> None:
         super().__init__(store)
         self.stored_bytes = 0
         self.digests: dict[str, str] = {}

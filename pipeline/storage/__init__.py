@@ -1,0 +1,43 @@
+"""Places with bytes: local folders, object stores (s3, gs, az) and, to read from, web servers.
+
+::
+
+    place(name) ─► Place: read, write whole, list, remove              what a run leaves, and where
+    open_source(name) ─► a file read by ranges, several in flight      what a run reads
+    using(options) ─► endpoint, region, retries … for all of the above, carried to workers with each task
+
+The only room that knows obstore. Names are paths or URLs (``s3://bucket/key``); credentials are never part of them.
+"""
+
+from pipeline.storage.carrying import Carried
+from pipeline.storage.foresight import Expected, Reading, foreseen
+from pipeline.storage.objects import RangeFile
+from pipeline.storage.options import Options, active, storage_options, using
+from pipeline.storage.places import LocalPlace, Place, RemotePlace, place
+from pipeline.storage.remote import Found, find
+from pipeline.storage.sources import open_source
+from pipeline.storage.urls import WEB, absolute, check_url, is_remote, scheme_of
+
+__all__ = [
+    "WEB",
+    "Carried",
+    "Expected",
+    "Found",
+    "LocalPlace",
+    "Options",
+    "Place",
+    "RangeFile",
+    "Reading",
+    "RemotePlace",
+    "absolute",
+    "active",
+    "check_url",
+    "find",
+    "foreseen",
+    "is_remote",
+    "open_source",
+    "place",
+    "scheme_of",
+    "storage_options",
+    "using",
+]

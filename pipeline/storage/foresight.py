@@ -1,0 +1,108 @@
+"""Reading many objects in a known order: the next ones' bytes are on their way while one is worked on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from pipeline.storage.objects import RangeFile
+from pipeline.storage.options import active
+from pipeline.storage.ranges import Range
+from pipeline.storage.remote import Found, Object
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a file was when it was found; see :class:`pipeline.model.SourceFile`."""
+
+    size: int
+    mtime_ns: int
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An object that will be opened, and the ranges that will be read of it, in order."""
+
+    source: str
+    expected: Expected
+    ranges: tuple[Range, ...]
+
+
+class _Foresight:
+    """Objects opened ahead, in order, as many as the options allow."""
+
+    def __init__(self, readings: Iterable[Reading]) -> None:
+        self._left = iter(readings)
+        self._waiting: deque[tuple[Reading, RangeFile]] = deque()
+        self._options = active()
+        self._fill()
+
+    def take(self, source: str) -> RangeFile | None:
+        """Return the file opened ahead for `source`, and drop those before it; None where there is none."""
+        if all(reading.source != source for reading, _ in self._waiting):
+            return None
+        while True:
+            reading, file = self._waiting.popleft()
+            if reading.source == source:
+                self._fill()
+                return file
+            file.close()
+
+    def close(self) -> None:
+        """Close what nobody took."""
+        for _, file in self._waiting:
+            file.close()
+        self._waiting.clear()
+
+    def _fill(self) -> None:
+        ahead = sum(_bytes(reading) for reading, _ in self._waiting)
+        while len(self._waiting) < self._options.requests and ahead < self._options.prefetch:
+            reading = next(self._left, None)
+            if reading is None:
+                return
+            file = open_object(reading.source, reading.expected)
+            file.expect(reading.ranges)
+            file.foreseen = True
+            self._waiting.append((reading, file))
+            ahead += _bytes(reading)
+
+
+def _bytes(reading: Reading) -> int:
+    return sum(stop - start for start, stop in reading.ranges)
+
+
+_foresight: ContextVar[_Foresight | None] = ContextVar("storage_foresight", default=None)
+
+
+@contextmanager
+def foreseen(readings: Iterable[Reading]) -> Iterator[None]:
+    """Let objects that are opened in the block be fetched ahead.
+
+    Parameters
+    ----------
+    readings : iterable of Reading
+        In the order in which they will be opened; consumed as that goes on. One that is never opened costs its bytes.
+    """
+    foresight = _Foresight(readings)
+    token = _foresight.set(foresight)
+    try:
+        yield
+    finally:
+        _foresight.reset(token)
+        foresight.close()
+
+
+def taken(source: str) -> RangeFile | None:
+    """Return the object where it was opened ahead."""
+    foresight = _foresight.get()
+    return foresight.take(source) if foresight else None
+
+
+def open_object(source: str, expected: Expected | None) -> RangeFile:
+    """Open an object; nothing is asked for yet."""
+    known = Found(source, expected.size, expected.mtime_ns, expected.etag) if expected else None
+    return RangeFile(Object(source, active()), known)

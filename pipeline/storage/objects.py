@@ -1,0 +1,232 @@
+"""An object as a file, of which only what is read is fetched: ranges, joined with neighbours, several in flight."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+from pipeline.errors import SourceError
+from pipeline.storage.ranges import Range, coalesce
+from pipeline.storage.remote import Found, Object
+from pipeline.storage.retrying import RangesNotServedError
+
+HEAD = 128 << 10
+"""Bytes of the first request at an object's beginning: most headers are shorter."""
+PART = 8 << 20
+"""Bytes that a request asks for at most."""
+GAP = 64 << 10
+"""Bytes between two ranges up to which they are fetched as one."""
+_BLOCK = 64 << 10
+_LARGEST_BLOCK = 4 << 20
+_SMALL = 1 << 10
+"""Reads shorter than this are hops from item to item: what lies around them isn't wanted."""
+WHOLE = 64 << 20
+"""Bytes of an object that are held in memory where the server doesn't serve ranges."""
+_THREADS = 32
+
+Piece = tuple[int, memoryview]
+
+
+class RangeFile(io.RawIOBase):
+    """A seekable file whose bytes are fetched when they are read, or before where :meth:`expect` said which.
+
+    Every answer's size and ETag (or time) are compared with the first one's, or with those of the scan, so that bytes
+    of two versions of an object never mix.
+
+    Parameters
+    ----------
+    target : Object
+    expected : Found, optional
+        What the object was when it was found.
+
+    Raises
+    ------
+    SourceError
+        On reading, with the reason ``file_not_found``, ``unreadable``, ``source_changed`` or ``no_range_requests``.
+    """
+
+    near = 16 << 10
+    """Bytes up to which reading on costs less than another request; the walk over items asks for it."""
+
+    def __init__(self, target: Object, expected: Found | None = None) -> None:
+        self.name = target.name
+        self.foreseen = False
+        """Whether somebody who knows what will be read has announced it, so that nobody else need."""
+        self._target = target
+        self._found = expected
+        self._position = 0
+        self._block = _BLOCK
+        self._fetched = -1
+        self._pieces: deque[Piece] = deque(maxlen=3)
+        self._ahead: Iterator[Range] = iter(())
+        self._flight: deque[tuple[int, int, Future[memoryview]]] = deque()
+        own = target.options.for_url(target.name)
+        self._requests, self._window = own.requests, own.prefetch
+
+    @property
+    def found(self) -> Found:
+        """Size and identity of the object; fetches its beginning where nothing is known yet."""
+        if self._found is None:
+            self._pieces.append((0, self._fetch(0, HEAD)))
+        if self._found is None:
+            raise AssertionError("an answer always says what the object is")
+        return self._found
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to `offset`, as every file does."""
+        base = 0 if whence == os.SEEK_SET else self._position if whence == os.SEEK_CUR else self.found.size
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def close(self) -> None:
+        """Drop what is held or under way."""
+        self._drop()
+        self._pieces.clear()
+        super().close()
+
+    def expect(self, ranges: Iterable[Range], gap: int = GAP) -> None:
+        """Announce what will be read next, in this order: it is fetched ahead, as far as the options allow.
+
+        Parameters
+        ----------
+        ranges : iterable of (start, stop)
+            Consumed as reading goes on. What was announced before is forgotten.
+        gap : int
+            Bytes between two ranges up to which they are fetched as one.
+        """
+        if self.foreseen:
+            return
+        self._drop()
+        self._ahead = coalesce(ranges, gap=gap, part=min(PART, max(self._window // 2, _BLOCK)))
+        self._advance()
+
+    def readinto(self, target: Any) -> int:
+        """Copy what follows the position into `target` and return how much that was; 0 only at the end."""
+        view = memoryview(target).cast("B")
+        if not len(view) or (self._found and self._position >= self._found.size):
+            return 0
+        start, data = self._piece(self._position, len(view))
+        piece = data[self._position - start : self._position - start + len(view)]
+        view[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
+
+    def _piece(self, position: int, length: int) -> Piece:
+        for held in self._pieces:
+            if held[0] <= position < held[0] + len(held[1]):
+                return held
+        while any(start <= position < stop for start, stop, _ in self._flight):
+            start, stop, future = self._flight.popleft()
+            self._advance()
+            if start <= position < stop:
+                return self._keep(start, future.result())
+        if length > PART and not self._flight:  # side by side; it comes from there in the next round
+            self.expect([(position, min(position + length, self.found.size))])
+            return self._piece(position, 0)
+        stop = position + self._size_of_block(position, length)
+        if self._found:
+            stop = min(stop, self._found.size)
+        return self._keep(position, self._fetch(position, stop))
+
+    def _size_of_block(self, position: int, length: int) -> int:
+        """Return how much to fetch for a read that nobody announced: more and more while it goes on in order."""
+        if position == self._fetched:
+            self._block = min(2 * self._block, _LARGEST_BLOCK)
+            return max(length, self._block)
+        self._block = _BLOCK
+        if position == 0:
+            return max(length, HEAD)
+        return length if length < _SMALL else max(length, _BLOCK)
+
+    def _keep(self, start: int, data: memoryview) -> Piece:
+        self._pieces.append((start, data))
+        self._fetched = start + len(data)
+        return start, data
+
+    def _advance(self) -> None:
+        """Send requests until enough bytes are under way."""
+        under_way = sum(stop - start for start, stop, _ in self._flight)
+        while len(self._flight) < self._requests and under_way < self._window:
+            part = next(self._ahead, None)
+            if part is None:
+                return
+            self._flight.append((*part, _pool(os.getpid()).submit(self._fetch, *part)))
+            under_way += part[1] - part[0]
+
+    def _drop(self) -> None:
+        self._ahead = iter(())
+        for _, _, future in self._flight:
+            future.cancel()
+        self._flight.clear()
+
+    def _fetch(self, start: int, stop: int) -> memoryview:
+        if self._found and self._found.size == 0:
+            return memoryview(b"")
+        try:
+            data, found = self._target.get_range(start, stop)
+        except RangesNotServedError:
+            data, found = self._whole()
+            data = data[start:stop]
+        except FileNotFoundError as error:
+            raise SourceError(f"{self.name}: no such object", reason="file_not_found", source=self.name) from error
+        except SourceError:
+            raise
+        except OSError as error:
+            raise SourceError(str(error), source=self.name) from error
+        self._check(found)
+        return data
+
+    def _whole(self) -> tuple[memoryview, Found]:
+        data, found = self._target.get(limit=WHOLE)
+        if found.size > WHOLE:
+            raise SourceError(
+                f"{self.name}: the server doesn't serve byte ranges, and the object of {found.size >> 20} MiB is too "
+                f"large to be held in memory (up to {WHOLE >> 20} MiB are); use a server that does, or copy the file",
+                reason="no_range_requests",
+                source=self.name,
+            )
+        self._pieces = deque([(0, data)], maxlen=1)
+        return data, found
+
+    def _check(self, found: Found) -> None:
+        known = self._found
+        if known is None:
+            self._found = found
+        elif not same(known, found):
+            raise SourceError(
+                f"{self.name}: changed since it was first looked at (size {known.size} then, {found.size} now); run again",
+                reason="source_changed",
+                source=self.name,
+            )
+
+
+def same(known: Found, now: Found) -> bool:
+    """Whether two looks at an object saw the same: by size, and by ETag or, where one has none, by time."""
+    if known.size != now.size:
+        return False
+    if known.etag and now.etag:
+        return known.etag == now.etag
+    return not (known.mtime_ns and now.mtime_ns) or known.mtime_ns == now.mtime_ns
+
+
+@lru_cache(maxsize=1)
+def _pool(_process: int) -> ThreadPoolExecutor:
+    """Return the threads that wait for answers: one pool a process, made anew after a fork."""
+    return ThreadPoolExecutor(_THREADS, "dcm2zarr-fetch")

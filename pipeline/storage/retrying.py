@@ -1,0 +1,98 @@
+"""Trying again what may succeed the next time, and telling apart what never will."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotSupportedError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
+
+from pipeline.storage.urls import hidden
+
+T = TypeVar("T")
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 10.0
+_STATUS = re.compile(r"status code: (\d{3})|Client error with status (\d{3})")
+_MAY_PASS = frozenset({408, 425, 429})
+_DETAIL = re.compile(r"<Code>(\w+)</Code>\s*(?:<Message>([^<]*)</Message>)?")
+_LONGEST_TEXT = 300
+
+
+class RangesNotServedError(OSError):
+    """The server gives whole objects only."""
+
+
+class CutShortError(OSError):
+    """The server sent another number of bytes than it announced."""
+
+
+def retrying(what: Callable[[], T], retries: int, name: str) -> T:
+    """Return what `what` does, tried again after errors that may pass: 5xx, 429, resets, cut bodies, timeouts.
+
+    Pauses grow from a tenth of a second to ten, with a random part, lest all workers come back at once.
+
+    Raises
+    ------
+    FileNotFoundError, PermissionError, FileExistsError, RangesNotServedError
+        At once.
+    OSError
+        After the last try, or at once for what can't pass; says how often it was tried.
+    """
+    for attempt in range(retries + 1):
+        try:
+            return what()
+        except (BaseError, FileNotFoundError, CutShortError, ConnectionError, TimeoutError) as error:
+            final = _permanent(error, name)
+            if final is not None:
+                raise final from error
+            if attempt == retries:
+                raise OSError(f"{name}: {told(error)} (tried {attempt + 1} times)") from error
+        time.sleep(min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0))  # noqa: S311
+    raise AssertionError("unreachable")
+
+
+_TRANSLATED: tuple[tuple[type[Exception], type[OSError]], ...] = (
+    (FileNotFoundError, FileNotFoundError),
+    (AlreadyExistsError, FileExistsError),
+    (PermissionDeniedError, PermissionError),
+    (UnauthenticatedError, PermissionError),
+    (NotSupportedError, RangesNotServedError),
+)
+
+
+def _permanent(error: Exception, name: str) -> OSError | None:
+    """Return what to raise for an error that stays, None for one that may pass."""
+    for kind, translated in _TRANSLATED:
+        if isinstance(error, kind):
+            return translated(f"{name}: {told(error)}")
+    status = status_of(error)
+    if status and 400 <= status < 500 and status not in _MAY_PASS:  # noqa: PLR2004  HTTP's client errors
+        return OSError(f"{name}: {told(error)}")
+    if "builder error" in str(error):  # the address itself is wrong, or plain HTTP where it isn't allowed
+        return OSError(f"{name}: the address can't be used; plain HTTP needs storage.allow_http: true")
+    return None
+
+
+def status_of(error: Exception) -> int:
+    """Return the HTTP status in an error's text, 0 without one."""
+    found = _STATUS.search(str(error))
+    return int(found[1] or found[2]) if found else 0
+
+
+def told(error: Exception) -> str:
+    """Return an error in one line, without obstore's debugging output, and without secrets."""
+    text = str(error)
+    detail = _DETAIL.search(text)
+    line = text.partition("\n")[0].removesuffix('<?xml version="1.0" encoding="UTF-8"?>').rstrip(": ")
+    if detail:
+        line = f"{status_of(error) or 'error'} {detail[1]}" + (f": {detail[2]}" if detail[2] else "")
+    return hidden(line)[:_LONGEST_TEXT]

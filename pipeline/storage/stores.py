@@ -1,0 +1,144 @@
+"""obstore's clients, one a bucket and set of options in each process, and where their credentials come from."""
+
+from __future__ import annotations
+
+import configparser
+import os
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
+
+from pipeline.errors import ConfigError
+from pipeline.storage.options import Options
+from pipeline.storage.urls import WEB, scheme_of
+
+_KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+_FOREVER = timedelta(days=1)
+
+
+def store_at(root: str, options: Options) -> Any:
+    """Return the client for the bucket or server `root`.
+
+    Raises
+    ------
+    ConfigError
+        For options that don't fit, such as plain HTTP that isn't allowed, or a profile that isn't there.
+    """
+    return _store(root, options, os.getpid())
+
+
+@lru_cache(maxsize=64)
+def _store(root: str, options: Options, _process: int) -> Any:
+    """Make a client; a forked process makes its own, since threads don't survive a fork."""
+    scheme = scheme_of(root)
+    bucket = root.partition("://")[2]
+    shared: dict[str, Any] = {
+        "client_options": {
+            "timeout": timedelta(seconds=options.timeout),
+            "connect_timeout": timedelta(seconds=options.connect_timeout),
+            "allow_http": options.allow_http or scheme == "http" or _truthy(os.environ.get("AWS_ALLOW_HTTP", "")),
+            "pool_idle_timeout": timedelta(seconds=30),
+        },
+        # One loop does all retries, see `retrying`: obstore's own knows nothing of bodies that are cut.
+        "retry_config": {"max_retries": 0, "retry_timeout": _FOREVER},
+    }
+    try:
+        if scheme in WEB:
+            return HTTPStore(root, **shared)
+        more = dict(options.more)
+        if scheme == "s3":
+            return S3Store(bucket, **shared, **_s3(options), **more)
+        if options.anonymous:
+            more["skip_signature"] = True
+        return GCSStore(bucket, **shared, **more) if scheme == "gs" else AzureStore(bucket, **shared, **more)
+    except ConfigError:
+        raise
+    except Exception as error:  # obstore has an error of its own for every kind of setting
+        raise ConfigError(f"storage: {root} can't be reached with these options: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _s3(options: Options) -> dict[str, Any]:
+    endpoint = options.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    if endpoint.startswith("http:") and not (options.allow_http or _truthy(os.environ.get("AWS_ALLOW_HTTP", ""))):
+        raise ConfigError(
+            f"storage.endpoint: {endpoint} is plain HTTP, so that all pixels would travel in the clear; give its https "
+            "address, or allow it with storage.allow_http: true"
+        )
+    settings: dict[str, Any] = {"virtual_hosted_style_request": not options.path_style}
+    if endpoint:
+        settings["endpoint"] = endpoint
+    region = options.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
+    if options.anonymous:
+        settings["skip_signature"] = True
+    elif profile := _wanted_profile(options):
+        found = _profile(profile)
+        region = region or found.pop("region", "")
+        found.pop("region", None)
+        settings |= found
+    # Servers of one's own take any region, but a signature needs one.
+    return settings | {"region": region or "us-east-1"}
+
+
+def _truthy(text: str) -> bool:
+    return text.lower() in ("1", "true", "yes", "on")
+
+
+def _wanted_profile(options: Options) -> str:
+    """Return the profile that the credentials come from; keys in the environment come before the default profile."""
+    if named := options.profile or os.environ.get("AWS_PROFILE", ""):
+        return named
+    keys_given = {"AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"}
+    if keys_given & os.environ.keys():
+        return ""
+    return "default" if "default" in _files()[0] else ""
+
+
+def _files() -> tuple[configparser.RawConfigParser, configparser.RawConfigParser]:
+    """Return AWS's two files of profiles: credentials, and settings."""
+    home = Path.home() / ".aws"
+    names = (
+        os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials",
+        os.environ.get("AWS_CONFIG_FILE") or home / "config",
+    )
+    parsers = []
+    for name in names:
+        parser = configparser.RawConfigParser()
+        parser.read(name, "utf-8")
+        parsers.append(parser)
+    return parsers[0], parsers[1]
+
+
+def _profile(name: str) -> dict[str, Any]:
+    """Return what a profile gives to the client: its keys, or a provider that gets them."""
+    credentials, settings = _files()
+    section = "default" if name == "default" else f"profile {name}"
+    found = dict(settings[section]) if section in settings else {}
+    found |= dict(credentials[name]) if name in credentials else {}
+    if not found:
+        raise ConfigError(f"storage.profile: there is no profile {name!r} in AWS's files of credentials and settings")
+    result: dict[str, Any] = {key.removeprefix("aws_"): found[key] for key in _KEYS if found.get(key)}
+    if "region" in found:
+        result["region"] = found["region"]
+    if "access_key_id" in result:
+        return result
+    return result | {"credential_provider": _provider(name)}
+
+
+def _provider(profile: str) -> Any:
+    """Return a provider for profiles that hold no keys but say how to get some: SSO, a process, an assumed role."""
+    try:
+        import boto3  # noqa: PLC0415  only for such profiles
+        from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigError(
+            f"storage.profile: {profile!r} holds no keys but says how to get some, which needs boto3: install "
+            'dcm2zarr[aws], or export keys first (eval "$(aws configure export-credentials --format env)")'
+        ) from error
+    return Boto3CredentialProvider(boto3.Session(profile_name=profile))

@@ -1,0 +1,106 @@
+"""Names of places: local paths, ``file://`` URLs, and URLs of object stores and web servers."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from pipeline.errors import ConfigError
+
+STORES = ("s3", "gs", "az")
+"""Schemes that can be read, listed and written."""
+WEB = ("http", "https")
+"""Schemes that can only be read, object by object."""
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_SECRET = re.compile(
+    r"([?&;](?:x-amz-[a-z-]+|x-goog-[a-z-]+|sig|signature|token|access[_-]?token|awsaccesskeyid|key|password|secret)=)"
+    r"[^&;\s]+",
+    re.IGNORECASE,
+)
+
+
+class Location(NamedTuple):
+    """Where an object lies."""
+
+    root: str
+    """``s3://bucket``, ``http://host:port``."""
+    key: str
+    """The object's name in it, as it is, without a leading slash."""
+
+    @property
+    def scheme(self) -> str:
+        """``s3``, ``http``, …."""
+        return self.root.partition(":")[0]
+
+
+def is_remote(name: str) -> bool:
+    """Whether `name` is a URL of anything but a local file."""
+    return scheme_of(name) not in ("", "file")
+
+
+def scheme_of(name: str) -> str:
+    """Return the scheme of a URL, in lower case; empty for a path."""
+    found = _URL.match(name)
+    return found[1].lower() if found else ""
+
+
+def check_url(name: str) -> str:
+    """Return `name`; refuse URLs that can't be used, and all that hold secrets.
+
+    Raises
+    ------
+    ConfigError
+        An unknown scheme, no bucket, user and password or a signature in the URL. The message doesn't repeat them.
+    """
+    scheme = scheme_of(name)
+    if not scheme or scheme == "file":
+        return name
+    if scheme not in (*STORES, *WEB):
+        raise ConfigError(f"{hidden(name)}: URLs of {', '.join((*STORES, *WEB))} and file can be used, not of {scheme}")
+    authority = name.partition("://")[2].partition("/")[0]
+    if "@" in authority:
+        raise ConfigError(
+            f"{hidden(name)}: a user and a password in a URL would be written to run.yaml, the catalog and the logs. "
+            "Take them out, and give them by environment variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, …) or "
+            "a profile (storage.profile)"
+        )
+    if not authority:
+        raise ConfigError(f"{name}: the name of the bucket is missing; expected {scheme}://bucket/prefix")
+    if scheme in WEB and urlsplit(name).query:
+        what = "a signature in a URL is a secret, and it" if _SECRET.search(name) else "a query in a URL"
+        raise ConfigError(
+            f"{hidden(name)}: {what} can't be used; give the object's own URL, and credentials by the environment"
+        )
+    return name
+
+
+def hidden(text: str) -> str:
+    """Return `text` without passwords and signatures of URLs in it."""
+    text = re.sub(r"(://)[^/\s@]*@", r"\1…@", text)
+    return _SECRET.sub(r"\1…", text)
+
+
+def split(name: str) -> Location:
+    """Take a checked URL apart. Keys of object stores stand in it as they are, paths of web servers percent-encoded."""
+    scheme, _, rest = name.partition("://")
+    authority, _, key = rest.partition("/")
+    scheme = scheme.lower()
+    return Location(f"{scheme}://{authority}", unquote(key) if scheme in WEB else key)
+
+
+def absolute(name: str) -> str:
+    """Return `name` as every process understands it: a URL without slashes at its end, or an absolute path."""
+    if is_remote(name):
+        return name.rstrip("/")
+    return os.path.abspath(name)  # noqa: PTH100  any text that names a file
+
+
+def local_name(name: str | os.PathLike[str]) -> Path | None:
+    """Return the path where `name` is local, else None."""
+    text = os.fspath(name)
+    if is_remote(text):
+        return None
+    return Path(text)
