@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from pipeline.errors import ConfigError, OutputError
+from pipeline.storage import is_remote
 
 RUN_FILE = "run.yaml"
 OURS = (
@@ -65,5 +66,5 @@ def check_sources(paths: tuple[str, ...], out: Path) -> None:
         Naming the path.
     """
     for path in paths:
-        if not outside(str(Path(path).absolute()), out):
+        if not is_remote(path) and not outside(str(Path(path).absolute()), out):
             raise ConfigError(f"source.paths: {path} lies in the output directory {out}; choose another output.path")

@@ -22,8 +22,10 @@ from pipeline.engine.state import Clock, Prepared
 from pipeline.engine.stores import reaching_stores
 from pipeline.engine.summary import outcomes, summarise
 from pipeline.engine.versions import provenance, versions
+from pipeline.errors import ConfigError
 from pipeline.ledger import Ledger
 from pipeline.plan import Layout, digest, make_plan
+from pipeline.storage import is_remote
 
 
 @reaching_stores
@@ -91,6 +93,8 @@ def check(config: RunConfig) -> None:
     frames.check_plugin(config.decode.plugin)
     store.check_codec(config.output.codec)
     clusters.check(config.cluster)
+    if is_remote(config.output.path):
+        raise ConfigError(f"output.path: {config.output.path} is a URL; results can only be written to local folders")
     check_sources(config.source.paths, Path(config.output.path).absolute())
 
 

@@ -104,7 +104,7 @@ def _check_files(expected: Expected) -> Iterator[Problem]:
         if not expected.is_complete(image) and not expected.is_empty(image):
             yield Problem("incomplete_image", f"images.zarr/{spec.path}", "it was never finished", image)
     yield from check_groups(expected.out, there)
-    if not catalog_path(expected.out).is_file():
+    if not catalog_path(expected.out).exists():
         yield Problem("catalog_unreadable", "catalog.parquet", "isn't there")
         return
     try:
