@@ -1,0 +1,19 @@
+"""Decoding plugins that users of pydicom install and that this project doesn't need.
+
+GDCM, for one, may end the process on damaged data, so ``scripts/bench`` keeps it out of the environment, in a folder
+of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[2] / ".cache" / "peers"
+
+
+def use() -> None:
+    """Let pydicom find them. Before pydicom is imported: it looks for its plugins then."""
+    if "pydicom" in sys.modules:
+        raise RuntimeError("pydicom is imported already")
+    sys.path.append(str(FOLDER))

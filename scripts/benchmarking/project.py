@@ -1,0 +1,48 @@
+"""This project, as a user calls it, on a cluster that is running already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pipeline
+import zarr
+from benchmarking.inputs import Made
+from distributed import Client, LocalCluster
+
+
+@contextmanager
+def cluster(workers: int) -> Iterator[LocalCluster]:
+    """Start what ``cluster: {kind: local}`` starts: worker processes with one thread each."""
+    with LocalCluster(
+        n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs="ERROR"
+    ) as local:
+        yield local
+
+
+def convert(made: Made, out: str, address: str) -> dict[str, float]:
+    """Convert on the scheduler at `address`; returns the seconds of each phase."""
+    sources = [made.sources[0].rsplit("/", 1)[0]] if made.input.files else list(made.sources)
+    summary = pipeline.convert(sources, out, cluster={"kind": "address", "address": address})
+    if summary.exit_code or summary.totals.frames != len(made.places):
+        raise RuntimeError(f"{made.input.name}: {summary.status_counts}, {summary.totals.frames} frames")
+    return dict(summary.phase_seconds)
+
+
+def read_back(out: str) -> Iterator[Any]:
+    """Yield the stored frames of the only image."""
+    (path,) = pipeline.open(out)
+    pixels = zarr.open_array(f"{out}/images.zarr/{path}/pixels", mode="r")
+    for frame in range(pixels.shape[0]):
+        yield pixels[frame]
+
+
+def warm_up(address: str) -> None:
+    """Import on every worker what converting needs, as workers that run for long have done."""
+    with Client(address) as client:
+        client.run(_import)
+
+
+def _import() -> None:
+    import pipeline.engine.converting  # noqa: F401, PLC0415  for its effect
