@@ -29,7 +29,7 @@ from pipeline.model import (
     TaskResult,
 )
 from pipeline.storage import Expected, foreseen
-from pipeline.store import Stored, write_region
+from pipeline.store import ShardWriter, Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +52,18 @@ class Job:
 
 
 class Frame(NamedTuple):
-    """One decoded frame, and what is noted of it."""
+    """What is noted of a decoded frame."""
 
-    array: npt.NDArray[Any]
     decoder: str
     photometric_interpretation: str
     encoded_bytes: int
 
 
-FrameSource = Callable[[Instance, range, Job], Iterator[Frame | Failure]]
-"""Decodes these frames of an instance, in order; each becomes itself or the reason why it can't be decoded. Raises
-where no frame can be, for example because the file is gone."""
+Place = Callable[[], npt.NDArray[Any]]
+"""Returns the array that the next frame goes into."""
+FrameSource = Callable[[Instance, range, Job, Place], Iterator[Frame | Failure]]
+"""Decodes these frames of an instance, in order, each into its place when it is asked for; yields what is noted of it,
+or the reason why it can't be decoded. Raises where no frame can be, for example because the file is gone."""
 
 
 @dataclass(slots=True)
@@ -83,6 +84,8 @@ class _Work:
 
     decode: FrameSource
     watch: Watch
+    writer: ShardWriter | None = None
+    """Of the shard under way."""
     records: dict[int, _Record] = field(default_factory=dict)
     frames: int = 0
     encoded_bytes: int = 0
@@ -93,6 +96,12 @@ class _Work:
     )
     unwritten: Counter[str] = field(default_factory=Counter)
     """Frames decoded for the shard under way, by Transfer Syntax UID."""
+
+    def place(self) -> npt.NDArray[Any]:
+        """Return the array that the next frame goes into."""
+        if self.writer is None:
+            raise RuntimeError("no shard is under way")
+        return self.writer.place()
 
     def timed(self, uid: str, frames: Iterator[Frame | Failure]) -> Iterator[Frame | Failure]:
         """Count what getting each frame takes for its transfer syntax."""
@@ -155,31 +164,34 @@ def _convert_region(piece: RegionInput, job: Job, work: _Work) -> list[RegionRes
         ]
 
 
-def _convert_shard(
-    shard: Region, spec: ImageSpec, decoded: Iterator[npt.NDArray[Any] | None], job: Job, work: _Work
-) -> RegionResult:
+def _convert_shard(shard: Region, spec: ImageSpec, frames: Iterator[bool], job: Job, work: _Work) -> RegionResult:
+    """Decode each frame into the shard's buffer; nothing is written where none of them could be."""
     count = shard.frame_stop - shard.frame_start
-    frames = np.zeros((count, *spec.format.frame_shape), np.dtype(spec.format.dtype).newbyteorder("<"))
+    writer = work.writer = ShardWriter(job.out, spec, shard.frame_start, job.codec)
     valid = np.zeros(count, np.uint8)
     checksums = np.zeros(count, "<u8")
+    writing = 0.0
     begin = perf_counter()
     for position in range(count):
         work.watch.begin()
-        array = next(decoded)
+        decoded = next(frames)
         work.watch.end()
-        if array is not None:
-            frames[position] = array
-            checksums[position] = xxhash.xxh3_64_intdigest(frames[position].data)
+        if decoded:
+            checksums[position] = xxhash.xxh3_64_intdigest(writer.place().data)
             valid[position] = 1
-        del array
-    work.seconds["decode"] += perf_counter() - begin
+        else:
+            writer.place()[...] = 0
+        encode = perf_counter()
+        writer.add()
+        writing += perf_counter() - encode
+    work.seconds["decode"] += perf_counter() - begin - writing
     work.frames += int(valid.sum())
     stored = Stored(0, ("",))
     if valid.any():
         begin = perf_counter()
-        stored = write_region(job.out, spec, shard.frame_start, frames, job.codec)
-        work.decoded_bytes += frames.nbytes
-        work.wrote(perf_counter() - begin)
+        stored = writer.finish()
+        work.decoded_bytes += count * spec.format.frame_bytes
+        work.wrote(writing + perf_counter() - begin)
     return RegionResult(
         shard.image,
         shard.frame_start,
@@ -191,34 +203,33 @@ def _convert_shard(
     )
 
 
-def _decode_spans(piece: RegionInput, job: Job, work: _Work) -> Iterator[npt.NDArray[Any] | None]:
-    """Yield the region's frames in order, None for each that is missing."""
+def _decode_spans(piece: RegionInput, job: Job, work: _Work) -> Iterator[bool]:
+    """Decode the region's frames in order, each into its place; false for each that is missing."""
     for span in piece.spec.spans:
         record = work.records.setdefault(span.instance, _Record())
         left = len(span)
         if record.failure is None or job.salvage:
-            for array in _decode_span(piece.instances[span.instance], span, job, record, work):
-                yield array
+            for decoded in _decode_span(piece.instances[span.instance], span, job, record, work):
+                yield decoded
                 left -= 1
-        yield from [None] * left
+        yield from [False] * left
 
 
-def _decode_span(
-    instance: Instance, span: Span, job: Job, record: _Record, work: _Work
-) -> Iterator[npt.NDArray[Any] | None]:
-    """Yield a span's frames up to the first that fails; where frames are salvaged, None for it and then the others."""
+def _decode_span(instance: Instance, span: Span, job: Job, record: _Record, work: _Work) -> Iterator[bool]:
+    """Decode a span's frames up to the first that fails; where frames are salvaged, false for it and then the others."""
     try:
-        for decoded in work.timed(instance.transfer_syntax_uid, work.decode(instance, _frames(span), job)):
+        frames = work.decode(instance, _frames(span), job, work.place)
+        for decoded in work.timed(instance.transfer_syntax_uid, frames):
             if isinstance(decoded, Failure):
                 record.failure = record.failure or decoded
                 if not job.salvage:
                     return
-                yield None
+                yield False
                 continue
             record.decoders |= {decoded.decoder: None} if decoded.decoder else {}
             record.photometric |= {decoded.photometric_interpretation: None}
             work.encoded_bytes += decoded.encoded_bytes
-            yield decoded.array
+            yield True
     except Exception as error:  # noqa: BLE001  the file is gone, or its index: whatever it is becomes its reason
         record.failure = record.failure or failure_of(error, instance)
 
@@ -227,7 +238,7 @@ def _frames(span: Span) -> range:
     return range(span.start, span.stop, span.step)
 
 
-def decode_frames(instance: Instance, frames: range, job: Job) -> Iterator[Frame | Failure]:
+def decode_frames(instance: Instance, frames: range, job: Job, place: Place) -> Iterator[Frame | Failure]:
     """Decode frames of an instance in this process: the usual :data:`FrameSource`."""
     index = frame_index(instance, job.out)
     with open_source(instance.source, Expected(instance.size, instance.mtime_ns, instance.etag)) as file:
@@ -241,14 +252,13 @@ def decode_frames(instance: Instance, frames: range, job: Job) -> Iterator[Frame
         )
         reader.expect(frames)
         for frame in frames:
-            yield _decode_frame(reader, frame, instance)
+            yield _decode_frame(reader, frame, instance, place())
 
 
-def _decode_frame(reader: FrameReader, frame: int, instance: Instance) -> Frame | Failure:
+def _decode_frame(reader: FrameReader, frame: int, instance: Instance, out: npt.NDArray[Any]) -> Frame | Failure:
     try:
-        decoded = reader.read_as(frame, instance.format.dtype)
-        encoded = reader.index.encoded_bytes(frame)
-        return Frame(decoded.array, decoded.decoder, decoded.photometric_interpretation, encoded)
+        decoded = reader.read_into(frame, out)
+        return Frame(decoded.decoder, decoded.photometric_interpretation, reader.index.encoded_bytes(frame))
     # decoders are foreign code and raise anything on damaged data; whatever it is becomes the file's reason
     except Exception as error:  # noqa: BLE001
         return failure_of(error, instance, frame)

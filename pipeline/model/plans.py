@@ -72,7 +72,7 @@ class Task:
     id: int
     regions: tuple[Region, ...]
     memory_bytes: int
-    """Projected peak above the worker's own: the largest shard, its encoded copy, one frame and its encoded bytes."""
+    """Projected peak above the worker's own: the largest shard, encoded, a chunk, and the frame being decoded."""
     encoded_bytes: int
     """Bytes it reads."""
     stored_bytes: int

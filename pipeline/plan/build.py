@@ -141,7 +141,7 @@ def _memory_message(layout: Layout, needed: Projection, image: ImageSpec, count:
         shard_frames = most - most % image.chunks[0]
         remedy = f"set output.shard to at most {shard_frames * needed.frame} bytes"
     else:
-        remedy = f"set output.chunk.frame to at most {most}"
+        remedy = f"set output.chunk.frame to at most {needed.chunk_frames_within(layout.task_memory)}"
     return (
         f"A task may have {mebibytes(layout.task_memory)} (limits.task_memory), but {count} image(s) need more; most "
         f"does {image.path}: {needed}. Its shards are {image.shards}, its chunks {image.chunks}, a frame is "

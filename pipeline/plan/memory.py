@@ -1,11 +1,12 @@
 """What a task is projected to hold in memory, above the worker process's own.
 
-A task fills and writes one shard at a time and decodes one frame at a time, so its peak is::
+A task writes one shard at a time and decodes one frame at a time, into the chunk that is being filled, so its peak is::
 
-    shard frames x frame           the shard's buffer
-    + shard frames x padded frame  its encoded copy, if nothing can be compressed (tiles at the edges are padded)
-    + 2 x frame                    the frame being decoded, and its copy in another colour space or byte order
-    + encoded frame                the bytes it is decoded from
+    shard frames x padded frame  the shard's encoded chunks, if nothing can be compressed (tiles at the edges are padded)
+    + chunk frames x frame       the frames of the chunk being filled
+    + 2 x chunk                  a tile cut out of them, and its encoded copy
+    + 2 x frame                  the frame being decoded, and its copy in another colour space or byte order
+    + encoded frame              the bytes it is decoded from
 
 The encoded frame of a single-frame instance is its whole pixel data. Of a multi-frame instance it is taken to be no
 larger than the average, or than the decoded frame where that is more. Of a deflated data set, what is inflated stays
@@ -35,30 +36,45 @@ class Projection:
     """The terms of a projection, in bytes."""
 
     shard_frames: int
+    chunk_frames: int
     frame: int
     padded_frame: int
+    tile: int
+    """One frame's part of a chunk."""
     encoded_frame: int
 
     @property
     def total(self) -> int:
         """The projected peak."""
-        return self.shard_frames * (self.frame + self.padded_frame) + 2 * self.frame + self.encoded_frame
+        return self.shard_frames * self.padded_frame + self.chunk_frames * self._a_chunk_frame + self._decoding
+
+    @property
+    def _a_chunk_frame(self) -> int:
+        return self.frame + 2 * self.tile
+
+    @property
+    def _decoding(self) -> int:
+        return 2 * self.frame + self.encoded_frame
 
     def frames_within(self, limit: int) -> int:
-        """Most frames that a shard may have for the peak to stay within `limit` bytes."""
-        return (limit - 2 * self.frame - self.encoded_frame) // (self.frame + self.padded_frame)
+        """Most frames that a shard of such chunks may have for the peak to stay within `limit` bytes."""
+        return (limit - self._decoding - self.chunk_frames * self._a_chunk_frame) // self.padded_frame
+
+    def chunk_frames_within(self, limit: int) -> int:
+        """Most frames that a chunk may have, where it alone makes a shard, for the peak to stay within `limit` bytes."""
+        return (limit - self._decoding) // (self.padded_frame + self._a_chunk_frame)
 
     def __str__(self) -> str:
         return (
-            f"{mebibytes(self.total)} = {self.shard_frames} frame(s) a shard x {mebibytes(self.frame)}"
-            f" + their encoded copy {mebibytes(self.shard_frames * self.padded_frame)}"
+            f"{mebibytes(self.total)} = {self.shard_frames} encoded frame(s) a shard x {mebibytes(self.padded_frame)}"
+            f" + {self.chunk_frames} frame(s) a chunk x {mebibytes(self._a_chunk_frame)}"
             f" + two decoded frames {mebibytes(2 * self.frame)} + an encoded frame {mebibytes(self.encoded_frame)}"
         )
 
 
 def project(pixel_format: PixelFormat, chunks: tuple[int, ...], shard_frames: int, encoded_frame: int) -> Projection:
     """Project the memory of a task that writes shards of `shard_frames` frames."""
-    return Projection(shard_frames, *_frame_bytes(pixel_format, chunks), encoded_frame)
+    return Projection(shard_frames, chunks[0], *_frame_bytes(pixel_format, chunks), encoded_frame)
 
 
 def project_image(instances: Sequence[Instance], image: ImageSpec) -> Projection:
@@ -68,10 +84,11 @@ def project_image(instances: Sequence[Instance], image: ImageSpec) -> Projection
 
 
 @lru_cache(1024)
-def _frame_bytes(pixel_format: PixelFormat, chunks: tuple[int, ...]) -> tuple[int, int]:
-    """Bytes of a frame, as it is and padded to whole chunks; an archive has few formats and many images."""
+def _frame_bytes(pixel_format: PixelFormat, chunks: tuple[int, ...]) -> tuple[int, int, int]:
+    """Bytes of a frame, as it is and padded to whole chunks, and of a tile; an archive has few formats, many images."""
+    itemsize = np.dtype(pixel_format.dtype).itemsize
     padded = math.prod(padded_frame(pixel_format.frame_shape, chunks))
-    return pixel_format.frame_bytes, padded * np.dtype(pixel_format.dtype).itemsize
+    return pixel_format.frame_bytes, padded * itemsize, math.prod(chunks[1:]) * itemsize
 
 
 def largest_encoded_frame(instance: Instance) -> int:

@@ -2,7 +2,7 @@
 
 ::
 
-    write_region ──► <image>/pixels/c/…            shards only: no metadata, nothing a reader could open
+    ShardWriter ───► <image>/pixels/c/…            shards only: no metadata, nothing a reader could open
     finalise_image ► <image>/<per-frame arrays>    then pixels/zarr.json, the parent groups, and last
                      <image>/zarr.json             attributes with ``status: complete``
 """
@@ -20,7 +20,7 @@ from pipeline.store.read import (
     open_pixels,
     read_frame,
 )
-from pipeline.store.regions import Stored, write_region
+from pipeline.store.regions import ShardWriter, Stored, write_region
 from pipeline.store.stored import (
     StoredImage,
     chunk_names,
@@ -35,6 +35,7 @@ from pipeline.store.varying import split_attributes
 
 __all__ = [
     "ImageLayout",
+    "ShardWriter",
     "Stored",
     "StoredImage",
     "check_codec",

@@ -25,8 +25,9 @@ from pipeline.store.arrays import (
     pixels_document,
 )
 from pipeline.store.attributes import strict
-from pipeline.store.regions import ImageStore, WriteOnce, image_store, run, shard_starts
+from pipeline.store.regions import ImageStore, WriteOnce, image_store, shard_starts
 from pipeline.store.remote import RemoteStore
+from pipeline.store.running import run
 
 COMPLETE = "complete"
 

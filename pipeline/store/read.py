@@ -17,8 +17,9 @@ from zarr.storage import StorePath
 from pipeline.errors import OutputError
 from pipeline.storage import place
 from pipeline.store.arrays import PIXELS, ZARR_JSON
-from pipeline.store.regions import STORE, ImageStore, image_store, run
+from pipeline.store.regions import STORE, ImageStore, image_store
 from pipeline.store.remote import RemoteStore
+from pipeline.store.running import run
 
 _AT_ONCE = 16
 """Metadata documents read at a time."""

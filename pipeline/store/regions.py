@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 from zarr.abc.buffer import Buffer
+from zarr.buffer import cpu
 from zarr.storage import LocalStore, WrapperStore
 
 from pipeline.errors import OutputError, PlanError
 from pipeline.model import ImageSpec
 from pipeline.storage import RemotePlace, place
 from pipeline.store.arrays import PIXELS, ArrayDocument, pixels_document
+from pipeline.store.encoding import chunk_encoder
 from pipeline.store.remote import RemoteStore
-from pipeline.store.shards import ShardBuilder, chunk_places, shard_grid
+from pipeline.store.running import run
+from pipeline.store.shards import ShardBuilder
 
 STORE = "images.zarr"
 _ATTEMPTS = 3
-_SLAB = 4 * 2**20
-"""Decoded bytes given to zarr at a time, where a chunk isn't larger."""
-T = TypeVar("T")
 
 
 ImageStore = LocalStore | RemoteStore
@@ -81,24 +79,70 @@ class WriteOnce(WrapperStore[ImageStore]):
         self.digests[key] = xxhash.xxh3_128_hexdigest(memoryview(value.as_buffer_like()))
 
 
-def run(work: Coroutine[Any, Any, T], threads: int = 1) -> T:
-    """Run zarr's coroutines with at most `threads` threads encoding at a time, and wait for the result.
+class ShardWriter:
+    """Writes one shard of an image's ``pixels``, frame by frame, without the array's metadata.
 
-    zarr's own event loop serves the whole process with up to 32 threads, and its limits are global settings. A worker
-    has one core a task thread, so each call gets a loop and encoding threads of its own; in a thread, because a
-    notebook's thread already runs a loop.
+    ::
+
+        writer = ShardWriter(out, spec, frame_start, codec)
+        for frame in frames:
+            writer.place()[...] = frame     # or decode into it
+            writer.add()
+        stored = writer.finish()            # here the file is written, whole
+
+    Parameters
+    ----------
+    out : str
+        The output directory, the parent of ``images.zarr``.
+    spec : ImageSpec
+        The image's layout. Its spans aren't looked at.
+    frame_start : int
+        Where the shard begins along the frame axis: a multiple of the shard's frames.
+    codec : mapping
+        The configuration's ``output.codec``.
+
+    Raises
+    ------
+    ConfigError
+        For a codec that doesn't exist.
     """
 
-    async def limited() -> T:
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "dcm2zarr-encode"))
-        return await work
+    def __init__(self, out: str, spec: ImageSpec, frame_start: int, codec: Mapping[str, Any]) -> None:
+        frames = min(spec.shards[0], spec.frames - frame_start)
+        self._builder = ShardBuilder(spec, frames, chunk_encoder(spec, codec))
+        self._store = image_store(out)
+        self._what = f"frames from {frame_start} on of image {spec.path!r}"
+        zeros = (0,) * len(spec.format.frame_shape)
+        metadata = _document(_layout(spec), json.dumps(dict(codec))).metadata
+        self._key = f"{spec.path}/{PIXELS}/{metadata.encode_chunk_key((frame_start // spec.shards[0], *zeros))}"
 
-    with ThreadPoolExecutor(1, "dcm2zarr-store") as thread:
-        return thread.submit(asyncio.run, limited()).result()
+    def place(self) -> npt.NDArray[Any]:
+        """Return where the next frame goes: contiguous, little-endian, holding whatever was there before."""
+        return self._builder.place()
+
+    def add(self) -> None:
+        """Take the frame that is at :meth:`place`."""
+        self._builder.add()
+
+    def finish(self) -> Stored:
+        """Write the shard, whole and atomically.
+
+        Raises
+        ------
+        OutputError
+            Where it can't be written: no space, no permission.
+        """
+        store = WriteOnce(self._store)
+        shard = cpu.Buffer.from_array_like(np.frombuffer(self._builder.finish(), np.uint8))
+        try:
+            run(store.set(self._key, shard))
+        except OSError as error:
+            raise OutputError(f"Can't write {self._what}: {error}") from error
+        return Stored(store.stored_bytes, tuple(store.digests.values()))
 
 
 def write_region(
-    out: str, spec: ImageSpec, frame_start: int, frames: npt.NDArray[Any], codec: Mapping[str, Any], *, threads: int = 1
+    out: str, spec: ImageSpec, frame_start: int, frames: npt.NDArray[Any], codec: Mapping[str, Any]
 ) -> Stored:
     """Write whole shards of an image's ``pixels``, each exactly once.
 
@@ -118,8 +162,6 @@ def write_region(
         image's last frame.
     codec : mapping
         The configuration's ``output.codec``.
-    threads : int, optional
-        Threads that encode chunks.
 
     Returns
     -------
@@ -136,40 +178,14 @@ def write_region(
         For a codec that doesn't exist.
     """
     _check_region(spec, frame_start, frames)
-    store = WriteOnce(image_store(out))
-    path = f"{spec.path}/{PIXELS}"
-    array = _document(_layout(spec), json.dumps(dict(codec))).bind(store, path)
-    zeros = (0,) * len(spec.format.frame_shape)
-    # One shard after the other: peak memory is one shard's encoded chunks, whatever the region's size.
-    starts = range(0, len(frames), spec.shards[0])
-    shards = [(frame_start + start, frames[start : start + spec.shards[0]]) for start in starts]
-    keys = [f"{path}/{array.metadata.encode_chunk_key((start // spec.shards[0], *zeros))}" for start, _ in shards]
-
-    async def write() -> None:
-        for key, (start, shard) in zip(keys, shards, strict=True):
-            if spec.shards == spec.chunks:
-                await array.setitem((slice(start, start + len(shard)), ...), shard)
-            else:
-                await store.set(key, await _build_shard(spec, start, shard, codec))
-
-    try:
-        run(write(), threads)
-    except OSError as error:
-        raise OutputError(f"Can't write frames from {frame_start} on of image {spec.path!r}: {error}") from error
-    return Stored(store.stored_bytes, tuple(store.digests[key] for key in keys))
-
-
-async def _build_shard(spec: ImageSpec, frame_start: int, frames: npt.NDArray[Any], codec: Mapping[str, Any]) -> Buffer:
-    document = _document(replace(_layout(spec), shards=spec.chunks), json.dumps(dict(codec)))
-    places = chunk_places(spec, PIXELS, document.metadata, frame_start, len(frames))
-    builder = ShardBuilder(places, shard_grid(spec))
-    array = document.bind(builder, PIXELS)
-    # zarr encodes up to ten chunks at a time, and holds each twice: a slab bounds how many bytes these are.
-    step = spec.chunks[0] * max(1, _SLAB // (spec.chunks[0] * spec.format.frame_bytes))
-    for first in range(0, len(frames), step):
-        slab = frames[first : first + step]
-        await array.setitem((slice(frame_start + first, frame_start + first + len(slab)), ...), slab)
-    return builder.finish()
+    stored = []
+    for start in range(0, len(frames), spec.shards[0]):
+        writer = ShardWriter(out, spec, frame_start + start, codec)
+        for frame in frames[start : start + spec.shards[0]]:
+            writer.place()[...] = frame
+            writer.add()
+        stored.append(writer.finish())
+    return Stored(sum(one.bytes for one in stored), tuple(digest for one in stored for digest in one.digests))
 
 
 def shard_starts(spec: ImageSpec) -> range:

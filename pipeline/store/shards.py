@@ -1,7 +1,7 @@
-"""Putting a shard together (Zarr v3, codec ``sharding_indexed``) with one copy of its encoded chunks in memory.
+"""Putting a shard together (Zarr v3, codec ``sharding_indexed``), frame by frame.
 
-zarr's own writer holds every encoded chunk and then joins them, two copies. Here zarr encodes the chunks of an array
-like ours but without shards, and the store that it writes them to appends each to the shard as it comes::
+Frames are decoded into a buffer of one chunk's frames; when it is full its chunks are encoded, while the processor's
+cache still holds them, and appended to the shard. So the shard is in memory once, and encoded::
 
     ┌─────────┬─────────┬──  ─┬────────────────────────────────────────┬────────┐
     │ chunk 0 │ chunk 1 │  …  │ index: offset, length of each as <u8   │ crc32c │
@@ -10,78 +10,100 @@ like ours but without shards, and the store that it writes them to appends each 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
 import google_crc32c
 import numpy as np
-from zarr.abc.buffer import Buffer
-from zarr.buffer import cpu
-from zarr.storage import MemoryStore, WrapperStore
+import numpy.typing as npt
 
 from pipeline.model import ImageSpec
+from pipeline.store.encoding import Encode
 
 _ABSENT = np.iinfo(np.uint64).max
 """Offset and length of a chunk that isn't there: beyond the image's last frame."""
 
 
-class ShardBuilder(WrapperStore[MemoryStore]):
-    """A store that takes the chunks of one shard, in any order, and lays them out in the grid's C order.
-
-    Chunks come nearly in order, so those that wait for an earlier one are few.
+class ShardBuilder:
+    """Takes the frames of one shard, in order, and returns its bytes.
 
     Parameters
     ----------
-    keys : dict of str to tuple of int
-        Key of every chunk that will come → its place in the shard, in C order.
-    grid : tuple of int
-        Chunks of a shard along each dimension.
+    spec : ImageSpec
+        The image's layout.
+    frames : int
+        Frames of this shard: fewer than others have where the image ends.
+    encode : callable
+        Encodes one chunk.
     """
 
-    def __init__(self, keys: dict[str, tuple[int, ...]], grid: tuple[int, ...]) -> None:
-        super().__init__(MemoryStore())
-        self._places = keys
-        self._order: Iterator[str] = iter(keys)
-        self._next = next(self._order, None)
-        self._waiting: dict[str, Buffer] = {}
-        self._index = np.full((*grid, 2), _ABSENT, "<u8")
+    def __init__(self, spec: ImageSpec, frames: int, encode: Encode) -> None:
+        self._spec = spec
+        self._left = frames
+        self._encode = encode
+        kind = np.dtype(spec.format.dtype).newbyteorder("<")
+        self._block: npt.NDArray[Any] = np.zeros((spec.chunks[0], *spec.format.frame_shape), kind)
+        self._filled = 0
         self._shard = bytearray()
+        self._lengths: list[int] = []
 
-    async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Buffer | None:  # noqa: ARG002  given
-        """Return nothing: chunks at the image's edges are padded, not merged with what may be there."""
-        return None
+    def place(self) -> npt.NDArray[Any]:
+        """Return where the next frame goes: contiguous, little-endian, holding whatever was there before."""
+        return self._block[self._filled, ...]
 
-    async def set(self, key: str, value: Buffer) -> None:
-        """Append a chunk, and those that waited for it."""
-        self._waiting[key] = value
-        while self._next in self._waiting:
-            chunk = self._waiting.pop(self._next).as_buffer_like()
-            self._index[self._places[self._next]] = len(self._shard), memoryview(chunk).nbytes
-            self._shard += chunk
-            self._next = next(self._order, None)
+    def add(self) -> None:
+        """Take the frame that is at :meth:`place`."""
+        self._filled += 1
+        self._left -= 1
+        if self._filled == len(self._block):
+            self._append_chunks()
 
-    def finish(self) -> Buffer:
+    def finish(self) -> bytearray:
         """Return the shard, without a copy. Nothing can be added afterwards."""
-        if self._next is not None:
-            raise RuntimeError(f"The shard lacks chunk {self._next}")  # zarr wrote less than it was told to
-        index = self._index.tobytes()
+        if self._left:
+            raise RuntimeError(f"The shard lacks {self._left} frames")
+        if self._filled:  # the image ends within a chunk, and zeros follow
+            self._block[self._filled :] = 0
+            self._append_chunks()
+        if self._spec.shards != self._spec.chunks:
+            self._append_index()
+        return self._shard
+
+    def _append_chunks(self) -> None:
+        for chunk in _chunks(self._block, self._spec.chunks):
+            encoded = self._encode(chunk)
+            self._lengths.append(len(encoded))
+            self._shard += encoded
+        self._filled = 0
+
+    def _append_index(self) -> None:
+        """Append the table of the chunks in C order, which is the order in which they came."""
+        there = len(self._lengths)
+        table = np.full((chunks_per_shard(self._spec), 2), _ABSENT, "<u8")
+        table[:there, 1] = self._lengths
+        table[:there, 0] = np.cumsum([0, *self._lengths[:-1]])
+        index = table.tobytes()
         self._shard += index + google_crc32c.value(index).to_bytes(4, "little")
-        return cpu.Buffer.from_array_like(np.frombuffer(self._shard, np.uint8))
 
 
-def shard_grid(spec: ImageSpec) -> tuple[int, ...]:
-    """Return the number of chunks in a shard along each dimension."""
-    return tuple(shard // chunk for shard, chunk in zip(spec.shards, spec.chunks, strict=True))
+def chunks_per_shard(spec: ImageSpec) -> int:
+    """Return the number of chunks in a whole shard."""
+    return math.prod(shard // chunk for shard, chunk in zip(spec.shards, spec.chunks, strict=True))
 
 
-def chunk_places(
-    spec: ImageSpec, path: str, metadata: Any, frame_start: int, frames: int
-) -> dict[str, tuple[int, ...]]:
-    """Return the key of each chunk of the shard that holds these frames, with its place in the shard, in C order."""
-    first = frame_start // spec.chunks[0]
-    counts = [-(-size // chunk) for size, chunk in zip((frames, *spec.shape[1:]), spec.chunks, strict=True)]
-    return {
-        f"{path}/{metadata.encode_chunk_key((first + place[0], *place[1:]))}": place
-        for place in product(*map(range, counts))
-    }
+def _chunks(block: npt.NDArray[Any], shape: tuple[int, ...]) -> Iterator[npt.NDArray[Any]]:
+    """Cut whole frames into chunks of `shape`, in C order, padded with zeros at the edges."""
+    if block.shape == shape:
+        yield block
+        return
+    rows, columns = shape[1:3]
+    for row, column in product(range(0, block.shape[1], rows), range(0, block.shape[2], columns)):
+        piece = block[:, row : row + rows, column : column + columns]
+        if piece.shape == shape:
+            yield np.ascontiguousarray(piece)
+            continue
+        chunk = np.zeros(shape, block.dtype)
+        chunk[:, : piece.shape[1], : piece.shape[2]] = piece
+        yield chunk

@@ -114,9 +114,7 @@ def _append_native(file: BinaryIO, path: Path, encoded: Sequence[bytes], frames:
     return [Place(str(path), start + frame * size, size) for frame in range(frames)]
 
 
-def _append_items(
-    file: BinaryIO, path: Path, encoded: Sequence[bytes], frames: int, *, table: bool
-) -> list[Place]:
+def _append_items(file: BinaryIO, path: Path, encoded: Sequence[bytes], frames: int, *, table: bool) -> list[Place]:
     """Write encapsulated pixel data, one fragment a frame (PS3.5 A.4)."""
     values = [data + b"\0" * (len(data) % 2) for data in encoded]
     sizes = [len(values[frame % len(values)]) for frame in range(frames)]

@@ -47,9 +47,7 @@ def pieces(made: Made, out: str) -> Iterator[Piece]:
     """Cut the frames into files of output."""
     step = max(1, SHARD_BYTES // made.frame_bytes)
     for start in range(0, len(made.places), step):
-        yield Piece(
-            made.places[start : start + step], f"{out}/{start:06d}", made.input.coding, made.shape, made.dtype
-        )
+        yield Piece(made.places[start : start + step], f"{out}/{start:06d}", made.input.coding, made.shape, made.dtype)
 
 
 def write_piece(piece: Piece) -> list[int]:

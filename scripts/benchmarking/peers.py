@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarking.inputs import Made
 
+
 def plugin_of(made: Made) -> str:
     """Return the plugin that pydicom tries first, here."""
     from pydicom.pixels import get_decoder  # noqa: PLC0415  after plugins.use

@@ -108,8 +108,8 @@ def test_no_instances_are_an_empty_plan():
 
 def test_projected_memory_is_the_documented_sum(instance):
     (task,) = make_plan([instance(number_of_frames=200, encoded_bytes=100 * MiB)], Layout(task_bytes=2**40)).tasks
-    # 128 frames of 0.5 MiB, their encoded copy, two decoded frames, and an encoded one of at most 0.5 MiB
-    assert task.memory_bytes == 64 * MiB + 64 * MiB + 1 * MiB + MiB // 2
+    # 128 encoded frames of 0.5 MiB, a chunk of one frame and its copies, two decoded frames, and an encoded one
+    assert task.memory_bytes == 64 * MiB + 3 * MiB // 2 + 1 * MiB + MiB // 2
     assert task.encoded_bytes == task.stored_bytes == 100 * MiB
 
 
@@ -128,12 +128,12 @@ def test_a_frame_too_large_refuses_its_instance_only(instance):
     plan = make_plan([instance(0, format=huge, encoded_bytes=256 * MiB), instance(1)])
     ((position, failure),) = plan.refused
     assert (position, failure.reason) == (0, "task_memory_exceeded")
-    # 2 x 256 MiB of shard, 2 x 256 MiB of frames, 256 MiB encoded
-    assert "1280.0 MiB" in failure.message
+    # 256 MiB of shard, 256 MiB of the chunks being filled and two tiles of 4 MiB, 2 x 256 MiB of frames, 256 MiB encoded
+    assert "1288.0 MiB" in failure.message
     assert "limits.task_memory allows (1024.0 MiB)" in failure.message
-    assert str(1280 * MiB) in failure.message
+    assert str(1288 * MiB) in failure.message
     assert [image.spans[0].instance for image in plan.images] == [1]
-    assert make_plan(plan.instances, Layout(task_memory=1280 * MiB)).refused == ()
+    assert make_plan(plan.instances, Layout(task_memory=1288 * MiB)).refused == ()
 
 
 def test_a_single_frame_with_absurdly_much_pixel_data_is_refused(instance):
@@ -150,9 +150,9 @@ def test_a_frame_over_the_frame_limit_is_refused(instance):
 @pytest.mark.parametrize(
     ("settings", "remedy", "most"),
     [
-        ({"shard_bytes": 1024 * MiB}, "set output.shard to at most {} bytes", 510 * MiB),
-        ({"shard_bytes": 1024 * MiB, "chunk_frames": 500}, "set output.shard to at most {} bytes", 500 * MiB),
-        ({"chunk_frames": 600}, "set output.chunk.frame to at most {},", 510),
+        ({"shard_bytes": 1024 * MiB}, "set output.shard to at most {} bytes", 1018 * MiB),
+        ({"shard_bytes": 1024 * MiB, "chunk_frames": 50}, "set output.shard to at most {} bytes", 850 * MiB),
+        ({"chunk_frames": 600}, "set output.chunk.frame to at most {},", 255),
     ],
 )
 def test_shards_too_large_for_a_task_refuse_the_plan_with_the_numbers_and_the_remedy(instance, settings, remedy, most):
@@ -167,6 +167,6 @@ def test_shards_too_large_for_a_task_refuse_the_plan_with_the_numbers_and_the_re
     assert "a frame is 1048576 bytes" in message
     setting = "chunk_frames" if "chunk.frame" in remedy else "shard_bytes"
     make_plan([one], Layout(**{**settings, setting: most}))
-    if most != 500 * MiB:
+    if most != 850 * MiB:
         with pytest.raises(PlanError):
-            make_plan([one], Layout(**{**settings, setting: most + (1 if most == 510 else MiB)}))
+            make_plan([one], Layout(**{**settings, setting: most + (1 if most == 255 else MiB)}))

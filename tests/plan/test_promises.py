@@ -111,7 +111,8 @@ def memory(instance, shard_frames, chunks):
     padded = [math.ceil(size / chunk) * chunk for size, chunk in zip(shape, chunks[1:], strict=True)]
     item = np.dtype(instance.format.dtype).itemsize
     frame, padded_frame = math.prod(shape) * item, math.prod(padded) * item
-    return shard_frames * (frame + padded_frame) + 2 * frame + largest_encoded(instance)
+    chunk = math.prod(chunks) * item
+    return shard_frames * padded_frame + chunks[0] * frame + 2 * chunk + 2 * frame + largest_encoded(instance)
 
 
 def planned(instances, layout):

@@ -1,0 +1,82 @@
+"""From one chunk's pixels to the bytes that are stored for it.
+
+A thread encodes one chunk after the other. zarr's own way there is a dozen coroutines and a change of threads for each
+chunk, which costs as much as decoding a small frame. So the codecs that most results have are called as zarr would
+call them, through numcodecs, and give the same bytes; all others are left to zarr.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numcodecs  # type: ignore[import-untyped]
+import numpy as np
+import numpy.typing as npt
+from zarr.abc.codec import Codec
+from zarr.codecs import BloscCodec, BloscShuffle, GzipCodec, ZstdCodec
+from zarr.storage import MemoryStore
+
+from pipeline.model import ImageSpec, PixelFormat
+from pipeline.store.arrays import pixels_document
+from pipeline.store.codecs import codec_arguments
+from pipeline.store.running import run
+
+Encode = Callable[[npt.NDArray[Any]], bytes]
+"""Encodes one whole chunk: contiguous, little-endian, of the chunk's shape."""
+
+_SHUFFLES = {BloscShuffle.noshuffle: 0, BloscShuffle.shuffle: 1, BloscShuffle.bitshuffle: 2}
+
+
+def chunk_encoder(spec: ImageSpec, codec: Mapping[str, Any]) -> Encode:
+    """Return what encodes the chunks of an image's ``pixels``.
+
+    Raises
+    ------
+    ConfigError
+        For a codec that doesn't exist.
+    """
+    return _chunk_encoder(spec.chunks, spec.format.dtype, json.dumps(dict(codec)))
+
+
+@lru_cache(maxsize=64)
+def _chunk_encoder(chunks: tuple[int, ...], dtype: str, codec: str) -> Encode:
+    arguments = codec_arguments(json.loads(codec), dtype)
+    if list(arguments) == ["compressors"]:
+        made = arguments["compressors"]
+        compress = _compressor(made[0]) if made else bytes
+        if compress is not None:
+            return lambda chunk: compress(chunk.reshape(-1).view(np.uint8).data)
+    return zarr_encoder(chunks, dtype, json.loads(codec))
+
+
+def _compressor(codec: Codec) -> Callable[[Any], bytes] | None:
+    """Return the function behind a codec of zarr's, set as zarr sets it; None for those not known here."""
+    if isinstance(codec, BloscCodec):
+        settings = {"cname": codec.cname.value, "clevel": codec.clevel, "shuffle": _SHUFFLES[codec.shuffle]}
+        settings |= {"blocksize": codec.blocksize, "typesize": codec.typesize}
+        return numcodecs.Blosc(**settings).encode  # type: ignore[no-any-return]
+    if isinstance(codec, ZstdCodec):
+        return numcodecs.Zstd(level=codec.level, checksum=codec.checksum).encode  # type: ignore[no-any-return]
+    if isinstance(codec, GzipCodec):
+        return numcodecs.GZip(codec.level).encode  # type: ignore[no-any-return]
+    return None
+
+
+def zarr_encoder(chunks: tuple[int, ...], dtype: str, codec: Mapping[str, Any]) -> Encode:
+    """Return an encoder that lets zarr write an array of one chunk to memory, and takes what it wrote."""
+    rows, columns, *samples = chunks[1:]
+    kind = PixelFormat(rows, columns, samples[0] if samples else 1, dtype, "")
+    blank = ImageSpec("", "", "", "", kind, chunks[0], chunks, chunks, "", ())
+    document = pixels_document(blank, codec)
+    files: dict[str, Any] = {}
+    array = document.bind(MemoryStore(files), "")
+    key = document.metadata.encode_chunk_key((0,) * len(chunks))
+
+    def encode(chunk: npt.NDArray[Any]) -> bytes:
+        run(array.setitem(..., chunk.reshape(array.shape)))
+        return bytes(files.pop(key).to_bytes())
+
+    return encode
