@@ -19,7 +19,8 @@ from zarr.storage import MemoryStore
 from pipeline.model import ImageSpec
 from pipeline.store.arrays import PIXELS, ZARR_JSON
 from pipeline.store.finalise import plain_group
-from pipeline.store.regions import image_store, run
+from pipeline.store.regions import image_store
+from pipeline.store.running import run
 
 _SLAB = 8 * 2**20
 """Decoded bytes that are read at a time, where one chunk isn't larger."""

@@ -195,11 +195,11 @@ def test_plan_says_what_would_be_done_and_writes_nothing(mixed: Place, tmp_path:
 
 
 def test_files_that_need_too_much_memory_fail_with_the_numbers(good: Place) -> None:
-    result = good.convert("--dry-run", "--set", "limits.task_memory=220 kB")
+    result = good.convert("--dry-run", "--set", "limits.task_memory=300 kB")
     assert result.exit_code == 1, result.output
     assert "task_memory_exceeded" in result.stdout
     assert f"would fail: {good.folder / 'JPEG2000.dcm'}" in result.stdout
-    assert "more than limits.task_memory allows (220000 bytes)" in result.stdout.replace("\n", " ")
+    assert "more than limits.task_memory allows (300000 bytes)" in result.stdout.replace("\n", " ")
     assert "4 images" in result.stdout
 
 
