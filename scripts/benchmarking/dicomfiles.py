@@ -109,8 +109,7 @@ def _append_native(file: BinaryIO, path: Path, encoded: Sequence[bytes], frames:
     size = len(encoded[0])
     file.write(struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, frames * size))
     start = file.tell()
-    for frame in range(frames):
-        file.write(encoded[frame % len(encoded)])
+    file.writelines(encoded[frame % len(encoded)] for frame in range(frames))
     return [Place(str(path), start + frame * size, size) for frame in range(frames)]
 
 
@@ -123,8 +122,9 @@ def _append_items(file: BinaryIO, path: Path, encoded: Sequence[bytes], frames: 
     file.write(struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, _UNDEFINED))
     file.write(struct.pack("<HHI", 0xFFFE, 0xE000, len(entries)) + entries)
     first = file.tell()
-    for frame in range(frames):
-        file.write(struct.pack("<HHI", 0xFFFE, 0xE000, sizes[frame]) + values[frame % len(values)])
+    file.writelines(
+        struct.pack("<HHI", 0xFFFE, 0xE000, sizes[frame]) + values[frame % len(values)] for frame in range(frames)
+    )
     file.write(struct.pack("<HHI", 0xFFFE, 0xE0DD, 0))
     return [Place(str(path), first + start + 8, size) for start, size in zip(starts, sizes, strict=False)]
 

@@ -1,4 +1,4 @@
-"""This project, as a user calls it, on a cluster that is running already."""
+"""The project, as a user calls it, on a cluster that is running already."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pipeline
 import zarr
-from benchmarking.inputs import Made
 from distributed import Client, LocalCluster
+
+import pipeline
+from benchmarking.inputs import Made
 
 
 @contextmanager

@@ -11,13 +11,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import zarr
+from distributed import Client
+
 from benchmarking import limit, peers, plugins, project
 from benchmarking.inputs import DISTINCT, Input, Made, make
-from distributed import Client, LocalCluster
 
 CONTENDERS = ("serial", "delayed", "project", "limit")
 SHARE = 8
@@ -40,7 +41,7 @@ class Contest:
     _project: Any = None
     _limit: Any = None
 
-    def __enter__(self) -> Contest:
+    def __enter__(self) -> Self:
         context = get_context("spawn")
         self._serial = self._start("serial", lambda: ProcessPoolExecutor(1, context, initializer=plugins.use))
         self._limit = self._start("limit", lambda: ProcessPoolExecutor(self.workers, context))
