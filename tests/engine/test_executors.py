@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from distributed import LocalCluster
+from identical import assert_identical
 
 import pipeline
 from pipeline.errors import ConfigError
@@ -37,16 +37,6 @@ def convert(source: Path, out: Path, cluster: dict) -> Path:
     # small shards, so that images have several tasks to run side by side
     pipeline.convert(source, out, cluster=cluster, output={"shard": "64 KiB"})
     return out
-
-
-def assert_identical(one: Path, other: Path) -> None:
-    files = [{p.relative_to(out): p for p in (out / "images.zarr").rglob("*") if p.is_file()} for out in (one, other)]
-    assert files[0].keys() == files[1].keys()
-    assert len(files[0]) > 20
-    for name, path in files[0].items():
-        assert path.read_bytes() == files[1][name].read_bytes(), name
-    catalogs = [pq.read_table(out / "catalog.parquet") for out in (one, other)]
-    assert catalogs[0].equals(catalogs[1])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import dask
 
 from pipeline.config import Cluster
 from pipeline.engine.clusters.options import check_names, parameters
-from pipeline.engine.clusters.scaling import dask_defaults, limits, scale
+from pipeline.engine.clusters.scaling import dask_defaults, limits, mark_refused, scale
 from pipeline.engine.clusters.security import for_jobs
 from pipeline.engine.clusters.walltime import lifetime, parse_walltime
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
@@ -157,8 +157,9 @@ def _scheduler_options(cluster: Cluster, given: _Given) -> dict[str, Any]:
     return options
 
 
-def made(cluster: Cluster, options: dict[str, Any]) -> Any:
-    """Return dask-jobqueue's cluster, started but without jobs.
+@contextmanager
+def made(cluster: Cluster, options: dict[str, Any]) -> Iterator[Any]:
+    """Start dask-jobqueue's cluster, still without jobs, and cancel at the end those that it has then.
 
     Raises
     ------
@@ -168,10 +169,17 @@ def made(cluster: Cluster, options: dict[str, Any]) -> Any:
     shared = options.get("shared_temp_directory") or _Given(cluster)("shared-temp-directory") or _private_folder()
     made_by = _class(cluster.kind)
     try:
-        return made_by(**options, shared_temp_directory=shared, security=for_jobs(cluster))
+        jobs = made_by(**{**options, "shared_temp_directory": shared, "security": for_jobs(cluster)})
     # an interface that isn't there, a value of a wrong kind, a folder that can't be written
     except (TypeError, ValueError, OSError, RuntimeError, ImportError) as error:
         raise ConfigError(f"cluster: dask-jobqueue's {made_by.__name__} could not be started: {error}") from error
+    try:
+        with jobs:
+            yield jobs
+    finally:
+        for name in ("_job_ca_file", "_job_cert", "_job_key"):  # the certificates, which lie there until it is collected
+            if hasattr(jobs, name):
+                getattr(jobs, name).close()
 
 
 def _private_folder() -> str:
@@ -193,4 +201,6 @@ def _submit_first(made: Any, cluster: Cluster) -> None:
     try:
         made.sync(made._correct_state)  # noqa: SLF001  the same without its result is all that `scale` offers
     except (RuntimeError, OSError, ValueError) as error:
-        raise ConfigError(f"cluster: {cluster.kind} doesn't take the job: {error}\n{made.job_script()}") from error
+        mark_refused(made)
+        told = "\n".join(line for line in str(error).splitlines() if line.strip())
+        raise ConfigError(f"cluster: {cluster.kind} doesn't take the job: {told}\n\n{made.job_script()}") from error

@@ -14,6 +14,7 @@ from typing import Any
 
 import dask
 from dask.utils import parse_timedelta
+from distributed.core import Status
 from distributed.deploy import Adaptive, SpecCluster
 
 from pipeline.config import Cluster
@@ -72,6 +73,18 @@ def group_size(cluster: SpecCluster) -> int:
     return len(cluster.new_spec.get("group", ("",)))
 
 
+def mark_refused(cluster: SpecCluster) -> None:
+    """Say of the jobs that the batch system didn't take that they failed: else the cluster can't be closed."""
+    for job in cluster.workers.values():
+        if is_refused(job):
+            job.status = Status.failed
+
+
+def is_refused(job: Any) -> bool:
+    """Whether it is a job of dask-jobqueue's that has no number."""
+    return getattr(job, "job_id", "") is None
+
+
 class WholeJobs(Adaptive):  # type: ignore[misc] # distributed is untyped
     """Scales by whole jobs, and replaces those that were lost or refused.
 
@@ -93,6 +106,7 @@ class WholeJobs(Adaptive):  # type: ignore[misc] # distributed is untyped
         try:
             await super().adapt()
         except RuntimeError as error:
+            mark_refused(self.cluster)
             if str(error) not in self._told:
                 self._told.add(str(error))
                 _LOG.error("a job could not be submitted, and is again in %g s: %s", REFUSED_SECONDS, error)
@@ -118,7 +132,7 @@ class WholeJobs(Adaptive):  # type: ignore[misc] # distributed is untyped
             if not present.isdisjoint(self._workers(name)):
                 self._seen.add(name)
                 self._missing.pop(name, None)
-            elif name in self._seen or getattr(job, "job_id", "") is None:
+            elif name in self._seen or is_refused(job):
                 self._missing.setdefault(name, now)
         lost = parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout"))
         gone = [name for name, since in self._missing.items() if now - since > self._patience(name, lost)]
