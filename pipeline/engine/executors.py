@@ -18,6 +18,9 @@ from pipeline.storage import Carried
 TASKS_PER_WORKER = 4
 """Tasks submitted ahead per thread of a worker: enough that none waits for the driver."""
 
+ENDED = frozenset({"finished", "error", "cancelled"})
+"""What a future's status says when nothing more comes of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -103,13 +106,17 @@ class Distributed:
 
         fill()
         for future in completed:
-            yield _outcome(pending.pop(future.key), future)
+            status = future.status
+            if status not in ENDED:  # its worker left with the result before it was fetched: it is done again
+                completed.add(future)
+                continue
+            yield _outcome(pending.pop(future.key), future, status)
             future.release()
             fill()
 
 
-def _outcome(item: Any, future: Future) -> Outcome:
-    if future.status == "finished":
+def _outcome(item: Any, future: Future, status: str) -> Outcome:
+    if status == "finished":
         return Outcome(item, result=future.result())
-    error = future.exception() if future.status == "error" else None
-    return Outcome(item, error=error or RuntimeError(f"The task ended as {future.status!r}"))
+    error = future.exception() if status == "error" else None
+    return Outcome(item, error=error or RuntimeError(f"The task ended as {status!r}"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,8 @@ from distributed import LocalCluster
 from identical import assert_identical
 
 import pipeline
+from pipeline.config import Cluster
+from pipeline.engine import clusters
 from pipeline.errors import ConfigError
 
 NAMES = (
@@ -56,3 +61,19 @@ def test_a_scheduler_that_is_not_there_is_said_so(source, tmp_path, monkeypatch)
     monkeypatch.setattr("pipeline.engine.clusters.address.CONNECT_SECONDS", 1)
     with pytest.raises(ConfigError, match=r"cluster\.address: no Dask scheduler answers at 'tcp://127\.0\.0\.1:9'"):
         convert(source, tmp_path / "out", {"kind": "address", "address": "tcp://127.0.0.1:9"})
+
+
+def test_results_that_a_worker_takes_with_it_are_made_again():
+    def work(item: int) -> int:
+        time.sleep(0.2)
+        return os.getpid() + 0 * item
+
+    with clusters.start(Cluster(kind="local", workers=2)) as executor:
+        outcomes = executor.map(work, range(8), name="pid")
+        done = [next(outcomes)]
+        time.sleep(2)  # all have ended, and their results wait in the workers
+        os.kill(done[0].result, signal.SIGKILL)
+        time.sleep(0.1)
+        done += outcomes
+    assert sorted(outcome.item for outcome in done) == list(range(8))
+    assert [outcome.error for outcome in done] == [None] * 8

@@ -177,7 +177,11 @@ def made(cluster: Cluster, options: dict[str, Any]) -> Iterator[Any]:
         with jobs:
             yield jobs
     finally:
-        for name in ("_job_ca_file", "_job_cert", "_job_key"):  # the certificates, which lie there until it is collected
+        for name in (
+            "_job_ca_file",
+            "_job_cert",
+            "_job_key",
+        ):  # the certificates, which lie there until it is collected
             if hasattr(jobs, name):
                 getattr(jobs, name).close()
 
