@@ -79,11 +79,12 @@ def described(tmp_path: Path, **given) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("scaling", "signal"),
+    "case",
     [({"workers": 2}, ()), ({"adapt": {"minimum": 1, "maximum": 2}}, ("--signal=KILL", "--full"))],
     ids=["fixed", "adaptive"],
 )
-def test_a_job_that_is_cancelled_midway_leaves_no_trace(slurm, source, synchronous, tmp_path, scaling, signal):
+def test_a_job_that_is_cancelled_midway_leaves_no_trace(slurm, source, synchronous, tmp_path, case):
+    scaling, signal = case
     saboteur = Saboteur(slurm, *signal)
     cluster = described(tmp_path, **scaling)
     pipeline.convert(source, tmp_path / "out", cluster=cluster, output={"shard": "64 KiB"}, progress=saboteur)

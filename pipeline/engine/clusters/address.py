@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,15 +21,21 @@ CONNECT_SECONDS = 15
 @contextmanager
 def connected(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
     """Use the scheduler at ``cluster.address``, with the workers that it has now and later."""
-    try:
-        client = Client(cluster.address, timeout=CONNECT_SECONDS, security=given(cluster))
-    # a ValueError or TypeError is an address, or certificates, that can't be
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(
-            f"cluster.address: no Dask scheduler answers at {cluster.address!r} ({error}); start one with "
-            "'dask scheduler' and 'dask worker', or use cluster.kind: local"
-        ) from error
-    with client:
+    with _client(cluster) as client:
         tell_dashboard(client, progress)
         await_first(client, progress, f"start one with: dask worker {cluster.address}")
         yield Distributed(client)
+
+
+def _client(cluster: Cluster) -> Client:
+    try:
+        return Client(cluster.address, timeout=CONNECT_SECONDS, security=given(cluster))
+    # a ValueError or TypeError is an address, or certificates, that can't be
+    except (OSError, ValueError, TypeError) as error:
+        problem = str(error)
+    # What is left of the client stops a thread when it is collected; amid the start of the next one that locks.
+    gc.collect()
+    raise ConfigError(
+        f"cluster.address: no Dask scheduler answers at {cluster.address!r} ({problem}); start one with "
+        "'dask scheduler' and 'dask worker', or use cluster.kind: local"
+    )
