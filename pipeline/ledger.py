@@ -5,7 +5,8 @@ one. A segment is JSON lines, each ``{"crc32":"<8 hex digits>","record":<record>
 record's bytes as they stand. The first record names the plan; the others are finished tasks and finished images.
 
 A segment may be cut at any byte: what follows the last whole line is no record, and its work is done again. A whole
-line that doesn't fit its checksum is damage; it is left out too, and reported.
+line that doesn't fit its checksum is damage; it is left out too, and reported. Segments of another plan are left out
+silently: one plan follows another when new files have come, and takes over what it can of the finished work.
 """
 
 from __future__ import annotations
@@ -69,11 +70,9 @@ class Ledger:
         Raises
         ------
         OutputError
-            If the folder can't be written, or a segment of another plan lies in it (reason ``another_plan``).
+            If the folder can't be written.
         """
         folder = Path(out) / "ledger"
-        for segment in _segments(folder):
-            next(_records(segment, plan_id, []), None)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             ledger = cls(_create(folder))
@@ -140,31 +139,57 @@ class Ledger:
 def read(out: str | os.PathLike[str], plan_id: str | None = None) -> Finished:
     """Read all segments below ``OUT/ledger``; nothing is finished where there are none.
 
+    This holds every result in memory; :func:`results` gives them one at a time.
+
     Parameters
     ----------
     out : str or path-like
         The output directory.
     plan_id : str, optional
-        The plan whose work is wanted.
+        The plan whose work is wanted; by default any.
 
     Raises
     ------
     OutputError
-        If a segment belongs to another plan (reason ``another_plan``), comes from a later version, or can't be read.
+        If a segment comes from a later version, or can't be read.
     """
     results: dict[int, TaskResult] = {}
     images: dict[int, str] = {}
     files: dict[str, tuple[int, str]] = {}
     damage: list[str] = []
-    for segment in _segments(Path(out) / "ledger"):
-        for record in _records(segment, plan_id, damage):
-            if record["kind"] == "task":
-                results[record["task"]] = _result(record)
-            elif record["kind"] == "image":
-                images[record["image"]] = record.get("digest", "")
-            elif record["kind"] == "files":
-                files = {name: (size, digest) for name, (size, digest) in record["files"].items()}
+    for record in _all_records(out, plan_id, damage):
+        if record["kind"] == "task":
+            results[record["task"]] = _result(record)
+        elif record["kind"] == "image":
+            images[record["image"]] = record.get("digest", "")
+        elif record["kind"] == "files":
+            files = {name: (size, digest) for name, (size, digest) in record["files"].items()}
     return Finished(results, frozenset(images), images, files, tuple(damage))
+
+
+def results(out: str | os.PathLike[str], plan_id: str) -> Iterator[TaskResult]:
+    """Yield the finished tasks of a plan, one at a time, oldest first; see :func:`read`."""
+    return (_result(record) for record in _all_records(out, plan_id, []) if record["kind"] == "task")
+
+
+def images(out: str | os.PathLike[str], plan_id: str) -> dict[int, str]:
+    """Return the finalised images of a plan, by position, each with its digest; see :func:`read`."""
+    records = _all_records(out, plan_id, [])
+    return {record["image"]: record.get("digest", "") for record in records if record["kind"] == "image"}
+
+
+def forget_others(out: str | os.PathLike[str], plan_id: str) -> None:
+    """Remove the segments that belong to another plan than `plan_id`, which nothing will read again."""
+    for segment in _segments(Path(out) / "ledger"):
+        head = next(_lines(segment), b"")
+        payload = _payload(head)
+        if payload is not None and json.loads(payload)["plan"] != plan_id:
+            segment.unlink(missing_ok=True)
+
+
+def _all_records(out: str | os.PathLike[str], plan_id: str | None, damage: list[str]) -> Iterator[dict[str, Any]]:
+    for segment in _segments(Path(out) / "ledger"):
+        yield from _records(segment, plan_id, damage)
 
 
 def remaining(plan: Plan, finished: Finished) -> tuple[Task, ...]:
@@ -237,20 +262,17 @@ def _records(segment: Path, plan_id: str | None, damage: list[str]) -> Iterator[
         if payload is None:
             damage.append(f"{segment.name}, line {number}: the checksum doesn't fit; its work is done again")
         elif number == 1:
-            _check_plan(segment, json.loads(payload), plan_id)
+            if not _is_of(segment, json.loads(payload), plan_id):
+                return
         else:
             yield json.loads(payload)
 
 
-def _check_plan(segment: Path, record: Mapping[str, Any], plan_id: str | None) -> None:
+def _is_of(segment: Path, record: Mapping[str, Any], plan_id: str | None) -> bool:
+    """Whether a segment's first record names the plan that is wanted."""
     if record["version"] != VERSION:
         raise OutputError(f"{segment}: a ledger of version {record['version']}; this program reads version {VERSION}")
-    if plan_id is not None and record["plan"] != plan_id:
-        raise OutputError(
-            f"{segment}: belongs to another plan ({record['plan'][:12]}… instead of {plan_id[:12]}…): the sources or "
-            "the configuration have changed since; convert into another directory, or overwrite this one",
-            reason="another_plan",
-        )
+    return plan_id in (None, record["plan"])
 
 
 def _result_record(result: TaskResult) -> dict[str, Any]:

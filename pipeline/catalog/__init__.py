@@ -7,13 +7,16 @@ the last is in ``unconverted``.
 
 from pipeline.catalog.assemble import Outcome, assemble, catalog_path
 from pipeline.catalog.lists import LIST_SUFFIXES, read_path_list
-from pipeline.catalog.plans import has_plan, read_plan, write_plan
+from pipeline.catalog.plans import has_plan, read_copies, read_facts, read_plan, remove_plan, write_plan
 from pipeline.catalog.schema import DEFAULT_KEYWORDS, PENDING, Kind, catalog_schema, segment_schema
 from pipeline.catalog.segments import (
+    Identity,
     RowAttributes,
     SegmentWriter,
+    identity,
     open_segment,
     read_attributes,
+    read_listing,
     read_rows,
     segment_path,
     write_segment,
@@ -24,6 +27,7 @@ __all__ = [
     "DEFAULT_KEYWORDS",
     "LIST_SUFFIXES",
     "PENDING",
+    "Identity",
     "Kind",
     "Outcome",
     "RowAttributes",
@@ -33,14 +37,19 @@ __all__ = [
     "catalog_schema",
     "count_reasons",
     "has_plan",
+    "identity",
     "iter_rows",
     "open_catalog",
     "open_segment",
     "read_attributes",
+    "read_copies",
+    "read_facts",
     "read_failures",
+    "read_listing",
     "read_path_list",
     "read_plan",
     "read_rows",
+    "remove_plan",
     "segment_path",
     "segment_schema",
     "write_plan",

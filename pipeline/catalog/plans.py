@@ -1,21 +1,25 @@
-"""The plan as Parquet tables below ``OUT/plan``."""
+"""The plan as Parquet tables below ``OUT/plan``.
+
+Each plan has a folder of its own, ``plan/1``, ``plan/2``, …, and ``plan/plan.json`` names the one that holds: replacing
+that small file is the one moment in which one plan follows another.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import OutputError
-from pipeline.model import Failure, ImageSpec, Instance, PixelFormat, Plan, Region, Span, Task
+from pipeline.model import Copy, Failure, ImageSpec, Instance, PixelFormat, Plan, Region, Span, Task
 from pipeline.storage import Place, place
 
 _SEAL = "plan.json"
 """Written last, with the number of rows of each table: without it, or with others, the tables aren't a plan."""
-_FORMAT = 1
+_FORMAT = 2
 
 _PIXEL_FORMAT = (
     pa.field("rows", pa.int32()),
@@ -65,10 +69,27 @@ _REFUSED = (
 )
 
 _UNSELECTED = (pa.field("instance", pa.int64()),)
+_COPY = (
+    pa.field("segment", pa.int64()),
+    pa.field("row", pa.int64()),
+    pa.field("source", pa.string()),
+    pa.field("kept", pa.string()),
+)
 
 
-def write_plan(out: str, plan: Plan) -> None:
-    """Write `plan` below ``OUT/plan``; a crash leaves no plan rather than half of one."""
+def write_plan(out: str, plan: Plan, *, copies: Sequence[Copy] = (), facts: Mapping[str, Any] | None = None) -> None:
+    """Write `plan` below ``OUT/plan``, in place of the one there; a crash leaves either of them whole.
+
+    Parameters
+    ----------
+    out : str
+        The output directory.
+    plan : Plan
+    copies : sequence of Copy
+        The byte-identical copies that the plan leaves out.
+    facts : mapping, optional
+        What else a process needs that goes on from here: JSON-like values, for :func:`read_facts`.
+    """
     tables = {
         "instances": _instances_table(plan.instances),
         "images": _images_table(plan.images),
@@ -80,19 +101,51 @@ def write_plan(out: str, plan: Plan) -> None:
         ),
         "unselected": _table(_UNSELECTED, ((n,) for n in plan.unselected)),
         "refused": _table(_REFUSED, ((n, f.reason, f.message, f.frame) for n, f in plan.refused)),
+        "copies": _attribute_table(_COPY, copies),
     }
     folder = _folder(out)
-    (folder / _SEAL).remove()
+    number = (_seal(out)["tables"] if has_plan(out) else 0) + 1
     for name, table in tables.items():
-        with (folder / f"{name}.parquet").replacing() as part:
+        with (folder / f"{number}/{name}.parquet").replacing() as part:
             pq.write_table(table, part, compression="zstd")
-    seal = {"format": _FORMAT, "rows": {name: len(table) for name, table in tables.items()}}
+    seal = {
+        "format": _FORMAT,
+        "tables": number,
+        "rows": {name: len(table) for name, table in tables.items()},
+        "facts": facts or {},
+    }
     (folder / _SEAL).write_bytes(json.dumps(seal).encode())
+    for other in folder.children():
+        if other.isdecimal() and other != str(number):
+            (folder / other).remove()
+
+
+def remove_plan(out: str) -> None:
+    """Let there be no plan below `out`; its tables may stay."""
+    (_folder(out) / _SEAL).remove()
 
 
 def has_plan(out: str) -> bool:
     """Return whether a whole plan lies below `out`."""
     return (_folder(out) / _SEAL).exists()
+
+
+def read_facts(out: str) -> dict[str, Any]:
+    """Return the facts that :func:`write_plan` was given.
+
+    Raises
+    ------
+    OutputError
+        Where there is no plan.
+    """
+    facts: dict[str, Any] = _seal(out)["facts"]
+    return facts
+
+
+def read_copies(out: str) -> tuple[Copy, ...]:
+    """Return the byte-identical copies that the plan leaves out; OutputError where there is no whole plan."""
+    table = _read_table(out, _seal(out), "copies")
+    return tuple(Copy(*row) for row in zip(*_lists(table, [field.name for field in _COPY]), strict=True))
 
 
 def read_plan(out: str) -> Plan:
@@ -159,26 +212,37 @@ def _span_rows(images: Sequence[ImageSpec]) -> Iterable[tuple[int, ...]]:
             yield number, span.instance, span.start, span.stop, span.step, span.frame_start
 
 
-def _read_tables(out: str) -> dict[str, pa.Table]:
+def _seal(out: str) -> dict[str, Any]:
     folder = _folder(out)
     try:
-        seal = json.loads((folder / _SEAL).read_bytes())
-        if seal["format"] != _FORMAT:
-            raise OutputError(f"{folder} holds a plan of format {seal['format']}; this version reads format {_FORMAT}")
-        tables = {name: _read_table(folder / f"{name}.parquet") for name in seal["rows"]}
+        seal: dict[str, Any] = json.loads((folder / _SEAL).read_bytes())
+        found = seal["format"]
     except FileNotFoundError as error:
         raise OutputError(f"{folder} holds no whole plan: {error}") from error
-    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise OutputError(f"{folder} holds a plan that can't be read: {error}") from error
-    for name, rows in seal["rows"].items():
-        if tables[name].num_rows != rows:
-            raise OutputError(f"{folder / name}.parquet has {tables[name].num_rows} rows, the plan has {rows}")
-    return tables
+    except (ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{folder / _SEAL} can't be read: {error}") from error
+    if found != _FORMAT:
+        raise OutputError(f"{folder} holds a plan of format {found}; this version reads format {_FORMAT}")
+    return seal
 
 
-def _read_table(path: Place) -> pa.Table:
-    with path.open() as opened:
-        return pq.read_table(opened)
+def _read_table(out: str, seal: Mapping[str, Any], name: str) -> pa.Table:
+    path = _folder(out) / f"{seal['tables']}/{name}.parquet"
+    try:
+        with path.open() as opened:
+            table = pq.read_table(opened)
+    except FileNotFoundError as error:
+        raise OutputError(f"{_folder(out)} holds no whole plan: {error}") from error
+    except (OSError, pa.ArrowException) as error:
+        raise OutputError(f"{path} can't be read: {error}") from error
+    if table.num_rows != seal["rows"][name]:
+        raise OutputError(f"{path} has {table.num_rows} rows, the plan has {seal['rows'][name]}")
+    return table
+
+
+def _read_tables(out: str) -> dict[str, pa.Table]:
+    seal = _seal(out)
+    return {name: _read_table(out, seal, name) for name in seal["rows"]}
 
 
 def _lists(table: pa.Table, names: Iterable[str]) -> list[list[Any]]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.catalog.schema import segment_schema
+from pipeline.model import SourceFile
 from pipeline.storage import Place, place
 
 GROUP_BYTES = 16 * 2**20
@@ -113,6 +114,27 @@ def read_rows(path: Anywhere, rows: Sequence[int], columns: Sequence[str]) -> li
             table = file.read_row_group(group, columns=list(columns)).take([row - starts[group] for row in members])
             found |= dict(zip(members, table.to_pylist(), strict=True))
     return [found[row] for row in rows]
+
+
+Identity = tuple[int, int]
+"""What tells a file from a changed one: its size and time of change; -1 and 0 where it couldn't be looked at."""
+
+
+def identity(file: SourceFile) -> Identity:
+    """Return a file's size and time of change."""
+    return max(file.size, -1), file.mtime_ns
+
+
+def read_listing(out: str, segments: Iterable[int]) -> dict[str, Identity]:
+    """Return the identity of every file that the segments have a row of, by source."""
+    known: dict[str, Identity] = {}
+    for segment in segments:
+        with segment_path(out, segment).open() as opened:
+            table = pq.read_table(opened, columns=["source", "file_size", "mtime_ns"])
+        columns = (table[name].to_pylist() for name in table.column_names)
+        for source, size, mtime in zip(*columns, strict=True):
+            known[source] = (-1 if size is None else size, mtime or 0)
+    return known
 
 
 class RowAttributes(NamedTuple):

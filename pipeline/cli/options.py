@@ -36,4 +36,8 @@ def overriding(command: F) -> F:
 
 def overwriting(command: F) -> F:
     """Add ``--overwrite``."""
-    return click.option("--overwrite", is_flag=True, help="Replace an earlier result in the output directory.")(command)
+    return click.option(
+        "--overwrite",
+        is_flag=True,
+        help="Replace an earlier result in the output directory instead of going on from it.",
+    )(command)

@@ -59,7 +59,7 @@ def _image(image: ImageSpec) -> dict[str, str]:
 def outcomes(prepared: Prepared) -> Counter[tuple[str, str]]:
     """Return how many files would end with each status and reason."""
     plan = prepared.plan
-    counts = Counter(prepared.found.counts)
+    counts = Counter(prepared.counts)
     counts.update(("failed", failure.reason) for _, failure in plan.refused)
     counts["skipped", "duplicate"] += len(prepared.copies)
     counts["skipped", "no_frames_selected"] += len(plan.unselected)

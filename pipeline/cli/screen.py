@@ -102,7 +102,7 @@ def _code(screen: Screen, action: Callable[[], int]) -> int:
         if not screen.verbose:
             # Dask's own clean-up at exit fails on a cluster that was interrupted while it started
             sys.unraisablehook = lambda _unraisable: None
-        screen.error("interrupted; what was written so far is incomplete: run again with --overwrite")
+        screen.error("interrupted; run the same command again to go on")
         return INTERRUPTED
     except (ConfigError, PlanError, OutputError) as error:
         screen.error(str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,9 +13,10 @@ from pipeline.engine.executors import Executor, Outcome
 from pipeline.engine.finalise import FinaliseInput, finalise
 from pipeline.engine.progress import Progress
 from pipeline.engine.timeline import Timeline
+from pipeline.errors import OutputError
 from pipeline.ledger import Ledger
-from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, TaskInput, TaskResult
-from pipeline.plan import task_inputs
+from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, Task, TaskInput, TaskResult
+from pipeline.plan import task_input
 from pipeline.store import remove_image
 
 
@@ -52,6 +53,8 @@ class Conversion:
     decoders: dict[int, str] = field(default_factory=dict)
     photometric: dict[int, str] = field(default_factory=dict)
     failures: dict[int, Failure] = field(default_factory=dict)
+    done: set[int] = field(default_factory=set)
+    """Finished tasks, by number."""
     complete: set[int] = field(default_factory=set)
     """Images, by position."""
     image_bytes: Counter[int] = field(default_factory=Counter)
@@ -61,45 +64,79 @@ class Conversion:
     timeline: Timeline = field(default_factory=Timeline)
     _regions: defaultdict[int, list[RegionResult]] = field(default_factory=lambda: defaultdict(list))
     _open: Counter[int] = field(default_factory=Counter)
+    """By image, regions that no finished task has brought yet."""
+    _running: int = 0
     _ready: deque[FinaliseInput | Discard] = field(default_factory=deque)
 
-    def run(self, executor: Executor) -> None:
-        """Run every task and finalise every image."""
+    def __post_init__(self) -> None:
         self._open.update(region.image for task in self.plan.tasks for region in task.regions)
-        for outcome in executor.map(partial(execute, job=self.job), self._steps(), name="convert"):
+
+    @property
+    def remaining(self) -> list[Task]:
+        """The tasks that are still to be done, in the plan's order."""
+        return [task for task in self.plan.tasks if task.id not in self.done]
+
+    def run(self, executor: Executor, tasks: Sequence[Task], *, finalising: bool = True) -> None:
+        """Run `tasks`, and finalise every image whose shards are all there.
+
+        Parameters
+        ----------
+        executor : Executor
+        tasks : sequence of Task
+            Any of :attr:`remaining`; none to do nothing but finalise.
+        finalising : bool
+            False leaves the images to another process, which restores what this one recorded.
+
+        Raises
+        ------
+        OutputError
+            Where the output can't be written: no space, no permission. What was recorded until then stays.
+        """
+        steps = self._steps(tasks, finalising=finalising)
+        for outcome in executor.map(partial(execute, job=self.job), steps, name="convert"):
+            if isinstance(outcome.error, OutputError) and not isinstance(outcome.item, FinaliseInput):
+                raise outcome.error
             if isinstance(outcome.item, TaskInput):
                 self._task_done(outcome)
             else:
                 self._image_done(outcome)
 
-    def _steps(self) -> Iterator[Step | None]:
-        for task in task_inputs(self.plan):
-            while self._ready:
+    def _steps(self, tasks: Sequence[Task], *, finalising: bool) -> Iterator[Step | None]:
+        for task in tasks:
+            while finalising and self._ready:
                 yield self._ready.popleft()
-            yield task
-        while self._open or self._ready:
-            yield self._ready.popleft() if self._ready else None
+            self._running += 1
+            yield task_input(self.plan, task)
+        while self._running or (finalising and self._ready):
+            yield self._ready.popleft() if finalising and self._ready else None
 
     def _task_done(self, outcome: Outcome) -> None:
         task: TaskInput = outcome.item
+        self._running -= 1
         if outcome.error is None:
             result: TaskResult = outcome.result
             self.ledger.append(result)
         else:
             result = lost(task, outcome.error)
         before = len(self.failures)
+        self.absorb(result)
+        self.timeline.add(result.frames, result.decoded_bytes)
+        self.progress.advance(frames=result.frames, bytes=result.decoded_bytes, failures=len(self.failures) - before)
+
+    def absorb(self, result: TaskResult) -> None:
+        """Take in a task's result, of this run or of an earlier one; each task once."""
+        self.done.add(result.task)
         for instance in result.outcomes:
             self._note(instance)
         self.seconds.update(result.seconds)
         for uid, seconds in result.syntax_seconds.items():
             self.syntax_seconds[uid].update(seconds)
-        self.timeline.add(result.frames, result.decoded_bytes)
-        self.progress.advance(frames=result.frames, bytes=result.decoded_bytes, failures=len(self.failures) - before)
         for region in result.regions:
-            self._regions[region.image].append(region)
             self.image_bytes[region.image] += region.stored_bytes
-        for piece in task.regions:
-            self._region_done(piece.region.image)
+            if region.image not in self.complete:
+                self._regions[region.image].append(region)
+        for piece in self.plan.tasks[result.task].regions:
+            self._region_done(piece.image)
 
     def _note(self, outcome: InstanceOutcome) -> None:
         """Join what several tasks say of one instance; of several failures the one at the lowest frame counts."""
@@ -112,7 +149,7 @@ class Conversion:
 
     def _region_done(self, image: int) -> None:
         self._open[image] -= 1
-        if self._open[image]:
+        if self._open[image] or image in self.complete:
             return
         del self._open[image]
         spec = self.plan.images[image]

@@ -7,9 +7,10 @@ windowed, so that neither this process nor the scheduler ever holds more than a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from itertools import count
-from typing import Any, Protocol
+from itertools import chain, count
+from typing import Any, Protocol, Self
 
 from distributed import Client, Future, as_completed
 
@@ -113,6 +114,40 @@ class Distributed:
             yield _outcome(pending.pop(future.key), future, status)
             future.release()
             fill()
+
+
+class Deferred:
+    """An executor that is started when there is something to run: a run with nothing left to do needs no cluster.
+
+    A context manager that stops what it started.
+    """
+
+    def __init__(self, start: Callable[[], AbstractContextManager[Executor]]) -> None:
+        self._start = start
+        self._started: Executor | None = None
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._exit.__exit__(*error)  # type: ignore[arg-type]
+
+    @property
+    def workers(self) -> int:
+        """See :attr:`Executor.workers`."""
+        return self._executor().workers
+
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any], *, name: str) -> Iterator[Outcome]:
+        """See :meth:`Executor.map`."""
+        queue = iter(items)
+        for first in queue:
+            yield from self._executor().map(function, chain([first], queue), name=name)
+
+    def _executor(self) -> Executor:
+        if self._started is None:
+            self._started = self._exit.enter_context(self._start())
+        return self._started
 
 
 def _outcome(item: Any, future: Future, status: str) -> Outcome:

@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from pipeline.catalog import has_plan, remove_plan
 from pipeline.errors import ConfigError, OutputError
 from pipeline.storage import is_remote
 
@@ -16,40 +17,54 @@ OURS = (
 """What a run leaves in its output directory, and all that ``overwrite`` removes."""
 
 
-def prepare(out: Path, *, overwrite: bool) -> None:
-    """Make `out` an empty output directory.
+def begin(out: Path, *, overwrite: bool) -> None:
+    """Make `out` ready for a run that goes on from what is there, or from nothing.
 
     Raises
     ------
     OutputError
-        Where it holds an earlier result and `overwrite` is false, or anything that isn't ours, or can't be written.
+        Where it holds anything that isn't ours, or a result whose plan is gone; or where it can't be written.
     """
     try:
-        present = sorted(entry.name for entry in os.scandir(out)) if out.exists() else []
-        foreign = [name for name in present if name not in OURS]
+        foreign = sorted(entry.name for entry in os.scandir(out) if entry.name not in OURS)
         if foreign:
             raise OutputError(
                 f"{out} holds {foreign[0]!r}, which isn't part of a result of dcm2zarr: choose another output directory"
             )
-        if present and not overwrite:
+        if not overwrite and not has_plan(str(out)) and (out / "catalog.parquet").exists():
             raise OutputError(
-                f"{out} already holds a result ({', '.join(present)}): choose another output directory, or replace "
-                "it with --overwrite"
+                f"{out} holds a result whose plan is gone, so that nothing can be added to it: choose another output "
+                "directory, or replace it with --overwrite"
             )
-        for name in present:
-            _remove(out / name)
-        (out / "plan").mkdir(parents=True, exist_ok=True)
+        if overwrite or not has_plan(str(out)):
+            _clear(out, everything=overwrite)
+        (out / "plan").mkdir(exist_ok=True)
     except OSError as error:
         if isinstance(error, OutputError):
             raise
         raise OutputError(f"{out} can't be used as output directory: {error.strerror or error}") from error
 
 
+def _clear(out: Path, *, everything: bool) -> None:
+    """Remove a result, or what a run left that died before it had a plan (but what it has scanned).
+
+    The plan goes first and the catalog last: whatever is left when this is interrupted isn't taken for a result.
+    """
+    remove_plan(str(out))
+    for name in (name for name in OURS if name != "catalog.parquet"):
+        if name == "ledger":
+            for segment in (out / name).glob("*.jsonl"):
+                segment.unlink()
+        elif name != "plan" or everything:
+            _remove(out / name)
+    _remove(out / "catalog.parquet")
+
+
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def outside(source: str, out: Path) -> bool:

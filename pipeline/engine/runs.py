@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipeline import catalog, frames, report, scan, store
+from pipeline import frames, report, store
 from pipeline.config import RunConfig, dump, from_dict, unknown_keywords
 from pipeline.engine import clusters
+from pipeline.engine.completing import complete
 from pipeline.engine.convert_task import Job
 from pipeline.engine.converting import Conversion
-from pipeline.engine.executors import Executor
-from pipeline.engine.output import RUN_FILE, check_sources, prepare
+from pipeline.engine.executors import Deferred
+from pipeline.engine.locking import locked
+from pipeline.engine.output import RUN_FILE, begin, check_sources
+from pipeline.engine.preparing import load_or_prepare, prepare
 from pipeline.engine.progress import NullProgress, Progress
-from pipeline.engine.scanning import find_duplicates, scan_sources
-from pipeline.engine.seal import sealed_files
+from pipeline.engine.recovery import restore
 from pipeline.engine.state import Clock, Prepared
 from pipeline.engine.stores import reaching_stores
-from pipeline.engine.summary import outcomes, summarise
 from pipeline.engine.versions import provenance, versions
 from pipeline.errors import ConfigError
 from pipeline.ledger import Ledger
-from pipeline.plan import Layout, digest, make_plan
-from pipeline.storage import is_remote
+from pipeline.storage import is_remote, place
 
 
 @reaching_stores
@@ -53,24 +54,27 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
     clock = Clock()
     out = Path(config.output.path).absolute()
     check(config)
-    prepare(out, overwrite=overwrite)
-    (out / RUN_FILE).write_text(dump(config, versions=versions()), "utf-8")
+    with locked(out), Deferred(partial(clusters.start, config.cluster, progress)) as executor:
+        begin(out, overwrite=overwrite)
+        prepared = load_or_prepare(config, out, executor, progress, clock)
+        (place(out) / RUN_FILE).write_bytes(dump(config, versions=versions()).encode("utf-8", "surrogateescape"))
+        with Ledger.open(str(out), prepared.id) as book:
+            with clock.phase("convert"):
+                conversion = resumed(prepared, config, out, progress, book)
+                conversion.run(executor, conversion.remaining)
+            return complete(config, prepared, conversion, clock)
+
+
+def resumed(prepared: Prepared, config: RunConfig, out: Path, progress: Progress, book: Ledger) -> Conversion:
+    """Return the conversion of `prepared` as far as earlier runs got, recording in `book` from here on."""
     store.create_root(str(out))
-    with clusters.start(config.cluster, progress) as executor:
-        prepared = _prepare(config, out, executor, progress, clock)
-        catalog.write_plan(str(out), prepared.plan)
-        with clock.phase("convert"), Ledger.open(str(out), digest(prepared.plan)) as ledger:
-            conversion = Conversion(prepared.plan, _job(config, out), provenance(config), progress, ledger)
-            progress.phase("convert", sum(image.frames for image in prepared.plan.images))
-            conversion.run(executor)
-    with clock.phase("finalise"):
-        kinds = scan.column_kinds(config)
-        catalog.assemble(str(out), prepared.found.segments, outcomes(prepared, conversion), kinds)
-        summary = summarise(out, config, clock, prepared, conversion)
-        report.write(str(out), summary)
-    with Ledger.open(str(out), digest(prepared.plan)) as ledger:
-        ledger.append_files(sealed_files(out))
-    return summary
+    conversion = Conversion(prepared.plan, _job(config, out), provenance(config), progress, book)
+    done = restore(conversion, prepared)
+    remaining = conversion.remaining
+    progress.phase("convert", sum(r.frame_stop - r.frame_start for task in remaining for r in task.regions))
+    if done:
+        progress.message(f"Going on: {done} of {len(prepared.plan.tasks)} tasks were finished earlier")
+    return conversion
 
 
 @reaching_stores
@@ -79,7 +83,7 @@ def plan_only(config: RunConfig, *, progress: Progress | None = None) -> Prepare
     progress = progress or NullProgress()
     check(config)
     with TemporaryDirectory(prefix="dcm2zarr-plan-") as folder, clusters.start(config.cluster, progress) as executor:
-        return _prepare(config, Path(folder), executor, progress, Clock())
+        return prepare(config, Path(folder), executor, progress, Clock())
 
 
 def check(config: RunConfig) -> None:
@@ -96,31 +100,6 @@ def check(config: RunConfig) -> None:
     if is_remote(config.output.path):
         raise ConfigError(f"output.path: {config.output.path} is a URL; results can only be written to local folders")
     check_sources(config.source.paths, Path(config.output.path).absolute())
-
-
-def _prepare(config: RunConfig, out: Path, executor: Executor, progress: Progress, clock: Clock) -> Prepared:
-    with clock.phase("scan"):
-        found = scan_sources(config, out, executor, progress)
-        copies = find_duplicates(found.instances, executor)
-    with clock.phase("plan"):
-        progress.phase("plan", None)
-        kept = [instance for i, instance in enumerate(found.instances) if i not in copies]
-        plan = make_plan(kept, _layout(config))
-    return Prepared(found, copies, plan)
-
-
-def _layout(config: RunConfig) -> Layout:
-    output = config.output
-    return Layout(
-        grouping=output.grouping,
-        frames=config.select.frames,
-        chunk_frames=output.chunk.frame,
-        chunk_rows=output.chunk.row,
-        chunk_columns=output.chunk.column,
-        shard_bytes=output.shard,
-        frame_limit=config.limits.frame,
-        task_memory=config.limits.task_memory,
-    )
 
 
 def _job(config: RunConfig, out: Path) -> Job:

@@ -14,6 +14,7 @@ from pipeline.config import RunConfig
 from pipeline.engine.executors import Executor, Outcome
 from pipeline.engine.output import outside
 from pipeline.engine.progress import Progress
+from pipeline.errors import OutputError
 from pipeline.model import Instance, SourceFile
 
 BATCH = 64
@@ -61,8 +62,13 @@ def scan_sources(config: RunConfig, out: Path, executor: Executor, progress: Pro
     return found
 
 
+def find_files(config: RunConfig, out: Path) -> Iterator[SourceFile]:
+    """Yield the files that the configuration's paths stand for, those of the output directory left out."""
+    return (file for file in scan.find_files(config.source.paths) if outside(file.source, out))
+
+
 def _batches(config: RunConfig, out: Path) -> Iterator[Batch]:
-    files = (file for file in scan.find_files(config.source.paths) if outside(file.source, out))
+    files = find_files(config, out)
     for segment in count():
         batch = tuple(islice(files, BATCH))
         if not batch:
@@ -79,6 +85,8 @@ def _result(outcome: Outcome, out: str) -> scan.ScanResult:
     if outcome.error is None:
         found: scan.ScanResult = outcome.result
         return found
+    if isinstance(outcome.error, OutputError):  # no space, no permission: no file's fault
+        raise outcome.error
     batch: Batch = outcome.item
     message = f"The task that read this file's header ended with {type(outcome.error).__name__}: {outcome.error}"
     return scan.lost_batch(batch.files, out, batch.segment, reason="worker_lost", message=message)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
+from typing import Any
 
-from pipeline.engine.scanning import Scan
-from pipeline.model import Plan
+from pipeline.model import Copy, Plan
 
 
 @dataclass(slots=True)
@@ -29,9 +29,17 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is known before the first frame is decoded."""
+    """What is known before the first frame is decoded; :mod:`pipeline.engine.preparing` keeps it below ``OUT/plan``."""
 
-    found: Scan
-    copies: dict[int, int]
-    """Byte-identical copies by position in `found.instances`, each with the position of the file that is kept."""
     plan: Plan
+    id: str
+    """What the ledger calls the plan (:func:`pipeline.plan.digest`)."""
+    settings: Mapping[str, Any]
+    """The settings that decide what is stored (:func:`pipeline.engine.settings.deciding`)."""
+    copies: tuple[Copy, ...] = ()
+    counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """``(status, reason)`` → number of files that hold no instance to store."""
+    segments: tuple[int, ...] = ()
+    """The scan's segments, in the order in which their files were found."""
+    files: int = 0
+    bytes: int = 0

@@ -27,10 +27,8 @@ def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int]
     plan = prepared.plan
     result: dict[tuple[int, int], Outcome] = {}
     notes = scan.shared_uids(plan.instances)
-    for copy, kept in prepared.copies.items():
-        result[_key(prepared.found.instances[copy])] = Outcome(
-            "skipped", "duplicate", f"Byte-identical copy of {prepared.found.instances[kept].source}"
-        )
+    for copy in prepared.copies:
+        result[copy.segment, copy.row] = Outcome("skipped", "duplicate", f"Byte-identical copy of {copy.kept}")
     for position in plan.unselected:
         instance = plan.instances[position]
         message = f"select.frames takes none of its {instance.number_of_frames} frame(s)"
@@ -38,14 +36,13 @@ def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int]
     for position, failure in plan.refused:
         result[_key(plan.instances[position])] = _failed(failure)
     frames = stored_frames(plan)
-    for image in plan.images:
+    for number, image in enumerate(plan.images):
         for span in reversed(image.spans):  # the first span of an instance says where its frames begin
             position = span.instance
-            failed = conversion.failures.get(position)
-            result[_key(plan.instances[position])] = (
-                _failed(failed)
-                if failed
-                else Outcome(
+            if failed := conversion.failures.get(position):
+                result[_key(plan.instances[position])] = _failed(failed)
+            elif number in conversion.complete:
+                result[_key(plan.instances[position])] = Outcome(
                     "converted",
                     image=image.path,
                     frame_start=span.frame_start,
@@ -54,7 +51,6 @@ def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int]
                     photometric_interpretation=conversion.photometric.get(position),
                     note=notes.get(position, ""),
                 )
-            )
     return result
 
 
@@ -86,8 +82,8 @@ def summarise(out: Path, config: RunConfig, clock: Clock, prepared: Prepared, co
         started=clock.started,
         finished=datetime.now(UTC),
         status_counts=count_reasons(str(out)),
-        files=prepared.found.files,
-        file_bytes=prepared.found.bytes,
+        files=prepared.files,
+        file_bytes=prepared.bytes,
         totals=_totals(plan, converted, sum(conversion.image_bytes.values())),
         phase_seconds=clock.seconds,
         stage_seconds=dict(conversion.seconds),

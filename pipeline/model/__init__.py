@@ -1,12 +1,13 @@
 """Frozen value types that the rooms exchange. They hold no behaviour beyond what follows from their own fields."""
 
-from pipeline.model.instances import UNKNOWN, Failure, Instance, SourceFile, Vector
+from pipeline.model.instances import UNKNOWN, Copy, Failure, Instance, SourceFile, Vector
 from pipeline.model.pixels import FrameIndex, PixelFormat
 from pipeline.model.plans import ImageSpec, Plan, Region, RegionInput, Span, Task, TaskInput
 from pipeline.model.results import InstanceOutcome, RegionResult, TaskResult
 
 __all__ = [
     "UNKNOWN",
+    "Copy",
     "Failure",
     "FrameIndex",
     "ImageSpec",

@@ -67,6 +67,18 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A file that is byte for byte another one, which is stored in its place."""
+
+    segment: int
+    """Where its row is, as an instance's."""
+    row: int
+    source: str
+    kept: str
+    """The source that is stored."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """Why an instance or an image could not be stored."""
 

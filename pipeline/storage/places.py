@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
 
+from pipeline.errors import OutputError, PipelineError
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options, active
 from pipeline.storage.remote import Object
@@ -56,6 +57,10 @@ class Place(ABC):
     @abstractmethod
     def exists(self) -> bool:
         """Whether there is a file or an object of this name (a folder is none)."""
+
+    @abstractmethod
+    def size(self) -> int:
+        """Return the number of bytes; FileNotFoundError where there is none."""
 
     @abstractmethod
     def children(self) -> list[str]:
@@ -104,15 +109,26 @@ class LocalPlace(Place):
         """See :class:`Place`: a temporary name beside, then a rename.
 
         The name is unique, so that two tasks writing the same file (a repeated task, say) don't mix their bytes.
+
+        Raises
+        ------
+        OutputError
+            Where that can't be done: no space, no permission.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_name(f".{self.path.name}.{os.getpid()}-{uuid.uuid4().hex}.part")
         try:
-            yield part
-            _flush(part)
-            part.replace(self.path)
-        finally:
-            part.unlink(missing_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                yield part
+                _flush(part)
+                part.replace(self.path)
+                _flush(self.path.parent)
+            finally:
+                part.unlink(missing_ok=True)
+        except PipelineError:
+            raise
+        except OSError as error:
+            raise OutputError(f"{self.path} can't be written: {error.strerror or error}") from error
 
     def open(self) -> BinaryIO:
         """See :class:`Place`."""
@@ -121,6 +137,10 @@ class LocalPlace(Place):
     def exists(self) -> bool:
         """See :class:`Place`."""
         return self.path.is_file()
+
+    def size(self) -> int:
+        """See :class:`Place`."""
+        return self.path.stat().st_size
 
     def children(self) -> list[str]:
         """See :class:`Place`."""
@@ -143,9 +163,14 @@ class LocalPlace(Place):
 
 
 def _flush(path: Path) -> None:
-    """Bring the bytes to disk: a rename alone may outlive them when the machine loses power."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Bring bytes, or a folder's names, to the disk: a rename alone may outlive them when the machine loses power."""
+    if path.is_dir() and os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +205,7 @@ class RemotePlace(Place):
         return bytes(self._object.get_last(count))
 
     def size(self) -> int:
-        """Return the number of bytes; FileNotFoundError where there is no such object."""
+        """See :class:`Place`."""
         return self._object.head().size
 
     def write_bytes(self, data: Any) -> None:

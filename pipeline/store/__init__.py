@@ -8,7 +8,7 @@
 """
 
 from pipeline.store.codecs import check_codec
-from pipeline.store.finalise import combined_digest, create_root, finalise_image, remove_image
+from pipeline.store.finalise import combined_digest, create_root, finalise_image, remove_image, withdraw_image
 from pipeline.store.read import (
     ImageLayout,
     check_result,
@@ -20,7 +20,7 @@ from pipeline.store.read import (
     open_pixels,
     read_frame,
 )
-from pipeline.store.regions import ShardWriter, Stored, write_region
+from pipeline.store.regions import ShardWriter, Stored, shard_size, write_region
 from pipeline.store.stored import (
     StoredImage,
     chunk_names,
@@ -58,6 +58,8 @@ __all__ = [
     "remove_image",
     "shard_frames",
     "shard_name",
+    "shard_size",
     "split_attributes",
+    "withdraw_image",
     "write_region",
 ]

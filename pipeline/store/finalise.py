@@ -16,6 +16,7 @@ from zarr.buffer.cpu import Buffer
 
 from pipeline.errors import OutputError
 from pipeline.model import ImageSpec
+from pipeline.storage import place
 from pipeline.store.arrays import (
     PIXELS,
     ZARR_JSON,
@@ -25,7 +26,7 @@ from pipeline.store.arrays import (
     pixels_document,
 )
 from pipeline.store.attributes import strict
-from pipeline.store.regions import ImageStore, WriteOnce, image_store, shard_starts
+from pipeline.store.regions import STORE, ImageStore, WriteOnce, image_store, shard_starts
 from pipeline.store.remote import RemoteStore
 from pipeline.store.running import run
 
@@ -133,6 +134,20 @@ def remove_image(out: str, path: str) -> None:
         with contextlib.suppress(OSError):  # not empty: other images, or another task's new folder
             folder.rmdir()
         folder = folder.parent
+
+
+def withdraw_image(out: str, path: str) -> None:
+    """Close an image to readers, because shards of it are about to be written again; its pixels stay.
+
+    Raises
+    ------
+    OutputError
+        Where that can't be done.
+    """
+    folder = place(out) / STORE / path
+    with _as_output_error(f"Can't withdraw image {path!r}"):
+        for document in (ZARR_JSON, f"{PIXELS}/{ZARR_JSON}"):
+            (folder / document).remove()
 
 
 def _describe(

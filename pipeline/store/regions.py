@@ -193,6 +193,15 @@ def shard_starts(spec: ImageSpec) -> range:
     return range(0, spec.frames, spec.shards[0])
 
 
+def shard_size(out: str, spec: ImageSpec, frame_start: int) -> int | None:
+    """Return the bytes of the shard that begins at frame `frame_start`, None where there is no such file."""
+    name = "/".join(map(str, ("c", frame_start // spec.shards[0], *(0 for _ in spec.format.frame_shape))))
+    try:
+        return (place(out) / f"{STORE}/{spec.path}/{PIXELS}/{name}").size()
+    except FileNotFoundError:
+        return None
+
+
 def _layout(spec: ImageSpec) -> ImageSpec:
     """`spec` without what the array's metadata doesn't depend on, so that images alike share it."""
     return replace(spec, path="", study_instance_uid="", series_instance_uid="", modality="", order="", spans=())

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from pipeline.engine.locking import LOCK_FILES
 from pipeline.engine.output import OURS
 from pipeline.engine.seal import sealed_files
 from pipeline.store import is_plain_group, list_folder, read_file
@@ -33,7 +34,7 @@ def check_top(out: str) -> Iterator[Problem]:
             yield Problem("extra_file", entry.name, "belongs to nothing")
     ledger = Path(out) / "ledger"
     for path in sorted(ledger.iterdir()) if ledger.is_dir() else ():
-        if not (path.suffix == ".jsonl" and path.stem.isdecimal()):
+        if path.name not in LOCK_FILES and not (path.suffix == ".jsonl" and path.stem.isdecimal()):
             yield Problem("extra_file", f"ledger/{path.name}", "belongs to nothing")
 
 

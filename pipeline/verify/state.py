@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline import catalog, ledger, plan
+from pipeline import catalog, ledger
 from pipeline.errors import OutputError
 from pipeline.verify.expected import Expected
 from pipeline.verify.problems import Problem
@@ -19,12 +19,13 @@ def read_expected(out: str) -> tuple[Expected | None, list[Problem]]:
     problems: list[Problem] = []
     try:
         made = catalog.read_plan(out)
+        plan_id = catalog.read_facts(out)["id"]
     # Parquet readers raise anything on damaged files; that they do is what is looked for
     except Exception as error:  # noqa: BLE001
         problems.append(Problem("plan_unreadable", "plan", f"{type(error).__name__}: {error}"))
-        made = None
+        made, plan_id = None, None
     try:
-        finished = ledger.read(out, plan.digest(made) if made else None)
+        finished = ledger.read(out, plan_id)
     except OutputError as error:
         problems.append(Problem("ledger_damaged", "ledger", str(error)))
         finished = _without_plan(out)

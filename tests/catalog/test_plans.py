@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.catalog import has_plan, read_plan, write_plan
+from pipeline.catalog import has_plan, read_copies, read_facts, read_plan, write_plan
 from pipeline.errors import OutputError
-from pipeline.model import Failure, ImageSpec, Instance, PixelFormat, Plan, Region, Span, Task
+from pipeline.model import Copy, Failure, ImageSpec, Instance, PixelFormat, Plan, Region, Span, Task
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 whole = st.integers(0, 2**62)
@@ -120,14 +120,43 @@ def test_half_a_plan_is_no_plan(tmp_path):
         read_plan(out)
     write_plan(out, Plan((one_instance(1),), (), ()))
     assert has_plan(out)
-    pq.write_table(pq.read_table(tmp_path / "plan/instances.parquet").slice(1), tmp_path / "plan/instances.parquet")
+    pq.write_table(pq.read_table(tmp_path / "plan/1/instances.parquet").slice(1), tmp_path / "plan/1/instances.parquet")
     with pytest.raises(OutputError, match="has 0 rows, the plan has 1"):
         read_plan(out)
-    (tmp_path / "plan/spans.parquet").unlink()
+    write_plan(out, Plan((one_instance(1),), (), ()))
+    (tmp_path / "plan/2/spans.parquet").unlink()
     with pytest.raises(OutputError, match="spans"):
         read_plan(out)
     (tmp_path / "plan/plan.json").unlink()
     assert not has_plan(out)
+
+
+def test_copies_and_facts_come_back(tmp_path):
+    out = str(tmp_path)
+    copies = (Copy(3, 4, "/b/\u2028.dcm", "/a.dcm"), Copy(0, 1, "c", "a"))
+    write_plan(out, Plan((), (), ()), copies=copies, facts={"files": 7, "segments": [0, 1]})
+    assert read_copies(out) == copies
+    assert read_facts(out) == {"files": 7, "segments": [0, 1]}
+
+
+def test_a_plan_follows_another_in_one_moment(tmp_path, monkeypatch):
+    out = str(tmp_path)
+    first, second = Plan((one_instance(1),), (), ()), Plan((one_instance(2), one_instance(3)), (), ())
+    write_plan(out, first)
+    steps = []
+    rename = type(tmp_path).replace
+
+    def watched(path, target):
+        assert read_plan(out) == first
+        steps.append(target.name)
+        return rename(path, target)
+
+    monkeypatch.setattr(type(tmp_path), "replace", watched)
+    write_plan(out, second)
+    assert steps[-1] == "plan.json"
+    assert len(steps) == 9
+    assert read_plan(out) == second
+    assert sorted(path.name for path in (tmp_path / "plan").iterdir()) == ["2", "plan.json"]
 
 
 def test_no_temporary_file_stays_after_a_failed_write(tmp_path, monkeypatch):
@@ -137,4 +166,4 @@ def test_no_temporary_file_stays_after_a_failed_write(tmp_path, monkeypatch):
     monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(OSError, match="No space"):
         write_plan(str(tmp_path), Plan((), (), ()))
-    assert list((tmp_path / "plan").iterdir()) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -119,10 +119,15 @@ def test_no_patient_is_named_anywhere_but_in_the_catalog(good: Place) -> None:
 def test_an_earlier_result_is_only_replaced_when_asked(good: Place) -> None:
     assert good.convert("-q").exit_code == 0
     before = tree(good.out / "images.zarr")
-    refused = good.convert("-q")
+    assert good.convert("-q").exit_code == 0
+    assert tree(good.out / "images.zarr") == before
+    refused = good.convert("-q", "--frames", "::2")
     assert refused.exit_code == 2
+    assert 'select.frames was null and is "::2" now' in refused.stderr
     assert "--overwrite" in refused.stderr
     assert tree(good.out / "images.zarr") == before
+    assert good.convert("-q", "--overwrite", "--frames", "::2").exit_code == 0
+    assert tree(good.out / "images.zarr") != before
     assert good.convert("-q", "--overwrite").exit_code == 0
     assert tree(good.out / "images.zarr") == before
 

@@ -153,15 +153,16 @@ def test_a_damaged_first_line_makes_its_segment_useless_but_no_other(tmp_path):
     assert "000001.jsonl, line 1" in found.damage[0]
 
 
-def test_another_plan_is_refused(tmp_path):
-    segment = record(tmp_path, a_result(1))
-    before = segment.read_bytes()
-    for use in (lambda: read(tmp_path, "other"), lambda: Ledger.open(tmp_path, "other")):
-        with pytest.raises(OutputError, match="another plan") as caught:
-            use()
-        assert caught.value.reason == "another_plan"
-    assert list((tmp_path / "ledger").iterdir()) == [segment]
-    assert segment.read_bytes() == before
+def test_the_work_of_another_plan_is_left_out_and_can_be_forgotten(tmp_path):
+    record(tmp_path, a_result(1), 4, plan="other")
+    record(tmp_path, a_result(2), 5)
+    record(tmp_path, a_result(3), plan="third")
+    assert read(tmp_path, PLAN) == Finished({2: a_result(2)}, frozenset({5}), {5: ""})
+    assert list(ledger.results(tmp_path, PLAN)) == [a_result(2)]
+    assert ledger.images(tmp_path, PLAN) == {5: ""}
+    ledger.forget_others(tmp_path, PLAN)
+    assert [path.name for path in (tmp_path / "ledger").iterdir()] == ["000002.jsonl"]
+    assert record(tmp_path, a_result(3)).name == "000003.jsonl"
 
 
 def test_a_later_version_is_refused(tmp_path, monkeypatch):

@@ -1,0 +1,215 @@
+"""One run at a time on an output directory.
+
+A run holds a lock of the operating system on ``OUT/ledger/run.lock``, which ends with its process however that ends.
+Where the file system has no such locks, or none that other hosts see, the file's time of change is a sign of life: a
+run renews it every few seconds, and a lock of another host counts until it has been silent for a minute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from pipeline.errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: signs of life alone
+    fcntl = None  # type: ignore[assignment]
+
+LOCK_FILES = ("run.lock",)
+"""What lies beside the ledger's segments."""
+HEARTBEAT = 5.0
+"""Seconds between two signs of life."""
+SILENCE = 60.0
+"""Seconds without one after which a lock of another host counts as abandoned."""
+_PATIENCE = 1.0
+"""Seconds to try for the lock: who asks whether a run is alive holds it for a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that writes, or wrote, an output directory."""
+
+    host: str
+    pid: int
+    began: float
+    """When the process began, in seconds since 1970: a process number is used again."""
+    started: str
+    """When the run began (ISO 8601, UTC)."""
+
+    @classmethod
+    def here(cls) -> Holder:
+        """Return this process."""
+        began = psutil.Process().create_time()
+        return cls(socket.gethostname(), os.getpid(), began, datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.started}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a process of this host."""
+        return self.host == socket.gethostname()
+
+    def lives(self, silent: float) -> bool:
+        """Whether it is alive, as far as can be told here, `silent` seconds after its last sign of life."""
+        if not self.is_here:
+            return silent < SILENCE
+        try:
+            return bool(abs(psutil.Process(self.pid).create_time() - self.began) < 1)
+        except psutil.NoSuchProcess:
+            return False
+
+
+def lock_path(out: str | os.PathLike[str]) -> Path:
+    """Return where the lock of an output directory lies; a run that is killed leaves it there, without a holder."""
+    return Path(out) / "ledger" / LOCK_FILES[0]
+
+
+@contextmanager
+def locked(out: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep other runs away from `out`, which is made where it doesn't exist.
+
+    Raises
+    ------
+    OutputError
+        Where another run is on it (reason ``in_use``), or it can't be written.
+    """
+    path = lock_path(out)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = _take(path)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{out} can't be used as output directory: {error.strerror or error}") from error
+    try:
+        with _beating(path):
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        os.close(file)
+
+
+def holder(out: str | os.PathLike[str]) -> Holder | None:
+    """Return who writes `out` at the moment; None where nobody does."""
+    path = lock_path(out)
+    with contextlib.suppress(OSError):
+        file = os.open(path, os.O_RDONLY)
+        try:
+            free = _try(file, exclusive=False)
+            known = _read(path)
+            if free is False or (
+                known is not None and known.lives(_silence(path)) and (free is None or not known.is_here)
+            ):
+                return known
+        finally:
+            os.close(file)
+    return None
+
+
+def _take(path: Path) -> int:
+    """Return the lock's open file, with this process in it."""
+    deadline = time.monotonic() + _PATIENCE
+    while (file := _attempt(path)) is None:
+        if time.monotonic() > deadline:
+            raise _in_use(path, _read(path))
+        time.sleep(0.05)
+    return file
+
+
+def _attempt(path: Path) -> int | None:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    with ExitStack() as failed:
+        failed.callback(os.close, file)
+        free = _try(file, exclusive=True)
+        if free is False or not _is_file(file, path):
+            return None
+        _refuse_others(path, free)
+        os.ftruncate(file, 0)
+        os.pwrite(file, json.dumps(asdict(Holder.here())).encode(), 0)
+        failed.pop_all()
+    return file
+
+
+def _is_file(file: int, path: Path) -> bool:
+    """Whether an open file is still the one under its name: a run that ends removes its lock."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _refuse_others(path: Path, free: bool | None) -> None:
+    """Heed another host's sign of life where the system's lock may be this host's alone, or where there is none."""
+    known = _read(path)
+    if known is not None and (free is None or not known.is_here) and known.lives(_silence(path)):
+        raise _in_use(path, known)
+
+
+def _in_use(path: Path, other: Holder | None) -> OutputError:
+    out = path.parent.parent
+    hint = ""
+    if other is not None and not other.is_here:
+        hint = f"; if it is dead, its lock ends {SILENCE:.0f} s after its last sign of life"
+    return OutputError(
+        f"{out}: another run is writing there ({other or 'it has just begun'}): wait for it, or choose another output "
+        f"directory{hint}",
+        reason="in_use",
+    )
+
+
+def _try(file: int, *, exclusive: bool) -> bool | None:
+    """Try for the system's lock: True got it, False another process has it, None there are no such locks here."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _silence(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
+
+
+def _read(path: Path) -> Holder | None:
+    try:
+        return Holder(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+@contextmanager
+def _beating(path: Path) -> Iterator[None]:
+    """Renew the file's time of change until the block ends."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(HEARTBEAT):
+            with contextlib.suppress(OSError):
+                os.utime(path)
+
+    thread = threading.Thread(target=beat, name="dcm2zarr-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

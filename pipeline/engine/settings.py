@@ -1,0 +1,45 @@
+"""Which settings decide what is stored: those that may not change between a run and the one that goes on from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.config import RunConfig
+
+FREE = ("cluster", "source.paths", "output.path")
+"""Settings that only say where the work is done, where the files come from, and where the result lies now."""
+
+
+def deciding(config: RunConfig) -> dict[str, Any]:
+    """Return all settings but the :data:`FREE` ones, under their dotted names."""
+    return {name: value for name, value in _flat(config.model_dump(mode="json")) if not _free(name)}
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return, for people, how the settings differ."""
+    return [
+        f"{name} was {_shown(before, name)} and is {_shown(now, name)} now"
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name, _ABSENT) != now.get(name, _ABSENT)
+    ]
+
+
+_ABSENT = object()
+
+
+def _shown(settings: Mapping[str, Any], name: str) -> str:
+    return json.dumps(settings[name], ensure_ascii=False) if name in settings else "not there"
+
+
+def _free(name: str) -> bool:
+    return any(name == free or name.startswith(f"{free}.") for free in FREE)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

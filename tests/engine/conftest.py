@@ -1,0 +1,20 @@
+"""Fixtures of the engine's tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import varied as files
+
+from pipeline.engine import preparing
+
+
+@pytest.fixture
+def varied(tmp_path: Path, pydicom_folder: Path, monkeypatch: pytest.MonkeyPatch) -> files.Place:
+    """A folder of varied files, cut into many small tasks."""
+    files.fill(tmp_path / "in", pydicom_folder)
+    whole = preparing.layout
+    monkeypatch.setattr(preparing, "layout", lambda config: replace(whole(config), task_bytes=2**19))
+    return files.Place(tmp_path / "in", tmp_path / "out")

@@ -1,0 +1,178 @@
+"""A run that goes on from what another one left ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from varied import Place
+
+from pipeline import catalog, ledger, store
+from pipeline.engine import completing, converting, runs
+from pipeline.errors import OutputError
+
+
+def segment(place: Place) -> Path:
+    return min((place.out / "ledger").glob("*.jsonl"))
+
+
+@pytest.fixture
+def whole(varied: Place) -> Place:
+    """An undisturbed result, elsewhere."""
+    undisturbed = varied.elsewhere("whole")
+    summary = undisturbed.convert()
+    assert summary.count("converted") == 10
+    assert summary.count("failed") == 1
+    assert len(catalog.read_plan(str(undisturbed.out)).tasks) > 8, "or there is nothing to interrupt"
+    return undisturbed
+
+
+def test_from_every_prefix_of_the_ledger_the_result_is_the_same(varied: Place, whole: Place) -> None:
+    expected = whole.result()
+    lines = segment(whole).read_bytes().splitlines(keepends=True)
+    for count in range(len(lines) + 1):
+        shutil.rmtree(varied.out, ignore_errors=True)
+        shutil.copytree(whole.out, varied.out)
+        segment(varied).write_bytes(b"".join(lines[:count]) + (b'{"crc32":"00' if count % 2 else b""))
+        for name in ("catalog.parquet", "report.json", "report.html"):
+            (varied.out / name).unlink()
+        varied.convert()
+        assert varied.result() == expected, count
+
+
+def test_finished_work_is_not_done_again(varied: Place, whole: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(whole.out, varied.out)
+    lines = segment(varied).read_bytes().splitlines(keepends=True)
+    kinds = [json.loads(line)["record"]["kind"] for line in lines]
+    kept = [line for line, kind in zip(lines, kinds, strict=True) if kind in ("ledger", "task")][:6]
+    segment(varied).write_bytes(b"".join(kept))
+    done = {result.task for result in ledger.results(varied.out, catalog.read_facts(str(varied.out))["id"])}
+    assert len(done) == 5
+    run: list[int] = []
+    convert = converting.convert
+    monkeypatch.setattr(converting, "convert", lambda task, job: (run.append(task.id), convert(task, job))[1])
+    varied.convert()
+    assert sorted({*run, *done}) == list(range(len(catalog.read_plan(str(varied.out)).tasks)))
+    assert not {*run} & done
+    run.clear()
+    varied.convert()
+    assert run == []
+    assert varied.result() == whole.result()
+
+
+def shards(place: Place) -> list[Path]:
+    return sorted(path for path in (place.out / "images.zarr").rglob("*") if path.is_file() and "pixels/c" in str(path))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1]), lambda path: path.write_bytes(b"")],
+    ids=["vanished", "cut", "empty"],
+)
+def test_a_shard_that_is_not_as_recorded_is_made_again(
+    varied: Place, whole: Place, damage: Callable[[Path], object]
+) -> None:
+    shutil.copytree(whole.out, varied.out)
+    for path in shards(varied)[::4]:
+        damage(path)
+    varied.convert()
+    assert varied.result() == whole.result()
+
+
+def test_an_image_is_closed_while_its_shards_are_made_again(
+    varied: Place, whole: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(whole.out, varied.out)
+    victim = shards(varied)[0]
+    image = str(victim.relative_to(varied.out / "images.zarr")).split("/pixels/")[0]
+    victim.unlink()
+    monkeypatch.setattr(runs.Conversion, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        varied.convert()
+    assert not store.is_image(str(varied.out), image)
+    assert image not in store.list_images(str(varied.out))
+
+
+class StoppedError(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        (runs, "load_or_prepare"),
+        (catalog, "write_plan"),
+        (runs, "resumed"),
+        (completing, "complete"),
+        (catalog, "assemble"),
+        (completing.report, "write"),
+        (completing, "sealed_files"),
+    ],
+)
+@pytest.mark.parametrize("after", [False, True])
+def test_stopped_between_two_steps(
+    varied: Place, whole: Place, monkeypatch: pytest.MonkeyPatch, where: object, name: str, *, after: bool
+) -> None:
+    step = getattr(where, name)
+
+    def stopped(*args: object, **options: object) -> None:
+        if after:
+            step(*args, **options)
+        raise StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, stopped)
+        if name == "complete":
+            patch.setattr(runs, name, stopped)
+        with pytest.raises(StoppedError):
+            varied.convert()
+    varied.convert()
+    assert varied.result() == whole.result()
+
+
+def test_other_settings_are_refused_by_name_unless_they_change_nothing(varied: Place) -> None:
+    varied.convert()
+    before = varied.result()
+    with pytest.raises(OutputError, match=r"decode\.raw was false and is true now") as caught:
+        varied.convert(decode={"raw": True})
+    assert caught.value.reason == "settings_changed"
+    assert varied.result() == before
+    varied.convert(cluster={"kind": "threads", "workers": 1})
+    assert varied.result() == before
+
+
+def test_a_changed_file_is_refused_by_name(varied: Place) -> None:
+    varied.convert()
+    before = varied.result()
+    changed = varied.folder / "MR_small.dcm"
+    changed.write_bytes(changed.read_bytes() + b"\0\0")
+    with pytest.raises(OutputError, match=r"MR_small\.dcm") as caught:
+        varied.convert()
+    assert caught.value.reason == "source_changed"
+    assert varied.result() == before
+
+
+def test_a_second_run_is_refused_while_the_first_lives_and_not_a_moment_longer(varied: Place) -> None:
+    varied.folder.joinpath("fifo").touch()
+    code = (
+        "import sys, time\n"
+        "from pipeline.engine.locking import locked\n"
+        "with locked(sys.argv[1]):\n"
+        "    print('locked', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    first = subprocess.Popen([sys.executable, "-c", code, str(varied.out)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout.readline() == "locked\n"
+        with pytest.raises(OutputError, match=f"process {first.pid} on ") as caught:
+            varied.convert()
+        assert caught.value.reason == "in_use"
+    finally:
+        first.kill()
+        first.wait()
+    varied.convert()
