@@ -178,6 +178,15 @@ def images(out: str | os.PathLike[str], plan_id: str) -> dict[int, str]:
     return {record["image"]: record.get("digest", "") for record in records if record["kind"] == "image"}
 
 
+def files(out: str | os.PathLike[str], plan_id: str) -> dict[str, tuple[int, str]]:
+    """Return what the last run that ended left, see :attr:`Finished.files`; empty where none has ended."""
+    found: dict[str, tuple[int, str]] = {}
+    for record in _all_records(out, plan_id, []):
+        if record["kind"] == "files":
+            found = {name: (size, digest) for name, (size, digest) in record["files"].items()}
+    return found
+
+
 def forget_others(out: str | os.PathLike[str], plan_id: str) -> None:
     """Remove the segments that belong to another plan than `plan_id`, which nothing will read again."""
     for segment in _segments(Path(out) / "ledger"):

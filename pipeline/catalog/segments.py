@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
@@ -135,6 +135,18 @@ def read_listing(out: str, segments: Iterable[int]) -> dict[str, Identity]:
         for source, size, mtime in zip(*columns, strict=True):
             known[source] = (-1 if size is None else size, mtime or 0)
     return known
+
+
+def count_scanned(out: str) -> dict[tuple[str, str], int]:
+    """Return how many rows of all segments there are have each ``(status, reason)``, while a scan is under way."""
+    counts: Counter[tuple[str, str]] = Counter()
+    folder = place(out) / "plan" / "segments"
+    for name in (name for name in folder.children() if name[0].isdecimal()):
+        with (folder / name).open() as opened:
+            table = pq.read_table(opened, columns=["status", "reason"])
+        pairs = zip(table["status"].to_pylist(), table["reason"].to_pylist(), strict=True)
+        counts.update((status, reason or "") for status, reason in pairs)
+    return dict(counts)
 
 
 class RowAttributes(NamedTuple):

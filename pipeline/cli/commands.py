@@ -66,6 +66,30 @@ def run(screen: Screen, /, config: str, *, overwrite: bool, settings: tuple[str,
     return action.run(screen, load(config, settings), overwrite=overwrite)
 
 
+@main.command(short_help="Go on with a run that ended early.", epilog=codes())
+@click.argument("out", metavar="OUT")
+@overriding
+@common
+@guarded
+def resume(screen: Screen, /, out: str, *, settings: tuple[str, ...]) -> int:
+    """Go on with the run that left the output directory OUT, with the configuration in its run.yaml."""
+    from pipeline.cli import convert as action
+
+    return action.run(screen, action.earlier_configuration(out, settings), overwrite=False)
+
+
+@main.command(short_help="Say how far a run is.", epilog=codes())
+@click.argument("out", metavar="OUT")
+@common
+@guarded
+def status(screen: Screen, /, out: str) -> int:
+    """Say what is done and what is left in the output directory OUT, whether its run is alive or dead."""
+    from pipeline import engine
+    from pipeline.cli.standing import show_status
+
+    return show_status(screen, engine.status(out))
+
+
 @main.command(short_help="Say what a YAML file would do.", epilog=codes())
 @click.argument("config", metavar="CONFIG")
 @overriding

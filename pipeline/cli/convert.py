@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pipeline import engine
@@ -10,7 +11,8 @@ from pipeline.cli.planned import show_plan
 from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.summary import show_summary
-from pipeline.config import RunConfig, from_dict
+from pipeline.config import RunConfig, from_dict, load
+from pipeline.engine.output import RUN_FILE
 from pipeline.errors import ConfigError
 
 
@@ -46,6 +48,18 @@ def configuration(sources: Sequence[str], out: str, given: Mapping[str, Any]) ->
         "cluster": cluster(given["cluster"], given["workers"]),
     }
     return from_dict(values, overrides=given["settings"], name="dcm2zarr convert")
+
+
+def earlier_configuration(out: str, settings: Sequence[str]) -> RunConfig:
+    """Return the configuration of the run that left `out`, which may have been moved since.
+
+    Raises
+    ------
+    ConfigError
+        Where there is none, or it can't be.
+    """
+    config = load(Path(out) / RUN_FILE, settings)
+    return config.model_copy(update={"output": config.output.model_copy(update={"path": str(Path(out).absolute())})})
 
 
 def _present(**values: Any) -> dict[str, Any]:

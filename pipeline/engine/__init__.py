@@ -2,5 +2,6 @@
 
 from pipeline.engine.progress import NullProgress, Progress
 from pipeline.engine.runs import convert, plan_only, run
+from pipeline.engine.status import Status, status
 
-__all__ = ["NullProgress", "Progress", "convert", "plan_only", "run"]
+__all__ = ["NullProgress", "Progress", "Status", "convert", "plan_only", "run", "status"]

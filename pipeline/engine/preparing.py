@@ -18,27 +18,34 @@ from pipeline.model import Copy, SourceFile
 from pipeline.plan import Layout, digest, make_plan
 
 
-def load_or_prepare(config: RunConfig, out: Path, executor: Executor, progress: Progress, clock: Clock) -> Prepared:
-    """Return what an earlier run has prepared below `out`, if it still holds; else prepare, and keep it.
+def prepare_and_save(config: RunConfig, out: Path, executor: Executor, progress: Progress, clock: Clock) -> Prepared:
+    """Scan, plan, and keep what later stages need."""
+    prepared = prepare(config, out, executor, progress, clock)
+    save(out, prepared)
+    return prepared
+
+
+def check_unchanged(out: Path, before: Prepared, config: RunConfig, clock: Clock) -> Prepared:
+    """Return what an earlier run has prepared, if it still holds.
 
     Raises
     ------
     OutputError
-        Where settings (reason ``settings_changed``) or files (``source_changed``) have changed since.
+        Where files have changed since (reason ``source_changed``).
     """
-    before = load(out)
-    if before is None:
-        prepared = prepare(config, out, executor, progress, clock)
-        save(out, prepared)
-        return prepared
-    check_settings(out, before, config)
     with clock.phase("scan"):
         check_files(out, before, find_files(config, out))
     return before
 
 
 def check_settings(out: Path, before: Prepared, config: RunConfig) -> None:
-    """Refuse to go on with settings that would store something else than those that `before` was made with."""
+    """Refuse to go on with settings that would store something else than those that `before` was made with.
+
+    Raises
+    ------
+    OutputError
+        Naming what differs, reason ``settings_changed``.
+    """
     changed = differences(before.settings, deciding(config))
     if changed:
         raise OutputError(

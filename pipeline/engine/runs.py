@@ -18,7 +18,7 @@ from pipeline.engine.converting import Conversion
 from pipeline.engine.executors import Deferred
 from pipeline.engine.locking import locked
 from pipeline.engine.output import RUN_FILE, begin, check_sources
-from pipeline.engine.preparing import load_or_prepare, prepare
+from pipeline.engine.preparing import check_settings, check_unchanged, load, prepare, prepare_and_save
 from pipeline.engine.progress import NullProgress, Progress
 from pipeline.engine.recovery import restore
 from pipeline.engine.state import Clock, Prepared
@@ -56,8 +56,14 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
     check(config)
     with locked(out), Deferred(partial(clusters.start, config.cluster, progress)) as executor:
         begin(out, overwrite=overwrite)
-        prepared = load_or_prepare(config, out, executor, progress, clock)
+        before = load(out)
+        if before is not None:
+            check_settings(out, before, config)
         (place(out) / RUN_FILE).write_bytes(dump(config, versions=versions()).encode("utf-8", "surrogateescape"))
+        if before is None:
+            prepared = prepare_and_save(config, out, executor, progress, clock)
+        else:
+            prepared = check_unchanged(out, before, config, clock)
         with Ledger.open(str(out), prepared.id) as book:
             with clock.phase("convert"):
                 conversion = resumed(prepared, config, out, progress, book)

@@ -105,7 +105,7 @@ class StoppedError(Exception):
 @pytest.mark.parametrize(
     ("where", "name"),
     [
-        (runs, "load_or_prepare"),
+        (runs, "prepare_and_save"),
         (catalog, "write_plan"),
         (runs, "resumed"),
         (completing, "complete"),

@@ -1,0 +1,131 @@
+"""What is done and what is left of a run, at any time, also of a dead one; nothing is written and nothing locked."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline import catalog, ledger
+from pipeline.engine.locking import Holder, holder
+from pipeline.engine.output import RUN_FILE
+from pipeline.engine.preparing import load
+from pipeline.engine.state import Prepared
+from pipeline.errors import OutputError
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """So much of something is done, of so much."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a run stands."""
+
+    out: str
+    phase: str
+    """``scan`` (there is no plan yet), ``convert``, or ``finished``."""
+    holder: Holder | None
+    """The process that is at work on it; None where nobody is."""
+    progressed: datetime | None
+    """When something was last recorded."""
+    files: Mapping[tuple[str, str], int]
+    """``(status, reason)`` → files. Those still to be converted are ``pending``."""
+    work: Mapping[str, Amount] = field(default_factory=dict)
+    """``tasks``, ``images``, ``shards``, ``frames`` and decoded ``bytes``; nothing as long as there is no plan."""
+    stored_bytes: int = 0
+    """Bytes of the shards on the disk."""
+
+    @property
+    def failed(self) -> int:
+        """Files that failed so far."""
+        return sum(number for (status, _), number in self.files.items() if status == "failed")
+
+
+def status(out: str | os.PathLike[str]) -> Status:
+    """Look at an output directory.
+
+    Raises
+    ------
+    OutputError
+        Where there is no run in it.
+    """
+    root = Path(out).absolute()
+    if not any((root / name).exists() for name in ("plan", "ledger", RUN_FILE)):
+        raise OutputError(f"{out} isn't the output directory of a run: there is neither a plan nor a ledger in it")
+    prepared = load(root)
+    if prepared is None:
+        return Status(str(root), "scan", holder(root), _progressed(root), catalog.count_scanned(str(root)))
+    done = _done(root, prepared)
+    ended = bool(ledger.files(root, prepared.id)) and (root / "catalog.parquet").is_file()
+    return Status(
+        out=str(root),
+        phase="finished" if ended and done.work["tasks"].done == done.work["tasks"].total else "convert",
+        holder=holder(root),
+        progressed=_progressed(root),
+        files=catalog.count_reasons(str(root)) if ended else done.files,
+        work=done.work,
+        stored_bytes=done.stored_bytes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    files: Mapping[tuple[str, str], int]
+    work: Mapping[str, Amount]
+    stored_bytes: int
+
+
+def _done(root: Path, prepared: Prepared) -> _Done:
+    plan = prepared.plan
+    tasks: set[int] = set()
+    failures: dict[int, str] = {}
+    sums: Counter[str] = Counter()
+    for result in ledger.results(root, prepared.id):
+        if result.task in tasks:
+            continue
+        tasks.add(result.task)
+        failures |= {one.instance: one.failure.reason for one in result.outcomes if one.failure}
+        sums.update(frames=result.frames, bytes=result.decoded_bytes, shards=len(result.regions))
+        sums.update(stored=sum(region.stored_bytes for region in result.regions))
+    images = ledger.images(root, prepared.id).keys()
+    total = {
+        "tasks": len(plan.tasks),
+        "images": len(plan.images),
+        "shards": sum(-(-image.frames // image.shards[0]) for image in plan.images),
+        "frames": sum(image.frames for image in plan.images),
+        "bytes": sum(task.stored_bytes for task in plan.tasks),
+    }
+    sums.update(tasks=len(tasks), images=len(images))
+    return _Done(
+        _files(prepared, set(images), failures),
+        {name: Amount(sums[name], number) for name, number in total.items()},
+        sums["stored"],
+    )
+
+
+def _files(prepared: Prepared, images: set[int], failures: Mapping[int, str]) -> Mapping[tuple[str, str], int]:
+    plan = prepared.plan
+    counts = Counter(prepared.counts)
+    counts["skipped", "duplicate"] += len(prepared.copies)
+    counts["skipped", "no_frames_selected"] += len(plan.unselected)
+    counts.update(("failed", failure.reason) for _, failure in plan.refused)
+    for number, image in enumerate(plan.images):
+        state = "converted" if number in images else "pending"
+        for instance in {span.instance for span in image.spans}:
+            counts[("failed", failures[instance]) if instance in failures else (state, "")] += 1
+    return +counts
+
+
+def _progressed(root: Path) -> datetime | None:
+    """Return the latest time of change of what a run appends to or adds to."""
+    places = [root / "plan" / "segments", root / "plan", root / "report.json", *(root / "ledger").glob("*.jsonl")]
+    times = [place.stat().st_mtime for place in places if place.exists()]
+    return datetime.fromtimestamp(max(times), UTC) if times else None
