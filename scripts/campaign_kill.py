@@ -1,4 +1,4 @@
-"""Runs killed with SIGKILL at random moments, and run again to the end: is the result the same to the last byte?
+"""Runs killed with SIGKILL at random moments, then run to the end, must leave what an undisturbed run leaves.
 
     scripts/campaign_kill.py [--kills 200] [--seed 1] [--keep FOLDER]
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -193,8 +194,6 @@ def dask_cluster(place: Path) -> Iterator[Cluster]:
     worker = ["worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-dashboard", "--death-timeout", "10"]
     nannies = [subprocess.Popen([*dask, *worker, "--local-directory", str(place / "dask")], **quiet) for _ in range(2)]
     try:
-        import json  # noqa: PLC0415  here alone
-
         while not file.is_file():
             time.sleep(0.1)
         yield Cluster(json.loads(file.read_text())["address"], {"scheduler": [scheduler], "nanny": nannies})
