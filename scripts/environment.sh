@@ -27,3 +27,14 @@ environment() {
   fi
   export PATH=$venv/bin:$PATH
 }
+
+# The decoders of scripts/oracles.txt, in .oracles: tests compare with them from a process of its own.
+oracles() {
+  local list=$repository/scripts/oracles.txt folder=$repository/.oracles stamp
+  stamp=$(cksum <"$list" | cut -d' ' -f1)
+  [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ] && return
+  rm -rf "$folder"
+  "$repository/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder" \
+    --requirement "$list"
+  echo "$stamp" >"$folder/.stamp"
+}

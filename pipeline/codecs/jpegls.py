@@ -5,7 +5,7 @@ from __future__ import annotations
 import imagecodecs
 
 from pipeline.codecs.frame import Array, FrameRequest, PreparedFrame, itemsize_of, prepared, require_size
-from pipeline.codecs.markers import SOF_JPEG_LS, conformed, read_jpeg_header
+from pipeline.codecs.markers import SOF_JPEG_LS, conformed, read_jpeg_header, require_end
 from pipeline.errors import PixelDataError
 
 
@@ -18,6 +18,7 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
     if header.process != SOF_JPEG_LS:
         raise PixelDataError("the codestream is JPEG, not JPEG-LS")
     require_size(request, rows=header.rows, columns=header.columns, samples=len(header.component_ids))
+    require_end(src, header)
 
     def decode(out: Array) -> None:
         imagecodecs.jpegls_decode(src, out=out)

@@ -94,10 +94,11 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
 
 
 def require_end(data: bytes, header: JpegHeader) -> None:
-    """Refuse JPEG data cut short: the end-of-image marker must follow the first scan.
+    """Refuse JPEG or JPEG-LS data cut short: the end-of-image marker must follow the first scan.
 
-    libjpeg fills what is missing with grey and only warns, which its Python wrapper doesn't show. The marker can't
-    occur within a scan's data (T.81 B.1.1.5), and whatever follows it, padding or rubbish, does no harm.
+    libjpeg fills what is missing with grey and only warns, which its Python wrapper doesn't show; CharLS may search for
+    the end forever. The marker can't occur within a scan's data (T.81 B.1.1.5, T.87 A.1), and whatever follows it,
+    padding or rubbish, does no harm.
     """
     if data.rfind(_END, header.scan) < 0:
         raise PixelDataError("the codestream is cut short: no end-of-image marker")
