@@ -22,7 +22,8 @@ from pipeline.catalog.segments import (
     segment_path,
     write_segment,
 )
-from pipeline.catalog.tables import count_reasons, iter_rows, open_catalog, read_failures
+from pipeline.catalog.tables import count_reasons, iter_rows, open_catalog, read_failures, read_row
+from pipeline.catalog.verdicts import write_verdicts
 
 __all__ = [
     "DEFAULT_KEYWORDS",
@@ -50,10 +51,12 @@ __all__ = [
     "read_listing",
     "read_path_list",
     "read_plan",
+    "read_row",
     "read_rows",
     "remove_plan",
     "segment_path",
     "segment_schema",
     "write_plan",
     "write_segment",
+    "write_verdicts",
 ]

@@ -50,18 +50,33 @@ def iter_rows(out: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """
     path = catalog_path(out)
     try:
-        with pq.ParquetFile(path) as file:
+        with path.open() as opened, pq.ParquetFile(opened) as file:
             missing = set(columns) - set(file.schema_arrow.names)
             if missing:
                 raise OutputError(f"{path} has no column {min(missing)!r}")
-            for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
-                yield from batch.to_pylist()
+            # group by group: a batch that joined several would hold the headers of all of them
+            for group in range(file.metadata.num_row_groups):
+                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(columns)):
+                    yield from batch.to_pylist()
     except FileNotFoundError as error:
         raise OutputError(f"{out} holds no catalog.parquet: it isn't the output directory of a finished run") from error
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, OutputError):
             raise
         raise OutputError(f"{path} can't be read as Parquet: {error}") from error
+
+
+def read_row(out: str, number: int, columns: Sequence[str]) -> dict[str, Any]:
+    """Return the given columns of one row, counted from 0; only its row group is read."""
+    with catalog_path(out).open() as opened, pq.ParquetFile(opened) as file:
+        for group in range(file.metadata.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if number < rows:
+                table = file.read_row_group(group, columns=list(columns))
+                row: dict[str, Any] = table.slice(number, 1).to_pylist()[0]
+                return row
+            number -= rows
+    raise IndexError(f"{catalog_path(out)} has no row {number}")
 
 
 def count_reasons(out: str) -> dict[tuple[str, str], int]:

@@ -116,19 +116,25 @@ def inspect(screen: Screen, /, path: str) -> int:
 
 @main.command(short_help="Check a result, byte by byte.", epilog=codes())
 @click.argument("out", metavar="OUT")
-@click.option("--sample", type=click.IntRange(1), metavar="N", help="Decode only N frames; all else is still checked.")
-@click.option("--seed", type=int, default=0, metavar="N", help="Which frames --sample takes; 0 by default.")
+@click.option("--source", is_flag=True, help="Decode the originals again and compare them: which can be deleted?")
+@click.option(
+    "--sample", type=click.IntRange(1), metavar="N", help="Only N frames, and N originals; all else is still checked."
+)
+@click.option("--seed", type=int, default=0, metavar="N", help="Which ones --sample takes; 0 by default.")
 @click.option("--workers", metavar="N", help="Worker processes or threads; by default one a core.")
 @click.option("--cluster", metavar="KIND", help="What runs the checks, as for convert; local by default.")
 @common
 @guarded
-def verify(
-    screen: Screen, /, out: str, *, sample: int | None, seed: int, workers: str | None, cluster: str | None
-) -> int:
-    """Check that the result OUT is whole and unchanged: every file, every chunk, every frame's checksum, every row."""
+def verify(screen: Screen, /, out: str, *, source: bool, sample: int | None, seed: int, **where: str | None) -> int:
+    """Check that the result OUT is whole and unchanged: every file, every chunk, every frame's checksum, every row.
+
+    With --source the exit code is 0 only if every file that the run found can be deleted.
+    """
+    from pipeline.cli import convert as options
     from pipeline.cli.verifying import verify as action
 
-    return action(screen, out, sample=sample, seed=seed, kind=cluster, workers=workers)
+    given = options.cluster(where["cluster"], where["workers"])
+    return action(screen, out, source=source, sample=sample, seed=seed, cluster=given)
 
 
 @main.command(short_help="Print the JSON Schema of the YAML.", epilog=codes())

@@ -7,7 +7,7 @@ from time import monotonic
 
 from pipeline.report.units import counted, duration, number, size
 
-UNITS = {"scan": "file", "plan": "", "convert": "frame", "finalise": "image", "verify": "frame"}
+UNITS = {"scan": "file", "plan": "", "convert": "frame", "finalise": "image", "verify": "frame", "compare": "frame"}
 """What each phase counts."""
 
 

@@ -2,52 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
 from rich.markup import escape
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.convert import cluster
 from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.tables import grid
+from pipeline.errors import OutputError
 from pipeline.report.units import counted, duration, number, size
-from pipeline.verify import CODES, Verification
+from pipeline.verify import CODES, VERDICTS, Verification, write
 from pipeline.verify import verify as run_verification
 
 SOME_PROBLEMS = 20
 
 
-def verify(screen: Screen, out: str, *, sample: int | None, seed: int, kind: str | None, workers: str | None) -> int:
+def verify(
+    screen: Screen,
+    out: str,
+    *,
+    source: bool,
+    sample: int | None,
+    seed: int,
+    cluster: Mapping[str, Any],
+) -> int:
     """Check a result, tell what is wrong with it, and return the exit code."""
     with watched(screen) as progress:
-        found = run_verification(out, sample=sample, seed=seed, cluster=cluster(kind, workers), progress=progress)
+        found = run_verification(out, source=source, sample=sample, seed=seed, cluster=cluster, progress=progress)
     _show(screen, found)
+    if source:
+        _write(screen, found)
+    screen.show("")
+    screen.final(escape(_verdict(found)))
     return found.exit_code
 
 
 def _show(screen: Screen, found: Verification) -> None:
-    screen.show(
-        "",
-        f"{counted(found.images, 'image')}, {counted(found.frames, 'frame')} ({size(found.bytes)} decoded) checked in {duration(found.seconds)}",
-    )
+    told = f"{counted(found.images, 'image')}, {counted(found.frames, 'frame')} ({size(found.bytes)} decoded)"
+    if found.source:
+        told += f", and {counted(found.compared_frames, 'frame')} of originals"
+    screen.show("", f"{told} checked in {duration(found.seconds)}")
     if found.counts:
-        table = grid(("Problem",), ("Times",))
-        table.add_column("What it means", overflow="fold")
-        for code, count in found.counts.most_common():
-            table.add_row(Text(code, style="red"), number(count), Text(CODES[code]))
-        screen.show("", table, "")
+        screen.show("", _problem_table(found), "")
         shown = found.problems if screen.verbose else found.problems[:SOME_PROBLEMS]
         for problem in shown:
             screen.show(Padding(Text(f"{problem.code}: {problem.where}: {problem.message}", overflow="fold"), (0, 2)))
         left = found.counts.total() - len(shown)
         if left:
             screen.show(f"  … and {counted(left, 'more problem')}{'' if screen.verbose else ' (-v shows them)'}")
-    screen.show("")
-    screen.final(escape(_verdict(found)))
+    if found.source and found.verdicts:
+        screen.show("", _verdict_table(found))
+
+
+def _problem_table(found: Verification) -> Table:
+    table = grid(("Problem",), ("Times",))
+    table.add_column("What it means", overflow="fold")
+    for code, count in found.counts.most_common():
+        table.add_row(Text(code, style="red"), number(count), Text(CODES[code]))
+    return table
+
+
+def _verdict_table(found: Verification) -> Table:
+    table = grid(("Verdict",), ("Files",))
+    table.add_column("What it means", overflow="fold")
+    for verdict, meaning in VERDICTS.items():
+        if found.verdicts[verdict]:
+            colour = {"equal": "green", "copy": "green", "unsound": "red"}.get(verdict, "")
+            table.add_row(Text(verdict, style=colour), number(found.verdicts[verdict]), Text(meaning))
+    return table
+
+
+def _write(screen: Screen, found: Verification) -> None:
+    try:
+        write(found)
+    except OutputError as error:
+        screen.error(str(error))
+    else:
+        screen.show("", f"The verdict on every file: {escape(str(PurePath(found.out) / 'verify.parquet'))}")
 
 
 def _verdict(found: Verification) -> str:
-    if found.sound:
-        looked = "every file and frame is" if found.sample is None else "every file, and every frame looked at, is"
-        return f"{found.out}. Exit code 0: {looked} what was written."
-    return f"{found.out}. Exit code 1: {counted(found.counts.total(), 'problem')} found."
+    wrong = f"{counted(found.counts.total(), 'problem')} found" if found.counts else ""
+    if found.source:
+        whole = "" if found.sample is None else f" looked at ({number(found.verdicts.total())} in all)"
+        told = f"{number(found.deletable)} of {counted(found.files, 'file')}{whole} can be deleted"
+        told = f"{told}; {wrong}" if wrong else told
+    elif wrong:
+        told = wrong
+    else:
+        told = f"{'every file and frame' if found.sample is None else 'every file, and every frame looked at,'} is what was written"
+    return f"{found.out}. Exit code {found.exit_code}: {told}."

@@ -94,6 +94,16 @@ class Limits(Section):
     """Projected memory of one task; a plan that needs more is refused."""
 
 
+class Report(Section):
+    """What report.html shows besides the figures."""
+
+    images: Annotated[StrictInt, Field(ge=0, le=1000)] = 48
+    """Images on the contact sheet, with up to four small frames each; 0 for none. Images whose Burned In Annotation is
+    YES are named but not shown, unless patient_names is true."""
+    patient_names: StrictBool = False
+    """Name the patients (name and ID) under their images. The report names nobody by default."""
+
+
 class RunConfig(Section):
     """One run, described completely. Only `source` and `output.path` are required."""
 
@@ -105,3 +115,4 @@ class RunConfig(Section):
     cluster: Cluster = Cluster()
     limits: Limits = Limits()
     storage: Storage = Storage()
+    report: Report = Report()

@@ -12,7 +12,7 @@ from pipeline.storage import is_remote
 
 RUN_FILE = "run.yaml"
 OURS = (
-    "images.zarr", "catalog.parquet", "plan", "ledger", "report.json", "report.html", RUN_FILE,
+    "images.zarr", "catalog.parquet", "plan", "ledger", "report.json", "report.html", RUN_FILE, "verify.parquet", "verify.json",
 )  # fmt: skip
 """What a run leaves in its output directory, and all that ``overwrite`` removes."""
 

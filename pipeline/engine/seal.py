@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Iterator
 
 import xxhash
 
 from pipeline.engine.output import OURS
+from pipeline.storage import Place, place
 
-_ELSEWHERE = ("images.zarr", "ledger")
-"""Their own records tell what belongs there: digests of images, of shards, and of the ledger's lines."""
+_ELSEWHERE = ("images.zarr", "ledger", "verify.parquet", "verify.json")
+"""Their own records tell what belongs there: digests of images, of shards, and of the ledger's lines. The last two come
+later."""
 _PIECE = 1 << 22
 
 
@@ -22,16 +24,24 @@ def sealed_files(out: str | os.PathLike[str]) -> dict[str, tuple[int, str]]:
     dict of str to (int, str)
         By path below `out`, with slashes.
     """
-    root = Path(out)
-    files = [path for name in OURS if name not in _ELSEWHERE for path in (root / name, *(root / name).rglob("*"))]
-    return {path.relative_to(root).as_posix(): file_digest(path) for path in sorted(files) if path.is_file()}
+    root = place(out)
+    return {name: file_digest(root / name) for name in sorted(_names(root))}
 
 
-def file_digest(path: Path) -> tuple[int, str]:
+def _names(root: Place) -> Iterator[str]:
+    for name in OURS:
+        if name in _ELSEWHERE:
+            continue
+        if (root / name).exists():
+            yield name
+        yield from (f"{name}/{below}" for below in (root / name).walk())
+
+
+def file_digest(file: Place) -> tuple[int, str]:
     """Return a file's size and its xxh3_128 in hexadecimal; reads it piece by piece."""
     digest, size = xxhash.xxh3_128(), 0
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
+    with file.open() as opened:
+        while piece := opened.read(_PIECE):
             digest.update(piece)
             size += len(piece)
     return size, digest.hexdigest()

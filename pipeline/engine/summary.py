@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 from pipeline import scan
 from pipeline.catalog import Outcome, count_reasons, read_failures
 from pipeline.config import RunConfig
+from pipeline.engine.contact_sheet import contact_sheet
 from pipeline.engine.converting import Conversion
 from pipeline.engine.state import Clock, Prepared
 from pipeline.engine.versions import versions
 from pipeline.frames import transfer_syntax_name
 from pipeline.model import Failure, Instance, Plan
-from pipeline.report import FailureLine, ImageLine, RunSummary, Totals
+from pipeline.report import FailureLine, ImageLine, Pace, RunSummary, Totals
 
 MOST_FAILURES = 10_000
 """Failures that the report lists; the catalog has them all."""
@@ -101,8 +103,11 @@ def summarise(out: Path, config: RunConfig, clock: Clock, prepared: Prepared, co
         ),
         failures=tuple(_failure_lines(out)),
         by_transfer_syntax=_grouped(plan, converted, "transfer_syntax_uid"),
-        by_modality=_grouped(plan, converted, "modality"),
+        by_modality=_with_stored(_grouped(plan, converted, "modality"), plan, conversion),
         transfer_syntax_names={uid: transfer_syntax_name(uid) for uid in uids},
+        syntax_seconds={uid: dict(seconds) for uid, seconds in conversion.syntax_seconds.items()},
+        pace=Pace(conversion.timeline.seconds, tuple(conversion.timeline.frames), tuple(conversion.timeline.bytes)),
+        sheet=contact_sheet(out, config.report, plan, sorted(conversion.complete)),
         versions=versions(),
         cluster=_cluster(config),
     )
@@ -118,6 +123,14 @@ def _grouped(plan: Plan, converted: Mapping[int, int], attribute: str) -> Mappin
     for i, number in converted.items():
         groups[getattr(plan.instances[i], attribute) or "unknown"][i] = number
     return {name: _totals(plan, members) for name, members in sorted(groups.items())}
+
+
+def _with_stored(groups: Mapping[str, Totals], plan: Plan, conversion: Conversion) -> Mapping[str, Totals]:
+    """Add what the images of each modality take on the disk."""
+    stored: Counter[str] = Counter()
+    for position in conversion.complete:
+        stored[plan.images[position].modality or "unknown"] += conversion.image_bytes[position]
+    return {name: replace(totals, stored_bytes=stored.get(name)) for name, totals in groups.items()}
 
 
 def _totals(plan: Plan, converted: Mapping[int, int], stored_bytes: int | None = None) -> Totals:

@@ -3,6 +3,7 @@
 The only room that reads DICOM: what others need of a header, they get as plain Python values.
 """
 
+from pipeline.frames.again import SecondReader
 from pipeline.frames.attributes import INTERPRETIVE_KEYWORDS, frame_attributes
 from pipeline.frames.describe import geometry, keyword_values, pixel_format
 from pipeline.frames.dicomjson import header_json
@@ -26,6 +27,7 @@ __all__ = [
     "DecodedFrame",
     "FrameReader",
     "Header",
+    "SecondReader",
     "all_keywords",
     "available_frames",
     "build_index",

@@ -3,14 +3,17 @@
 from pipeline.report.advice import advice
 from pipeline.report.asdict import STATUSES, reasons, render_json, summarise, throughput, verdict
 from pipeline.report.page import render_html
-from pipeline.report.summary import FailureLine, ImageLine, RunSummary, Totals
+from pipeline.report.summary import FailureLine, ImageLine, Pace, RunSummary, Sample, SampleImage, Totals
 from pipeline.report.writing import write
 
 __all__ = [
     "STATUSES",
     "FailureLine",
     "ImageLine",
+    "Pace",
     "RunSummary",
+    "Sample",
+    "SampleImage",
     "Totals",
     "advice",
     "reasons",

@@ -30,10 +30,20 @@ def summarise(summary: RunSummary) -> dict[str, Any]:
         "reasons": reasons(summary.status_counts),
         "totals": _totals(summary.totals),
         "throughput": throughput(summary),
-        "seconds_by_phase": {name: round(value, 3) for name, value in summary.phase_seconds.items()},
-        "seconds_by_stage": {name: round(value, 3) for name, value in summary.stage_seconds.items()},
+        "throughput_over_time": {
+            "slice_seconds": summary.pace.seconds,
+            "frames": list(summary.pace.frames),
+            "decoded_bytes": list(summary.pace.bytes),
+        },
+        "seconds_by_phase": _rounded(summary.phase_seconds),
+        "seconds_by_stage": _rounded(summary.stage_seconds),
         "by_transfer_syntax": [
-            {"transfer_syntax_uid": uid, "name": summary.transfer_syntax_names.get(uid, ""), **_totals(totals)}
+            {
+                "transfer_syntax_uid": uid,
+                "name": summary.transfer_syntax_names.get(uid, ""),
+                **_totals(totals),
+                "seconds_by_stage": _rounded(summary.syntax_seconds.get(uid, {})),
+            }
             for uid, totals in summary.by_transfer_syntax.items()
         ],
         "by_modality": [{"modality": name, **_totals(totals)} for name, totals in summary.by_modality.items()],
@@ -97,6 +107,10 @@ def throughput(summary: RunSummary) -> dict[str, float]:
         "encoded_bytes_per_second": round(totals.encoded_bytes / seconds),
         "decoded_bytes_per_second": round(totals.decoded_bytes / seconds),
     }
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in seconds.items()}
 
 
 def _totals(totals: Totals) -> dict[str, Any]:

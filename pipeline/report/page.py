@@ -10,21 +10,20 @@ from typing import Any
 
 from pipeline.report.advice import advice
 from pipeline.report.asdict import STATUSES, reasons, throughput, verdict
+from pipeline.report.plots import steps
+from pipeline.report.sheet import contact_sheet
 from pipeline.report.summary import RunSummary, Totals
-from pipeline.report.tables import Column, Markup, bar, note, section, table
+from pipeline.report.tables import Column, Markup, bar, note, section, stacked, table
 from pipeline.report.units import counted, duration, number, ratio, shape, size
 
 MOST_IMAGES = 500
 MOST_FAILURES = 1000
+FEWEST_SLICES = 3
+"""Of time: a run that took less has no course to draw."""
 
 _BAR = Column("", "bar")
-_TOTALS = (
-    Column("Instances", "number"),
-    Column("Frames", "number"),
-    Column("Encoded", "number"),
-    Column("Decoded", "number"),
-    Column("", "bar"),
-)
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""What a browser may do with the page: show it. Nothing is fetched and nothing runs, whatever a header smuggled in."""
 
 
 def render_html(summary: RunSummary) -> str:
@@ -37,13 +36,11 @@ def render_html(summary: RunSummary) -> str:
             _figures(summary),
             section("What became of the files", _outcomes(summary)),
             section("Failures", _failures(summary)),
+            section("Sample frames", _sheet(summary)),
+            section("Throughput", _pace(summary)),
+            section("Where the time went", _seconds(summary), _syntaxes(summary)),
+            section("Compression by modality", _modalities(summary)),
             section("Images", _images(summary)),
-            section("By modality", _groups("Modality", summary.by_modality, {})),
-            section(
-                "By transfer syntax",
-                _groups("Transfer syntax", summary.by_transfer_syntax, summary.transfer_syntax_names),
-            ),
-            section("Where the time went", _seconds(summary)),
             section("How to open the result", _opening(summary)),
             section("Made with", _versions(summary)),
         )
@@ -52,6 +49,7 @@ def render_html(summary: RunSummary) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         f"<title>dcm2zarr: {escape(_name(summary))}</title>\n<style>\n{style}</style>\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
@@ -165,22 +163,94 @@ def _images(summary: RunSummary) -> str:
     return table(columns, rows) + rest
 
 
-def _groups(title: str, groups: Mapping[str, Totals], names: Mapping[str, str]) -> str:
+def _sheet(summary: RunSummary) -> str:
+    if not summary.sheet:
+        return ""
+    complete = sum(image.status == "complete" for image in summary.images)
+    told = f"{number(len(summary.sheet))} of {counted(complete, 'image')}" if complete > len(summary.sheet) else ""
+    words = "Grey levels as Window Center and Width say, else from the 1st to the 99th percentile."
+    return contact_sheet(summary.sheet) + note(f"{told}. {words}" if told else words)
+
+
+def _pace(summary: RunSummary) -> str:
+    pace = summary.pace
+    if len(pace.bytes) < FEWEST_SLICES:
+        return ""
+    rates = [count / pace.seconds for count in pace.bytes]
+    end = len(rates) * pace.seconds
+    mean = size(sum(pace.bytes) / end)
+    told = (
+        f"Decoded bytes a second while converting: {mean}/s on average over {duration(end)}, {size(max(rates))}/s at most "
+        f"in {duration(pace.seconds)}."
+    )
+    return steps(rates, top=f"{size(max(rates))}/s", left="0 s", right=duration(end), told=told)
+
+
+def _modalities(summary: RunSummary) -> str:
+    groups = summary.by_modality
     if not groups:
         return ""
     most = max(totals.decoded_bytes for totals in groups.values()) or 1
+    columns = (
+        *(Column("Modality"), Column("Instances", "number"), Column("Frames", "number"), Column("Encoded", "number")),
+        *(Column("Decoded", "number"), Column("On disk", "number"), Column("Compression", "number"), _BAR),
+    )
     rows = (
         (
-            Markup(f"{escape(names.get(key) or key)}{_uid(key, names)}"),
+            name,
             number(totals.instances),
             number(totals.frames),
             size(totals.encoded_bytes),
             size(totals.decoded_bytes),
-            bar(totals.decoded_bytes / most),
+            "–" if totals.stored_bytes is None else size(totals.stored_bytes),  # noqa: RUF001  a dash for nothing
+            ratio(totals.ratio),
+            _disk_bar(totals, most),
         )
-        for key, totals in groups.items()
+        for name, totals in groups.items()
     )
-    return table((Column(title), *_TOTALS), rows)
+    return table(columns, rows) + _legend(("disk", "on disk"), ("saved", "decoded"))
+
+
+def _disk_bar(totals: Totals, most: int) -> Markup:
+    stored = min(totals.stored_bytes or 0, totals.decoded_bytes)
+    return stacked([("disk", stored / most), ("saved", (totals.decoded_bytes - stored) / most)])
+
+
+def _syntaxes(summary: RunSummary) -> str:
+    groups = summary.by_transfer_syntax
+    if not groups:
+        return ""
+    columns = (
+        *(Column("Transfer syntax", "text"), Column("Instances", "number"), Column("Frames", "number")),
+        *(Column("Encoded", "number"), Column("Decoded", "number"), Column("Decoding", "number")),
+        *(Column("Writing", "number"), _BAR),
+    )
+    spent = {uid: summary.syntax_seconds.get(uid, {}) for uid in groups}
+    most = max((sum(seconds.values()) for seconds in spent.values()), default=0) or 1
+    rows = (
+        (
+            Markup(
+                f"{escape(summary.transfer_syntax_names.get(uid) or uid)}{_uid(uid, summary.transfer_syntax_names)}"
+            ),
+            number(totals.instances),
+            number(totals.frames),
+            size(totals.encoded_bytes),
+            size(totals.decoded_bytes),
+            duration(spent[uid].get("decode", 0)),
+            duration(spent[uid].get("write", 0)),
+            stacked([(stage, spent[uid].get(stage, 0) / most) for stage in ("decode", "write")]),
+        )
+        for uid, totals in groups.items()
+    )
+    return table(columns, rows) + _legend(
+        ("decode", "decoding, reading included"), ("write", "compressing and writing")
+    )
+
+
+def _legend(*parts: tuple[str, str]) -> str:
+    """Return what the colours of bars mean."""
+    items = "".join(f'<span class="key {kind}">{escape(told)}</span>' for kind, told in parts)
+    return f'<p class="note legend">{items}</p>'
 
 
 def _uid(key: str, names: Mapping[str, str]) -> str:

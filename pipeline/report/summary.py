@@ -65,6 +65,41 @@ class FailureLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """What became done when: sums over slices of time of equal length."""
+
+    seconds: float = 1.0
+    """Length of a slice."""
+    frames: tuple[int, ...] = ()
+    """By slice, frames stored."""
+    bytes: tuple[int, ...] = ()
+    """By slice, bytes decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One frame of an image, small enough for a page."""
+
+    frame: int
+    """Its number in the image, from 0."""
+    jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SampleImage:
+    """Some frames of one image, for the contact sheet."""
+
+    path: str
+    caption: str
+    """What it is, for people: modality, size, how its grey levels are shown."""
+    samples: tuple[Sample, ...] = ()
+    why_not: str = ""
+    """Why no frame is shown."""
+    patient: str = ""
+    """Name and ID; empty unless they were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """One run, summed up."""
 
@@ -92,6 +127,12 @@ class RunSummary:
     by_modality: Mapping[str, Totals] = field(default_factory=dict)
     transfer_syntax_names: Mapping[str, str] = field(default_factory=dict)
     """UID to its name, where known."""
+    syntax_seconds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Transfer Syntax UID to time summed over all tasks, by stage."""
+    pace: Pace = field(default_factory=Pace)
+    """Of the convert phase."""
+    sheet: tuple[SampleImage, ...] = ()
+    """The contact sheet."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package to version."""
     cluster: str = ""

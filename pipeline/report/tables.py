@@ -35,10 +35,15 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> str:
     """Return a table that scrolls sideways by itself where the screen is narrow."""
     head = "".join(f"<th{_class(column)}>{escape(column.title)}</th>" for column in columns)
     body = "\n".join(
-        f"<tr>{''.join(f'<td{_class(c)}>{html_of(cell)}</td>' for c, cell in zip(columns, row, strict=True))}</tr>"
-        for row in rows
+        f"<tr>{''.join(_cell(column, cell) for column, cell in zip(columns, row, strict=True))}</tr>" for row in rows
     )
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+
+
+def _cell(column: Column, cell: Cell) -> str:
+    """Return one cell; its title comes along for narrow screens, where each row becomes a small card."""
+    title = f' data-title="{escape(column.title)}"' if column.title else ""
+    return f"<td{_class(column)}{title}>{html_of(cell)}</td>"
 
 
 def _class(column: Column) -> str:
@@ -52,6 +57,20 @@ def bar(share: float, kind: str = "") -> Markup:
         f'<svg class="bar {escape(kind)}" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" '
         f'aria-label="{width:.0f} percent"><rect class="all" width="100" height="8"/>'
         f'<rect class="part" width="{width:.2f}" height="8"/></svg>'
+    )
+
+
+def stacked(shares: Sequence[tuple[str, float]]) -> Markup:
+    """Return a bar of several parts, given as name and share (0 to 1) of its cell; the name is the part's class."""
+    start, parts = 0.0, []
+    for name, share in shares:
+        width = max(0.0, min(1.0 - start / 100, share)) * 100
+        parts.append(f'<rect class="{escape(name)}" x="{start:.2f}" width="{width:.2f}" height="8"/>')
+        start += width
+    told = ", ".join(f"{name} {share * 100:.0f} percent" for name, share in shares)
+    return Markup(
+        f'<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{escape(told)}">'
+        f'<rect class="all" width="100" height="8"/>{"".join(parts)}</svg>'
     )
 
 

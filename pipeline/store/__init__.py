@@ -7,6 +7,7 @@
                      <image>/zarr.json             attributes with ``status: complete``
 """
 
+from pipeline.store.attributes import strict
 from pipeline.store.codecs import check_codec
 from pipeline.store.finalise import combined_digest, create_root, finalise_image, remove_image, withdraw_image
 from pipeline.store.read import (
@@ -30,6 +31,7 @@ from pipeline.store.stored import (
     read_stored,
     shard_frames,
     shard_name,
+    stored_frames,
 )
 from pipeline.store.varying import split_attributes
 
@@ -60,6 +62,8 @@ __all__ = [
     "shard_name",
     "shard_size",
     "split_attributes",
+    "stored_frames",
+    "strict",
     "withdraw_image",
     "write_region",
 ]

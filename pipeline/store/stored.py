@@ -19,6 +19,7 @@ from zarr.storage import MemoryStore
 from pipeline.model import ImageSpec
 from pipeline.store.arrays import PIXELS, ZARR_JSON
 from pipeline.store.finalise import plain_group
+from pipeline.store.read import open_pixels
 from pipeline.store.regions import image_store
 from pipeline.store.running import run
 
@@ -132,6 +133,20 @@ def shard_frames(
         frames = range(start, min(start + step, stop))
         if wanted is None or any(frame in wanted for frame in frames):
             yield start, np.asarray(pixels[frames.start : frames.stop])
+
+
+def stored_frames(out: str, spec: ImageSpec, frames: range) -> Iterator[npt.NDArray[Any]]:
+    """Yield frames of a complete image one after the other, reading a few MiB at a time.
+
+    Raises
+    ------
+    OutputError
+        Where there is no such image; and whatever zarr raises where its chunks can't be decoded.
+    """
+    pixels = open_pixels(out, spec.path)
+    step = max(1, _SLAB // spec.format.frame_bytes)
+    for start in range(frames.start, frames.stop, step):
+        yield from np.asarray(pixels[start : min(start + step, frames.stop)])
 
 
 def _memory(files: Mapping[str, bytes]) -> MemoryStore:

@@ -3,5 +3,7 @@
 from pipeline.verify.outcome import Verification
 from pipeline.verify.problems import CODES, Findings, Problem
 from pipeline.verify.running import verify
+from pipeline.verify.verdicts import VERDICTS, file_verdicts
+from pipeline.verify.writing import write
 
-__all__ = ["CODES", "Findings", "Problem", "Verification", "verify"]
+__all__ = ["CODES", "VERDICTS", "Findings", "Problem", "Verification", "file_verdicts", "verify", "write"]

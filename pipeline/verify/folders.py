@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 from pipeline.engine.locking import LOCK_FILES
 from pipeline.engine.output import OURS
 from pipeline.engine.seal import sealed_files
+from pipeline.storage import place
 from pipeline.store import is_plain_group, list_folder, read_file
 from pipeline.verify.problems import Problem
+
+_SEGMENT = re.compile(r"[0-9]{6,}\.jsonl")
 
 
 def check_sealed(out: str, sealed: Mapping[str, tuple[int, str]]) -> Iterator[Problem]:
@@ -29,13 +31,13 @@ def check_sealed(out: str, sealed: Mapping[str, tuple[int, str]]) -> Iterator[Pr
 
 def check_top(out: str) -> Iterator[Problem]:
     """Yield what lies in the output directory and in the ledger, and isn't ours."""
-    for entry in sorted(os.scandir(out), key=lambda entry: entry.name):
-        if entry.name not in OURS:
-            yield Problem("extra_file", entry.name, "belongs to nothing")
-    ledger = Path(out) / "ledger"
-    for path in sorted(ledger.iterdir()) if ledger.is_dir() else ():
-        if path.name not in LOCK_FILES and not (path.suffix == ".jsonl" and path.stem.isdecimal()):
-            yield Problem("extra_file", f"ledger/{path.name}", "belongs to nothing")
+    root = place(out)
+    for name in root.children():
+        if name not in OURS:
+            yield Problem("extra_file", name, "belongs to nothing")
+    for name in (root / "ledger").children():
+        if name not in LOCK_FILES and not _SEGMENT.fullmatch(name):
+            yield Problem("extra_file", f"ledger/{name}", "belongs to nothing")
 
 
 def check_groups(out: str, images: Iterable[str]) -> Iterator[Problem]:
@@ -58,12 +60,12 @@ def check_groups(out: str, images: Iterable[str]) -> Iterator[Problem]:
 
 
 def _check_group(out: str, group: str, wanted: set[str]) -> Iterator[Problem]:
-    place = f"images.zarr/{group}/" if group else "images.zarr/"
+    where = f"images.zarr/{group}/" if group else "images.zarr/"
     text = read_file(out, f"{group}/zarr.json" if group else "zarr.json")
     if text is None:
-        yield Problem("missing_file", f"{place}zarr.json", "isn't there")
+        yield Problem("missing_file", f"{where}zarr.json", "isn't there")
     elif not is_plain_group(text):
-        yield Problem("changed_file", f"{place}zarr.json", "isn't the metadata of a group that only holds groups")
+        yield Problem("changed_file", f"{where}zarr.json", "isn't the metadata of a group that only holds groups")
     present = set(list_folder(out, group)) - {"zarr.json"}
     for name in sorted(present - wanted):
-        yield Problem("extra_file", place + name, "belongs to nothing")
+        yield Problem("extra_file", where + name, "belongs to nothing")

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import xxhash
 
 from pipeline.engine.finalise import FinaliseInput, describe
-from pipeline.store import StoredImage, chunk_names, combined_digest, read_stored, shard_name
-from pipeline.store.attributes import strict
+from pipeline.store import StoredImage, chunk_names, combined_digest, read_stored, shard_name, strict
 from pipeline.verify.problems import Problem
 
 PIXELS = "pixels"
@@ -26,6 +25,16 @@ class ImageCheck:
     finalising: FinaliseInput
     digest: str
     """Of all its files but the shards; empty where the ledger doesn't know it."""
+
+    @property
+    def image(self) -> int:
+        """Position in the plan."""
+        return self.finalising.image
+
+    @property
+    def where(self) -> str:
+        """The image."""
+        return f"images.zarr/{self.finalising.spec.path}"
 
 
 def check_image(check: ImageCheck) -> Iterator[Problem]:

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 
 from pipeline.verify.expected import Expected
 from pipeline.verify.problems import Findings, Problem
+from pipeline.verify.sources import SourceFindings
 
 MOST_PROBLEMS = 10_000
 """Problems that are kept; all are counted, and all decide about the files they touch."""
+_HARMLESS = frozenset({"report.html", "report.json", "run.yaml"})
+"""Files that no pixel, attribute or row depends on."""
 
 
 @dataclass(slots=True)
@@ -17,10 +20,15 @@ class Verification:
     """The findings of a verification so far, and after it has ended."""
 
     out: str
+    source: bool = False
+    """Whether the originals were compared."""
     sample: int | None = None
     images: int = 0
     frames: int = 0
+    """Decoded from the store."""
     bytes: int = 0
+    compared_frames: int = 0
+    """Decoded from originals."""
     seconds: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)
     """Code → number of problems."""
@@ -28,31 +36,58 @@ class Verification:
     """The first of them."""
     touched: dict[int, Problem] = field(default_factory=dict)
     """Instance, by position in the plan → the first problem that touches its frames."""
+    general: bool = False
+    """Whether something is wrong that can't be attributed to some images."""
+    compared: dict[int, str] = field(default_factory=dict)
+    """Instance whose original was compared → what decoded it again."""
+    notes: dict[int, str] = field(default_factory=dict)
+    """Instance → remarks on its original that are no problem."""
+    copies: dict[str, int] = field(default_factory=dict)
+    """Source of a byte-identical copy → the instance that it equals."""
+    verdicts: Counter[str] = field(default_factory=Counter)
+    """Verdict → number of files."""
     expected: Expected | None = None
 
-    def know(self, expected: Expected) -> None:
-        """Take what problems are attributed to files by."""
-        self.expected = expected
-
     def add(self, findings: Findings) -> None:
-        """Take what a task found."""
+        """Take what a task found in the store."""
         self.images += findings.images
         self.frames += findings.frames
         self.bytes += findings.bytes
+        self._note(findings)
+
+    def add_sources(self, found: SourceFindings) -> None:
+        """Take what a task found out about originals."""
+        self.compared_frames += found.findings.frames
+        self._note(found.findings)
+        self.copies |= dict(found.copies)
+        for one in found.compared:
+            known = self.compared.get(one.position, "")
+            self.compared[one.position] = "+".join(sorted({*filter(None, known.split("+")), *one.by}))
+            if one.notes:
+                self.notes[one.position] = "; ".join(one.notes)
+
+    def _note(self, findings: Findings) -> None:
         for problem in findings.problems:
             self.counts[problem.code] += 1
             if len(self.problems) < MOST_PROBLEMS:
                 self.problems.append(problem)
-            if problem.image is not None and self.expected is not None:
+            if problem.image is None:
+                self.general |= problem.where not in _HARMLESS and problem.code != "extra_file"
+            elif self.expected is not None:
                 for instance in self.expected.owners(problem.image, problem.frames):
                     self.touched.setdefault(instance, problem)
 
     @property
-    def sound(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.counts
+    def files(self) -> int:
+        """Files that the run found; of a sample of originals, those that were compared."""
+        return len(self.compared) if self.source and self.sample is not None else self.verdicts.total()
+
+    @property
+    def deletable(self) -> int:
+        """Files of which the original is equal to what is stored, byte-identical copies of such files included."""
+        return self.verdicts["equal"] + self.verdicts["copy"]
 
     @property
     def exit_code(self) -> int:
-        """0 where nothing is wrong, else 1."""
-        return int(not self.sound)
+        """0 where nothing is wrong and, if originals were compared, every file can be deleted; else 1."""
+        return int(bool(self.counts) or (self.source and self.deletable < self.files))

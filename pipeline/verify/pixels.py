@@ -24,6 +24,11 @@ class ShardCheck:
     """The frames to look at, by their number in the image; None for all, and then for the whole file."""
 
     @property
+    def where(self) -> str:
+        """The image."""
+        return f"images.zarr/{self.spec.path}"
+
+    @property
     def frames(self) -> int:
         """How many frames are checked."""
         return sum(self.region.valid) if self.only is None else len(self.only)

@@ -3,46 +3,53 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from pipeline import config
 from pipeline.catalog import catalog_path
 from pipeline.config import Cluster
 from pipeline.engine import NullProgress, Progress
 from pipeline.engine.clusters import start
 from pipeline.engine.executors import Executor, Outcome
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, PipelineError
 from pipeline.verify.expected import Expected
 from pipeline.verify.folders import check_groups, check_sealed, check_top
 from pipeline.verify.outcome import Verification
 from pipeline.verify.problems import Findings, Problem
 from pipeline.verify.rows import check_rows
+from pipeline.verify.sources import SourceFindings, run_source_checks, source_checks
 from pipeline.verify.state import read_expected
+from pipeline.verify.verdicts import file_verdicts
 from pipeline.verify.work import frames_to_check, run_checks, store_checks
 
 
 def verify(
     out: str | os.PathLike[str],
     *,
+    source: bool = False,
     sample: int | None = None,
     seed: int = 0,
     cluster: Cluster | Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Check a result: every file, every chunk, every frame, every row.
+    """Check a result: every file, every chunk, every frame, every row; and where asked for, against the originals.
 
     Parameters
     ----------
     out : path-like
         The output directory. Nothing in it is changed.
+    source : bool
+        Decode the originals again, by another decoder where there is one, and compare pixels and headers.
     sample : int, optional
-        How many frames to decode (files to compare), chosen by `seed`; all by default. Files, metadata and the
-        catalog are always checked as a whole.
+        How many frames of the store to decode, and how many originals to compare, chosen by `seed`; all by default.
+        Files, metadata and the catalog are always checked as a whole.
     seed : int
-        Another one chooses other frames.
+        Another one chooses others.
     cluster : Cluster or mapping, optional
         What runs the checks, as the section ``cluster`` of a configuration; local worker processes by default.
     progress : Progress, optional
@@ -59,22 +66,19 @@ def verify(
     begin = perf_counter()
     root = os.path.abspath(os.fspath(out))  # noqa: PTH100  a path that may not be there
     _check_result(root)
-    result = Verification(root, sample=sample)
     expected, problems = read_expected(root)
+    result = Verification(root, source=source, sample=sample, expected=expected)
     result.add(Findings((*problems, *check_top(root))))
     if expected:
         progress.phase("verify", frames_to_check(expected, sample))
-        result.know(expected)
         result.add(Findings(tuple(_check_files(expected))))
-        with start(_cluster(cluster)) as executor:
-            for findings in _run(executor, root, store_checks(expected, sample, seed)):
-                result.add(findings)
-                progress.advance(
-                    images=findings.images,
-                    frames=findings.frames,
-                    bytes=findings.bytes,
-                    failures=len(findings.problems),
-                )
+        with start(_cluster(cluster), progress) as executor:
+            _check_images(executor, result, expected, progress, seed)
+            if source:
+                progress.phase("compare", None)
+                _check_originals(executor, result, expected, progress, seed)
+        if "catalog_unreadable" not in result.counts:
+            result.verdicts = Counter(row["verdict"] for row in file_verdicts(result))
     result.seconds = perf_counter() - begin
     return result
 
@@ -114,13 +118,40 @@ def _check_files(expected: Expected) -> Iterator[Problem]:
         yield Problem("catalog_unreadable", "catalog.parquet", f"{type(error).__name__}: {error}")
 
 
-def _run(executor: Executor, out: str, tasks: Iterable[Any]) -> Iterator[Findings]:
-    for outcome in executor.map(partial(run_checks, out=out), tasks, name="verify"):
-        yield outcome.result if outcome.error is None else _lost(outcome)
+def _check_images(executor: Executor, result: Verification, expected: Expected, progress: Progress, seed: int) -> None:
+    tasks = store_checks(expected, result.sample, seed)
+    for outcome in executor.map(partial(run_checks, out=result.out), tasks, name="verify"):
+        found: Findings = outcome.result if outcome.error is None else _lost(outcome)
+        result.add(found)
+        progress.advance(images=found.images, frames=found.frames, bytes=found.bytes, failures=len(found.problems))
+
+
+def _check_originals(
+    executor: Executor, result: Verification, expected: Expected, progress: Progress, seed: int
+) -> None:
+    try:
+        decode = config.load(Path(result.out) / "run.yaml").decode
+        tasks = _until_unreadable(source_checks(expected, decode, result.sample, seed), result)
+    except PipelineError as error:
+        result.add(Findings((Problem("check_failed", "run.yaml", f"how frames were decoded isn't known: {error}"),)))
+        return
+    for outcome in executor.map(partial(run_source_checks, out=result.out), tasks, name="compare"):
+        found: SourceFindings = outcome.result if outcome.error is None else SourceFindings(_lost(outcome))
+        result.add_sources(found)
+        progress.advance(
+            frames=found.findings.frames, bytes=found.findings.bytes, failures=len(found.findings.problems)
+        )
+
+
+def _until_unreadable(tasks: Iterable[Any], result: Verification) -> Iterator[Any]:
+    """Pass tasks on until the catalog that they come from can't be read further."""
+    try:
+        yield from tasks
+    except OutputError as error:
+        result.add(Findings((Problem("catalog_unreadable", "catalog.parquet", str(error)),)))
 
 
 def _lost(outcome: Outcome) -> Findings:
     """Return what stands for the findings of a task that ended with an error: everything it should have checked."""
-    told = f"{type(outcome.error).__name__}: {outcome.error}"
-    images = {check.image if hasattr(check, "image") else check.finalising.image for check in outcome.item}
-    return Findings(tuple(Problem("check_failed", "images.zarr", told, image) for image in sorted(images)))
+    told = f"the check ended with {type(outcome.error).__name__}: {outcome.error}"
+    return Findings(tuple(Problem("check_failed", check.where, told, check.image) for check in outcome.item))

@@ -6,19 +6,19 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from report.summaries import NASTY, START, run_summary
 
 from pipeline.errors import OutputError
 from pipeline.report import (
     FailureLine,
-    ImageLine,
+    Pace,
     RunSummary,
-    Totals,
+    Sample,
+    SampleImage,
     advice,
     reasons,
     render_html,
@@ -29,41 +29,8 @@ from pipeline.report import (
     write,
 )
 from pipeline.report.advice import ADVICE
+from pipeline.report.tables import stacked
 from pipeline.report.units import counted, duration, ratio, shape, size
-
-START = datetime(2026, 11, 24, 8, tzinfo=UTC)
-NASTY = "/in/<script>alert('x')</script>&\"quoted\".dcm"
-
-
-def run_summary(**changes: object) -> RunSummary:
-    summary = RunSummary(
-        out="/data/out",
-        started=START,
-        finished=START + timedelta(seconds=100),
-        status_counts={
-            ("skipped", "duplicate"): 3,
-            ("failed", "missing_attribute"): 1,
-            ("failed", "decode_failed"): 2,
-            ("rejected", "not_dicom"): 4,
-            ("converted", ""): 10,
-        },
-        files=20,
-        file_bytes=2000,
-        totals=Totals(10, 50, 1000, 4000, 500),
-        phase_seconds={"scan": 1.0, "convert": 20.0},
-        stage_seconds={"decode": 3.0, "write": 1.0},
-        images=(
-            ImageLine("1.2/3.4/CT", (5, 64, 32), "int16", "CT", 4000, 500),
-            ImageLine("1.2/3.5/US", (1, 8, 8, 3), "uint8", "US", 192, None, "failed"),
-        ),
-        failures=(FailureLine(NASTY, "decode_failed", "<b>broken</b>", 7),),
-        by_transfer_syntax={"1.2.840.10008.1.2.1": Totals(10, 50, 1000, 4000)},
-        by_modality={"CT": Totals(10, 50, 1000, 4000)},
-        transfer_syntax_names={"1.2.840.10008.1.2.1": "Explicit VR Little Endian"},
-        versions={"zarr": "3.1.6"},
-        cluster="local, 2 workers",
-    )
-    return replace(summary, **changes)
 
 
 class Page(HTMLParser):
@@ -89,7 +56,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag == "rect", attrs
+        assert tag in {"rect", "path"}, attrs
         self.tags.append(tag)
 
     def handle_data(self, data: str) -> None:
@@ -149,6 +116,7 @@ def test_verdict(counts: dict, code: int, told: str) -> None:
 def test_html_runs_and_fetches_nothing_and_shows_foreign_text_as_text() -> None:
     html = render_html(run_summary(out="/data/<i>out</i>", cluster="<u>x</u>", versions={"<z>": "1"}))
     page = Page(html)
+    assert "default-src 'none'" in html
     assert page.open == []
     assert not {"script", "link", "img", "iframe", "i", "b", "u", "z"} & set(page.tags)
     assert page.urls == []
@@ -177,6 +145,34 @@ def test_html_stays_small_with_many_images_and_failures() -> None:
     assert "2,500 more images" in text
     assert text.count("alert('x')") == 1000
     assert "These are the first 1,000 of 5,000; catalog.parquet has them all." in text
+
+
+def test_the_course_of_the_run_is_drawn() -> None:
+    pace = Pace(2.0, (1, 2, 3), (0, 4 * 2**20, 2 * 2**20))
+    html = render_html(run_summary(pace=pace))
+    told = "1.0 MiB/s on average over 6.0 s, 2.0 MiB/s at most in 2.0 s"
+    assert f'aria-label="Decoded bytes a second while converting: {told}.' in html
+    assert 'd="M0 100.00L0 100.00H1L1 0.00H2L2 50.00H3"' in html
+    assert "Throughput" not in Page(render_html(run_summary(pace=Pace(1.0, (1,), (1,))))).text
+
+
+def test_the_contact_sheet_is_part_of_the_page() -> None:
+    images = (
+        SampleImage("1.2/3.4/CT", "CT, 5 frames", (Sample(3, b"\xff\xd8"),), patient="<b>Doe^J</b>"),
+        SampleImage("1.2/3.5/US", "US", why_not="not shown: it is secret"),
+    )
+    html = render_html(run_summary(sheet=images))
+    page = Page(html)
+    assert page.urls == ["data:image/jpeg;base64,/9g="]
+    for told in ("CT, 5 frames", "<b>Doe^J</b>", "not shown: it is secret"):
+        assert told in page.text
+    assert 'alt="frame 3"' in html
+
+
+def test_shares_of_a_stacked_bar_never_leave_it() -> None:
+    html = stacked([("decode", 0.25), ("write", 0.9)]).html
+    assert 'x="0.00" width="25.00"' in html
+    assert 'x="25.00" width="75.00"' in html
 
 
 def test_an_empty_run_is_a_report_too() -> None:

@@ -1,0 +1,48 @@
+"""``verify.parquet``: what a verification says of each file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from os import PathLike
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.storage import Place, place
+
+GROUP_ROWS = 16_384
+VERDICT_SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("verdict", pa.string(), nullable=False),
+        pa.field("deletable", pa.bool_(), nullable=False),
+        pa.field("problem", pa.string()),
+        pa.field("message", pa.string()),
+        pa.field("compared_by", pa.string()),
+        pa.field("note", pa.string()),
+    ]
+)
+
+
+def write_verdicts(path: str | PathLike[str] | Place, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a table of verdicts, whole or not at all, holding few rows at a time.
+
+    Parameters
+    ----------
+    path : path-like, URL or Place
+    rows : iterable of mapping
+        One for each file, with the columns of :data:`VERDICT_SCHEMA`.
+    """
+    with place(path).replacing() as part, pq.ParquetWriter(part, VERDICT_SCHEMA, compression="zstd") as file:
+        for some in _some(rows):
+            file.write_table(pa.Table.from_pylist(some, schema=VERDICT_SCHEMA))
+
+
+def _some(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    left = iter(rows)
+    while some := [dict(row) for row in islice(left, GROUP_ROWS)]:
+        yield some

@@ -1,0 +1,99 @@
+"""Decoding once more, by other means than the first time, for whoever compares the two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.pixels.utils import iter_pixels
+from pydicom.uid import HTJ2K, JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit
+
+from pipeline.frames.header import read_header
+from pipeline.frames.index import index_frames
+from pipeline.frames.plugins import decoder_for
+from pipeline.frames.reader import FrameReader
+from pipeline.frames.sources import open_source
+from pipeline.model import FrameIndex
+
+PYDICOM = "pydicom"
+"""What native data are compared by: pydicom's own path, from the file's header to the array."""
+_LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEG2000, HTJ2K})
+_EIGHT_BITS = 8
+_WITHIN_8_BITS, _WITHIN_MORE = 2, 4
+
+
+class SecondReader:
+    """Decodes an instance's frames by a plugin that did not decode them the first time, and by the one that did.
+
+    Headers and frame index are read anew from the file as it is now; nothing that was learned about it before counts.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Seekable; stays open.
+    source : str
+        Its name for errors.
+    used : str
+        What decoded it the first time, as the catalog's column `decoder` has it.
+    raw, options
+        As for the first time.
+    """
+
+    def __init__(self, file: BinaryIO, source: str, used: str, *, raw: bool, options: Mapping[str, Any]) -> None:
+        self._file, self._source, self._raw, self._options = file, source, raw, options
+        self.header = read_header(file, source=source)
+        self.index: FrameIndex = index_frames(file, self.header)
+        first = [label.split(" ")[0] for label in used.split("+") if label]
+        available = () if not self.index.encapsulated else decoder_for(self.index.transfer_syntax_uid).available_plugins
+        others = sorted(name for name in available if name not in first)
+        self.others = tuple(others) if self.index.encapsulated else (PYDICOM,)
+        """What can decode it otherwise than the first time."""
+        self._first = tuple(first) or ("",)
+        self._readers: dict[str, FrameReader] = {}
+
+    @property
+    def tolerance(self) -> int:
+        """Grey levels by which two right decoders may differ: 0 for lossless data (PS3.5 8.2.1, ITU-T T.83)."""
+        if self.index.transfer_syntax_uid not in _LOSSY:
+            return 0
+        return _WITHIN_8_BITS if int(self.index.options["bits_stored"]) <= _EIGHT_BITS else _WITHIN_MORE
+
+    def again(self, frame: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """Decode a frame as it was decoded the first time; several plugins are tried in turn.
+
+        Raises
+        ------
+        PipelineError, ValueError, RuntimeError
+            As :class:`FrameReader` does.
+        """
+        *early, last = self._first
+        for plugin in early:
+            try:
+                return self._reader(plugin).read_as(frame, dtype).array
+            except RuntimeError:
+                continue
+        return self._reader(last).read_as(frame, dtype).array
+
+    def otherwise(self, frames: Sequence[int], dtype: npt.DTypeLike, by: str) -> Iterator[npt.NDArray[Any]]:
+        """Decode frames, one after the other, by one of :attr:`others`; raises whatever that raises."""
+        if self.index.encapsulated:
+            for frame in frames:
+                yield self._reader(by).read_as(frame, dtype).array
+            return
+        with open_source(self._source) as file:
+            for array in iter_pixels(file, indices=list(frames), raw=self._raw, **self._options):
+                yield array.astype(np.dtype(dtype), copy=False)
+
+    def _reader(self, plugin: str) -> FrameReader:
+        if plugin not in self._readers:
+            self._readers[plugin] = FrameReader(
+                self._file,
+                self.index,
+                raw=self._raw,
+                decoding_plugin=plugin,
+                options=self._options,
+                source=self._source,
+            )
+        return self._readers[plugin]

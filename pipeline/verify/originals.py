@@ -1,0 +1,204 @@
+"""One original, against what is stored of it: its header, its number of frames, its pixels. Runs in a worker."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from pipeline.catalog import read_row
+from pipeline.errors import PipelineError
+from pipeline.frames import SecondReader, header_json, open_source
+from pipeline.model import ImageSpec, Instance, Span
+from pipeline.model.sources import local_path
+from pipeline.store import stored_frames
+from pipeline.verify.pixels import runs
+from pipeline.verify.problems import Problem
+
+_SOME_TAGS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCheck:
+    """Frames of one original, and where they are stored."""
+
+    position: int
+    """Of the instance in the plan."""
+    instance: Instance
+    image: int
+    spec: ImageSpec
+    """The image's layout, without its spans."""
+    spans: tuple[Span, ...]
+    """The frames to compare."""
+    decoder: str
+    """What decoded them, as the catalog has it."""
+    raw: bool
+    options: Mapping[str, Any]
+    row: int
+    """In the catalog."""
+    header: str | None
+    """xxh3_128 of the stored header's text; None where none is stored, or where another task compares it."""
+
+    @property
+    def frames(self) -> int:
+        """How many frames are compared."""
+        return sum(map(len, self.spans))
+
+    @property
+    def where(self) -> str:
+        """The original."""
+        return self.instance.source
+
+    @property
+    def stored(self) -> range:
+        """Where they lie in the image."""
+        last = self.spans[-1]
+        return range(self.spans[0].frame_start, last.frame_start + len(last))
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What comes of comparing an original."""
+
+    position: int
+    problems: list[Problem] = field(default_factory=list)
+    notes: dict[str, None] = field(default_factory=dict)
+    by: dict[str, None] = field(default_factory=dict)
+    """What decoded it again."""
+
+
+def compare(check: SourceCheck, out: str) -> Comparison:
+    """Compare an original with what is stored of it."""
+    found = Comparison(check.position)
+    source = check.instance.source
+    try:
+        with open_source(source) as file:
+            _check_file(check, found)
+            reader = SecondReader(file, source, check.decoder, raw=check.raw, options=check.options)
+            _check_header(check, reader, found, out)
+            if reader.index.number_of_frames != check.instance.number_of_frames:
+                told = f"it has {reader.index.number_of_frames} frames, had {check.instance.number_of_frames}"
+                _tell(check, found, "frames_differ", told)
+            else:
+                _check_pixels(check, reader, found, out)
+    except PipelineError as error:
+        codes = {"file_not_found": "source_gone", "unreadable": "source_unreadable"}
+        _tell(check, found, codes.get(error.reason, "decode_failed"), str(error))
+    # decoders and pydicom are foreign code and raise anything on files that have been damaged since
+    except Exception as error:  # noqa: BLE001
+        _tell(check, found, "decode_failed", f"{type(error).__name__}: {error}")
+    return found
+
+
+def _tell(check: SourceCheck, found: Comparison, code: str, message: str, frames: range | None = None) -> None:
+    message = message.removeprefix(f"{check.instance.source}: ")
+    found.problems.append(Problem(code, check.instance.source, message, check.image, frames or check.stored))
+
+
+def _check_file(check: SourceCheck, found: Comparison) -> None:
+    """Compare size and time of change; a file that was only touched is still compared and may be equal."""
+    instance = check.instance
+    path = local_path(instance.source)
+    if "://" in path:
+        return
+    now = os.stat(path)  # noqa: PTH116  a path from the scan, as bytes-safe text
+    if now.st_size != instance.size:
+        _tell(check, found, "source_changed", f"it has {now.st_size} bytes, had {instance.size}")
+    elif now.st_mtime_ns != instance.mtime_ns:
+        found.notes["changed or touched since it was converted"] = None
+
+
+def _check_header(check: SourceCheck, reader: SecondReader, found: Comparison, out: str) -> None:
+    if check.header is None:
+        return
+    text, _ = header_json(reader.header)
+    if xxhash.xxh3_128_hexdigest(text.encode("utf-8", "backslashreplace")) == check.header:
+        return
+    stored = read_row(out, check.row, ("header",))["header"]
+    tags = _differing(json.loads(stored or "{}"), json.loads(text))
+    if tags:
+        some = ", ".join(tags[:_SOME_TAGS]) + (", …" if len(tags) > _SOME_TAGS else "")
+        _tell(check, found, "header_differs", f"{len(tags)} element(s) aren't the stored ones: {some}")
+
+
+def _differing(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the tags whose elements differ; their values can be a patient's and aren't told."""
+    return sorted(tag for tag in stored.keys() | now.keys() if stored.get(tag) != now.get(tag))
+
+
+def _check_pixels(check: SourceCheck, reader: SecondReader, found: Comparison, out: str) -> None:
+    wrong: dict[str, list[int]] = {}
+    for span in check.spans:
+        numbers = range(span.start, span.stop, span.step)
+        place = range(span.frame_start, span.frame_start + len(span))
+        others = _Otherwise(reader, numbers, check.spec.format.dtype)
+        for number, at, stored in zip(numbers, place, stored_frames(out, check.spec, place), strict=True):
+            code = _judge(check, others, number, stored, found)
+            if code:
+                wrong.setdefault(code, []).append(at)
+    for code, frames in wrong.items():
+        for run in runs(frames):
+            told = (
+                f"frames {run.start} to {run.stop - 1} of the image"
+                if len(run) > 1
+                else f"frame {run.start} of the image"
+            )
+            _tell(check, found, code, told, run)
+
+
+def _judge(check: SourceCheck, others: _Otherwise, number: int, stored: npt.NDArray[Any], found: Comparison) -> str:
+    """Return the code of what is wrong with a frame, or an empty text."""
+    other, reader = others.next(), others.reader
+    if other is not None and _alike(stored, other, reader.tolerance):
+        found.by[others.by] = None
+        return ""
+    first = reader.again(number, check.spec.format.dtype)
+    if not _alike(stored, first, 0):
+        return "pixels_differ"
+    if other is None or reader.tolerance:
+        # no other decoder, or lossy data of which two right decoders make too different a picture (upsampled colour)
+        found.by[check.decoder or "the same reader"] = None
+        return ""
+    return "decoders_disagree"
+
+
+def _alike(stored: npt.NDArray[Any], other: npt.NDArray[Any], tolerance: int) -> bool:
+    if stored.shape != other.shape:
+        return False
+    if not tolerance:
+        return bool(np.array_equal(stored, other, equal_nan=stored.dtype.kind == "f"))
+    return bool(np.abs(stored.astype(np.int64) - other.astype(np.int64)).max(initial=0) <= tolerance)
+
+
+class _Otherwise:
+    """A span's frames by another decoder; None from the first on that it fails with, as the next one is tried."""
+
+    def __init__(self, reader: SecondReader, numbers: range, dtype: str) -> None:
+        self.reader, self._numbers, self._dtype = reader, numbers, dtype
+        self._left = list(reader.others)
+        self._done = 0
+        self._frames: Iterator[npt.NDArray[Any]] | None = None
+        self.by = ""
+
+    def next(self) -> npt.NDArray[Any] | None:
+        """Return the next frame; None where nothing else can decode it."""
+        while self._frames or self._left:
+            try:
+                if self._frames is None:
+                    self.by = self._left.pop(0)
+                    self._frames = self.reader.otherwise(self._numbers[self._done :], self._dtype, self.by)
+                frame = next(self._frames)
+            # a decoder that can't isn't the file's fault: another one may, and the first one has to
+            except Exception:  # noqa: BLE001
+                self._frames = None
+                continue
+            self._done += 1
+            return frame
+        self._done += 1
+        return None

@@ -1,0 +1,171 @@
+"""Which originals are compared, cut into tasks; and what a task finds. The tasks run in workers."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import xxhash
+
+from pipeline import scan
+from pipeline.catalog import iter_rows
+from pipeline.config import Decode
+from pipeline.errors import PipelineError
+from pipeline.model import Span
+from pipeline.verify.expected import Expected, without_spans
+from pipeline.verify.originals import Comparison, SourceCheck, compare
+from pipeline.verify.problems import Findings
+from pipeline.verify.rows import Spans, first_spans
+from pipeline.verify.work import TASK_BYTES, TASK_CHECKS
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+
+
+@dataclass(frozen=True, slots=True)
+class CopyCheck:
+    """A byte-identical copy that was left out, and the files that it may be a copy of."""
+
+    source: str
+    kept: tuple[tuple[int, str], ...]
+    """Instances, by position in the plan, and their sources."""
+    image: int | None = None
+
+    @property
+    def where(self) -> str:
+        """The copy."""
+        return self.source
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFindings:
+    """What a task found out about originals."""
+
+    findings: Findings
+    compared: tuple[Comparison, ...] = ()
+    copies: tuple[tuple[str, int], ...] = ()
+    """Copies that still are copies, each with the instance that was kept."""
+
+
+Check = SourceCheck | CopyCheck
+
+
+def source_checks(
+    expected: Expected, decode: Decode, sample: int | None = None, seed: int = 0
+) -> Iterator[tuple[Check, ...]]:
+    """Yield what is to be compared, in tasks; the catalog is read row group by row group meanwhile.
+
+    Parameters
+    ----------
+    expected : Expected
+    decode : Decode
+        How the frames were decoded.
+    sample : int, optional
+        How many files to compare, chosen by `seed`; all, and the copies that were left out, by default.
+    seed : int
+    """
+    spans = first_spans(expected)
+    chosen = None if sample is None else set(_sample(expected, spans, sample, seed))
+    batch: list[Check] = []
+    size = 0
+    for check in _checks(expected, decode, spans, chosen):
+        cost = check.frames * check.spec.format.frame_bytes if isinstance(check, SourceCheck) else 0
+        if batch and (size + cost > TASK_BYTES or len(batch) >= TASK_CHECKS):
+            yield tuple(batch)
+            batch, size = [], 0
+        batch.append(check)
+        size += cost
+    if batch:
+        yield tuple(batch)
+
+
+def stored_instances(expected: Expected, spans: Spans) -> list[int]:
+    """Return the instances that are stored, by position in the plan."""
+    return [i for i, (image, _) in spans.items() if expected.is_complete(image) and i not in expected.failed]
+
+
+def _sample(expected: Expected, spans: Spans, count: int, seed: int) -> list[int]:
+    stored = sorted(stored_instances(expected, spans))
+    # not for secrets: the same seed is to give the same files
+    return random.Random(seed).sample(stored, min(count, len(stored)))  # noqa: S311
+
+
+def _checks(expected: Expected, decode: Decode, spans: Spans, chosen: set[int] | None) -> Iterator[Check]:
+    by_source = {expected.plan.instances[i].source: i for i in stored_instances(expected, spans)}
+    alike: defaultdict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)
+    for source, i in by_source.items():
+        alike[expected.plan.instances[i].known_uid, expected.plan.instances[i].size].append((i, source))
+    columns = ("source", "reason", "sop_instance_uid", "file_size", "decoder", "header")
+    for number, row in enumerate(iter_rows(expected.out, columns)):
+        position = by_source.get(row["source"])
+        if row["reason"] == "duplicate" and chosen is None:
+            yield CopyCheck(row["source"], tuple(alike[row["sop_instance_uid"] or "", row["file_size"]]))
+        elif position is not None and (chosen is None or position in chosen):
+            yield from _pieces(expected, decode, position, spans, row | {"row": number})
+
+
+def _pieces(
+    expected: Expected, decode: Decode, position: int, spans: Spans, row: Mapping[str, Any]
+) -> Iterator[SourceCheck]:
+    """Cut an instance into runs of frames that a task can compare in about a second; the first compares the header."""
+    image, own = spans[position]
+    spec, instance = expected.plan.images[image], expected.plan.instances[position]
+    whole = SourceCheck(
+        position=position,
+        instance=replace(instance, frame_index=b""),
+        image=image,
+        spec=without_spans(spec),
+        spans=own,
+        decoder=row["decoder"] or "",
+        raw=decode.raw,
+        options=dict(decode.options),
+        row=row["row"],
+        header=xxhash.xxh3_128_hexdigest(row["header"].encode()) if row["header"] else None,
+    )
+    most = max(1, TASK_BYTES // spec.format.frame_bytes)
+    if whole.frames <= most or instance.transfer_syntax_uid == DEFLATED:  # no frame of it is reached without the others
+        yield whole
+        return
+    for span in own:
+        for done in range(0, len(span), most):
+            yield replace(
+                whole, spans=(_part(span, done, most),), header=None if done or span != own[0] else whole.header
+            )
+
+
+def _part(span: Span, done: int, most: int) -> Span:
+    frames = range(span.start, span.stop, span.step)[done : done + most]
+    return replace(span, start=frames.start, stop=frames.stop, frame_start=span.frame_start + done)
+
+
+def run_source_checks(checks: Iterable[Check], out: str) -> SourceFindings:
+    """Run one task's comparisons, one after the other."""
+    compared: list[Comparison] = []
+    copies: list[tuple[str, int]] = []
+    frames = size = 0
+    for check in checks:
+        if isinstance(check, SourceCheck):
+            compared.append(compare(check, out))
+            frames += check.frames
+            size += check.frames * check.spec.format.frame_bytes
+        else:
+            copies += [(check.source, kept) for kept in _kept(check)]
+    problems = tuple(problem for one in compared for problem in one.problems)
+    return SourceFindings(Findings(problems, 0, frames, size), tuple(compared), tuple(copies))
+
+
+def _kept(check: CopyCheck) -> list[int]:
+    """Return the first instance that the copy still equals byte for byte, or nothing."""
+    try:
+        digest = scan.digest(check.source)
+    except PipelineError:
+        return []
+    for position, source in check.kept:
+        try:
+            if scan.digest(source) == digest:
+                return [position]
+        except PipelineError:
+            continue
+    return []
