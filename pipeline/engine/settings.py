@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.config import RunConfig
 
-FREE = ("cluster", "source.paths", "output.path")
-"""Settings that only say where the work is done, where the files come from, and where the result lies now."""
+FREE = ("cluster", "report", "source.paths", "output.path")
+"""Settings that only say where the work is done, what the report shows, where the files come from, where the result lies."""
 
 
 def deciding(config: RunConfig) -> dict[str, Any]:
