@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from pipeline.engine.finalise import FinaliseInput
 from pipeline.ledger import Finished
-from pipeline.model import ImageSpec, Plan, RegionResult
+from pipeline.model import ImageSpec, Plan, Region, RegionResult, Span
+from pipeline.plan.inputs import cut_spans
 
 
 @dataclass(slots=True)
@@ -40,9 +41,7 @@ class Expected:
                 _join(expected.decoders, outcome.instance, outcome.decoder)
                 _join(expected.photometric, outcome.instance, outcome.photometric_interpretation)
             if result is None:
-                expected.failed |= {
-                    span.instance for region in task.regions for span in plan.images[region.image].spans
-                }
+                expected.failed |= {span.instance for region in task.regions for span in _touched(plan, region)}
         expected.regions = {image: sorted(found, key=_start) for image, found in regions.items()}
         return expected
 
@@ -101,6 +100,11 @@ def without_spans(spec: ImageSpec) -> ImageSpec:
         order="",
         spans=(),
     )
+
+
+def _touched(plan: Plan, region: Region) -> tuple[Span, ...]:
+    """Return the spans whose frames the region holds."""
+    return cut_spans(plan.images[region.image].spans, region.frame_start, region.frame_stop)
 
 
 def _join(known: dict[int, str], instance: int, new: str) -> None:

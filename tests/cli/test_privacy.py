@@ -1,0 +1,98 @@
+"""No patient in logs, on the screen, in reports, in the ledger: not of good files, and not of damaged ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+
+from pipeline.cli import main
+
+PATIENT = {
+    "PatientName": "Unmistakable^Zaphod",
+    "PatientID": "PID-4711-0815",
+    "PatientBirthDate": "19011231",
+    "PatientAddress": "Nowhere-Lane 42",
+    "OtherPatientNames": "Beeblebrox^Arthur",
+    "ReferringPhysicianName": "Marvin^Robot",
+    "PatientComments": "Confidential-Remark",
+    "InstitutionName": "Hospital-Of-Secrets",
+}
+SECRETS = [*PATIENT.values(), "Unmistakable", "UNMISTAKABLE", "Zaphod", "Beeblebrox", "0815"]
+
+
+def here(*arguments: str) -> str:
+    """Run the command in this process, as loud as it gets; return all that it prints."""
+    done = CliRunner().invoke(main, [*arguments, "-v", "-v"])
+    assert done.exit_code in {0, 1}, done.output
+    return done.output
+
+
+def elsewhere(*arguments: str) -> str:
+    """The same in a process of its own, with what libraries and worker processes print."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    command = [sys.executable, "-m", "pipeline.cli", *arguments, "-v", "-v"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode in {0, 1}, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A good file, and files with all kinds of damage, each of the same patient."""
+    root = tmp_path_factory.mktemp("privacy")
+    source = root / "in"
+    source.mkdir()
+    ds = dcmread(get_testdata_file("CT_small.dcm", download=False))
+    for keyword, value in PATIENT.items():
+        setattr(ds, keyword, value)
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4.5"
+    ds.save_as(source / "good.dcm")
+    data = (source / "good.dcm").read_bytes()
+    (source / "cut.dcm").write_bytes(data[:-5000])
+    (source / "cut-in-header.dcm").write_bytes(data[: data.index(b"Zaphod") + 3])
+    name = data.index(b"Unmistakable")
+    (source / "wrong-length.dcm").write_bytes(data[: name - 2] + b"\xff\x7f" + data[name:])
+    # a name where a date, a number or the like belongs
+    for tag in (b"\x10\x00\x30\x00DA", b"\x20\x00\x13\x00IS", b"\x28\x00\x30\x00DS", b"\x28\x00\x53\x10DS"):
+        at = data.index(tag) + 6
+        length = int.from_bytes(data[at : at + 2], "little")
+        (source / f"{tag[:4].hex()}.dcm").write_bytes(data[:at] + b"\x0c\x00UNMISTAKABLE" + data[at + 2 + length :])
+    (source / "no-dicom.dcm").write_bytes(b"Unmistakable^Zaphod " * 50)
+    return root
+
+
+@pytest.mark.parametrize(("command", "cluster"), [(here, "synchronous"), (elsewhere, "local")])
+def test_no_patient_is_told_of(folder: Path, command: Callable[..., str], cluster: str) -> None:
+    out = folder / f"out-{cluster}"
+    where = ("--cluster", cluster, "--workers", "1")
+    told = command("convert", str(folder / "in"), str(out), *where)
+    told += command("verify", str(out), "--source", *where)
+    for path in (out, folder / "in", *(folder / "in").iterdir()):
+        told += here("inspect", str(path))
+    written = [out / name for name in ("report.json", "report.html", "run.yaml", "verify.json")]
+    written += (path for path in (out / "ledger").iterdir() if path.suffix == ".jsonl")
+    told += "\n".join(path.read_text("utf-8") for path in written)
+    assert "cut.dcm" in told
+    assert "pixel_data_too_short" in told
+    assert [secret for secret in SECRETS if secret in told] == []
+
+
+def test_a_changed_header_is_told_without_its_values(folder: Path) -> None:
+    out, good = str(folder / "out-changed"), folder / "in" / "good.dcm"
+    here("convert", str(good), out, "--cluster", "synchronous")
+    before = good.read_bytes()
+    good.write_bytes(before.replace(b"Beeblebrox", b"BEEBLEBROX"))
+    try:
+        told = here("verify", out, "--source", "--cluster", "synchronous")
+    finally:
+        good.write_bytes(before)
+    assert "header_differs" in told
+    assert [secret for secret in (*SECRETS, "BEEBLEBROX") if secret in told] == []
