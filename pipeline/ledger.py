@@ -51,6 +51,8 @@ class Finished:
     """What the last run that ended left outside of images.zarr and ledger: path → size, xxh3_128 in hexadecimal."""
     damage: tuple[str, ...] = ()
     """Whole lines that were no records, for people: segment, line and what is wrong."""
+    ended: bool = False
+    """Whether the last record of all is that a run has ended."""
 
 
 class Ledger:
@@ -157,14 +159,16 @@ def read(out: str | os.PathLike[str], plan_id: str | None = None) -> Finished:
     images: dict[int, str] = {}
     files: dict[str, tuple[int, str]] = {}
     damage: list[str] = []
+    ended = False
     for record in _all_records(out, plan_id, damage):
+        ended = record["kind"] == "files"
         if record["kind"] == "task":
             results[record["task"]] = _result(record)
         elif record["kind"] == "image":
             images[record["image"]] = record.get("digest", "")
         elif record["kind"] == "files":
             files = {name: (size, digest) for name, (size, digest) in record["files"].items()}
-    return Finished(results, frozenset(images), images, files, tuple(damage))
+    return Finished(results, frozenset(images), images, files, tuple(damage), ended)
 
 
 def results(out: str | os.PathLike[str], plan_id: str) -> Iterator[TaskResult]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 import xxhash
@@ -11,13 +12,13 @@ from pipeline.engine.output import OURS
 from pipeline.storage import Place, place
 
 _ELSEWHERE = ("images.zarr", "ledger", "verify.parquet", "verify.json")
-"""Their own records tell what belongs there: digests of images, of shards, and of the ledger's lines. The last two come
-later."""
+"""Digests of images and shards are recorded one by one; the last two come later; see :func:`_names` for the ledger."""
+_SEGMENT = re.compile(r"[0-9]{6,}\.jsonl")
 _PIECE = 1 << 22
 
 
 def sealed_files(out: str | os.PathLike[str]) -> dict[str, tuple[int, str]]:
-    """Return size and xxh3_128 (hexadecimal) of every file of a result but its images and its ledger.
+    """Return size and xxh3_128 (hexadecimal) of every file of a result but its images and the ledger's last segment.
 
     Returns
     -------
@@ -35,6 +36,14 @@ def _names(root: Place) -> Iterator[str]:
         if (root / name).exists():
             yield name
         yield from (f"{name}/{below}" for below in (root / name).walk())
+    # all but the last one, which is still being written
+    yield from (f"ledger/{name}" for name in ledger_segments(root)[:-1])
+
+
+def ledger_segments(root: Place) -> list[str]:
+    """Return the names of the ledger's segments, in the order in which they were started."""
+    names = [name for name in (root / "ledger").children() if _SEGMENT.fullmatch(name)]
+    return sorted(names, key=lambda name: int(name.removesuffix(".jsonl")))
 
 
 def file_digest(file: Place) -> tuple[int, str]:

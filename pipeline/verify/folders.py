@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from pipeline.engine.locking import LOCK_FILES
 from pipeline.engine.output import OURS
-from pipeline.engine.seal import sealed_files
-from pipeline.storage import place
+from pipeline.engine.seal import ledger_segments, sealed_files
+from pipeline.storage import Place, place
 from pipeline.store import is_plain_group, list_folder, read_file
 from pipeline.verify.problems import Problem
-
-_SEGMENT = re.compile(r"[0-9]{6,}\.jsonl")
 
 
 def check_sealed(out: str, sealed: Mapping[str, tuple[int, str]]) -> Iterator[Problem]:
@@ -22,9 +19,9 @@ def check_sealed(out: str, sealed: Mapping[str, tuple[int, str]]) -> Iterator[Pr
     for name in sorted(sealed.keys() | found.keys()):
         if name not in found:
             yield Problem("missing_file", name, "isn't there")
-        elif name not in sealed:
+        elif name not in sealed and not name.startswith("ledger/"):
             yield Problem("extra_file", name, "belongs to nothing")
-        elif found[name] != sealed[name]:
+        elif name in sealed and found[name] != sealed[name]:
             sizes = f"{found[name][0]} bytes, {sealed[name][0]} were written"
             yield Problem("changed_file", name, f"isn't what was written ({sizes})")
 
@@ -36,8 +33,23 @@ def check_top(out: str) -> Iterator[Problem]:
         if name not in OURS:
             yield Problem("extra_file", name, "belongs to nothing")
     for name in (root / "ledger").children():
-        if name not in LOCK_FILES and not _SEGMENT.fullmatch(name):
+        if name not in LOCK_FILES and name not in ledger_segments(root):
             yield Problem("extra_file", f"ledger/{name}", "belongs to nothing")
+
+
+def check_ledger_end(out: str, sealed: Collection[str]) -> Iterator[Problem]:
+    """Yield what stands behind the ledger's last record; older segments are among the `sealed` files."""
+    root = place(out)
+    for name in ledger_segments(root):
+        if f"ledger/{name}" not in sealed and _last_byte(root / "ledger" / name) != b"\n":
+            yield Problem("ledger_damaged", f"ledger/{name}", "it doesn't end with a whole record")
+
+
+def _last_byte(file: Place) -> bytes:
+    with file.open() as opened:
+        size = opened.seek(0, 2)
+        opened.seek(max(size - 1, 0))
+        return opened.read(1)
 
 
 def check_groups(out: str, images: Iterable[str]) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from pipeline.engine.clusters import start
 from pipeline.engine.executors import Executor, Outcome
 from pipeline.errors import OutputError, PipelineError
 from pipeline.verify.expected import Expected
-from pipeline.verify.folders import check_groups, check_sealed, check_top
+from pipeline.verify.folders import check_groups, check_ledger_end, check_sealed, check_top
 from pipeline.verify.outcome import Verification
 from pipeline.verify.problems import Findings, Problem
 from pipeline.verify.rows import check_rows
@@ -95,12 +95,11 @@ def _cluster(given: Cluster | Mapping[str, Any] | None) -> Cluster:
 def _check_files(expected: Expected) -> Iterator[Problem]:
     """Yield what is wrong outside of the complete images."""
     sealed = expected.finished.files
-    if sealed:
-        yield from check_sealed(expected.out, sealed)
-    else:
-        yield Problem(
-            "unfinished_run", "ledger", "there is no record that the run has ended: run the same command again"
-        )
+    yield from check_sealed(expected.out, sealed) if sealed else ()
+    yield from check_ledger_end(expected.out, sealed)
+    if not expected.finished.ended:
+        told = "the last record isn't that the run has ended: run the same command again"
+        yield Problem("unfinished_run", "ledger", told)
     there = []
     for image, spec in enumerate(expected.plan.images):
         if not expected.is_empty(image):

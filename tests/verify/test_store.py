@@ -179,6 +179,24 @@ def test_a_run_that_did_not_end_is_told(out: Path) -> None:
     assert told(check(out)) == {("unfinished_run", "ledger")}
 
 
+def test_what_stands_behind_the_last_record_is_told(out: Path) -> None:
+    last = max(path for path in (out / "ledger").iterdir() if path.suffix == ".jsonl")
+    with last.open("ab") as file:
+        file.write(b"\0\0\0")
+    assert told(check(out)) == {("ledger_damaged", last.name)}
+
+
+def test_older_segments_are_sealed_too(original: Path, out: Path) -> None:
+    source = original.parent / "in"
+    pipeline.convert([source], out, cluster={"kind": "synchronous"}, output={"shard": "2 kB"})
+    first, *_ = segments = sorted(path for path in (out / "ledger").iterdir() if path.suffix == ".jsonl")
+    assert len(segments) == 2
+    assert check(out).problems == []
+    with first.open("ab") as file:
+        file.write(b"\0")
+    assert told(check(out)) == {("changed_file", first.name)}
+
+
 def test_an_image_that_was_not_finished_is_told(out: Path) -> None:
     image = image_of(out, "CT_small.dcm")
     position = next(n for n, spec in enumerate(read_plan(str(out)).images) if spec.path.endswith(image.name))
