@@ -11,6 +11,7 @@ from pipeline.catalog.plans import has_plan, read_copies, read_facts, read_plan,
 from pipeline.catalog.schema import DEFAULT_KEYWORDS, PENDING, Kind, catalog_schema, segment_schema
 from pipeline.catalog.segments import (
     Identity,
+    Known,
     RowAttributes,
     SegmentWriter,
     count_scanned,
@@ -31,6 +32,7 @@ __all__ = [
     "PENDING",
     "Identity",
     "Kind",
+    "Known",
     "Outcome",
     "RowAttributes",
     "SegmentWriter",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +60,12 @@ def catalog_path(out: str) -> Place:
 
 
 def assemble(
-    out: str, segments: Iterable[int], outcomes: Mapping[tuple[int, int], Outcome], keywords: Mapping[str, str]
+    out: str,
+    segments: Iterable[int],
+    outcomes: Mapping[tuple[int, int], Outcome],
+    keywords: Mapping[str, str],
+    *,
+    without: Collection[tuple[int, int]] = (),
 ) -> None:
     """Write ``catalog.parquet``: the rows of the segments, in their order, with what became of each.
 
@@ -77,23 +82,31 @@ def assemble(
         By segment and row in it.
     keywords : mapping of str to str
         DICOM keyword to kind, as the segments were written with.
+    without : collection of (int, int)
+        Rows, by segment and row in it, for which others stand.
     """
     schema = catalog_schema(keywords)
     with catalog_path(out).replacing() as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
-        for table in _regrouped(_finished(out, segments, outcomes, schema)):
+        for table in _regrouped(_finished(out, segments, outcomes, schema, without)):
             writer.write_table(table)
 
 
 def _finished(
-    out: str, segments: Iterable[int], outcomes: Mapping[tuple[int, int], Outcome], schema: pa.Schema
+    out: str,
+    segments: Iterable[int],
+    outcomes: Mapping[tuple[int, int], Outcome],
+    schema: pa.Schema,
+    without: Collection[tuple[int, int]],
 ) -> Iterator[pa.Table]:
     for segment in segments:
         with segment_path(out, segment).open() as opened, pq.ParquetFile(opened) as file:
             row = 0
             for group in range(file.metadata.num_row_groups):
                 table = _with_columns(file.read_row_group(group, columns=schema.names), schema)
-                yield _apply(table, [outcomes.get((segment, row + i)) for i in range(len(table))])
-                row += len(table)
+                places = [(segment, row + i) for i in range(len(table))]
+                table = _apply(table, [outcomes.get(place) for place in places])
+                yield table.filter(pa.array([place not in without for place in places])) if without else table
+                row += len(places)
 
 
 def _with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:

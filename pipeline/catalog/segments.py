@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from os import PathLike
@@ -125,15 +125,29 @@ def identity(file: SourceFile) -> Identity:
     return max(file.size, -1), file.mtime_ns
 
 
-def read_listing(out: str, segments: Iterable[int]) -> dict[str, Identity]:
-    """Return the identity of every file that the segments have a row of, by source."""
-    known: dict[str, Identity] = {}
+class Known(NamedTuple):
+    """What a segment has on a file."""
+
+    identity: Identity
+    status: str
+    reason: str
+    segment: int
+    row: int
+
+
+def read_listing(out: str, segments: Iterable[int], without: Collection[tuple[int, int]] = ()) -> dict[str, Known]:
+    """Return what the segments have on every file, by source; rows `without` left out, given as ``(segment, row)``."""
+    known: dict[str, Known] = {}
+    texts: dict[str, str] = {}
     for segment in segments:
         with segment_path(out, segment).open() as opened:
-            table = pq.read_table(opened, columns=["source", "file_size", "mtime_ns"])
+            table = pq.read_table(opened, columns=["source", "file_size", "mtime_ns", "status", "reason"])
         columns = (table[name].to_pylist() for name in table.column_names)
-        for source, size, mtime in zip(*columns, strict=True):
-            known[source] = (-1 if size is None else size, mtime or 0)
+        for row, (source, size, mtime, *ended) in enumerate(zip(*columns, strict=True)):
+            if (segment, row) not in without:
+                identity = (-1 if size is None else size, mtime or 0)
+                status, reason = (texts.setdefault(text or "", text or "") for text in ended)
+                known[source] = Known(identity, status, reason, segment, row)
     return known
 
 

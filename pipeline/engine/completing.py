@@ -24,7 +24,13 @@ def complete(config: RunConfig, prepared: Prepared, conversion: Conversion, cloc
     """
     out = Path(conversion.job.out)
     with clock.phase("finalise"):
-        catalog.assemble(str(out), prepared.segments, outcomes(prepared, conversion), scan.column_kinds(config))
+        catalog.assemble(
+            str(out),
+            prepared.segments,
+            outcomes(prepared, conversion),
+            scan.column_kinds(config),
+            without=frozenset(prepared.replaced),
+        )
         summary = summarise(out, config, clock, prepared, conversion)
         report.write(str(out), summary)
         conversion.ledger.append_files(sealed_files(out))

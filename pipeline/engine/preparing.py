@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline import catalog
 from pipeline.config import RunConfig
-from pipeline.engine.executors import Executor
-from pipeline.engine.progress import Progress
-from pipeline.engine.scanning import find_duplicates, find_files, scan_sources
+from pipeline.engine.scanning import find_duplicates, scan_sources
 from pipeline.engine.settings import deciding, differences
-from pipeline.engine.state import Clock, Prepared
+from pipeline.engine.state import Prepared, Run
 from pipeline.errors import OutputError
-from pipeline.model import Copy, SourceFile
+from pipeline.model import Copy
 from pipeline.plan import Layout, digest, make_plan
 
 
-def prepare_and_save(config: RunConfig, out: Path, executor: Executor, progress: Progress, clock: Clock) -> Prepared:
+def prepare_and_save(run: Run) -> Prepared:
     """Scan, plan, and keep what later stages need."""
-    prepared = prepare(config, out, executor, progress, clock)
-    save(out, prepared)
+    prepared = prepare(run)
+    save(run.out, prepared)
     return prepared
-
-
-def check_unchanged(out: Path, before: Prepared, config: RunConfig, clock: Clock) -> Prepared:
-    """Return what an earlier run has prepared, if it still holds.
-
-    Raises
-    ------
-    OutputError
-        Where files have changed since (reason ``source_changed``).
-    """
-    with clock.phase("scan"):
-        check_files(out, before, find_files(config, out))
-    return before
 
 
 def check_settings(out: Path, before: Prepared, config: RunConfig) -> None:
@@ -55,28 +39,16 @@ def check_settings(out: Path, before: Prepared, config: RunConfig) -> None:
         )
 
 
-def check_files(out: Path, before: Prepared, files: Iterable[SourceFile]) -> None:
-    """Refuse to go on where files have changed since they were scanned, or have come since."""
-    known = catalog.read_listing(str(out), before.segments)
-    changed = [file for file in files if known.get(file.source) != catalog.identity(file)]
-    if changed:
-        raise OutputError(
-            f"{out}: {len(changed)} source file(s) have changed or come since they were scanned, first "
-            f"{changed[0].source}; choose another output directory, or convert everything anew with --overwrite",
-            reason="source_changed",
-        )
-
-
-def prepare(config: RunConfig, out: Path, executor: Executor, progress: Progress, clock: Clock) -> Prepared:
+def prepare(run: Run) -> Prepared:
     """Scan and plan; only the scan's segments are written."""
-    with clock.phase("scan"):
-        found = scan_sources(config, out, executor, progress)
-        copies = find_duplicates(found.instances, executor)
-    with clock.phase("plan"):
-        progress.phase("plan", None)
+    with run.clock.phase("scan"):
+        found = scan_sources(run.config, run.out, run.executor, run.progress)
+        copies = find_duplicates(found.instances, run.executor)
+    with run.clock.phase("plan"):
+        run.progress.phase("plan", None)
         kept = [instance for i, instance in enumerate(found.instances) if i not in copies]
-        plan = make_plan(kept, layout(config))
-        settings = deciding(config)
+        plan = make_plan(kept, layout(run.config))
+        settings = deciding(run.config)
         pairs = ((found.instances[copy], found.instances[kept].source) for copy, kept in copies.items())
         return Prepared(
             plan=plan,
@@ -99,6 +71,9 @@ def save(out: Path, prepared: Prepared) -> None:
         "segments": list(prepared.segments),
         "files": prepared.files,
         "bytes": prepared.bytes,
+        "replaced": [list(place) for place in prepared.replaced],
+        "stale": list(prepared.stale),
+        "grown": list(prepared.grown),
     }
     catalog.write_plan(str(out), prepared.plan, copies=prepared.copies, facts=facts)
 
@@ -123,6 +98,9 @@ def load(out: Path) -> Prepared | None:
         segments=tuple(facts["segments"]),
         files=facts["files"],
         bytes=facts["bytes"],
+        replaced=tuple((segment, row) for segment, row in facts["replaced"]),
+        stale=tuple(facts["stale"]),
+        grown=tuple(facts["grown"]),
     )
 
 

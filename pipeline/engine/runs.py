@@ -16,12 +16,15 @@ from pipeline.engine.completing import complete
 from pipeline.engine.convert_task import Job
 from pipeline.engine.converting import Conversion
 from pipeline.engine.executors import Deferred
+from pipeline.engine.growing import grown
+from pipeline.engine.listing import compare
 from pipeline.engine.locking import locked
 from pipeline.engine.output import RUN_FILE, begin, check_sources
-from pipeline.engine.preparing import check_settings, check_unchanged, load, prepare, prepare_and_save
+from pipeline.engine.preparing import check_settings, load, prepare, prepare_and_save
 from pipeline.engine.progress import NullProgress, Progress
 from pipeline.engine.recovery import restore
-from pipeline.engine.state import Clock, Prepared
+from pipeline.engine.scanning import find_files
+from pipeline.engine.state import Prepared, Run
 from pipeline.engine.stores import reaching_stores
 from pipeline.engine.versions import provenance, versions
 from pipeline.errors import ConfigError
@@ -51,7 +54,6 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
         Where the plan needs more memory than ``limits.task_memory``; nothing has been converted then.
     """
     progress = progress or NullProgress()
-    clock = Clock()
     out = Path(config.output.path).absolute()
     check(config)
     with locked(out), Deferred(partial(clusters.start, config.cluster, progress)) as executor:
@@ -60,20 +62,35 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
         if before is not None:
             check_settings(out, before, config)
         (place(out) / RUN_FILE).write_bytes(dump(config, versions=versions()).encode("utf-8", "surrogateescape"))
-        if before is None:
-            prepared = prepare_and_save(config, out, executor, progress, clock)
-        else:
-            prepared = check_unchanged(out, before, config, clock)
+        this = Run(config, out, executor, progress)
+        prepared = prepare_and_save(this) if before is None else followed(this, before)
         with Ledger.open(str(out), prepared.id) as book:
-            with clock.phase("convert"):
+            with this.clock.phase("convert"):
                 conversion = resumed(prepared, config, out, progress, book)
                 conversion.run(executor, conversion.remaining)
-            return complete(config, prepared, conversion, clock)
+            return complete(config, prepared, conversion, this.clock)
+
+
+def followed(run: Run, before: Prepared) -> Prepared:
+    """Return what `before` is after a look at the source files: the same, or what follows it where files have come."""
+    with run.clock.phase("scan"):
+        changes = compare(run.out, before, find_files(run.config, run.out))
+    if changes.gone:
+        run.progress.message(f"{len(changes.gone)} file(s) scanned earlier are gone; what is stored of them is kept")
+    if not changes:
+        return before
+    run.progress.message(f"{len(changes.new)} file(s) have come since the earlier run")
+    prepared = grown(run, before, changes)
+    for path in prepared.grown:
+        run.progress.message(f"{path} has grown and is made anew")
+    return prepared
 
 
 def resumed(prepared: Prepared, config: RunConfig, out: Path, progress: Progress, book: Ledger) -> Conversion:
     """Return the conversion of `prepared` as far as earlier runs got, recording in `book` from here on."""
     store.create_root(str(out))
+    for path in prepared.stale:
+        store.remove_image(str(out), path)
     conversion = Conversion(prepared.plan, _job(config, out), provenance(config), progress, book)
     done = restore(conversion, prepared)
     remaining = conversion.remaining
@@ -89,7 +106,7 @@ def plan_only(config: RunConfig, *, progress: Progress | None = None) -> Prepare
     progress = progress or NullProgress()
     check(config)
     with TemporaryDirectory(prefix="dcm2zarr-plan-") as folder, clusters.start(config.cluster, progress) as executor:
-        return prepare(config, Path(folder), executor, progress, Clock())
+        return prepare(Run(config, Path(folder), executor, progress))
 
 
 def check(config: RunConfig) -> None:

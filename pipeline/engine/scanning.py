@@ -44,10 +44,17 @@ class Scan:
 
 def scan_sources(config: RunConfig, out: Path, executor: Executor, progress: Progress) -> Scan:
     """Find and read all files; the full rows are in the catalog segments below `out`, the compact records here."""
+    return scan_files(find_files(config, out), config, out, executor, progress)
+
+
+def scan_files(
+    files: Iterator[SourceFile], config: RunConfig, out: Path, executor: Executor, progress: Progress, *, first: int = 0
+) -> Scan:
+    """Read `files`; their segments are numbered from `first` on."""
     found = Scan()
     progress.phase("scan", None)
     task = partial(_scan, config=config, out=str(out))
-    for outcome in executor.map(task, _batches(config, out), name="scan"):
+    for outcome in executor.map(task, _batches(files, first), name="scan"):
         result = _result(outcome, str(out))
         found.instances += result.instances
         found.counts.update(result.counts)
@@ -67,9 +74,8 @@ def find_files(config: RunConfig, out: Path) -> Iterator[SourceFile]:
     return (file for file in scan.find_files(config.source.paths) if outside(file.source, out))
 
 
-def _batches(config: RunConfig, out: Path) -> Iterator[Batch]:
-    files = find_files(config, out)
-    for segment in count():
+def _batches(files: Iterator[SourceFile], first: int) -> Iterator[Batch]:
+    for segment in count(first):
         batch = tuple(islice(files, BATCH))
         if not batch:
             return
@@ -92,15 +98,19 @@ def _result(outcome: Outcome, out: str) -> scan.ScanResult:
     return scan.lost_batch(batch.files, out, batch.segment, reason="worker_lost", message=message)
 
 
-def find_duplicates(instances: Sequence[Instance], executor: Executor) -> dict[int, int]:
-    """Return, by position, the byte-identical copies of other files, each with the position of the one to keep."""
-    positions = sorted({i for group in scan.candidates(instances) for i in group})
+def find_duplicates(instances: Sequence[Instance], executor: Executor, first: int = 0) -> dict[int, int]:
+    """Return, by position, the byte-identical copies of other files, each with the position of the one to keep.
+
+    Only those from position `first` on can be copies; the ones before are stored already.
+    """
+    groups = (group for group in scan.candidates(instances) if max(group) >= first)
+    positions = sorted({i for group in groups for i in group})
     digests: dict[int, str] = {}
     sources = [(i, instances[i].source) for i in positions]
     for outcome in executor.map(_digest, sources, name="digest"):
         if outcome.error is None:
             digests[outcome.item[0]] = outcome.result
-    return scan.mark(instances, digests)
+    return scan.mark(instances, digests, first)
 
 
 def _digest(item: tuple[int, str]) -> str:

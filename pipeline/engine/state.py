@@ -6,9 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from pipeline.config import RunConfig
+from pipeline.engine.executors import Executor
+from pipeline.engine.progress import Progress
 from pipeline.model import Copy, Plan
 
 
@@ -28,6 +32,17 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """What the stages of a run share."""
+
+    config: RunConfig
+    out: Path
+    executor: Executor
+    progress: Progress
+    clock: Clock = field(default_factory=Clock)
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """What is known before the first frame is decoded; :mod:`pipeline.engine.preparing` keeps it below ``OUT/plan``."""
 
@@ -43,3 +58,9 @@ class Prepared:
     """The scan's segments, in the order in which their files were found."""
     files: int = 0
     bytes: int = 0
+    replaced: tuple[tuple[int, int], ...] = ()
+    """Rows, by segment and row in it, for which later ones stand: the files were replaced."""
+    stale: tuple[str, ...] = ()
+    """Paths of images that earlier plans had and this one hasn't."""
+    grown: tuple[str, ...] = ()
+    """Paths of images that are made again, because files that belong to them have come."""

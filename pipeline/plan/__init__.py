@@ -1,10 +1,11 @@
 """Pure: which instances make which image, in what order and layout, and which task writes which shards of it."""
 
 from pipeline.plan.build import make_plan
+from pipeline.plan.growth import Growth, grow
 from pipeline.plan.identity import digest
 from pipeline.plan.inputs import task_input, task_inputs
 from pipeline.plan.invariants import verify
 from pipeline.plan.layout import Layout
 from pipeline.plan.selection import select_frames
 
-__all__ = ["Layout", "digest", "make_plan", "select_frames", "task_input", "task_inputs", "verify"]
+__all__ = ["Growth", "Layout", "digest", "grow", "make_plan", "select_frames", "task_input", "task_inputs", "verify"]

@@ -16,7 +16,8 @@ from pipeline.plan.paths import image_paths
 from pipeline.plan.selection import Frames, runs, select_frames
 from pipeline.plan.tasks import cut_tasks
 
-_Shapes = Callable[[PixelFormat, int], tuple[tuple[int, ...], tuple[int, ...]]]
+Select = Callable[[int], Frames]
+Shapes = Callable[[PixelFormat, int], tuple[tuple[int, ...], tuple[int, ...]]]
 
 
 def make_plan(instances: Sequence[Instance], layout: Layout | None = None) -> Plan:
@@ -41,26 +42,26 @@ def make_plan(instances: Sequence[Instance], layout: Layout | None = None) -> Pl
     """
     layout = layout or Layout()
     instances = tuple(instances)
-    select = cache(lambda frames: select_frames(layout.frames, frames))
-    select(0)  # a selection that can't be understood is an error, also where there is nothing to select from
-    kept, unselected, refused = _admit(instances, layout, select)
+    select, shapes = shape_chooser(layout)
+    kept, unselected, refused = admit(instances, layout, select)
     groups = group_instances(instances, kept, layout.grouping)
-    images = _images(instances, groups, layout, select)
-    memory = _memory(layout, instances, images)
+    named = sorted(zip(image_paths(instances, groups), groups, strict=True), key=lambda pair: pair[0])
+    images = tuple(image_spec(instances, path, group, select, shapes) for path, group in named)
+    memory = planned_memory(layout, instances, images)
     plan = Plan(instances, images, cut_tasks(layout, instances, images, memory), refused, unselected)
     verify(plan, layout)
     return plan
 
 
-def _admit(
-    instances: Sequence[Instance], layout: Layout, select: Callable[[int], Frames]
+def admit(
+    instances: Sequence[Instance], layout: Layout, select: Select, first: int = 0
 ) -> tuple[list[int], tuple[int, ...], tuple[tuple[int, Failure], ...]]:
-    """Divide the positions into those to store, those without a selected frame, and those too large to store."""
+    """Divide the positions from `first` on into those to store, those without a selected frame, and those too large."""
     kept: list[int] = []
     unselected: list[int] = []
     refused: list[tuple[int, Failure]] = []
     one_frame = cache(lambda pixel_format: project(pixel_format, chunk_shape(layout, pixel_format, 1), 1, 0))
-    for position, instance in enumerate(instances):
+    for position, instance in enumerate(instances[first:], first):
         if not select(instance.number_of_frames):
             unselected.append(position)
         elif failure := _too_large(instance, layout, one_frame(instance.format)):
@@ -88,21 +89,30 @@ def _too_large(instance: Instance, layout: Layout, one_frame: Projection) -> Fai
     return None
 
 
-def _images(
-    instances: Sequence[Instance], groups: Sequence[Group], layout: Layout, select: Callable[[int], Frames]
-) -> tuple[ImageSpec, ...]:
+def shape_chooser(layout: Layout) -> tuple[Select, Shapes]:
+    """Return what selects an instance's frames, and what chooses an image's chunk and shard shapes.
+
+    Raises
+    ------
+    ConfigError
+        For a selection that can't be understood, also where there is nothing to select from.
+    """
+
+    @cache
+    def select(frames: int) -> Frames:
+        return select_frames(layout.frames, frames)
+
     @cache
     def shapes(pixel_format: PixelFormat, frames: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         chunks = chunk_shape(layout, pixel_format, frames)
         return chunks, shard_shape(layout, pixel_format, frames, chunks)
 
-    named = sorted(zip(image_paths(instances, groups), groups, strict=True), key=lambda pair: pair[0])
-    return tuple(_image(instances, path, group, select, shapes) for path, group in named)
+    select(0)
+    return select, shapes
 
 
-def _image(
-    instances: Sequence[Instance], path: str, group: Group, select: Callable[[int], Frames], shapes: _Shapes
-) -> ImageSpec:
+def image_spec(instances: Sequence[Instance], path: str, group: Group, select: Select, shapes: Shapes) -> ImageSpec:
+    """Lay out the image that a group of instances becomes."""
     spans: list[Span] = []
     frames = 0
     for member in group.members:
@@ -125,7 +135,7 @@ def _image(
     )
 
 
-def _memory(layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec]) -> list[int]:
+def planned_memory(layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec]) -> list[int]:
     """Project each image's bytes; PlanError for the one that needs most, if that is more than a task may have."""
     needed = [project_image(instances, image).total for image in images]
     worst = max(range(len(images)), key=needed.__getitem__, default=None)

@@ -58,7 +58,7 @@ def cut_tasks(
     stays in one task: no frame of it can be reached without inflating all before it.
     """
     cuts = sorted(_cuts(layout, instances, images, memory), key=lambda cut: (cut[0][0].image, cut[0][0].frame_start))
-    return tuple(_task(number, instances, images, *cut) for number, cut in enumerate(cuts))
+    return tuple(task_of(number, instances, images, *cut) for number, cut in enumerate(cuts))
 
 
 def _cuts(
@@ -105,9 +105,10 @@ def _split(image: ImageSpec, work: _Work, target: int) -> Iterator[tuple[int, in
         yield start, min(start + step, image.frames)
 
 
-def _task(
+def task_of(
     number: int, instances: Sequence[Instance], images: Sequence[ImageSpec], regions: list[Region], memory: int
 ) -> Task:
+    """Return the task that writes `regions`, with what it reads and stores."""
     encoded = sum(_encoded_bytes(instances, images[region.image], region) for region in regions)
     stored = sum(
         (region.frame_stop - region.frame_start) * images[region.image].format.frame_bytes for region in regions

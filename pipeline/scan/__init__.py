@@ -3,7 +3,7 @@
 from pipeline.scan.batch import ScanResult, lost_batch, scan_batch
 from pipeline.scan.columns import column_kinds
 from pipeline.scan.duplicates import candidates, digest, mark, shared_uids
-from pipeline.scan.files import find_files
+from pipeline.scan.files import find_files, look_at
 
 __all__ = [
     "ScanResult",
@@ -11,6 +11,7 @@ __all__ = [
     "column_kinds",
     "digest",
     "find_files",
+    "look_at",
     "lost_batch",
     "mark",
     "scan_batch",

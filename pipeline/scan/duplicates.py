@@ -35,7 +35,7 @@ def digest(source: str) -> str:
             raise SourceError(f"{source}: reading failed: {error.strerror or error}", source=source) from error
 
 
-def mark(instances: Sequence[Instance], digests: Mapping[int, str]) -> dict[int, int]:
+def mark(instances: Sequence[Instance], digests: Mapping[int, str], first: int = 0) -> dict[int, int]:
     """Return the byte-identical copies, each with the instance to keep: the first by source. All as positions.
 
     Parameters
@@ -43,13 +43,15 @@ def mark(instances: Sequence[Instance], digests: Mapping[int, str]) -> dict[int,
     instances : sequence of Instance
     digests : mapping of int to str
         By position, what :func:`digest` gave; instances without one are no copies.
+    first : int
+        Instances before this position are kept in any case, and before all others.
     """
     copies: dict[int, int] = {}
     known = [position for position in digests if instances[position].known_uid]
     same = _grouped((instances[i].sop_instance_uid, instances[i].size, digests[i]) for i in known)
     for group in same.values():
-        kept, *others = sorted((known[i] for i in group), key=lambda i: (instances[i].source, i))
-        copies |= dict.fromkeys(others, kept)
+        kept, *others = sorted((known[i] for i in group), key=lambda i: (i >= first, instances[i].source, i))
+        copies |= dict.fromkeys((i for i in others if i >= first), kept)
     return copies
 
 

@@ -1,0 +1,88 @@
+"""What has become of the source files since they were scanned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline import catalog, scan
+from pipeline.catalog import PENDING, Known
+from pipeline.engine.state import Prepared
+from pipeline.errors import OutputError
+from pipeline.model import SourceFile
+from pipeline.model.sources import local_path
+from pipeline.storage import is_remote
+
+_SOME = 5
+
+
+@dataclass(slots=True)
+class Changes:
+    """How the files differ from those that an earlier run has scanned."""
+
+    new: list[SourceFile] = field(default_factory=list)
+    """Files that it didn't know, and files that gave it no image and are other ones now."""
+    replaced: list[Known] = field(default_factory=list)
+    """What was known of those of the latter kind: their new rows stand for it."""
+    gone: set[str] = field(default_factory=set)
+    """Sources that are no longer there."""
+
+    def __bool__(self) -> bool:
+        return bool(self.new)
+
+
+def compare(out: Path, before: Prepared, files: Iterable[SourceFile]) -> Changes:
+    """Compare the files there are with those that `before` was made from.
+
+    Raises
+    ------
+    OutputError
+        Where a file that holds an image has changed (reason ``source_changed``): what is stored of it is no longer what
+        is there.
+    """
+    known = catalog.read_listing(str(out), before.segments, before.replaced)
+    changes = Changes()
+    changed: list[str] = []
+    for file in files:
+        earlier = known.pop(file.source, None)
+        if earlier is None:
+            if not _is_emptied(file, known):
+                changes.new.append(file)
+        elif earlier.identity != catalog.identity(file):
+            if earlier.status == PENDING:
+                changed.append(f"{file.source} ({_difference(earlier, file)})")
+            else:
+                changes.new.append(file)
+                changes.replaced.append(earlier)
+    if changed:
+        more = f" and {len(changed) - _SOME} more" if len(changed) > _SOME else ""
+        raise OutputError(
+            f"{out}: {len(changed)} file(s) have changed since they were scanned: {'; '.join(changed[:_SOME])}{more}. "
+            "Put back what was there, choose another output directory, or convert everything anew with --overwrite",
+            reason="source_changed",
+        )
+    changes.gone = {source for source, earlier in known.items() if _is_gone(source, earlier)}
+    return changes
+
+
+def _is_emptied(file: SourceFile, known: Mapping[str, Known]) -> bool:
+    """Whether a source path that was given isn't there any more, after what it held was converted."""
+    return file.problem == "file_not_found" and any(source.startswith(f"{file.source}/") for source in known)
+
+
+def _is_gone(source: str, earlier: Known) -> bool:
+    """Whether a file that isn't among the sources any more is nowhere: these may be others this time."""
+    return is_remote(source) or catalog.identity(scan.look_at(local_path(source))) != earlier.identity
+
+
+def _difference(earlier: Known, file: SourceFile) -> str:
+    size, _ = earlier.identity
+    if file.problem:
+        return file.problem
+    return f"{size} bytes then, {file.size} now" if size != file.size else "another time of change"
+
+
+def instances_gone(before: Prepared, gone: set[str]) -> Iterator[int]:
+    """Yield the positions of the instances whose files are gone."""
+    return (i for i, one in enumerate(before.plan.instances) if one.source in gone)

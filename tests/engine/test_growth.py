@@ -1,0 +1,196 @@
+"""Files that come later, go away, or are replaced: what is stored stays, what is new is added."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import varied as files
+import zarr
+from pydicom import dcmread
+from varied import Place
+
+from pipeline import catalog
+from pipeline.engine import converting, growing, runs
+from pipeline.errors import OutputError
+
+
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The sources that are read, by every conversion of the test."""
+    read: list[str] = []
+    convert = converting.convert
+
+    def watched(task, job):
+        read.extend(one.source for region in task.regions for one in region.instances.values())
+        return convert(task, job)
+
+    monkeypatch.setattr(converting, "convert", watched)
+    return read
+
+
+def stamps(place: Place) -> dict[str, tuple[int, int]]:
+    root = place.out / "images.zarr"
+    found = {str(path.relative_to(root)): path.stat() for path in root.rglob("*") if path.is_file()}
+    return {name: (info.st_ino, info.st_mtime_ns) for name, info in found.items()}
+
+
+def rows(place: Place) -> dict[str, dict]:
+    return {Path(row["source"]).name: row for row in place.rows()}
+
+
+def check_pixels(place: Place) -> None:
+    """Every converted row leads to the file's own pixels, whether the file is still there or not."""
+    found = [row for row in place.rows() if row["status"] == "converted"]
+    assert found
+    for row in found:
+        pixels = zarr.open_array(place.out / "images.zarr" / row["image"] / "pixels", mode="r")
+        stored = pixels[row["frame_start"] : row["frame_start"] + row["num_frames"]]
+        original = dcmread(place.folder.with_name("originals") / Path(row["source"]).name).pixel_array
+        np.testing.assert_array_equal(stored.reshape(original.shape), original)
+
+
+@pytest.fixture
+def kept(varied: Place, pydicom_folder: Path) -> Place:
+    """The varied files with a copy of each, and of those to come, at a place that no run knows."""
+    originals = varied.folder.with_name("originals")
+    shutil.copytree(varied.folder, originals)
+    files.add_series(originals, pydicom_folder / "CT_small.dcm", range(6, 9))
+    files.add_series(originals, pydicom_folder / "CT_small.dcm", range(1, 4), series="1.2.3.5")
+    return varied
+
+
+def arrive(place: Place, pattern: str) -> list[str]:
+    new = sorted(path for path in place.folder.with_name("originals").glob(pattern))
+    for path in new:
+        shutil.copy2(path, place.folder)
+    assert new
+    return [str(place.folder / path.name) for path in new]
+
+
+def test_a_new_series_is_added_and_nothing_else_touched(kept: Place, executed: list[str]) -> None:
+    kept.convert()
+    before, known = stamps(kept), rows(kept)
+    executed.clear()
+    new = arrive(kept, "series-1.2.3.5-*")
+    kept.convert()
+    assert sorted(executed) == new
+    after = stamps(kept)
+    assert {name: after[name] for name in before} == before
+    assert rows(kept).items() >= known.items()
+    assert len(rows(kept)) == len(known) + 3
+    check_pixels(kept)
+    executed.clear()
+    kept.convert()
+    assert executed == []
+    fresh = kept.elsewhere("fresh")
+    fresh.convert()
+    assert fresh.pixels() == kept.pixels()
+    assert {name: row for name, row in rows(fresh).items() if name != "copy.dcm"} == {
+        name: row for name, row in rows(kept).items() if name != "copy.dcm"
+    }
+
+
+def test_a_series_that_grew_is_made_again_in_its_place(kept: Place, executed: list[str]) -> None:
+    kept.convert()
+    before = stamps(kept)
+    image = rows(kept)["series-1.2.3.4-001.dcm"]["image"]
+    executed.clear()
+    arrive(kept, "series-1.2.3.4-00[678]*")
+    kept.convert()
+    assert {Path(source).name for source in executed} == {f"series-1.2.3.4-{n:03}.dcm" for n in range(1, 9)}
+    untouched = {name: stamp for name, stamp in before.items() if not name.startswith(image)}
+    assert stamps(kept).items() >= untouched.items()
+    assert catalog.read_facts(str(kept.out))["grown"] == [image]
+    assert zarr.open_array(kept.out / "images.zarr" / image / "pixels", mode="r").shape[0] == 8
+    check_pixels(kept)
+    fresh = kept.elsewhere("fresh")
+    fresh.convert()
+    assert fresh.pixels() == kept.pixels()
+
+
+def test_originals_deleted_after_their_conversion_are_kept_while_others_come(kept: Place, executed: list[str]) -> None:
+    kept.convert()
+    before, known = stamps(kept), rows(kept)
+    for name, row in known.items():
+        if row["status"] in {"converted", "skipped"}:
+            (kept.folder / name).unlink()
+    executed.clear()
+    kept.convert()
+    assert executed == []
+    assert (stamps(kept), rows(kept)) == (before, known)
+    new = arrive(kept, "series-1.2.3.4-00[678]*") + arrive(kept, "series-1.2.3.5-*")
+    kept.convert()
+    assert sorted(executed) == sorted(new)
+    assert stamps(kept).items() >= before.items()
+    assert rows(kept).items() >= known.items()
+    images = {rows(kept)[f"series-1.2.3.4-00{n}.dcm"]["image"].rpartition("/")[2] for n in (1, 5, 6, 8)}
+    assert images == {"stack-1", "stack-2"}
+    check_pixels(kept)
+
+
+def test_a_source_folder_that_was_deleted_after_its_conversion(kept: Place) -> None:
+    kept.convert()
+    known = rows(kept)
+    shutil.rmtree(kept.folder)
+    summary = kept.convert()
+    assert rows(kept) == known
+    assert summary.count("converted") == 10
+
+
+@pytest.mark.parametrize("step", ["scan_files", "grow", "_carry", "save"])
+@pytest.mark.parametrize("after", [False, True])
+def test_stopped_while_it_grows(kept: Place, monkeypatch: pytest.MonkeyPatch, step: str, *, after: bool) -> None:
+    kept.convert()
+    arrive(kept, "series-*")
+    whole = getattr(growing, step)
+
+    def stopped(*args: object, **options: object) -> None:
+        if after:
+            whole(*args, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(growing, step, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            kept.convert()
+    kept.convert()
+    check_pixels(kept)
+    fresh = kept.elsewhere("fresh")
+    fresh.convert()
+    assert fresh.pixels() == kept.pixels()
+
+
+def test_stopped_before_a_grown_series_is_made_again_it_is_closed(kept: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept.convert()
+    image = rows(kept)["series-1.2.3.4-001.dcm"]["image"]
+    arrive(kept, "series-1.2.3.4-00[678]*")
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.Conversion, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            kept.convert()
+    assert not (kept.out / "images.zarr" / image / "zarr.json").exists()
+    kept.convert()
+    check_pixels(kept)
+
+
+def test_a_file_that_gave_no_image_may_be_replaced(kept: Place) -> None:
+    kept.convert()
+    assert rows(kept)["notes.txt"]["status"] == "rejected"
+    shutil.copy(kept.folder.with_name("originals") / "series-1.2.3.5-001.dcm", kept.folder / "notes.txt")
+    summary = kept.convert()
+    assert rows(kept)["notes.txt"]["status"] == "converted"
+    assert sum(row["source"].endswith("notes.txt") for row in kept.rows()) == 1
+    assert summary.count("rejected") == 0
+
+
+def test_a_file_that_holds_an_image_may_not(kept: Place) -> None:
+    kept.convert()
+    before = kept.result()
+    path = kept.folder / "MR_small.dcm"
+    path.write_bytes(path.read_bytes() + b"\0\0")
+    with pytest.raises(OutputError, match=r"MR_small\.dcm \(9830 bytes then, 9832 now\)"):
+        kept.convert()
+    assert kept.result() == before
