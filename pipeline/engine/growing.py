@@ -32,7 +32,9 @@ def grown(run: Run, before: Prepared, changes: Changes) -> Prepared:
         copies, fresh = _divide(before, found, gone, run.executor)
     with run.clock.phase("plan"):
         run.progress.phase("plan", None)
-        growth = grow(before.plan, fresh, layout(run.config), gone)
+        replaced = {(earlier.segment, earlier.row) for earlier in changes.replaced}
+        others = {i for i, one in enumerate(before.plan.instances) if (one.segment, one.row) in replaced}
+        growth = grow(before.plan, fresh, layout(run.config), gone, others)
         prepared = _joined(before, found, changes, growth, copies)
     _carry(run.out, before, prepared, growth)
     save(run.out, prepared)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline import catalog, scan
+from pipeline import catalog, ledger, scan
 from pipeline.catalog import PENDING, Known
 from pipeline.engine.state import Prepared
 from pipeline.errors import OutputError
@@ -43,7 +43,7 @@ def compare(out: Path, before: Prepared, files: Iterable[SourceFile]) -> Changes
     """
     known = catalog.read_listing(str(out), before.segments, before.replaced)
     changes = Changes()
-    changed: list[str] = []
+    changed: list[tuple[SourceFile, Known]] = []
     for file in files:
         earlier = known.pop(file.source, None)
         if earlier is None:
@@ -51,10 +51,29 @@ def compare(out: Path, before: Prepared, files: Iterable[SourceFile]) -> Changes
                 changes.new.append(file)
         elif earlier.identity != catalog.identity(file):
             if earlier.status == PENDING:
-                changed.append(f"{file.source} ({_difference(earlier, file)})")
+                changed.append((file, earlier))
             else:
                 changes.new.append(file)
                 changes.replaced.append(earlier)
+    failed = _failed(out, before) if changed else set()
+    for file, earlier in changed:
+        if file.source in failed:
+            changes.new.append(file)
+            changes.replaced.append(earlier)
+    _refuse(
+        out, [f"{file.source} ({_difference(earlier, file)})" for file, earlier in changed if file.source not in failed]
+    )
+    changes.gone = {source for source, earlier in known.items() if _is_gone(source, earlier)}
+    return changes
+
+
+def _failed(out: Path, before: Prepared) -> set[str]:
+    """Return the sources of which nothing could be stored."""
+    results = ledger.results(out, before.id)
+    return {before.plan.instances[one.instance].source for r in results for one in r.outcomes if one.failure}
+
+
+def _refuse(out: Path, changed: list[str]) -> None:
     if changed:
         more = f" and {len(changed) - _SOME} more" if len(changed) > _SOME else ""
         raise OutputError(
@@ -62,8 +81,6 @@ def compare(out: Path, before: Prepared, files: Iterable[SourceFile]) -> Changes
             "Put back what was there, choose another output directory, or convert everything anew with --overwrite",
             reason="source_changed",
         )
-    changes.gone = {source for source, earlier in known.items() if _is_gone(source, earlier)}
-    return changes
 
 
 def _is_emptied(file: SourceFile, known: Mapping[str, Known]) -> bool:

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from pipeline import ledger, store
 from pipeline.engine.converting import Conversion
 from pipeline.engine.state import Prepared
-from pipeline.model import Plan, RegionResult
+from pipeline.errors import OutputError
+from pipeline.model import Instance, Plan, RegionResult, TaskResult
+from pipeline.model.sources import local_path
+from pipeline.plan import task_input
+from pipeline.scan import look_at
+from pipeline.storage import is_remote
+
+PASSING = frozenset({"unreadable", "file_not_found", "worker_lost"})
+"""Reasons of failures that may have gone by the next run: a share that was away, a worker that was lost."""
 
 
 @dataclass(slots=True)
@@ -23,12 +31,19 @@ class _Records:
 def restore(conversion: Conversion, prepared: Prepared) -> int:
     """Take into `conversion` the finished tasks and images of earlier runs; returns how many tasks these are.
 
-    A task of which a shard has vanished or has another size isn't finished, nor is an image with such a task: it is
-    closed to readers until it is complete again. Costs a look at each shard's size; reads the ledger twice, so that
+    A task of which a shard has vanished or has another size isn't finished, nor is one with a file that couldn't be read;
+    nor is an image with such a task: it is closed to readers until it is complete again. Costs a look at each shard's size; reads the ledger twice, so that
     only unfinished images' checksums are ever held.
+
+    Raises
+    ------
+    OutputError
+        Where a shard would have to be made again whose originals are gone (reason ``originals_gone``).
     """
     out, plan = conversion.job.out, prepared.plan
     records = _look(out, prepared)
+    for task in records.last.keys() - records.whole:
+        _check_originals(plan, task)
     conversion.complete |= _complete(out, prepared, records)
     for image, spec in enumerate(plan.images):
         if image not in conversion.complete:
@@ -45,7 +60,8 @@ def _look(out: str, prepared: Prepared) -> _Records:
     records = _Records()
     for result in ledger.results(out, prepared.id):
         records.last[result.task] = records.last.get(result.task, 0) + 1
-        if all(_is_there(out, prepared.plan, region) for region in result.regions):
+        there = all(_is_there(out, prepared.plan, region) for region in result.regions)
+        if there and not _worth_another_try(prepared.plan, result):
             records.whole.add(result.task)
         else:
             records.whole.discard(result.task)
@@ -57,6 +73,38 @@ def _is_there(out: str, plan: Plan, region: RegionResult) -> bool:
     return not region.stored_bytes or region.stored_bytes == store.shard_size(
         out, plan.images[region.image], region.frame_start
     )
+
+
+def _worth_another_try(plan: Plan, result: TaskResult) -> bool:
+    """Whether a file couldn't be read that can perhaps be read now, and all others of the task are still there."""
+    if not any(one.failure and one.failure.reason in PASSING for one in result.outcomes):
+        return False
+    return all(_original_is_there(one) for one in _instances(plan, result.task))
+
+
+def _check_originals(plan: Plan, task: int) -> None:
+    """Refuse to write shards again whose originals are gone: what is left of them would be lost too."""
+    for one in _instances(plan, task):
+        if not _original_is_there(one):
+            path = plan.images[plan.tasks[task].regions[0].image].path
+            raise OutputError(
+                f"images.zarr/{path}: a shard that was written is missing or has another size, and can't be made again, "
+                f"because {one.source} is gone or has changed. Put back the file or the shard; 'dcm2zarr verify' lists "
+                "all that is damaged",
+                reason="originals_gone",
+            )
+
+
+def _instances(plan: Plan, task: int) -> list[Instance]:
+    return [one for region in task_input(plan, plan.tasks[task]).regions for one in region.instances.values()]
+
+
+def _original_is_there(one: Instance) -> bool:
+    """Whether a local file is as it was scanned; of others it is taken for granted."""
+    if is_remote(one.source):
+        return True
+    found = look_at(local_path(one.source))
+    return (found.size, found.mtime_ns) == (one.size, one.mtime_ns)
 
 
 def _complete(out: str, prepared: Prepared, records: _Records) -> set[int]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.model import ImageSpec, Instance, Plan, Region, Task
+from pipeline.model import Failure, ImageSpec, Instance, Plan, Region, Task
 from pipeline.plan.build import admit, image_spec, planned_memory, shape_chooser
 from pipeline.plan.grouping import Group, group_instances
 from pipeline.plan.invariants import verify
@@ -20,6 +20,9 @@ from pipeline.plan.paths import image_paths
 from pipeline.plan.tasks import cut_tasks, task_of
 
 _NUMBERED = re.compile(r"(.*?-)([0-9]+)")
+
+
+_REPLACED = Failure("source_changed", "The file has been replaced since; its new content has a row of its own")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,13 @@ class Growth:
     """Paths of images of the earlier plan that aren't in this one."""
 
 
-def grow(before: Plan, new: Sequence[Instance], layout: Layout, gone: Collection[int] = ()) -> Growth:
+def grow(
+    before: Plan,
+    new: Sequence[Instance],
+    layout: Layout,
+    gone: Collection[int] = (),
+    replaced: Collection[int] = (),
+) -> Growth:
     """Plan `new` instances in addition to an earlier plan's, and prove the plan's invariants.
 
     Parameters
@@ -48,6 +57,8 @@ def grow(before: Plan, new: Sequence[Instance], layout: Layout, gone: Collection
         The settings that `before` was made with.
     gone : collection of int
         Instances of `before`, by position, whose files are no longer there.
+    replaced : collection of int
+        Instances of `before`, by position, of which nothing could be stored and whose files are others now.
 
     Raises
     ------
@@ -59,7 +70,10 @@ def grow(before: Plan, new: Sequence[Instance], layout: Layout, gone: Collection
     kept, unselected, refused = admit(instances, layout, select, first=len(before.instances))
     members = [tuple(dict.fromkeys(span.instance for span in image.spans)) for image in before.images]
     frozen = {number for number, one in enumerate(members) if not set(gone).isdisjoint(one)}
-    open_members = [i for number, one in enumerate(members) if number not in frozen for i in one]
+    left = [i for number, one in enumerate(members) if number not in frozen for i in one]
+    dropped = sorted(set(left) & set(replaced))
+    open_members = [i for i in left if i not in replaced]
+    refused += tuple((i, _REPLACED) for i in dropped)
     groups = group_instances(instances, [*open_members, *kept], layout.grouping)
     places = {one: number for number, one in enumerate(members) if number not in frozen}
     stays = frozen | {places[group.members] for group in groups if group.members in places}

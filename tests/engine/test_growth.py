@@ -194,3 +194,48 @@ def test_a_file_that_holds_an_image_may_not(kept: Place) -> None:
     with pytest.raises(OutputError, match=r"MR_small\.dcm \(9830 bytes then, 9832 now\)"):
         kept.convert()
     assert kept.result() == before
+
+
+def test_a_file_that_failed_may_be_replaced_and_its_image_is_made_again(kept: Place) -> None:
+    originals = kept.folder.with_name("originals")
+    broken = kept.folder / "series-1.2.3.4-002.dcm"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:-1000])
+    kept.convert()
+    known = rows(kept)
+    assert known[broken.name]["status"] == "failed"
+    shutil.copy2(originals / broken.name, broken)
+    kept.convert()
+    assert rows(kept)[broken.name]["status"] == "converted"
+    assert len(kept.rows()) == len(known)
+    check_pixels(kept)
+
+
+def test_a_missing_shard_is_not_made_again_at_the_cost_of_others_when_originals_are_gone(kept: Place) -> None:
+    kept.convert()
+    row = rows(kept)["rtdose_rle.dcm"]
+    shards = sorted((kept.out / "images.zarr" / row["image"] / "pixels" / "c").iterdir())
+    assert len(shards) > 1
+    shutil.rmtree(shards[0])
+    before = stamps(kept)
+    (kept.folder / "rtdose_rle.dcm").unlink()
+    with pytest.raises(OutputError, match=r"rtdose_rle\.dcm is gone") as caught:
+        kept.convert()
+    assert caught.value.reason == "originals_gone"
+    assert stamps(kept) == before
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(kept: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = kept.folder.with_name("away.dcm")
+    lost = kept.folder / "series-1.2.3.4-002.dcm"
+    with monkeypatch.context() as patch:
+        whole = runs.prepare_and_save
+        patch.setattr(runs, "prepare_and_save", lambda run: (whole(run), lost.rename(away))[0])
+        kept.convert()
+    assert rows(kept)[lost.name]["reason"] == "file_not_found"
+    kept.convert()
+    assert rows(kept)[lost.name]["reason"] == "file_not_found"
+    away.rename(lost)
+    kept.convert()
+    assert rows(kept)[lost.name]["status"] == "converted"
+    check_pixels(kept)
