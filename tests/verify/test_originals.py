@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,17 +34,31 @@ def verdicts(found: Verification) -> dict[str, dict]:
     return {Path(row["source"]).name: row for row in file_verdicts(found)}
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "in").mkdir()
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of originals in ``in``, converted into ``out``."""
+    root = tmp_path_factory.mktemp("originals")
+    (root / "in").mkdir()
     for name in FILES:
-        shutil.copy(get_testdata_file(name, download=False), tmp_path / "in")
-    return tmp_path / "in"
+        shutil.copy(get_testdata_file(name, download=False), root / "in")
+    pipeline.convert([root / "in"], root / "out", cluster={"kind": "synchronous"}, output={"shard": "2 kB"})
+    return root
+
+
+@pytest.fixture
+def folder(converted: Path) -> Iterator[Path]:
+    """The originals, which are put back afterwards."""
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (converted / "in").iterdir()}
+    yield converted / "in"
+    for path in (converted / "in").iterdir():
+        path.unlink()
+    for path, (data, time) in before.items():
+        path.write_bytes(data)
+        os.utime(path, ns=(time, time))
 
 
 @pytest.fixture
 def out(folder: Path) -> Path:
-    pipeline.convert([folder], folder.parent / "out", cluster={"kind": "synchronous"}, output={"shard": "2 kB"})
     return folder.parent / "out"
 
 
@@ -71,11 +86,11 @@ def test_originals_that_are_equal_can_all_be_deleted(out: Path) -> None:
             assert not row["decoder"].startswith(by), (name, "another decoder is there")
 
 
-def test_what_is_stored_nowhere_else_is_no_reason_to_delete(folder: Path) -> None:
+def test_what_is_stored_nowhere_else_is_no_reason_to_delete(folder: Path, tmp_path: Path) -> None:
     (folder / "notes.txt").write_text("not an image")
     shutil.copy(folder / "CT_small.dcm", folder / "copy.dcm")
     shutil.copy(folder / "JPEG2000.dcm", folder / "changed.dcm")
-    out = folder.parent / "out"
+    out = tmp_path / "out"
     pipeline.convert([folder], out, cluster={"kind": "synchronous"})
     edit(folder / "changed.dcm")
     found = check(out)
@@ -153,14 +168,16 @@ def test_a_cut_original_is_a_problem_and_no_crash(folder: Path, out: Path, size:
     assert found.deletable == len(FILES) - 1
 
 
-def test_wrong_pixels_stored_with_right_checksums_are_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_pixels_stored_with_right_checksums_are_noticed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Wrong(FrameReader):
         def read_into(self, frame: int, out: np.ndarray) -> DecodedFrame:
             decoded = super().read_into(frame, out)
             out ^= 1
             return decoded
 
-    out = folder.parent / "out"
+    out = tmp_path / "out"
     with monkeypatch.context() as patch:
         patch.setattr("pipeline.engine.convert_task.FrameReader", Wrong)
         pipeline.convert([folder / "rtdose_rle.dcm"], out, cluster={"kind": "synchronous"})
@@ -209,6 +226,6 @@ def test_the_command_leaves_a_table_of_verdicts(folder: Path, out: Path) -> None
     assert verify(out, cluster={"kind": "synchronous"}).exit_code == 0, "its own files are no strangers"
 
 
-def test_verdicts_that_cannot_be_written_are_an_error(out: Path, tmp_path: Path) -> None:
+def test_verdicts_that_cannot_be_written_are_an_error(out: Path) -> None:
     with pytest.raises(pipeline.errors.OutputError, match="can't be written"):
-        write(check(out), tmp_path / "in" / "CT_small.dcm")
+        write(check(out), out.parent / "in" / "CT_small.dcm")

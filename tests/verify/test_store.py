@@ -94,9 +94,9 @@ def test_rot_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec.loader.exec_module(campaign)
     sources = [Path(get_testdata_file(name, download=False)) for name in FILES]
     campaign.make_result(tmp_path / "out", sources)
-    tally = campaign.run_trials(tmp_path / "out", 40, seed=7)
+    tally = campaign.run_trials(tmp_path / "out", 24, seed=7)
     assert tally.missed == tally.false_alarms == []
-    assert tally.trials.total() == 40
+    assert tally.trials.total() == 24
 
 
 def test_a_changed_pixel_is_told_with_its_frame(undigested: Path) -> None:
