@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -16,7 +17,9 @@ from pipeline.config import Cluster
 from pipeline.engine import NullProgress, Progress
 from pipeline.engine.clusters import start
 from pipeline.engine.executors import Executor, Outcome
+from pipeline.engine.stores import options_of
 from pipeline.errors import OutputError, PipelineError
+from pipeline.storage import using
 from pipeline.verify.expected import Expected
 from pipeline.verify.folders import check_groups, check_ledger_end, check_sealed, check_top
 from pipeline.verify.outcome import Verification
@@ -72,7 +75,7 @@ def verify(
     if expected:
         progress.phase("verify", frames_to_check(expected, sample))
         result.add(Findings(tuple(_check_files(expected))))
-        with start(_cluster(cluster), progress) as executor:
+        with _reaching_stores(root), start(_cluster(cluster), progress) as executor:
             _check_images(executor, result, expected, progress, seed)
             if source:
                 progress.phase("compare", None)
@@ -86,6 +89,14 @@ def verify(
 def _check_result(root: str) -> None:
     if not any((Path(root) / name).exists() for name in ("images.zarr", "ledger", "plan")):
         raise OutputError(f"{root} is no result of a conversion: give the output directory itself")
+
+
+def _reaching_stores(root: str) -> AbstractContextManager[Any]:
+    """Let the run's own options for object stores and web servers hold, for its originals."""
+    try:
+        return using(options_of(config.load(Path(root) / "run.yaml")))
+    except PipelineError:  # told by the checks of the file and of the originals
+        return nullcontext()
 
 
 def _cluster(given: Cluster | Mapping[str, Any] | None) -> Cluster:
