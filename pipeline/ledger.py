@@ -322,6 +322,8 @@ def _outcome_record(outcome: InstanceOutcome) -> dict[str, Any]:
         record["photometric_interpretation"] = outcome.photometric_interpretation
     if failure := outcome.failure:
         record["failure"] = {"reason": failure.reason, "message": failure.message, "frame": failure.frame}
+        if failure.salvaged:
+            record["failure"]["salvaged"] = True
     return record
 
 

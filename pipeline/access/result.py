@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -63,6 +64,7 @@ class Result(Images):
         chunks = pixels.chunks if self._blocks == "chunk" else pixels.shards or pixels.chunks
         lazy = da.from_zarr(pixels, chunks=chunks)  # type: ignore[no-untyped-call]
         dataset[PIXELS] = (dataset[PIXELS].dims, lazy, dataset[PIXELS].attrs)
+        _warn_of_missing_frames(path, dataset)
         return dataset
 
 
@@ -110,6 +112,17 @@ def open(  # noqa: A001  pipeline.open, as zarr.open and xarray.open_…
             "it, or open the images that are complete so far with unfinished=True"
         )
     return Result(folder, chunks)
+
+
+def _warn_of_missing_frames(path: str, dataset: xr.Dataset) -> None:
+    """Say that there are frames which are none, lest their zeros pass for pixels."""
+    missing = dataset.attrs.get("frames_missing", 0)
+    if missing:
+        warnings.warn(
+            f"{path}: {missing} of {dataset.sizes['frame']} frames are missing, their pixels mean nothing; the others: "
+            "images[…].isel(frame=images[…].valid.values)",
+            stacklevel=4,
+        )
 
 
 def _row(layout: store.ImageLayout) -> ImageRow:

@@ -23,6 +23,7 @@ _OVERRIDDEN = (
         "image",
         "frame_start",
         "num_frames",
+        "frames_missing",
         "decoder",
         "photometric_interpretation",
         "assumptions",
@@ -42,6 +43,8 @@ class Outcome:
     frame_start: int | None = None
     num_frames: int | None = None
     """Frames stored: fewer than the instance has where frames are selected."""
+    frames_missing: int | None = None
+    """How many of these are placeholders, in an image of which others could be salvaged."""
     decoder: str | None = None
     photometric_interpretation: str | None = None
     """Of the stored pixels."""

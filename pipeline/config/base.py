@@ -32,6 +32,7 @@ Bytes = Annotated[
     ),
 ]
 Count = Annotated[StrictInt, Field(gt=0)]
+Seconds = Annotated[StrictInt | StrictFloat, Field(gt=0, allow_inf_nan=False)]
 Auto = Literal["auto"]
 Text = Annotated[StrictStr, Field(min_length=1)]
 # Not a `str` of pydantic's, which refuses the names of files that aren't UTF-8.

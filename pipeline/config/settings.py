@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
-from pipeline.config.base import Auto, Bytes, Count, FilePath, Scalar, Section, Text
+from pipeline.config.base import Auto, Bytes, Count, FilePath, Scalar, Seconds, Section, Text
 from pipeline.config.choices import check_codec_name, check_frames
 from pipeline.config.cluster import Cluster
 from pipeline.config.storage import Storage
@@ -41,6 +41,9 @@ class Decode(Section):
     """The decoding plugin to use alone; by default the fastest that can is tried first, then the others."""
     options: dict[str, Any] = {}
     """More of pydicom's decoding options, such as apply_jls_sign_correction: false."""
+    salvage: StrictBool = False
+    """Store the frames that can be decoded of a damaged multi-frame file. It still counts as failed, with the reason,
+    but has an image, and in the catalog frames_missing; the image's array valid is false for the missing frames."""
 
 
 class Chunk(Section):
@@ -92,6 +95,13 @@ class Limits(Section):
     """Decoded bytes of one frame; a file that declares more is refused before anything is allocated."""
     task_memory: Bytes = 2**30
     """Projected memory of one task; a plan that needs more is refused."""
+    frame_seconds: Seconds = 120
+    """How long one frame may take to decode; a decoder that hangs costs its file, reason timeout."""
+    header_seconds: Seconds = 600
+    """The same for the header of one file."""
+    decode_memory: Bytes = 4 * 2**30
+    """Memory that decoding one frame, or reading one header, may take beyond task_memory; what takes more costs its
+    file, reason memory."""
 
 
 class Report(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -73,6 +73,10 @@ class _Record:
     decoders: dict[str, None] = field(default_factory=dict)
     photometric: dict[str, None] = field(default_factory=dict)
     failure: Failure | None = None
+
+    def fail(self, failure: Failure, job: Job) -> None:
+        """Note the first failure."""
+        self.failure = self.failure or replace(failure, salvaged=job.salvage)
 
     def outcome(self, instance: int) -> InstanceOutcome:
         return InstanceOutcome(instance, "+".join(self.decoders), "+".join(self.photometric), self.failure)
@@ -221,7 +225,7 @@ def _decode_span(instance: Instance, span: Span, job: Job, record: _Record, work
         frames = work.decode(instance, _frames(span), job, work.place)
         for decoded in work.timed(instance.transfer_syntax_uid, frames):
             if isinstance(decoded, Failure):
-                record.failure = record.failure or decoded
+                record.fail(decoded, job)
                 if not job.salvage:
                     return
                 yield False
@@ -231,7 +235,7 @@ def _decode_span(instance: Instance, span: Span, job: Job, record: _Record, work
             work.encoded_bytes += decoded.encoded_bytes
             yield True
     except Exception as error:  # noqa: BLE001  the file is gone, or its index: whatever it is becomes its reason
-        record.failure = record.failure or failure_of(error, instance)
+        record.fail(failure_of(error, instance), job)
 
 
 def _frames(span: Span) -> range:

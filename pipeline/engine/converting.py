@@ -11,6 +11,8 @@ from typing import Any
 from pipeline.engine.convert_task import Job, convert
 from pipeline.engine.executors import Executor, Outcome
 from pipeline.engine.finalise import FinaliseInput, finalise
+from pipeline.engine.guard import Bounds, guarded
+from pipeline.engine.isolated import convert_carefully
 from pipeline.engine.progress import Progress
 from pipeline.engine.timeline import Timeline
 from pipeline.errors import OutputError
@@ -34,11 +36,20 @@ Step = TaskInput | FinaliseInput | Discard
 def execute(step: Step, job: Job) -> TaskResult | str | None:
     """Run one step; this is what travels to the workers."""
     if isinstance(step, TaskInput):
-        return convert(step, job)
+        return guarded(
+            lambda watch: convert(step, job, watch=watch),
+            lambda: convert_carefully(step, job),
+            Bounds(job.frame_seconds, job.task_memory + job.decode_memory),
+        )
     if isinstance(step, FinaliseInput):
         return finalise(step)
     remove_image(job.out, step.path)
     return None
+
+
+def execute_carefully(step: Step, job: Job) -> TaskResult | str | None:
+    """Run one step whose worker died, so that its decoders can't take another one with them."""
+    return convert_carefully(step, job) if isinstance(step, TaskInput) else execute(step, job)
 
 
 @dataclass(slots=True)
@@ -55,6 +66,8 @@ class Conversion:
     failures: dict[int, Failure] = field(default_factory=dict)
     done: set[int] = field(default_factory=set)
     """Finished tasks, by number."""
+    salvaged: dict[int, int] = field(default_factory=dict)
+    """How many frames are missing of each instance that failed and of which others are stored."""
     complete: set[int] = field(default_factory=set)
     """Images, by position."""
     image_bytes: Counter[int] = field(default_factory=Counter)
@@ -62,6 +75,9 @@ class Conversion:
     seconds: Counter[str] = field(default_factory=Counter)
     syntax_seconds: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     timeline: Timeline = field(default_factory=Timeline)
+    _salvageable: set[int] = field(default_factory=set)
+    _valid: Counter[int] = field(default_factory=Counter)
+    """By image, frames that are stored."""
     _regions: defaultdict[int, list[RegionResult]] = field(default_factory=lambda: defaultdict(list))
     _open: Counter[int] = field(default_factory=Counter)
     """By image, regions that no finished task has brought yet."""
@@ -93,7 +109,8 @@ class Conversion:
             Where the output can't be written: no space, no permission. What was recorded until then stays.
         """
         steps = self._steps(tasks, finalising=finalising)
-        for outcome in executor.map(partial(execute, job=self.job), steps, name="convert"):
+        once, again = partial(execute, job=self.job), partial(execute_carefully, job=self.job)
+        for outcome in executor.map(once, steps, name="convert", carefully=again):
             if isinstance(outcome.error, OutputError) and not isinstance(outcome.item, FinaliseInput):
                 raise outcome.error
             if isinstance(outcome.item, TaskInput):
@@ -133,6 +150,7 @@ class Conversion:
             self.syntax_seconds[uid].update(seconds)
         for region in result.regions:
             self.image_bytes[region.image] += region.stored_bytes
+            self._valid[region.image] += region.valid.count(1)
             if region.image not in self.complete:
                 self._regions[region.image].append(region)
         for piece in self.plan.tasks[result.task].regions:
@@ -141,6 +159,8 @@ class Conversion:
     def _note(self, outcome: InstanceOutcome) -> None:
         """Join what several tasks say of one instance; of several failures the one at the lowest frame counts."""
         i = outcome.instance
+        if outcome.failure and outcome.failure.salvaged:
+            self._salvageable.add(i)
         if outcome.failure and _before(outcome.failure, self.failures.get(i)):
             self.failures[i] = outcome.failure
         for known, new in ((self.decoders, outcome.decoder), (self.photometric, outcome.photometric_interpretation)):
@@ -149,13 +169,16 @@ class Conversion:
 
     def _region_done(self, image: int) -> None:
         self._open[image] -= 1
-        if self._open[image] or image in self.complete:
+        if self._open[image]:
+            return
+        self._note_salvaged(image)
+        if image in self.complete:
             return
         del self._open[image]
         spec = self.plan.images[image]
         regions = tuple(sorted(self._regions.pop(image, ()), key=lambda region: region.frame_start))
         instances = {span.instance: self.plan.instances[span.instance] for span in spec.spans}
-        failed = frozenset(i for i in instances if i in self.failures)
+        failed = frozenset(i for i in instances if i in self.failures and i not in self.salvaged)
         if len(failed) == len(instances):
             self._ready.append(Discard(image, spec.path))
             return
@@ -173,6 +196,14 @@ class Conversion:
             )
         )
 
+    def _note_salvaged(self, image: int) -> None:
+        """Note how many frames are missing of a damaged instance; one of several frames is an image of its own."""
+        spec = self.plan.images[image]
+        owners = {span.instance for span in spec.spans}
+        missing = spec.frames - self._valid[image]
+        if len(owners) == 1 and owners <= self._salvageable and 0 < missing < spec.frames:
+            self.salvaged |= dict.fromkeys(owners, missing)
+
     def _image_done(self, outcome: Outcome) -> None:
         self.progress.advance(images=1)
         if isinstance(outcome.item, Discard):
@@ -184,6 +215,7 @@ class Conversion:
         message = f"{outcome.item.spec.path}: the image could not be completed: {outcome.error}"
         for instance in outcome.item.instances:
             self.failures.setdefault(instance, Failure("finalise_failed", message))
+            self.salvaged.pop(instance, None)
         self.progress.message(message)
 
 

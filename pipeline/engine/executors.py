@@ -12,12 +12,18 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any, Protocol, Self
 
-from distributed import Client, Future, as_completed
+from distributed import Client, Future, KilledWorker, as_completed
 
 from pipeline.storage import Carried
 
 TASKS_PER_WORKER = 4
 """Tasks submitted ahead per thread of a worker: enough that none waits for the driver."""
+LOST_AT_ONCE = {"distributed.scheduler.allowed-failures": 0}
+"""Dask's configuration for a scheduler of our own: what a dying worker took with it comes back to the driver, which knows
+how to do it more carefully, instead of going on to kill other workers."""
+LOST_TRIES = 20
+"""How often a task is sent again that a dying worker took with it. It is mostly a bystander: what kills workers runs in
+processes of its own from the second time on."""
 
 ENDED = frozenset({"finished", "error", "cancelled"})
 """What a future's status says when nothing more comes of it."""
@@ -39,10 +45,20 @@ class Executor(Protocol):
     def workers(self) -> int:
         """How many tasks run at once."""
 
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any], *, name: str) -> Iterator[Outcome]:
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        items: Iterable[Any],
+        *,
+        name: str,
+        carefully: Callable[[Any], Any] | None = None,
+    ) -> Iterator[Outcome]:
         """Yield an :class:`Outcome` for every item, in the order in which they finish.
 
         `items` may yield None: nothing to do until another result is in. It is asked again then.
+
+        An item whose worker died is done again, by `carefully` where that is given: the same in a way that what killed
+        the worker can't do so again. `function` must therefore be one that can be called twice.
         """
 
 
@@ -51,9 +67,16 @@ class Synchronous:
 
     workers = 1
 
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any], *, name: str) -> Iterator[Outcome]:
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        items: Iterable[Any],
+        *,
+        name: str,
+        carefully: Callable[[Any], Any] | None = None,
+    ) -> Iterator[Outcome]:
         """See :meth:`Executor.map`."""
-        del name
+        del name, carefully
         function = Carried(function)
         for item in items:
             if item is not None:
@@ -89,21 +112,33 @@ class Distributed:
         """Threads of all workers that are there now."""
         return int(sum(self._client.nthreads().values())) or 1
 
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any], *, name: str) -> Iterator[Outcome]:
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        items: Iterable[Any],
+        *,
+        name: str,
+        carefully: Callable[[Any], Any] | None = None,
+    ) -> Iterator[Outcome]:
         """See :meth:`Executor.map`."""
+        again = Carried(carefully or function)
         function = Carried(function)
         queue = iter(items)
-        pending: dict[str, Any] = {}
+        pending: dict[str, _Sent] = {}
         completed = as_completed([])
+
+        def submit(sent: _Sent) -> None:
+            key = f"{name}-{next(self._keys)}"
+            pending[key] = sent
+            call = function if sent.lost == 0 else again
+            completed.add(self._client.submit(call, sent.item, key=key, pure=False))
 
         def fill() -> None:
             while (
                 len(pending) < TASKS_PER_WORKER * max(self.workers, self._expected)
                 and (item := next(queue, None)) is not None
             ):
-                key = f"{name}-{next(self._keys)}"
-                pending[key] = item
-                completed.add(self._client.submit(function, item, key=key, pure=False))
+                submit(_Sent(item))
 
         fill()
         for future in completed:
@@ -111,9 +146,22 @@ class Distributed:
             if status not in ENDED:  # its worker left with the result before it was fetched: it is done again
                 completed.add(future)
                 continue
-            yield _outcome(pending.pop(future.key), future, status)
+            sent = pending.pop(future.key)
+            outcome = _outcome(sent.item, future, status)
             future.release()
+            if isinstance(outcome.error, KilledWorker) and sent.lost < LOST_TRIES:
+                submit(_Sent(sent.item, sent.lost + 1))
+            else:
+                yield outcome
             fill()
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """An item on its way, and how many workers died under it."""
+
+    item: Any
+    lost: int = 0
 
 
 class Deferred:
@@ -138,11 +186,18 @@ class Deferred:
         """See :attr:`Executor.workers`."""
         return self._executor().workers
 
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any], *, name: str) -> Iterator[Outcome]:
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        items: Iterable[Any],
+        *,
+        name: str,
+        carefully: Callable[[Any], Any] | None = None,
+    ) -> Iterator[Outcome]:
         """See :meth:`Executor.map`."""
         queue = iter(items)
         for first in queue:
-            yield from self._executor().map(function, chain([first], queue), name=name)
+            yield from self._executor().map(function, chain([first], queue), name=name, carefully=carefully)
 
     def _executor(self) -> Executor:
         if self._started is None:

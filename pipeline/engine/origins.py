@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.model import ImageSpec
+from pipeline.model import ImageSpec, RegionResult
 
 
 def frame_sources(spec: ImageSpec) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -17,3 +19,15 @@ def frame_sources(spec: ImageSpec) -> tuple[npt.NDArray[np.int64], npt.NDArray[n
         owner[place] = span.instance
         frame[place] = range(span.start, span.stop, span.step)
     return owner, frame
+
+
+def partly_stored(spec: ImageSpec, regions: Iterable[RegionResult]) -> dict[int, int]:
+    """Return how many frames are missing of each instance that has others stored and isn't whole."""
+    owner, _ = frame_sources(spec)
+    valid = np.zeros(spec.frames, np.bool_)
+    for region in regions:
+        valid[region.frame_start : region.frame_stop] = np.frombuffer(region.valid, np.uint8)
+    instances, counts = np.unique(owner, return_counts=True)
+    stored = dict(zip(*np.unique(owner[valid], return_counts=True), strict=True))
+    missing = {int(i): int(n - stored[i]) for i, n in zip(instances, counts, strict=True) if i in stored}
+    return {i: n for i, n in missing.items() if n}

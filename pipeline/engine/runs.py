@@ -126,7 +126,18 @@ def check(config: RunConfig) -> None:
 
 
 def _job(config: RunConfig, out: Path) -> Job:
-    return Job(str(out), config.output.codec, config.decode.raw, config.decode.plugin, config.decode.options)
+    decode, limits = config.decode, config.limits
+    return Job(
+        out=str(out),
+        codec=config.output.codec,
+        raw=decode.raw,
+        plugin=decode.plugin,
+        options=decode.options,
+        salvage=decode.salvage,
+        frame_seconds=limits.frame_seconds,
+        decode_memory=limits.decode_memory,
+        task_memory=limits.task_memory,
+    )
 
 
 def convert(

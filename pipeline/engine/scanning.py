@@ -12,6 +12,8 @@ from pathlib import Path
 from pipeline import scan
 from pipeline.config import RunConfig
 from pipeline.engine.executors import Executor, Outcome
+from pipeline.engine.guard import Bounds, guarded
+from pipeline.engine.isolated import scan_carefully
 from pipeline.engine.output import outside
 from pipeline.engine.progress import Progress
 from pipeline.errors import OutputError
@@ -54,7 +56,8 @@ def scan_files(
     found = Scan()
     progress.phase("scan", None)
     task = partial(_scan, config=config, out=str(out))
-    for outcome in executor.map(task, _batches(files, first), name="scan"):
+    again = partial(_scan_carefully, config=config, out=str(out))
+    for outcome in executor.map(task, _batches(files, first), name="scan", carefully=again):
         result = _result(outcome, str(out))
         found.instances += result.instances
         found.counts.update(result.counts)
@@ -83,7 +86,16 @@ def _batches(files: Iterator[SourceFile], first: int) -> Iterator[Batch]:
 
 
 def _scan(batch: Batch, *, config: RunConfig, out: str) -> scan.ScanResult:
-    return scan.scan_batch(batch.files, config, out, batch.segment)
+    limits = config.limits
+    return guarded(
+        lambda watch: scan.scan_batch(batch.files, config, out, batch.segment, watch=watch),
+        lambda: _scan_carefully(batch, config=config, out=out),
+        Bounds(limits.header_seconds, limits.task_memory + limits.decode_memory),
+    )
+
+
+def _scan_carefully(batch: Batch, *, config: RunConfig, out: str) -> scan.ScanResult:
+    return scan_carefully(batch.files, config, out, batch.segment)
 
 
 def _result(outcome: Outcome, out: str) -> scan.ScanResult:

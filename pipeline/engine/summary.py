@@ -41,19 +41,29 @@ def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int]
     for number, image in enumerate(plan.images):
         for span in reversed(image.spans):  # the first span of an instance says where its frames begin
             position = span.instance
-            if failed := conversion.failures.get(position):
+            failed, missing = conversion.failures.get(position), conversion.salvaged.get(position)
+            if failed and missing is None:
                 result[_key(plan.instances[position])] = _failed(failed)
             elif number in conversion.complete:
-                result[_key(plan.instances[position])] = Outcome(
+                stored = Outcome(
                     "converted",
                     image=image.path,
                     frame_start=span.frame_start,
                     num_frames=frames[position],
+                    frames_missing=0,
                     decoder=conversion.decoders.get(position),
                     photometric_interpretation=conversion.photometric.get(position),
                     note=notes.get(position, ""),
                 )
+                result[_key(plan.instances[position])] = _salvaged(stored, failed, missing or 0) if failed else stored
     return result
+
+
+def _salvaged(stored: Outcome, failure: Failure, missing: int) -> Outcome:
+    """Return the row of a file of which a part is stored: it failed, and says where that part is."""
+    failed = _failed(failure)
+    message = f"{failed.message}; salvaged: all but {missing} of {stored.num_frames} frame(s) are stored"
+    return replace(stored, status=failed.status, reason=failed.reason, message=message, frames_missing=missing)
 
 
 def stored_frames(plan: Plan) -> Counter[int]:

@@ -11,8 +11,6 @@ class Watch:
     Costs two assignments a frame, so that every conversion can be watched.
     """
 
-    __slots__ = ("since",)
-
     def __init__(self) -> None:
         self.since: float | None = None
 

@@ -115,18 +115,23 @@ def _version(distribution: str) -> str:
 
 
 @contextmanager
-def quiet_tries() -> Iterator[None]:
+def quiet_tries() -> Iterator[list[BaseException]]:
     """Keep pydicom from logging a traceback for each plugin that fails while the next one is still to be tried.
 
-    Only this thread's records are dropped, only while the block runs.
+    Only this thread's records are dropped, only while the block runs. Yields the exceptions that they told of: of what
+    a plugin raised, pydicom passes on the text alone.
     """
     here = threading.get_ident()
+    raised: list[BaseException] = []
 
     def keep(record: logging.LogRecord) -> bool:
-        return record.thread != here or record.levelno < logging.ERROR
+        if record.thread != here or record.levelno < logging.ERROR:
+            return True
+        raised.extend(error for error in (record.exc_info or ())[1:2] if isinstance(error, BaseException))
+        return False
 
     _LOGGER.addFilter(keep)
     try:
-        yield
+        yield raised
     finally:
         _LOGGER.removeFilter(keep)

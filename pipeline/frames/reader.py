@@ -214,7 +214,7 @@ class FrameReader:
         encoded = _one_item(codestream)
         failures: list[str] = []
         mismatch: PixelDataError | None = None
-        with quiet_tries():
+        with quiet_tries() as raised:
             for plugin in self._plugins:
                 try:
                     return self._decode(encoded, plugin, as_stored=self._as_stored)
@@ -227,7 +227,8 @@ class FrameReader:
                     mismatch = error
         if mismatch is not None and len(failures) == 1:
             raise mismatch
-        raise DecodeError(_ALL_FAILED + "\n  ".join(failures), source=self._source, frame=frame)
+        reason = "memory" if any(isinstance(error, MemoryError) for error in raised) else None
+        raise DecodeError(_ALL_FAILED + "\n  ".join(failures), reason=reason, source=self._source, frame=frame)
 
     def _encoded(self, frame: int) -> bytes:
         """Return the frame's codestream: its fragments joined."""
@@ -257,7 +258,7 @@ class FrameReader:
             # copies the frame first.
             return self._decode(data, plugin, as_stored=True)
         except MemoryError as error:
-            raise DecodeError(f"Not enough memory for one frame: {error}", reason="frame_too_large") from error
+            raise DecodeError(f"Not enough memory for one frame: {error}", reason="memory") from error
         except Exception as error:
             # pydicom looks into codestreams outside of its plugins' reach, where damage may raise anything.
             raise DecodeError(f"{plugin}: {type(error).__name__}: {error}") from error

@@ -85,3 +85,5 @@ class Failure:
     reason: str
     message: str
     frame: int | None = None
+    salvaged: bool = False
+    """Whether frames of the instance that could be decoded count all the same (``decode.salvage``)."""

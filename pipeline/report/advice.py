@@ -23,6 +23,13 @@ ADVICE = {
     "is damaged: fetch the file again.",
     "frame_mismatch": "The frame decodes to another shape or type than the header declares, so it was not stored. "
     + _HEADER,
+    "decoder_crashed": "A decoder crashed on the frame named, twice and alone in a process. Try another one "
+    f"(decode.plugin). {_DAMAGED}",
+    "header_crashed": f"Whatever read the header crashed, twice. {_DAMAGED}",
+    "timeout": "Decoding the frame named, or reading the header, took longer than limits.frame_seconds or "
+    "limits.header_seconds. Raise them if the file is sound but large or its storage slow; else it is damaged.",
+    "memory": "Decoding the frame named, or reading the header, took more memory than limits.decode_memory allows or the "
+    "machine has. Raise it, or use fewer workers; of a small file it means damage.",
     "source_changed": "The file changed between scan and conversion. Run again when nothing writes to the source.",
     "task_memory_exceeded": "One task would need more memory than limits.task_memory. Raise it if the workers have that "
     "much, or make output.shard smaller.",

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from pipeline import frames
 from pipeline.catalog import open_segment, segment_path, write_segment
@@ -18,9 +18,14 @@ from pipeline.scan.records import Place, Record, Wanted
 from pipeline.scan.where import selected
 from pipeline.storage import Expected, RangeFile, is_remote, place
 
+LEAST_SALVAGED = 1000
+"""One frame in so many must be there for a file to be salvaged: else its Number of Frames is to be believed least."""
 INLINE_INDEX = 512
 """Bytes up to which a serialised frame index travels in its instance's record."""
 _PROBLEMS = {
+    "header_crashed": ("failed", "the process that read its header died of it, twice"),
+    "timeout": ("failed", "its header was not read within limits.header_seconds"),
+    "memory": ("failed", "reading its header took more memory than limits.decode_memory allows"),
     "file_not_found": ("failed", "there is no such file"),
     "unreadable": ("failed", "it can't be listed or looked at; check its permissions"),
     "invalid_attribute": ("failed", "Referenced File ID in the DICOMDIR leads out of the file-set; it isn't followed"),
@@ -44,7 +49,16 @@ class ScanResult:
     """Size of all files."""
 
 
-def scan_batch(files: Sequence[SourceFile], config: RunConfig, out: str, segment: int) -> ScanResult:
+class Watch(Protocol):
+    """Is told when a file is begun and when it is read."""
+
+    def begin(self) -> None: ...  # noqa: D102
+    def end(self) -> None: ...  # noqa: D102
+
+
+def scan_batch(
+    files: Sequence[SourceFile], config: RunConfig, out: str, segment: int, *, watch: Watch | None = None
+) -> ScanResult:
     """Read the header of each file once, and write the batch's catalog segment.
 
     Every file becomes one row, with a status and a reason where it isn't to be converted: nothing that is wrong with a
@@ -59,6 +73,8 @@ def scan_batch(files: Sequence[SourceFile], config: RunConfig, out: str, segment
         The output directory; the segment and large frame indices are written below its ``plan/``.
     segment : int
         The segment's number.
+    watch : Watch, optional
+        Told of each file, so that one on which the header's parser hangs is noticed.
 
     Raises
     ------
@@ -74,7 +90,11 @@ def scan_batch(files: Sequence[SourceFile], config: RunConfig, out: str, segment
     with without_warnings(), open_segment(segment_path(out, segment), wanted.kinds) as writer:
         for row, file in enumerate(files):
             record = Record(file)
+            if watch:
+                watch.begin()
             found = _read(record, config, wanted, Place(segment, row))
+            if watch:
+                watch.end()
             if found is None:
                 counts[record.row["status"], record.row["reason"]] += 1
             else:
@@ -148,7 +168,7 @@ def _read_instance(
         pixels = _pixel_format(header)
         record.describe_format(pixels)
         _check_size(pixels, config.limits.frame, header.source)
-        index = frames.index_frames(file, header)
+        index = _index(file, header, salvage=config.decode.salvage)
         return record.instance(header, pixels, index, place), index
 
 
@@ -163,6 +183,15 @@ def _open(record: Record) -> BinaryIO:
         found = cast(RangeFile, file).found
         record.identify(replace(source, size=found.size, mtime_ns=found.mtime_ns, etag=found.etag))
     return file
+
+
+def _index(file: BinaryIO, header: frames.Header, *, salvage: bool) -> FrameIndex:
+    """Index the frames; where frames may be salvaged, also of a file that lacks some but has others."""
+    if salvage:
+        index = frames.index_frames(file, header, lenient=True)
+        if frames.available_frames(index) * LEAST_SALVAGED >= index.number_of_frames:
+            return index
+    return frames.index_frames(file, header)
 
 
 def _pixel_format(header: frames.Header) -> PixelFormat:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pipeline.engine.finalise import FinaliseInput
+from pipeline.engine.origins import partly_stored
 from pipeline.ledger import Finished
 from pipeline.model import ImageSpec, Plan, Region, RegionResult, Span
 from pipeline.plan.inputs import cut_spans
@@ -21,6 +22,8 @@ class Expected:
     finished: Finished
     failed: set[int] = field(default_factory=set)
     """Instances that failed, by position."""
+    salvageable: set[int] = field(default_factory=set)
+    """Those of them whose other frames count."""
     decoders: dict[int, str] = field(default_factory=dict)
     photometric: dict[int, str] = field(default_factory=dict)
     regions: dict[int, list[RegionResult]] = field(default_factory=dict)
@@ -38,6 +41,7 @@ class Expected:
             for outcome in result.outcomes if result else ():
                 if outcome.failure:
                     expected.failed.add(outcome.instance)
+                    expected.salvageable |= {outcome.instance} if outcome.failure.salvaged else set()
                 _join(expected.decoders, outcome.instance, outcome.decoder)
                 _join(expected.photometric, outcome.instance, outcome.photometric_interpretation)
             if result is None:
@@ -58,12 +62,15 @@ class Expected:
         """Return what the image's finalise task was given."""
         spec = self.plan.images[image]
         owners = {span.instance for span in spec.spans}
+        failed = owners & self.failed
+        if keep := failed & self.salvageable:
+            failed -= keep & partly_stored(spec, self.regions.get(image, ())).keys()
         return FinaliseInput(
             image=image,
             spec=spec,
             instances={span.instance: self.plan.instances[span.instance] for span in spec.spans},
             regions=tuple(self.regions.get(image, ())),
-            failed=frozenset(owners & self.failed),
+            failed=frozenset(failed),
             photometric={i: self.photometric.get(i, "") for i in owners},
             out=self.out,
             codec={},

@@ -106,7 +106,7 @@ def test_what_is_expected_in_words() -> None:
     assert expected(("output", "grouping")) == "one of series, instance"
     assert expected(("output", "chunk", "row")) == "a whole number above 0 or auto"
     assert expected(("decode", "raw")) == "true or false"
-    assert expected(("limits",)) == "a section with the keys frame, task_memory"
+    assert expected(("decode",)) == "a section with the keys raw, plugin, options, salvage"
     assert expected(("cluster", "adapt")) == "a section with the keys minimum, maximum"
     assert "output.chunk.column" in all_keys()
 

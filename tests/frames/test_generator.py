@@ -329,7 +329,7 @@ def test_a_decoder_that_runs_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("pydicom.pixels.decoders.base.Decoder.iter_array", iter_array)
     with pytest.raises(DecodeError, match="8 GiB") as caught:
         next(iter_frames(io.BytesIO(rle_file(1)), decoding_plugin="pydicom"))
-    assert (caught.value.reason, caught.value.frame) == ("frame_too_large", 0)
+    assert (caught.value.reason, caught.value.frame) == ("memory", 0)
 
 
 def test_the_decoder_is_named_with_its_version() -> None:

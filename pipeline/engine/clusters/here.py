@@ -12,7 +12,7 @@ from distributed import Client, LocalCluster
 
 from pipeline.config import Cluster
 from pipeline.engine.clusters.workers import tell_dashboard
-from pipeline.engine.executors import Distributed, Executor, Synchronous
+from pipeline.engine.executors import LOST_AT_ONCE, Distributed, Executor, Synchronous
 from pipeline.engine.progress import Progress
 
 
@@ -44,7 +44,7 @@ def local_processes(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
 @contextmanager
 def _local_cluster(cluster: Cluster, progress: Progress, **options: Any) -> Iterator[Executor]:
     with (
-        dask.config.set({"distributed.admin.system-monitor.gil.enabled": False}),
+        dask.config.set({"distributed.admin.system-monitor.gil.enabled": False, **LOST_AT_ONCE}),
         LocalCluster(dashboard_address=cluster.dashboard or None, silence_logs="ERROR", **options) as local,
         Client(local) as client,
     ):

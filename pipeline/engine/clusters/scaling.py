@@ -18,6 +18,7 @@ from distributed.core import Status
 from distributed.deploy import Adaptive, SpecCluster
 
 from pipeline.config import Cluster
+from pipeline.engine.executors import LOST_AT_ONCE
 
 _LOG = logging.getLogger(__name__)
 REFUSED_SECONDS = 60.0
@@ -27,6 +28,7 @@ DEFAULTS = {
     # A worker for every task that waits. Dask's own default, tasks of 5 s for each, assumes that the scheduler
     # knows all tasks, but a window of them is all that it ever holds.
     "distributed.adaptive.target-duration": "1 ms",
+    **LOST_AT_ONCE,
 }
 
 
