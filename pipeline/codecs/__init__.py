@@ -10,6 +10,7 @@ it wherever a decoding plugin can be named::
     pixel_array("image.dcm", decoding_plugin=codecs.PLUGIN)
 """
 
+from pipeline.codecs.boxes import stalls_pydicom
 from pipeline.codecs.direct import DirectDecoder, direct_decoder
 from pipeline.codecs.plugin import RGB_OPTION
 from pipeline.codecs.registry import LOSSY_JPEG, PLUGIN, fast_transfer_syntaxes, plugin_version, register
@@ -23,4 +24,5 @@ __all__ = [
     "fast_transfer_syntaxes",
     "plugin_version",
     "register",
+    "stalls_pydicom",
 ]

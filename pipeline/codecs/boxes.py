@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from pipeline.errors import PixelDataError
 
 _SIGNATURE: Final = b"\x00\x00\x00\x0cjP  "
+_SIGNATURE_BOX: Final = 12
 _SOC_SIZ: Final = b"\xff\x4f\xff\x51"
 _SOT, _EOC, _COD, _COC, _SIZ_FIXED = 0xFF90, b"\xff\xd9", 0xFF52, 0xFF53, 40
 _SOT_LENGTH = 12
@@ -47,6 +48,17 @@ def codestream(data: bytes) -> bytes:
             break
         at += length
     raise PixelDataError("the JP2 file in the pixel data holds no codestream")
+
+
+def stalls_pydicom(data: bytes) -> bool:
+    """Whether pydicom's search for the codestream in a JP2 file would never end: at a box of length 0 before it."""
+    at = _SIGNATURE_BOX if data.startswith(_SIGNATURE) else len(data)
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if not length or data[at + 4 : at + 8] == b"jp2c":
+            return not length and data[at + 4 : at + 8] != b"jp2c"
+        at += length
+    return False
 
 
 def read_j2k_header(data: bytes) -> J2kHeader:

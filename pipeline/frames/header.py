@@ -116,7 +116,8 @@ def read_header(
     MissingAttributeError
         No transfer syntax, and `guess` is off.
     PipelineError
-        With the reason ``header_unreadable`` where the elements can't be parsed.
+        With the reason ``header_unreadable`` where the elements can't be parsed, ``header_too_deep`` where sequences
+        are nested beyond all bounds.
     SourceError
         Where the file can't be read.
     """
@@ -339,6 +340,6 @@ def _header_unreadable(error: Exception, source: str) -> PipelineError:
     text = str(error) or type(error).__name__
     return PipelineError(
         f"{source}: the header can't be parsed: {type(error).__name__}: {text}",
-        reason="header_unreadable",
+        reason="header_too_deep" if isinstance(error, RecursionError) else "header_unreadable",
         source=source,
     )

@@ -144,7 +144,11 @@ def _encapsulated(file: BinaryIO, header: Header, options: Mapping[str, Any], *,
     items = header.items or _walk(file, header)
     if items.damage and not len(items.offsets):
         hint = "" if header.value_length is None else "; its defined length is that of native pixel data"
-        raise PixelDataError(f"{header.source}: encapsulated pixel data: {items.damage}{hint}", source=header.source)
+        raise PixelDataError(
+            f"{header.source}: encapsulated pixel data: {items.damage}{hint}",
+            reason="transfer_syntax_mismatch" if hint else None,
+            source=header.source,
+        )
     found = find_boundaries(file, items, options["number_of_frames"], options.get("extended_offsets"))
     problem, starts = _problem(found, items)
     if problem and not lenient:

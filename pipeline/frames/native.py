@@ -25,12 +25,13 @@ def value_extent(file: BinaryIO, header: Header, *, inflate: bool) -> int:
     Raises
     ------
     PixelDataError
-        Undefined length, which only encapsulated data may have.
+        Undefined length, which only encapsulated data may have (``transfer_syntax_mismatch``).
     """
     if header.value_length is None:
         raise PixelDataError(
             f"{header.source}: the pixel data are encapsulated (undefined length), but the transfer syntax is a "
             "native one",
+            reason="transfer_syntax_mismatch",
             source=header.source,
         )
     if header.deflated and not inflate:
@@ -44,17 +45,18 @@ def check_extent(file: BinaryIO, index: FrameIndex, source: str) -> tuple[str, .
     Raises
     ------
     PixelDataError
-        With the reason ``pixel_data_too_short`` where it can't hold all frames; or where it contradicts
-        YBR_FULL_422, or holds items.
+        With the reason ``pixel_data_too_short`` where it can't hold all frames, ``transfer_syntax_mismatch`` where it
+        holds items instead, ``contradictory_attributes`` where its length contradicts YBR_FULL_422.
     """
     bits, frames = index.frame_bits, index.number_of_frames
     expected, actual = -(-bits * frames // 8), index.value_length
     if actual < expected:
+        hint = _hint(file, index)
         raise PixelDataError(
             f"The number of bytes of pixel data is less than expected ({actual} vs {expected + expected % 2} bytes) - "
             f"the dataset may be corrupted, have an invalid group 0028 element value, or the transfer syntax may be "
-            f"incorrect; {available_native(index)} of {frames} frame(s) are there{_hint(file, index)}",
-            reason="pixel_data_too_short",
+            f"incorrect; {available_native(index)} of {frames} frame(s) are there{hint}",
+            reason="transfer_syntax_mismatch" if hint else "pixel_data_too_short",
             source=source,
         )
     if index.options["photometric_interpretation"] == "YBR_FULL_422" and actual >= expected // 2 * 3 > 0:
@@ -62,6 +64,7 @@ def check_extent(file: BinaryIO, index: FrameIndex, source: str) -> tuple[str, .
             f"The number of bytes of pixel data is a third larger than expected ({actual} vs {expected} bytes) which "
             "indicates the set (0028,0004) 'Photometric Interpretation' value of 'YBR_FULL_422' is incorrect and may "
             "need to be changed to either 'RGB' or 'YBR_FULL'",
+            reason="contradictory_attributes",
             source=source,
         )
     if actual <= expected + expected % 2:

@@ -27,6 +27,8 @@ _NO_OPTIONS: Mapping[str, Any] = {}
 _LONGEST_ITEM = 0xFFFFFFFE
 _SIGNS_OF_SIZE = ("reshape", "broadcast", "multiple of element size")
 """How NumPy puts it that a decoded frame has another number of pixels than rows, columns and samples make."""
+_RUST_PANIC = "PanicException"
+"""What a plugin written in Rust raises where it finds its own assumptions wrong; no Exception, so nobody catches it."""
 _ALL_FAILED = "Unable to decode as exceptions were raised by all available plugins:\n  "
 
 
@@ -211,6 +213,8 @@ class FrameReader:
         out = self._direct.empty() if self._direct is not None and self._as_stored else None
         if (decoded := self._directly(codestream, out)) is not None:
             return decoded
+        if codecs.stalls_pydicom(codestream):
+            raise DecodeError("The JP2 file in the pixel data has a box of length 0 before its codestream")
         encoded = _one_item(codestream)
         failures: list[str] = []
         mismatch: PixelDataError | None = None
@@ -262,6 +266,10 @@ class FrameReader:
         except Exception as error:
             # pydicom looks into codestreams outside of its plugins' reach, where damage may raise anything.
             raise DecodeError(f"{plugin}: {type(error).__name__}: {error}") from error
+        except BaseException as error:
+            if type(error).__name__ != _RUST_PANIC:
+                raise
+            raise DecodeError(f"{plugin}: {error}") from error
         label = plugin_label(plugin, self.index.transfer_syntax_uid) if plugin else ""
         return DecodedFrame(array, str(properties["photometric_interpretation"]), label)
 

@@ -9,7 +9,13 @@ ADVICE = {
     # failed
     "unreadable": "The file could not be read: check its permissions and the disk or network share, then run again.",
     "file_not_found": "Nothing is there: check the path, or whether the file was moved while the run was going on.",
+    "no_range_requests": "The server sends whole files only, and the frames of one are read by byte ranges. Use another "
+    "server, or copy the files here first.",
+    "header_too_deep": f"Sequences are nested deeper than any real header: an attack, or damage. {_DAMAGED}",
     "header_unreadable": f"The header can't be parsed. {_DAMAGED}",
+    "contradictory_attributes": f"Attributes contradict each other or the length of the pixel data. {_HEADER}",
+    "transfer_syntax_mismatch": "The pixel data are encapsulated and the Transfer Syntax UID says native, or the other "
+    f"way round. {_HEADER}",
     "missing_attribute": f"Without this attribute the pixels can't be interpreted. {_HEADER}",
     "invalid_attribute": f"The value is outside what DICOM allows. {_HEADER}",
     "unsupported_transfer_syntax": "No decoder can read this encoding (videos are not supported). Convert the file to "
@@ -33,6 +39,7 @@ ADVICE = {
     "source_changed": "The file changed between scan and conversion. Run again when nothing writes to the source.",
     "task_memory_exceeded": "One task would need more memory than limits.task_memory. Raise it if the workers have that "
     "much, or make output.shard smaller.",
+    "not_converted": "The run ended before this file's turn. Run the same command again to finish it.",
     "worker_lost": "The worker process died on this, out of memory or in a decoder. Run again; if it stays, use fewer "
     "workers or another decode.plugin.",
     "write_failed": "The output could not be written: check free space and permissions, then run again.",

@@ -186,7 +186,7 @@ def test_deeply_nested_sequences_are_unreadable_not_fatal() -> None:
     data = meta(EXPLICIT) + element(0x00080060, "CS", "OT") + nested
     with pytest.raises(PipelineError, match=r"made\.dcm: the header can't be parsed") as caught:
         read(data)
-    assert caught.value.reason == "header_unreadable"
+    assert caught.value.reason == "header_too_deep"
 
 
 @pytest.mark.parametrize("cut", range(132, len(native_file(bytes(16))) - 16, 7))

@@ -1,0 +1,94 @@
+"""What pydicom itself makes of a file that was converted, compared with what was stored."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import zarr
+from pydicom.pixels import iter_pixels
+
+import pipeline
+
+MORE = "more frames"
+_FAILS, _DIFFERS, _MORE = "pydicom fails", "differs", "pydicom yields more"
+DIFFERENCES = (
+    ("3: never more frames than declared", _MORE, "", "only the declared"),
+    ("5: offset tables are compared with the fragments", _DIFFERS, "", "not believed"),
+    ("5: offset tables are compared with the fragments", _FAILS, "", "not believed"),
+    ("7: frames are found without a sequence delimiter", _FAILS, "Unexpected tag", "delimiter is missing"),
+    ("9: signs of immutable frames are corrected", _FAILS, "read-only", ""),
+    ("11: implicit VR where explicit is declared", _FAILS, "", "the data set is in implicit VR"),
+    ("12: bit-packed frames that begin inside a byte are whole", _FAILS, "cannot reshape", ""),
+    ("file meta information of which a length is damaged is read", _FAILS, r"in tag \(0002,", ""),
+    ("the transfer syntax is told by the first element", _FAILS, "transfer_syntax_uid' is required", "assumed"),
+)
+"""Text (with its number in pipeline/frames/DIFFERENCES.md), verdict, pattern of details, sign in the row's assumptions."""
+
+
+def compare(out: str, row: dict[str, Any]) -> tuple[str, str]:
+    """Return a verdict on a converted row, and its details.
+
+    ``equal``: pydicom yields the same frames. ``pydicom fails``: it raises on the file; its error is told.
+    ``differs``: it yields others.
+    """
+    pipeline.codecs.register()
+    image = zarr.open_group(Path(out) / "images.zarr", mode="r")[row["image"]]
+    span = slice(row["frame_start"], row["frame_start"] + row["num_frames"])
+    stored = image["pixels"][span]
+    if not image["valid"][span].all() or row["frames_missing"]:
+        return "differs", "a converted file with missing frames"
+    problems = []
+    for plugin in plugins(row["decoder"]):
+        for way in (_by_path, _by_dataset):
+            problem = _compare(way(row["source"], plugin), stored)
+            if not problem:
+                return "equal", ""
+            problems.append(problem)
+    if any(problem == MORE for problem in problems):
+        return "pydicom yields more", ""
+    raised = [problem for problem in problems if problem.startswith("raises ")]
+    return ("pydicom fails", raised[0]) if len(raised) == len(problems) else ("differs", "; ".join(problems))
+
+
+def documented(verdict: str, details: str, assumptions: str) -> str:
+    """Return which documented difference from pydicom explains a verdict; nothing where none does."""
+    for text, fits, error, sign in DIFFERENCES:
+        if fits == verdict and re.search(error, details) and sign in assumptions:
+            return text
+    return ""
+
+
+def plugins(decoder: str | None) -> list[str]:
+    """Return the plugins that the catalog names; pydicom's own name for them is the first word."""
+    return [re.split(r"[ (]", name)[0] for name in (decoder or "").split("+") if name] or [""]
+
+
+def _by_path(source: str, plugin: str) -> Iterator[np.ndarray]:
+    yield from iter_pixels(source, decoding_plugin=plugin)
+
+
+def _by_dataset(source: str, plugin: str) -> Iterator[np.ndarray]:
+    yield from iter_pixels(pydicom.dcmread(source, force=True), decoding_plugin=plugin)
+
+
+def _compare(frames: Iterator[np.ndarray], stored: np.ndarray) -> str:
+    """Return how pydicom's frames differ from those stored; nothing where they don't."""
+    count = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for frame in frames:
+                if count == len(stored):
+                    return MORE
+                if frame.shape != stored[count].shape or not np.array_equal(frame, stored[count]):
+                    return f"frame {count} differs"
+                count += 1
+        except Exception as error:  # noqa: BLE001  pydicom raises nearly anything on mutants
+            return f"raises {type(error).__name__}: {str(error)[:100]}"
+    return "" if count == len(stored) else f"{count} frames instead of {len(stored)}"

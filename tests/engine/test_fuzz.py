@@ -1,0 +1,37 @@
+"""Mutants of real files through the whole pipeline: each has its row, and the pixels of a converted one are pydicom's."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def campaign():
+    spec = importlib.util.spec_from_file_location("campaign_fuzz", REPOSITORY / "scripts" / "campaign_fuzz.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_mutants_are_the_same_for_the_same_seed(campaign):
+    files = campaign.corpus(20_000)
+    assert len(files) > 50
+    made = [campaign.mutant(number, 3, files) for number in range(20)]
+    assert made == [campaign.mutant(number, 3, files) for number in range(20)]
+    assert len({data for _, data in made}) == 20
+    assert not {data for _, data in made} & set(files)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mutants_are_converted_as_pydicom_does_or_have_a_reason(campaign):
+    found = campaign.run(campaign.parse(["--mutants", "120", "--batch", "120", "--largest", "20000", "--seed", "3"]))
+    assert found.problems == []
+    assert sum(found.outcomes.values()) == 120
+    assert found.verdicts["equal"] > 20
