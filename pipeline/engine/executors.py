@@ -6,6 +6,7 @@ windowed, so that neither this process nor the scheduler ever holds more than a 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -91,6 +92,11 @@ def _call(function: Callable[[Any], Any], item: Any) -> Outcome:
         return Outcome(item, error=error)
 
 
+def _no_task_is_lost(record: logging.LogRecord) -> bool:
+    """Drop what a scheduler in this process says of tasks whose worker died: they are done again."""
+    return "marked as failed because" not in str(record.msg)
+
+
 class Distributed:
     """A Dask cluster: one future a task, a window of them at a time.
 
@@ -103,6 +109,7 @@ class Distributed:
     """
 
     def __init__(self, client: Client, workers: int = 0) -> None:
+        logging.getLogger("distributed.scheduler").addFilter(_no_task_is_lost)
         self._client = client
         self._expected = workers
         self._keys = count()

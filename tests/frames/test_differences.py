@@ -37,6 +37,7 @@ from pydicom.pixels import iter_pixels
 
 import pipeline.frames
 from pipeline.errors import (
+    DecodeError,
     FrameIndexError,
     InvalidAttributeError,
     PipelineError,
@@ -360,6 +361,27 @@ def test_22_only_integers_are_indices() -> None:
     assert theirs(data, indices=[0.0]) == [0]
     with pytest.raises(TypeError):
         ours(data, indices=[0.0])
+
+
+def test_23_jp2_with_a_box_of_length_0() -> None:
+    boxes = b"\x00\x00\x00\x0cjP  \r\n\x87\n" + b"\x00\x00\x00\x00junk" + b"\xff\x4f\xff\x51"
+    data = encapsulated_file(encapsulated_value([boxes]), "1.2.840.10008.1.2.4.90")
+    with pytest.raises(DecodeError, match="a box of length 0"):  # pydicom would never return
+        next(iter_frames(io.BytesIO(data)))
+
+
+class PanicException(BaseException):
+    """What a plugin written in Rust raises: no Exception."""
+
+
+def test_24_panics_of_plugins_in_rust(monkeypatch: pytest.MonkeyPatch) -> None:
+    def panic(*_: Any, **__: Any) -> Any:
+        raise PanicException("index out of bounds")
+
+    monkeypatch.setattr("pydicom.pixels.decoders.base.Decoder.iter_array", panic)
+    data = encapsulated_file(encapsulated_value([rle_frame(np.zeros((4, 4), np.uint8))]))
+    with pytest.raises(DecodeError, match="index out of bounds"):
+        next(iter_frames(io.BytesIO(data), decoding_plugin="pydicom"))
 
 
 def test_every_difference_is_documented_and_tested() -> None:

@@ -16,6 +16,7 @@ NEVER_IN_A_CATALOG = {
     "plan_refused": "ends the run",
     "another_plan": "ends the run",
     "in_use": "ends the run",
+    "originals_gone": "ends the run",
     "settings_changed": "ends the run",
 }
 ROOMS_WITHOUT_ROWS = {"verify", "cli", "access", "config"}
