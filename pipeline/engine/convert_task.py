@@ -196,6 +196,8 @@ def _convert_shard(shard: Region, spec: ImageSpec, frames: Iterator[bool], job: 
         stored = writer.finish()
         work.decoded_bytes += count * spec.format.frame_bytes
         work.wrote(writing + perf_counter() - begin)
+    else:
+        writer.discard()
     return RegionResult(
         shard.image,
         shard.frame_start,

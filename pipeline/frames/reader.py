@@ -17,6 +17,7 @@ from pipeline.frames import native
 from pipeline.frames.header import open_data_set
 from pipeline.frames.index import available_frames, missing_frames
 from pipeline.frames.items import ITEM
+from pipeline.frames.plain import plain_frames
 from pipeline.frames.plugins import decoder_for, plugin_label, plugin_order, quiet_tries
 from pipeline.frames.sources import read_range
 from pipeline.model import FrameIndex
@@ -102,6 +103,7 @@ class FrameReader:
         self._options[codecs.RGB_OPTION] = bool(options.get(codecs.RGB_OPTION, True)) and not raw
         ours_first = self._plugins[:1] == (codecs.PLUGIN,)
         self._direct = codecs.direct_decoder(index.transfer_syntax_uid, self._options) if ours_first else None
+        self._plain = None if self._swap or index.encapsulated else plain_frames(index, self._options)
         if self._swap:
             self._options |= {"pixel_vr": "OB", "be_swap_ow": False}
 
@@ -183,6 +185,12 @@ class FrameReader:
             As :meth:`read_as`; also with the reason ``frame_mismatch`` where the frame's shape isn't that of `out`.
         """
         try:
+            if (
+                self._plain is not None
+                and 0 <= frame < self._available
+                and self._plain.read_into(self._file, frame, out)
+            ):
+                return DecodedFrame(out, self._plain.photometric_interpretation, "")
             if self._direct is not None and self._direct.fills(out) and 0 <= frame < self._available:
                 decoded = self._directly(self._encoded(frame), out)
                 if decoded is not None:

@@ -57,6 +57,12 @@ def read_range(file: BinaryIO, offset: int, length: int) -> Bytes:
     return data[: _fill(file, data.data)]
 
 
+def fill_range(file: BinaryIO, offset: int, target: memoryview) -> bool:
+    """Read bytes from `offset` on into all of `target`; false where `file` ends before."""
+    file.seek(offset)
+    return _fill(file, target) == len(target)
+
+
 def view_range(file: BinaryIO, offset: int, length: int) -> Bytes:
     """Like :func:`read_range`, but read-only and without a copy where `file` is a buffer."""
     data = file.view[offset : offset + length] if isinstance(file, BufferFile) else read_range(file, offset, length)

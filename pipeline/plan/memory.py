@@ -8,6 +8,9 @@ A task writes one shard at a time and decodes one frame at a time, into the chun
     + 2 x frame                  the frame being decoded, and its copy in another colour space or byte order
     + encoded frame              the bytes it is decoded from
 
+A shard that is a file is written chunk by chunk and isn't held; one that is an object is put whole. The plan is the
+same for both.
+
 The encoded frame of a single-frame instance is its whole pixel data. Of a multi-frame instance it is taken to be no
 larger than the average, or than the decoded frame where that is more. Of a deflated data set, what is inflated stays
 in memory too, up to INFLATED_BYTES.

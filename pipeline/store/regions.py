@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -12,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 from zarr.abc.buffer import Buffer
-from zarr.buffer import cpu
 from zarr.storage import LocalStore, WrapperStore
 
 from pipeline.errors import OutputError, PlanError
@@ -21,8 +21,8 @@ from pipeline.storage import RemotePlace, place
 from pipeline.store.arrays import PIXELS, ArrayDocument, pixels_document
 from pipeline.store.encoding import chunk_encoder
 from pipeline.store.remote import RemoteStore
-from pipeline.store.running import run
 from pipeline.store.shards import ShardBuilder
+from pipeline.store.sinks import FileSink, ObjectSink, Sink
 
 STORE = "images.zarr"
 _ATTEMPTS = 3
@@ -109,36 +109,74 @@ class ShardWriter:
 
     def __init__(self, out: str, spec: ImageSpec, frame_start: int, codec: Mapping[str, Any]) -> None:
         frames = min(spec.shards[0], spec.frames - frame_start)
-        self._builder = ShardBuilder(spec, frames, chunk_encoder(spec, codec))
-        self._store = image_store(out)
         self._what = f"frames from {frame_start} on of image {spec.path!r}"
-        zeros = (0,) * len(spec.format.frame_shape)
-        metadata = _document(_layout(spec), json.dumps(dict(codec))).metadata
-        self._key = f"{spec.path}/{PIXELS}/{metadata.encode_chunk_key((frame_start // spec.shards[0], *zeros))}"
+        self._store, self._key = image_store(out), _shard_key(spec, frame_start, codec)
+        self._sink: Sink | None = None
+        self._builder = ShardBuilder(spec, frames, chunk_encoder(spec, codec), self._write)
+        self._digest = xxhash.xxh3_128()
+        self._bytes = 0
 
     def place(self) -> npt.NDArray[Any]:
         """Return where the next frame goes: contiguous, little-endian, holding whatever was there before."""
         return self._builder.place()
 
     def add(self) -> None:
-        """Take the frame that is at :meth:`place`."""
-        self._builder.add()
-
-    def finish(self) -> Stored:
-        """Write the shard, whole and atomically.
+        """Take the frame that is at :meth:`place`.
 
         Raises
         ------
         OutputError
             Where it can't be written: no space, no permission.
         """
-        store = WriteOnce(self._store)
-        shard = cpu.Buffer.from_array_like(np.frombuffer(self._builder.finish(), np.uint8))
+        with self._or_nothing():
+            self._builder.add()
+
+    def finish(self) -> Stored:
+        """Let the shard appear, whole.
+
+        Raises
+        ------
+        OutputError
+            As :meth:`add`.
+        """
+        with self._or_nothing():
+            self._builder.finish()
+            if self._sink is not None:
+                self._sink.finish()
+        return Stored(self._bytes, (self._digest.hexdigest(),))
+
+    def discard(self) -> None:
+        """Leave nothing behind of the frames added."""
+        if self._sink is not None:
+            self._sink.discard()
+
+    def _write(self, data: bytes) -> None:
+        if self._sink is None:  # not before there is something to write
+            self._sink = _sink(self._store, self._key)
+        self._sink.write(data)
+        self._digest.update(data)
+        self._bytes += len(data)
+
+    @contextmanager
+    def _or_nothing(self) -> Iterator[None]:
         try:
-            run(store.set(self._key, shard))
+            yield
         except OSError as error:
+            self.discard()
             raise OutputError(f"Can't write {self._what}: {error}") from error
-        return Stored(store.stored_bytes, tuple(store.digests.values()))
+        except BaseException:
+            self.discard()
+            raise
+
+
+def _sink(store: ImageStore, key: str) -> Sink:
+    return ObjectSink(store, key) if isinstance(store, RemoteStore) else FileSink(store.root / key)
+
+
+def _shard_key(spec: ImageSpec, frame_start: int, codec: Mapping[str, Any]) -> str:
+    zeros = (0,) * len(spec.format.frame_shape)
+    metadata = _document(_layout(spec), json.dumps(dict(codec))).metadata
+    return f"{spec.path}/{PIXELS}/{metadata.encode_chunk_key((frame_start // spec.shards[0], *zeros))}"
 
 
 def write_region(

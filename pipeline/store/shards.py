@@ -1,7 +1,7 @@
 """Putting a shard together (Zarr v3, codec ``sharding_indexed``), frame by frame.
 
 Frames are decoded into a buffer of one chunk's frames; when it is full its chunks are encoded, while the processor's
-cache still holds them, and appended to the shard. So the shard is in memory once, and encoded::
+cache still holds them, and written out. So no more than a chunk is in memory::
 
     ┌─────────┬─────────┬──  ─┬────────────────────────────────────────┬────────┐
     │ chunk 0 │ chunk 1 │  …  │ index: offset, length of each as <u8   │ crc32c │
@@ -11,7 +11,7 @@ cache still holds them, and appended to the shard. So the shard is in memory onc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
@@ -27,7 +27,7 @@ _ABSENT = np.iinfo(np.uint64).max
 
 
 class ShardBuilder:
-    """Takes the frames of one shard, in order, and returns its bytes.
+    """Takes the frames of one shard, in order, and writes its bytes.
 
     Parameters
     ----------
@@ -37,16 +37,18 @@ class ShardBuilder:
         Frames of this shard: fewer than others have where the image ends.
     encode : callable
         Encodes one chunk.
+    write : callable
+        Takes the shard's bytes, piece by piece.
     """
 
-    def __init__(self, spec: ImageSpec, frames: int, encode: Encode) -> None:
+    def __init__(self, spec: ImageSpec, frames: int, encode: Encode, write: Callable[[bytes], object]) -> None:
         self._spec = spec
         self._left = frames
         self._encode = encode
         kind = np.dtype(spec.format.dtype).newbyteorder("<")
         self._block: npt.NDArray[Any] = np.zeros((spec.chunks[0], *spec.format.frame_shape), kind)
         self._filled = 0
-        self._shard = bytearray()
+        self._write = write
         self._lengths: list[int] = []
 
     def place(self) -> npt.NDArray[Any]:
@@ -58,34 +60,33 @@ class ShardBuilder:
         self._filled += 1
         self._left -= 1
         if self._filled == len(self._block):
-            self._append_chunks()
+            self._write_chunks()
 
-    def finish(self) -> bytearray:
-        """Return the shard, without a copy. Nothing can be added afterwards."""
+    def finish(self) -> None:
+        """Write what is left. Nothing can be added afterwards."""
         if self._left:
             raise RuntimeError(f"The shard lacks {self._left} frames")
         if self._filled:  # the image ends within a chunk, and zeros follow
             self._block[self._filled :] = 0
-            self._append_chunks()
+            self._write_chunks()
         if self._spec.shards != self._spec.chunks:
-            self._append_index()
-        return self._shard
+            self._write_index()
 
-    def _append_chunks(self) -> None:
+    def _write_chunks(self) -> None:
         for chunk in _chunks(self._block, self._spec.chunks):
             encoded = self._encode(chunk)
             self._lengths.append(len(encoded))
-            self._shard += encoded
+            self._write(encoded)
         self._filled = 0
 
-    def _append_index(self) -> None:
-        """Append the table of the chunks in C order, which is the order in which they came."""
+    def _write_index(self) -> None:
+        """Write the table of the chunks in C order, which is the order in which they came."""
         there = len(self._lengths)
         table = np.full((chunks_per_shard(self._spec), 2), _ABSENT, "<u8")
         table[:there, 1] = self._lengths
         table[:there, 0] = np.cumsum([0, *self._lengths[:-1]])
         index = table.tobytes()
-        self._shard += index + google_crc32c.value(index).to_bytes(4, "little")
+        self._write(index + google_crc32c.value(index).to_bytes(4, "little"))
 
 
 def chunks_per_shard(spec: ImageSpec) -> int:

@@ -179,3 +179,47 @@ def test_read_as() -> None:
     with pytest.raises(DecodeError, match="uint8 can't hold") as caught:
         reader.read_as(0, "uint8")
     assert (caught.value.reason, caught.value.source, caught.value.frame) == ("frame_mismatch", "a.dcm", 0)
+
+
+PLAIN = st.fixed_dictionaries(
+    {
+        "rows": st.integers(1, 5),
+        "columns": st.integers(1, 5),
+        "frames": st.integers(1, 3),
+        "bits": st.sampled_from([8, 16, 32]),
+        "PhotometricInterpretation": st.sampled_from(["MONOCHROME1", "RGB", "PALETTE COLOR"]),
+        "PixelRepresentation": st.sampled_from([0, 1]),
+        "PlanarConfiguration": st.sampled_from([0, 1]),
+    }
+)
+
+
+@quick
+@given(PLAIN, st.data(), st.sampled_from([EXPLICIT, IMPLICIT, BIG]), st.sampled_from([{}, {"raw": True}]))
+def test_frames_read_straight_into_an_array_are_what_pydicom_makes_of_them(values, data, syntax, options) -> None:
+    """Whatever is above Bits Stored; with kinds of frames among them that only pydicom's way can serve."""
+    stored = data.draw(st.integers(1, values["bits"]))
+    samples = 3 if values["PhotometricInterpretation"] == "RGB" else 1
+    values |= {"BitsStored": stored, "HighBit": stored - 1, "SamplesPerPixel": samples}
+    size = values["rows"] * values["columns"] * values["frames"] * values["SamplesPerPixel"] * values["bits"] // 8
+    pixels = np.random.default_rng(stored).integers(0, 256, size, np.uint8).tobytes()
+    file = io.BytesIO(
+        native_file(pixels + b"\0" * (size % 2), syntax, vr="OB" if values["bits"] == 8 else "OW", **values)
+    )
+    index = build_index(file)
+    reader, by_pydicom = FrameReader(file, index, **options), FrameReader(file, index, **options)
+    by_pydicom._plain = None
+    for frame in range(values["frames"]):
+        expected = by_pydicom.read(frame)
+        out = np.full(expected.array.shape, 77, expected.array.dtype)
+        decoded = reader.read_into(frame, out)
+        np.testing.assert_array_equal(out, expected.array)
+        assert decoded.photometric_interpretation == expected.photometric_interpretation
+        assert decoded.decoder == ""
+
+
+def test_the_usual_native_frames_are_read_straight() -> None:
+    for values in ({}, {"bits": 16, "BitsStored": 12}, {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}):
+        colour = {"PlanarConfiguration": 0} if "SamplesPerPixel" in values else {}
+        file = io.BytesIO(native_file(bytes(96), **values, **colour))
+        assert FrameReader(file, build_index(file))._plain is not None

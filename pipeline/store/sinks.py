@@ -1,0 +1,91 @@
+"""Where a shard's bytes go while they come: a file of its own, renamed when it is whole, or memory and then one object."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import numpy as np
+from zarr.buffer import cpu
+
+from pipeline.store.remote import RemoteStore
+from pipeline.store.running import run
+
+_ATTEMPTS = 3
+_BUFFER = 64 * 2**10
+"""Chunks larger than this aren't copied together before they are written."""
+
+
+class Sink(Protocol):
+    """Takes bytes; nothing is to be seen of them before :meth:`finish`."""
+
+    def write(self, data: Any) -> None:
+        """Append `data`."""
+
+    def finish(self) -> None:
+        """Let the value appear in the store, whole."""
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+
+
+class FileSink:
+    """A file of a local store.
+
+    Named as zarr names what it hasn't finished, so that what a dead worker leaves is known for what it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_suffix(f".{uuid4().hex}.partial")
+        self._file = self._open()
+
+    def write(self, data: Any) -> None:
+        """Append `data` to the file."""
+        self._file.write(data)
+
+    def finish(self) -> None:
+        """Close the file and give it its name."""
+        self._file.close()
+        os.replace(self._partial, self._path)  # noqa: PTH105  the same on every system
+
+    def discard(self) -> None:
+        """Remove the file."""
+        with contextlib.suppress(OSError):  # the disk is full: closing flushes
+            self._file.close()
+        self._partial.unlink(missing_ok=True)
+
+    def _open(self) -> Any:
+        for _ in range(_ATTEMPTS - 1):
+            # another task may remove the empty folder between our making it and our opening a file in it
+            with contextlib.suppress(FileNotFoundError):
+                return self._try_to_open()
+        return self._try_to_open()
+
+    def _try_to_open(self) -> Any:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return self._partial.open("wb", buffering=_BUFFER)
+
+
+class ObjectSink:
+    """An object of a remote store, put in one request."""
+
+    def __init__(self, store: RemoteStore, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._data = bytearray()
+
+    def write(self, data: Any) -> None:
+        """Append `data` in memory."""
+        self._data += data
+
+    def finish(self) -> None:
+        """Put the object, without a copy."""
+        run(self._store.set(self._key, cpu.Buffer.from_array_like(np.frombuffer(self._data, np.uint8))))
+
+    def discard(self) -> None:
+        """Forget the bytes."""
+        self._data = bytearray()

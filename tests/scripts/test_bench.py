@@ -1,0 +1,34 @@
+"""The benchmark in short: contenders agree, and tables and plot are written. Its figures mean nothing here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+INPUTS = ("native", "jpeg-tiles-no-table", "ct-files")
+
+
+def test_contenders_agree_and_results_are_written(tmp_path):
+    out = tmp_path / "results"
+    command = [sys.executable, "-m", "benchmarking", "--quick", "--share", "0.0005", "--workers", "1"]
+    subprocess.run(
+        [*command, "--folder", str(tmp_path), "--out", str(out), "--only", *INPUTS, "planning", "scaling"],
+        check=True,
+        capture_output=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+    )
+    results = json.loads((out / "results.json").read_text("utf-8"))
+    assert set(results["throughput"]) == set(INPUTS)
+    for row in results["throughput"].values():
+        assert set(row["seconds"]) == set(row["frames"]) == {"serial", "delayed", "project", "limit"}
+        assert set(row["phases"]) == {"scan", "plan", "convert", "finalise"}
+    report = (out / "README.md").read_text("utf-8")
+    assert report.count("| JPEG baseline tiles, no offset table |") == 2
+    assert "## Strong scaling" in report
+    assert (out / "throughput.svg").read_text("utf-8").count("dcm2zarr") >= 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results"]
