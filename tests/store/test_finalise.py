@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import multiprocessing
 import warnings
@@ -137,7 +136,6 @@ def test_dask_and_zarr_open_it_without_a_warning(out):
         assert set(per_frame()) <= {name.rsplit("/", 1)[-1] for name in members}
 
 
-@pytest.mark.skipif(importlib.util.find_spec("zarrs") is None, reason="the zarrs codec pipeline isn't installed")
 def test_zarrs_reads_it(out):
     with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline", "codec_pipeline.strict": True}):
         assert (zarr.open_array(f"{out}/images.zarr/{PATH}/pixels", mode="r")[...] == pixels()).all()
