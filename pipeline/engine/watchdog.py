@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
 from time import monotonic, sleep
+from typing import NoReturn, TextIO
 
 import psutil
 
@@ -68,6 +69,10 @@ class Watchdog:
             self._thread.start()
 
     def _look(self) -> None:
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123  nobody reads the timer's traces
+            self._look_on(nowhere)
+
+    def _look_on(self, nowhere: TextIO) -> NoReturn:
         wound = 0.0
         while True:
             with self._lock:
@@ -81,7 +86,7 @@ class Watchdog:
                 os._exit(STATUS)
             if monotonic() - wound > WIND_SECONDS:
                 wound = monotonic()
-                _wind(max(each.seconds for each in watched) + 2 * WIND_SECONDS)
+                _wind(max(each.seconds for each in watched) + 2 * WIND_SECONDS, nowhere)
             sleep(LOOK_SECONDS)
 
     def _memory_gone(self, watched: tuple[_Watched, ...]) -> bool:
@@ -89,14 +94,13 @@ class Watchdog:
         return decoding and _resident() > self._idle_bytes + sum(each.memory for each in watched)
 
 
-def _wind(seconds: float) -> None:
+def _wind(seconds: float, nowhere: TextIO) -> None:
     """Let the process end in so many seconds, unless it is wound up again before."""
-    faulthandler.dump_traceback_later(seconds, exit=True, file=_NOWHERE)
+    faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
 
 
 def _resident() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-_NOWHERE = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  as long as the process; nobody reads traces
 WATCHDOG = Watchdog()
