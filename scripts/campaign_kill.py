@@ -122,9 +122,12 @@ class Campaign:
     def kill_one(self, out: Path, cluster: Cluster | None) -> None:
         """Start a run and kill one of its processes at a random moment; wait for the rest of it."""
         run = self.start(out, cluster)
-        moment = self.random.uniform(0.2, 1.1) * self.seconds
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            run.wait(moment)
+        if self.random.random() < 0.4:  # noqa: PLR2004  the rest goes for phases that are short
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                run.wait(self.random.uniform(0.2, 1.1) * self.seconds)
+        else:
+            wait_for(self.random.choice(PHASES[1:-1]), run, out)
+            time.sleep(self.random.uniform(0, 0.4))
         victims = ["driver", "driver", "worker"] if cluster is None else ["driver", "scheduler", "nanny", "worker"]
         victim = self.random.choice(victims)
         pid = self.victim(victim, run, cluster)
@@ -171,6 +174,12 @@ def phase(out: Path) -> str:
         return "scan"
     done = {result.task for result in ledger.results(out, identity)}
     return "convert" if len(done) < len(plan.tasks) else "finalise"
+
+
+def wait_for(wanted: str, run: subprocess.Popen[Any], out: Path) -> None:
+    """Wait until a run has got as far as `wanted`, or has ended."""
+    while run.poll() is None and PHASES.index(phase(out)) < PHASES.index(wanted):
+        time.sleep(0.01)
 
 
 def kill_tree(pid: int) -> None:

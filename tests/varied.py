@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pyarrow.parquet as pq
 import pydicom
 
 import pipeline
+from pipeline.config import RunConfig
+from pipeline.plan import Layout
 from pipeline.report import RunSummary
 
 GOOD = ("MR_small.dcm", "JPEG2000.dcm", "rtdose_rle.dcm", "SC_rgb_rle_2frame.dcm", "SC_rgb_jpeg_dcmtk.dcm")
@@ -71,3 +74,8 @@ def fill(folder: Path, originals: Path) -> None:
     (folder / "cut.dcm").write_bytes((folder / "rtdose_rle.dcm").read_bytes()[:-3000])
     (folder / "notes.txt").write_text("not DICOM", "utf-8")
     shutil.copy(folder / "MR_small.dcm", folder / "copy.dcm")
+
+
+def small_tasks(layout: Callable[[RunConfig], Layout]) -> Callable[[RunConfig], Layout]:
+    """Return the engine's `layout` with tasks of a few shards."""
+    return lambda config: replace(layout(config), task_bytes=2**19)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,5 @@ from pipeline.engine import preparing
 def varied(tmp_path: Path, pydicom_folder: Path, monkeypatch: pytest.MonkeyPatch) -> files.Place:
     """A folder of varied files, cut into many small tasks."""
     files.fill(tmp_path / "in", pydicom_folder)
-    whole = preparing.layout
-    monkeypatch.setattr(preparing, "layout", lambda config: replace(whole(config), task_bytes=2**19))
+    monkeypatch.setattr(preparing, "layout", files.small_tasks(preparing.layout))
     return files.Place(tmp_path / "in", tmp_path / "out")

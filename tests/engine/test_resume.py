@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import varied as files
 from varied import Place
 
 from pipeline import catalog, ledger, store
-from pipeline.engine import completing, converting, runs
+from pipeline.engine import completing, converting, preparing, runs
 from pipeline.errors import OutputError
 
 
@@ -21,15 +22,31 @@ def segment(place: Place) -> Path:
     return min((place.out / "ledger").glob("*.jsonl"))
 
 
-@pytest.fixture
-def whole(varied: Place) -> Place:
-    """An undisturbed result, elsewhere."""
-    undisturbed = varied.elsewhere("whole")
-    summary = undisturbed.convert()
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, pydicom_folder: Path) -> Place:
+    """An undisturbed result, made once; nothing changes it or its sources."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    files.fill(folder / "in", pydicom_folder)
+    place = Place(folder / "in", folder / "whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparing, "layout", files.small_tasks(preparing.layout))
+        summary = place.convert()
     assert summary.count("converted") == 10
     assert summary.count("failed") == 1
-    assert len(catalog.read_plan(str(undisturbed.out)).tasks) > 8, "or there is nothing to interrupt"
+    assert len(catalog.read_plan(str(place.out)).tasks) > 8, "or there is nothing to interrupt"
+    return place
+
+
+@pytest.fixture
+def whole(undisturbed: Place) -> Place:
     return undisturbed
+
+
+@pytest.fixture
+def varied(undisturbed: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Another output of the same sources."""
+    monkeypatch.setattr(preparing, "layout", files.small_tasks(preparing.layout))
+    return Place(undisturbed.folder, tmp_path / "out")
 
 
 def test_from_every_prefix_of_the_ledger_the_result_is_the_same(varied: Place, whole: Place) -> None:
@@ -147,6 +164,8 @@ def test_other_settings_are_refused_by_name_unless_they_change_nothing(varied: P
 
 
 def test_a_changed_file_is_refused_by_name(varied: Place) -> None:
+    shutil.copytree(varied.folder, varied.out.with_name("in"))
+    varied = Place(varied.out.with_name("in"), varied.out)
     varied.convert()
     before = varied.result()
     changed = varied.folder / "MR_small.dcm"
@@ -158,7 +177,6 @@ def test_a_changed_file_is_refused_by_name(varied: Place) -> None:
 
 
 def test_a_second_run_is_refused_while_the_first_lives_and_not_a_moment_longer(varied: Place) -> None:
-    varied.folder.joinpath("fifo").touch()
     code = (
         "import sys, time\n"
         "from pipeline.engine.locking import locked\n"

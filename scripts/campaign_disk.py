@@ -1,0 +1,138 @@
+"""Runs whose output disk fills up, or becomes unwritable, midway, then run to the end with the cause gone.
+
+    scripts/campaign_disk.py [--rounds 20] [--seed 1] [--copies 6]
+
+Needs root on Linux, for a small tmpfs. Each round takes a fresh one and, at random, lets it be too small by some amount,
+takes away the permission to write at a random moment (the run has no capability to override it), or makes it read-only.
+That run must end with exit code 2 and name the cause, leave a ledger without damage, and the same command must then end with
+the result of an undisturbed run. Prints a table. Exits with 1 on any difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from campaign_kill import DRIVER, PHASES, differences, make_input, phase, result, wait_for
+from rich.console import Console
+from rich.table import Table
+
+CAUSES = {"full": "No space left", "permission": "Permission denied", "read-only": "Read-only file system"}
+ROOM = "512m"
+SECONDS = 240
+BAD = 2
+DAMAGED_FILE = 1
+
+
+def command(source: Path, out: Path) -> list[str]:
+    """Return a run without the capabilities by which root writes what it has no permission for."""
+    drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
+    options = ["--cluster", "synchronous", "-q", "--set", "output.shard=3000"]
+    return [*drop, sys.executable, "-c", DRIVER, "convert", str(source), str(out), *options]
+
+
+def mount(disk: Path, options: str) -> None:
+    """Mount a tmpfs, or change the one that is there."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)], check=True)
+
+
+def disturbed(cause: str, source: Path, disk: Path, needed: int) -> tuple[int, str, str]:
+    """Let a run meet `cause`; returns its exit code, what it said, and how far it was."""
+    out = disk / "out"
+    amount = random.uniform(0.02, 0.98)  # noqa: S311  no secret
+    if cause == "full":
+        mount(disk, f"remount,size={max(int(amount * needed) // 4096, 4) * 4096}")
+    run = subprocess.Popen(command(source, out), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    if cause != "full":
+        wait_for(random.choice(PHASES[:-1]), run, out)  # noqa: S311  as above
+        time.sleep(0.2 * amount)
+        if cause == "read-only":
+            # the kernel refuses while files are open for writing: try until a moment without
+            while (
+                run.poll() is None
+                and subprocess.run(
+                    ["mount", "-o", "remount,ro", str(disk)], capture_output=True, check=False
+                ).returncode
+            ):
+                pass
+        else:
+            set_writable(disk, writable=False)
+    _, said = run.communicate(timeout=SECONDS)
+    return run.returncode, said, phase(out)
+
+
+def set_writable(disk: Path, *, writable: bool) -> None:
+    """Give or take the permission to write everything on the disk."""
+    subprocess.run(["chmod", "-R", "u+w" if writable else "a-w", str(disk)], check=False, capture_output=True)
+
+
+def used(disk: Path) -> int:
+    """Return the bytes in use."""
+    info = os.statvfs(disk)
+    return (info.f_blocks - info.f_bfree) * info.f_frsize
+
+
+def main() -> None:
+    """Disturb, resume, compare, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--copies", type=int, default=6, help="size of the input")
+    options = parser.parse_args()
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        sys.exit("this needs root, and setpriv (util-linux)")
+    random.seed(options.seed)
+    wrong: list[str] = []
+    seen: Counter[tuple[str, str]] = Counter()
+    with tempfile.TemporaryDirectory(prefix="dcm2zarr-disk-") as temporary:
+        place = Path(temporary)
+        make_input(place / "in", options.copies)
+        disk = place / "disk"
+        disk.mkdir()
+        mount(disk, f"size={ROOM}")
+        subprocess.run(command(place / "in", disk / "out"), check=False, stdout=subprocess.DEVNULL)
+        needed, expected = used(disk), result(disk / "out")
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+        for number in range(options.rounds):
+            cause = list(CAUSES)[number % len(CAUSES)]
+            mount(disk, f"size={ROOM}")
+            try:
+                code, said, far = disturbed(cause, place / "in", disk, needed)
+                if code == BAD and CAUSES[cause] in said:
+                    seen[cause, far] += 1
+                elif code == DAMAGED_FILE and far == "ended":
+                    seen[cause, "too late"] += 1
+                else:
+                    wrong.append(f"round {number}, {cause}, {far}: exit code {code}: {said.strip()[-300:]}")
+                mount(disk, f"remount,rw,size={ROOM}")
+                set_writable(disk, writable=True)
+                again = subprocess.run(
+                    command(place / "in", disk / "out"), check=False, capture_output=True, text=True, timeout=SECONDS
+                )
+                if again.returncode != DAMAGED_FILE:
+                    wrong.append(f"round {number}, {cause}: resumed with {again.returncode}: {again.stderr[-300:]}")
+                else:
+                    wrong += [f"round {number}, {cause}: {text}" for text in differences(disk / "out", expected)]
+            finally:
+                subprocess.run(["umount", "-l", str(disk)], check=True)
+    table = Table("ended while", *CAUSES)
+    for far in (*PHASES, "too late"):
+        table.add_row(far, *(str(seen[cause, far]) for cause in CAUSES))
+    console = Console()
+    console.print(table)
+    console.print(f"{options.rounds} rounds; {len(wrong)} differences")
+    for text in wrong:
+        console.print(f"  {text}", markup=False)
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
