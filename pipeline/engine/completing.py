@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline import catalog, report, scan
 from pipeline.config import RunConfig
 from pipeline.engine.converting import Conversion
+from pipeline.engine.flushing import flush
 from pipeline.engine.seal import sealed_files
 from pipeline.engine.state import Clock, Prepared
 from pipeline.engine.summary import outcomes, summarise
@@ -33,5 +34,6 @@ def complete(config: RunConfig, prepared: Prepared, conversion: Conversion, cloc
         )
         summary = summarise(out, config, clock, prepared, conversion)
         report.write(str(out), summary)
+        flush(out)
         conversion.ledger.append_files(sealed_files(out))
     return summary

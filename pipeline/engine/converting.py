@@ -13,6 +13,7 @@ from pipeline.engine.executors import Executor, Outcome
 from pipeline.engine.finalise import FinaliseInput, finalise
 from pipeline.engine.guard import Bounds, guarded
 from pipeline.engine.isolated import convert_carefully
+from pipeline.engine.locking import at_work
 from pipeline.engine.progress import Progress
 from pipeline.engine.timeline import Timeline
 from pipeline.errors import OutputError
@@ -35,6 +36,11 @@ Step = TaskInput | FinaliseInput | Discard
 
 def execute(step: Step, job: Job) -> TaskResult | str | None:
     """Run one step; this is what travels to the workers."""
+    with at_work(job.out):
+        return _execute(step, job)
+
+
+def _execute(step: Step, job: Job) -> TaskResult | str | None:
     if isinstance(step, TaskInput):
         return guarded(
             lambda watch: convert(step, job, watch=watch),

@@ -22,18 +22,21 @@ from pathlib import Path
 import psutil
 
 from pipeline.errors import OutputError
+from pipeline.storage import is_remote
 
 try:
     import fcntl
 except ImportError:  # not on Windows: signs of life alone
     fcntl = None  # type: ignore[assignment]
 
-LOCK_FILES = ("run.lock",)
+LOCK_FILES = ("run.lock", "work.lock")
 """What lies beside the ledger's segments."""
 HEARTBEAT = 5.0
 """Seconds between two signs of life."""
 SILENCE = 60.0
 """Seconds without one after which a lock of another host counts as abandoned."""
+LINGERING = 60.0
+"""Seconds to wait for tasks of a run whose driver was killed: its workers end the one they are at."""
 _PATIENCE = 1.0
 """Seconds to try for the lock: who asks whether a run is alive holds it for a moment."""
 
@@ -99,9 +102,53 @@ def locked(out: str | os.PathLike[str]) -> Iterator[None]:
         with _beating(path):
             yield
     finally:
-        with contextlib.suppress(OSError):
-            path.unlink()
+        for left in (_work_path(out), path):
+            with contextlib.suppress(OSError):
+                left.unlink()
         os.close(file)
+
+
+@contextmanager
+def at_work(out: str) -> Iterator[None]:
+    """Show, while a task runs, that it may write below `out`; for a worker, at the cost of opening a file."""
+    with ExitStack() as ends:
+        if fcntl is not None and not is_remote(out):
+            with contextlib.suppress(OSError):  # no such folder, no such locks: the task itself says what is wrong
+                file = os.open(_work_path(out), os.O_RDWR | os.O_CREAT, 0o666)
+                ends.callback(os.close, file)
+                fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def wait_for_tasks(out: str | os.PathLike[str]) -> None:
+    """Wait until no worker of an earlier run, whose driver was killed, is still at a task.
+
+    Raises
+    ------
+    OutputError
+        Where that takes too long, reason ``in_use``.
+    """
+    path = _work_path(out)
+    if not path.exists():
+        return
+    file = os.open(path, os.O_RDWR)
+    try:
+        deadline = time.monotonic() + LINGERING
+        while _try(file, exclusive=True) is False:
+            if time.monotonic() > deadline:
+                raise OutputError(
+                    f"{out}: worker processes of an earlier run, whose own process has ended, are still writing there: "
+                    "end them, or wait for them",
+                    reason="in_use",
+                )
+            time.sleep(0.05)
+        path.unlink()
+    finally:
+        os.close(file)
+
+
+def _work_path(out: str | os.PathLike[str]) -> Path:
+    return Path(out) / "ledger" / LOCK_FILES[1]
 
 
 def holder(out: str | os.PathLike[str]) -> Holder | None:

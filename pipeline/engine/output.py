@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,9 @@ OURS = (
 )  # fmt: skip
 """What a run leaves in its output directory, and all that ``overwrite`` removes."""
 
+_TEMPORARY = re.compile(rf"\.({'|'.join(map(re.escape, OURS))})\..*part")
+"""What a file is written as before it takes its name."""
+
 
 def begin(out: Path, *, overwrite: bool) -> None:
     """Make `out` ready for a run that goes on from what is there, or from nothing.
@@ -26,6 +30,7 @@ def begin(out: Path, *, overwrite: bool) -> None:
         Where it holds anything that isn't ours, or a result whose plan is gone; or where it can't be written.
     """
     try:
+        _sweep(out)
         foreign = sorted(entry.name for entry in os.scandir(out) if entry.name not in OURS)
         if foreign:
             raise OutputError(
@@ -43,6 +48,17 @@ def begin(out: Path, *, overwrite: bool) -> None:
         if isinstance(error, OutputError):
             raise
         raise OutputError(f"{out} can't be used as output directory: {error.strerror or error}") from error
+
+
+def _sweep(out: Path) -> None:
+    """Remove the temporary files that a dead run left: nothing else is written here now."""
+    for entry in os.scandir(out):
+        if _TEMPORARY.fullmatch(entry.name):
+            _remove(Path(entry.path))
+    for name, suffix in (("plan", ".part"), ("images.zarr", ".partial")):
+        for folder, _, names in os.walk(out / name):
+            for left in (one for one in names if one.endswith(suffix)):
+                (Path(folder) / left).unlink(missing_ok=True)
 
 
 def _clear(out: Path, *, everything: bool) -> None:

@@ -18,7 +18,7 @@ from pipeline.engine.converting import Conversion
 from pipeline.engine.executors import Deferred
 from pipeline.engine.growing import grown
 from pipeline.engine.listing import compare
-from pipeline.engine.locking import locked
+from pipeline.engine.locking import locked, wait_for_tasks
 from pipeline.engine.output import RUN_FILE, begin, check_sources
 from pipeline.engine.preparing import check_settings, load, prepare, prepare_and_save
 from pipeline.engine.progress import NullProgress, Progress
@@ -57,6 +57,7 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
     out = Path(config.output.path).absolute()
     check(config)
     with locked(out), Deferred(partial(clusters.start, config.cluster, progress)) as executor:
+        wait_for_tasks(out)
         begin(out, overwrite=overwrite)
         before = load(out)
         if before is not None:

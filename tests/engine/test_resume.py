@@ -14,7 +14,7 @@ import varied as files
 from varied import Place
 
 from pipeline import catalog, ledger, store
-from pipeline.engine import completing, converting, preparing, runs
+from pipeline.engine import completing, converting, locking, preparing, runs
 from pipeline.errors import OutputError
 
 
@@ -194,3 +194,33 @@ def test_a_second_run_is_refused_while_the_first_lives_and_not_a_moment_longer(v
         first.kill()
         first.wait()
     varied.convert()
+
+
+def test_a_worker_that_lingers_is_waited_for(varied: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    varied.convert()
+    monkeypatch.setattr(locking, "LINGERING", 0.2)
+    with locking.at_work(str(varied.out)), pytest.raises(OutputError, match="still writing there"):
+        varied.convert()
+    varied.convert()
+    assert [path.name for path in (varied.out / "ledger").iterdir() if path.suffix == ".lock"] == []
+
+
+def test_temporary_files_of_a_dead_run_are_removed(varied: Place, whole: Place) -> None:
+    shutil.copytree(whole.out, varied.out)
+    image = whole.rows()[0]["image"]
+    for name in (
+        f"images.zarr/{image}/pixels/c/0/0/0.1234.partial",
+        f"images.zarr/{image.split('/')[0]}/zarr.1234.partial",
+        "plan/segments/.00000000.parquet.7-12.part",
+        ".catalog.parquet.7-12.part",
+        ".report.json.part",
+    ):
+        (varied.out / name).parent.mkdir(parents=True, exist_ok=True)
+        (varied.out / name).write_bytes(b"torn")
+    varied.convert()
+    assert [
+        path
+        for path in varied.out.rglob("*")
+        if "part" in path.name.split(".")[-1] and path.is_file() and path.suffix != ".parquet"
+    ] == []
+    assert varied.result() == whole.result()

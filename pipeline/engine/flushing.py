@@ -1,0 +1,35 @@
+"""Bringing what a run wrote from the operating system's memory to the disk."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+from pipeline.errors import OutputError
+
+
+def flush(out: Path) -> None:
+    """Return when everything written to the file system of `out` is on its disk, as far as this host wrote it.
+
+    Shards aren't flushed one by one, which would cost more than writing them where they are small. Before a run says
+    that it has ended, they are: originals are deleted on its word.
+
+    Raises
+    ------
+    OutputError
+        Where the disk refuses.
+    """
+    if os.name != "posix":
+        return
+    library = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(library, "syncfs"):  # Linux alone has it
+        os.sync()
+        return
+    descriptor = os.open(out, os.O_RDONLY)
+    try:
+        if library.syncfs(descriptor):
+            code = ctypes.get_errno()
+            raise OutputError(f"{out}: what was written can't be brought to the disk: {os.strerror(code)}")
+    finally:
+        os.close(descriptor)
