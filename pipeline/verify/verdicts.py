@@ -12,6 +12,7 @@ VERDICTS = {
     "equal": "the original was compared and is stored: it can be deleted",
     "copy": "a byte-identical copy of an original that is equal: it can be deleted",
     "stored": "what is stored is what was written; the original was not compared",
+    "gone": "its original isn't there any more; nothing is wrong with what is stored of it",
     "unsound": "something is wrong with what is stored of it, or with the original",
     "not_stored": "it was not converted, so it is nowhere but in its original",
 }
@@ -51,6 +52,9 @@ def _verdict(found: Verification, status: str, position: int | None, kept: int |
 
 def _stored(found: Verification, position: int) -> str:
     # what can't be attributed to a file, such as a lost plan, speaks against all of them
-    if position in found.touched or found.general:
+    problem = found.touched.get(position)
+    if found.general or (problem and problem.code != "source_gone"):
         return "unsound"
+    if problem:
+        return "gone"
     return "equal" if position in found.compared else "stored"
