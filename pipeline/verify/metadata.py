@@ -11,6 +11,7 @@ import numpy.typing as npt
 import xxhash
 
 from pipeline.engine.finalise import FinaliseInput, describe
+from pipeline.model import ImageSpec
 from pipeline.store import StoredImage, chunk_names, combined_digest, read_stored, shard_name, strict
 from pipeline.verify.problems import Problem
 
@@ -53,7 +54,7 @@ def check_image(check: ImageCheck) -> Iterator[Problem]:
     yield from (found(*each) for each in _names(stored, per_frame, check.finalising))
     for name, expected in (("", attributes), *per_frame.items(), (PIXELS, None)):
         try:
-            wrong = _wrong(stored, name, expected, check.finalising)
+            wrong = _wrong(stored, name, expected, spec)
         # zarr and its codecs raise anything on damaged metadata and chunks; that they do is what is looked for
         except Exception as error:  # noqa: BLE001
             yield found("metadata_unreadable", name, f"can't be read: {type(error).__name__}: {error}")
@@ -86,16 +87,16 @@ def _chunk(stored: StoredImage, name: str, frames: int) -> int:
         return frames
 
 
-def _wrong(stored: StoredImage, name: str, expected: Any, image: FinaliseInput) -> Iterator[str]:
+def _wrong(stored: StoredImage, name: str, expected: Any, spec: ImageSpec) -> list[str]:
     """Return messages on one array, or on the group (whose name is empty)."""
     if not name:
-        return iter(list(_group(stored, expected, image)))
+        return list(_group(stored, expected))
     if name == PIXELS:
-        return iter(list(_pixels(stored, image)))
-    return iter(list(_values(stored.array(name), expected)))
+        return list(_pixels(stored.document(PIXELS), spec))
+    return list(_values(stored.array(name), expected))
 
 
-def _group(stored: StoredImage, attributes: dict[str, Any], image: FinaliseInput) -> Iterator[str]:
+def _group(stored: StoredImage, attributes: dict[str, Any]) -> Iterator[str]:
     group = stored.document()
     found = dict(group["attributes"])
     if found.get("status") != "complete":
@@ -110,11 +111,9 @@ def _group(stored: StoredImage, attributes: dict[str, Any], image: FinaliseInput
     for array in sorted(names | repeated.keys()):
         if array not in names or repeated.get(array) != stored.document(array):
             yield f"the metadata of {array} aren't the ones repeated in the group"
-    del image
 
 
-def _pixels(stored: StoredImage, image: FinaliseInput) -> Iterator[str]:
-    document, spec = stored.document(PIXELS), image.spec
+def _pixels(document: dict[str, Any], spec: ImageSpec) -> Iterator[str]:
     first = document["codecs"][0]
     outer = tuple(document["chunk_grid"]["configuration"]["chunk_shape"])
     inner = tuple(first["configuration"]["chunk_shape"]) if first["name"] == "sharding_indexed" else outer
