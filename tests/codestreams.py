@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,13 +38,14 @@ class Stream:
         )
 
 
-def image(bits: int, *, signed: bool = False, samples: int = 1, noise: float = 0.02, seed: int = 0) -> np.ndarray:
-    """A smooth image with some noise that uses all values of `bits`."""
-    rng = np.random.default_rng(seed + bits)
+def image(bits: int, *, signed: bool = False, samples: int = 1, noise: float = 0.02) -> np.ndarray:
+    """A smooth image; with noise it holds the largest and the smallest value of `bits`, too."""
+    rng = np.random.default_rng(bits)
     y, x = np.mgrid[:ROWS, :COLUMNS]
     planes = [np.sin(x / (7 + 3 * k) + k) * np.cos(y / (9 - 2 * k)) for k in range(samples)]
     smooth = np.stack(planes, -1) * 0.55 + rng.normal(0, noise, (ROWS, COLUMNS, samples))
-    smooth.flat[:2] = (-1, 1)
+    if noise:
+        smooth.flat[:2] = (-1, 1)
     levels = np.clip(np.round((smooth + 1) / 2 * (2**bits - 1)), 0, 2**bits - 1).astype(np.int64)
     size = 1 if bits <= 8 else 2 if bits <= 16 else 4
     pixels = (levels - 2 ** (bits - 1)).astype(f"i{size}") if signed else levels.astype(f"u{size}")
@@ -217,6 +219,50 @@ def lossy_streams() -> list[Stream]:
             2,
         ),
     ]
+
+
+def newer_streams() -> list[Stream]:
+    """Transfer syntaxes of the current standard that pydicom has no decoder of."""
+    streams = []
+    for bits, signed in ((8, False), (12, False), (12, True), (16, True), (20, False)):
+        pixels = image(bits, signed=signed)
+        sign, values = "signed" if signed else "unsigned", described(pixels, bits)
+        streams += [
+            Stream(f"uncompressed-{bits}-{sign}", UNCOMPRESSED, pixels.tobytes(), pixels, values),
+            Stream(f"deflated-{bits}-{sign}", DEFLATED_FRAMES, deflated(pixels), pixels, values),
+        ]
+    for bits in (8, 12, 16):
+        pixels = image(bits)
+        codestream = imagecodecs.jpegxl_encode(pixels, lossless=True, bitspersample=bits, numthreads=1)
+        streams.append(Stream(f"jpeg-xl-{bits}", JPEG_XL_LOSSLESS, codestream, pixels, described(pixels, bits)))
+    pixels, mask = image(8, samples=3), (image(8) > 128).astype(np.uint8)[:, :37]
+    rgb, bitmap = described(pixels, 8), described(mask, 1) | {"bits": 1}
+    planar, packed = rgb | {"PlanarConfiguration": 1}, np.packbits(mask, bitorder="little")
+    smooth = image(8, samples=3, noise=0)
+    lossy = imagecodecs.jpegxl_encode(smooth, distance=0.5, numthreads=1)
+    lossless = imagecodecs.jpegxl_encode(pixels, lossless=True, usecontainer=True, numthreads=1)
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return [
+        *streams,
+        Stream("uncompressed-rgb", UNCOMPRESSED, pixels.tobytes(), pixels, rgb),
+        Stream("deflated-rgb-planar", DEFLATED_FRAMES, deflated(planes), pixels, planar),
+        Stream("uncompressed-1", UNCOMPRESSED, packed.tobytes(), mask, bitmap),
+        Stream("deflated-1", DEFLATED_FRAMES, deflated(packed), mask, bitmap),
+        Stream("jpeg-xl-rgb", JPEG_XL_LOSSLESS, lossless, pixels, rgb),
+        Stream("jpeg-xl-lossy", JPEG_XL, lossy, smooth, rgb, 20),
+    ]
+
+
+UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
+DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+JPEG_XL_LOSSLESS = "1.2.840.10008.1.2.4.110"
+JPEG_XL = "1.2.840.10008.1.2.4.112"
+
+
+def deflated(pixels: np.ndarray) -> bytes:
+    """Raw deflate, by Python's own zlib."""
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(pixels.tobytes()) + packer.flush()
 
 
 def lossless_jpeg(pixels: np.ndarray, bits: int, predictor: int) -> bytes:

@@ -144,6 +144,7 @@ def direct_decoder(uid: str, options: Mapping[str, Any]) -> DirectDecoder | None
         samples_per_pixel=samples,
         bits_allocated=allocated,
         photometric_interpretation=str(options["photometric_interpretation"]),
+        planar_configuration=options.get("planar_configuration") or 0,
         rgb=to_rgb and bool(options.get(RGB_OPTION, False)),
         conform=True,
     )

@@ -9,7 +9,6 @@ import imagecodecs
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
-    UID,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     JPEG2000Lossless,
@@ -22,8 +21,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from pipeline.codecs import jpeg, jpeg2000, jpegls, rle
+from pipeline.codecs import jpeg, jpeg2000, jpegls, jpegxl, rle, uncompressed
 from pipeline.codecs.frame import FrameRequest, PreparedFrame
+from pipeline.codecs.syntaxes import DEFLATED_FRAMES, ENCAPSULATED_UNCOMPRESSED, JPEG_XL
 
 _FAMILIES: Final[dict[str, tuple[Callable[[bytes, FrameRequest], PreparedFrame], tuple[str, ...]]]] = {
     JPEGBaseline8Bit: (jpeg.prepare, ("JPEG8",)),
@@ -38,6 +38,9 @@ _FAMILIES: Final[dict[str, tuple[Callable[[bytes, FrameRequest], PreparedFrame],
     HTJ2KLosslessRPCL: (jpeg2000.prepare, ("JPEG2K", "HTJ2K")),
     HTJ2K: (jpeg2000.prepare, ("JPEG2K", "HTJ2K")),
     RLELossless: (rle.prepare, ("PACKBITS",)),
+    ENCAPSULATED_UNCOMPRESSED: (uncompressed.prepare, ()),
+    DEFLATED_FRAMES: (uncompressed.prepare_deflated, ("DEFLATE",)),
+    **dict.fromkeys(JPEG_XL, (jpegxl.prepare, ("JPEGXL",))),
 }
 """Transfer syntax (PS3.5 Annex A.4) to the function that prepares a frame, and the codecs that imagecodecs must have."""
 
@@ -47,7 +50,7 @@ SERVED: Final[frozenset[str]] = frozenset(_FAMILIES)
 
 def is_available(uid: str) -> bool:
     """Whether this build of imagecodecs has the codecs for transfer syntax `uid`."""
-    family = _FAMILIES.get(UID(uid))
+    family = _FAMILIES.get(str(uid))
     # Builds of imagecodecs leave codecs out where a platform lacks the library.
     return family is not None and all(getattr(imagecodecs, codec).available for codec in family[1])
 
@@ -60,4 +63,4 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
     PixelDataError
         The codestream contradicts the attributes, is cut short or is damaged.
     """
-    return _FAMILIES[request.transfer_syntax_uid][0](src, request)
+    return _FAMILIES[str(request.transfer_syntax_uid)][0](src, request)

@@ -27,6 +27,8 @@ class FrameRequest:
     samples_per_pixel: int
     bits_allocated: int
     photometric_interpretation: str
+    planar_configuration: int = 0
+    """Where the data are uncompressed inside."""
     rgb: bool = False
     """Whether the codec shall convert 8-bit YCbCr of lossy JPEG to RGB."""
     conform: bool = False

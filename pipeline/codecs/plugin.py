@@ -80,6 +80,7 @@ def _request(runner: DecodeRunner) -> FrameRequest:
         samples_per_pixel=runner.samples_per_pixel,
         bits_allocated=runner.bits_allocated,
         photometric_interpretation=str(runner.photometric_interpretation),
+        planar_configuration=runner.get_option("planar_configuration") or 0,
         rgb=bool(runner.get_option(RGB_OPTION, False) and runner.get_option("as_rgb", False) and not forced),
         rle_segment_order=runner.get_option("rle_segment_order", ">"),
     )

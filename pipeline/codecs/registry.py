@@ -6,8 +6,9 @@ from threading import Lock
 from typing import Final
 
 import imagecodecs
+from pydicom.pixels.decoders import base
 from pydicom.pixels.decoders.base import Decoder, get_decoder
-from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
+from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit
 
 from pipeline.codecs import plugin
 from pipeline.codecs.families import SERVED
@@ -27,14 +28,32 @@ _LOCK = Lock()
 def register() -> None:
     """Add the plugin, after those already there, to pydicom's decoder of each of :data:`fast_transfer_syntaxes`.
 
-    May be called again, and from several threads: pydicom's ``add_plugin`` on its own is neither idempotent nor
+    Where pydicom has no decoder, one is added to those that its ``get_decoder`` knows. May be called again, and from several threads: pydicom's ``add_plugin`` on its own is neither idempotent nor
     thread-safe.
     """
     with _LOCK:
         for uid in sorted(fast_transfer_syntaxes):
-            decoder = get_decoder(uid)
+            decoder = decoder_of(uid)
             if not _is_known(decoder):
                 decoder.add_plugin(PLUGIN, (plugin.__name__, plugin.decode_frame.__name__))
+
+
+def decoder_of(uid: str) -> Decoder:
+    """Return pydicom's decoder of a transfer syntax, or else one of ours.
+
+    Raises
+    ------
+    NotImplementedError
+        There is none.
+    """
+    syntax = UID(uid)
+    try:
+        return get_decoder(syntax)
+    except NotImplementedError:
+        if syntax not in SERVED:
+            raise
+    # pydicom has no public way to add a transfer syntax, and all its functions look into this table.
+    return base._PIXEL_DATA_DECODERS.setdefault(syntax, (Decoder(syntax), ""))[0]  # noqa: SLF001
 
 
 def plugin_version() -> str:

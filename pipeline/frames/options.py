@@ -31,6 +31,8 @@ OPTION_TAGS = {
 }
 _EXTENDED_OFFSETS = (0x7FE00001, 0x7FE00002)
 """Extended Offset Table and its lengths (PS3.3 C.7.6.3.1.8)."""
+_XYB = "XYB"
+"""JPEG XL's own colour space (PS3.3 C.7.6.3.1.2), which pydicom's list of Photometric Interpretations lacks."""
 _FLOAT_BITS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 
 
@@ -122,6 +124,10 @@ def _label(tag: int) -> str:
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X}) '{dictionary_description(tag)}'"
 
 
+def _is_xyb(options: Mapping[str, Any]) -> bool:
+    return bool(options.get("photometric_interpretation") == _XYB)
+
+
 def validate_options(uid: str, options: Mapping[str, Any], source: str) -> None:
     """Check the options as pydicom does, with its messages.
 
@@ -133,7 +139,7 @@ def validate_options(uid: str, options: Mapping[str, Any], source: str) -> None:
         A value outside what the standard allows, or a type NumPy doesn't have.
     """
     try:
-        _validate(uid, options)
+        _validate(uid, {**options, "photometric_interpretation": "RGB"} if _is_xyb(options) else options)
     except AttributeError as error:
         raise MissingAttributeError(str(error), source=source) from error
     except ValueError as error:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from pydicom.pixels.decoders.base import Decoder, get_decoder
-from pydicom.uid import UID, AllTransferSyntaxes
+from pydicom.pixels.decoders.base import Decoder
+from pydicom.uid import AllTransferSyntaxes
 
 from pipeline import codecs
 from pipeline.errors import ConfigError, UnsupportedTransferSyntaxError
@@ -33,7 +33,7 @@ def decoder_for(uid: str, source: str = "") -> Decoder:
     """
     codecs.register()
     try:
-        return get_decoder(UID(uid))
+        return codecs.decoder_of(uid)
     except NotImplementedError as error:
         raise UnsupportedTransferSyntaxError(
             "Unable to decode the pixel data as a (0002,0010) 'Transfer Syntax UID' value of "

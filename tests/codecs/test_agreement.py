@@ -15,6 +15,7 @@ CHROMA = "pylibjpeg's libjpeg interpolates subsampled chroma in another way; pil
 DIFFERENT = {
     "TestPattern_JPEG-Baseline_YBR422.dcm": CHROMA,
     "TestPattern_JPEG-Baseline_YBRFull.dcm": CHROMA,
+    "color3d_jpeg_baseline.dcm": CHROMA,
     "examples_ybr_color.dcm": CHROMA,
     **{f"level-{level}-frames-0-{last}.dcm": CHROMA for level, last in enumerate((30, 9, 4, 1, 1, 1, 1, 1))},
 }

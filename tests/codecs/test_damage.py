@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from codestreams import Stream, colour_streams, described, grey_streams, image, lossy_streams, tile
+from codestreams import Stream, colour_streams, described, grey_streams, image, lossy_streams, newer_streams, tile
 from pydicom.pixels import get_decoder, iter_pixels
 from pydicom.uid import JPEGBaseline8Bit
 
@@ -29,6 +29,7 @@ STREAMS = [
     *(stream for stream in grey_streams() if stream.name.split("-")[-2] in {"8", "12", "rle"}),
     *colour_streams(),
     *lossy_streams(),
+    *newer_streams(),
 ]
 FLIPS = 12
 """Damaged variants of each codestream."""

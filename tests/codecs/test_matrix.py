@@ -15,6 +15,7 @@ from codestreams import (
     grey_streams,
     image,
     lossy_streams,
+    newer_streams,
     tile,
     unused_bits,
 )
@@ -24,7 +25,7 @@ from pydicom.uid import JPEGBaseline8Bit
 from pipeline import codecs
 from pipeline.frames import FrameReader, build_index, iter_frames
 
-ALL = [*grey_streams(), *unused_bits(), *colour_streams(), *lossy_streams()]
+ALL = [*grey_streams(), *unused_bits(), *colour_streams(), *lossy_streams(), *newer_streams()]
 EXACT = [stream for stream in ALL if stream.syntax not in codecs.LOSSY_JPEG]
 
 

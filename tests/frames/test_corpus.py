@@ -46,9 +46,6 @@ PYDICOM_FAILS = {
 
 OTHER_ERROR = {
     "3gb-bulk-data-truncated": "Samples per Pixel of [3, 0] is named, instead of a TypeError",
-    "liver_deflate.dcm": "an unknown transfer syntax is unsupported, not a ValueError about UIDs",
-    "liver_nonbyte_aligned_deflate.dcm": "likewise",
-    "will-jxl.dcm": "likewise",
 }
 """Files that fail in both, but with a clearer error here."""
 

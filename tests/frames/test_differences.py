@@ -239,8 +239,8 @@ def test_14_float_pixel_data_of_another_size() -> None:
 
 
 def test_15_an_unknown_transfer_syntax_is_unsupported() -> None:
-    data = encapsulated_file(encapsulated_value([b"ab"]), "1.2.840.10008.1.2.8.1")
-    with pytest.raises(UnsupportedTransferSyntaxError, match=r"1\.2\.840\.10008\.1\.2\.8\.1"):
+    data = encapsulated_file(encapsulated_value([b"ab"]), "1.2.840.10008.1.2.999")
+    with pytest.raises(UnsupportedTransferSyntaxError, match=r"1\.2\.840\.10008\.1\.2\.999"):
         ours(data)
     with pytest.raises(ValueError, match="UID is not a transfer syntax"):
         theirs(data)
