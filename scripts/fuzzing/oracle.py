@@ -50,6 +50,8 @@ def compare(out: str, row: dict[str, Any]) -> tuple[str, str]:
             if not problem:
                 return "equal", ""
             problems.append(problem)
+    if "+" in (row["decoder"] or "") and all(_one_of(row, stored, frame) for frame in range(len(stored))):
+        return "equal", ""
     if any(problem == MORE for problem in problems):
         return "pydicom yields more", ""
     raised = [problem for problem in problems if problem.startswith("raises ")]
@@ -77,6 +79,15 @@ def _by_dataset(source: str, plugin: str) -> Iterator[np.ndarray]:
     yield from iter_pixels(pydicom.dcmread(source, force=True), decoding_plugin=plugin)
 
 
+def _one_of(row: dict[str, Any], stored: np.ndarray, frame: int) -> bool:
+    """Whether one of the plugins that decoded a file's frames gives this frame."""
+    wanted = stored[frame : frame + 1]
+    return any(
+        not _compare(iter_pixels(row["source"], indices=[frame], decoding_plugin=plugin), wanted)
+        for plugin in plugins(row["decoder"])
+    )
+
+
 def _compare(frames: Iterator[np.ndarray], stored: np.ndarray) -> str:
     """Return how pydicom's frames differ from those stored; nothing where they don't."""
     count = 0
@@ -89,6 +100,8 @@ def _compare(frames: Iterator[np.ndarray], stored: np.ndarray) -> str:
                 if frame.shape != stored[count].shape or not np.array_equal(frame, stored[count]):
                     return f"frame {count} differs"
                 count += 1
-        except Exception as error:  # noqa: BLE001  pydicom raises nearly anything on mutants
+        except BaseException as error:  # pydicom raises nearly anything on mutants, and Rust panics
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
             return f"raises {type(error).__name__}: {str(error)[:100]}"
     return "" if count == len(stored) else f"{count} frames instead of {len(stored)}"

@@ -27,12 +27,12 @@ def campaign():
 
 
 def test_poison_on_worker_processes_costs_its_files_alone(campaign):
-    options = "--series 2 --multi-frame 1 --files 12 --share 0.4 --seed 2 --salvage --timeout 150"
+    options = "--series 2 --multi-frame 1 --files 12 --share 0.4 --seed 2 --salvage --seconds 60 --timeout 280"
     assert campaign.run(campaign.parse([*options.split(), "--kinds", "segfault", "eat", "once"])) == {}
 
 
 def test_poison_that_leaves_its_process_alive_costs_its_files_alone_on_threads(campaign):
-    options = "--cluster threads --series 2 --multi-frame 1 --files 8 --share 0.4 --seconds 1 --timeout 150"
+    options = "--cluster threads --series 2 --multi-frame 1 --files 8 --share 0.4 --seconds 4 --timeout 280"
     kinds = ["hang", "raise", "sys_exit", "out_of_memory"]
     assert campaign.run(campaign.parse([*options.split(), "--kinds", *kinds])) == {}
 
