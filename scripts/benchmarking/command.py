@@ -77,6 +77,7 @@ def _throughput(results: Results, wanted: list[str], options: argparse.Namespace
         for kind in kinds:
             frames = max(8, round(kind.frames * options.share))
             results.throughput[kind.name] = measure(contest, kind, frames, options.rounds, _speaker(kind.name))
+            results.save(options.out / RESULTS)  # a run that is stopped leaves what it has measured
 
 
 def _others(results: Results, wanted: list[str], options: argparse.Namespace, folder: Path) -> None:
