@@ -43,10 +43,11 @@ def compare(out: str, row: dict[str, Any]) -> tuple[str, str]:
     stored = image["pixels"][span]
     if not image["valid"][span].all() or row["frames_missing"]:
         return "differs", "a converted file with missing frames"
+    levels = 2 if row["transfer_syntax_uid"] in pipeline.codecs.LOSSY_JPEG else 0  # colour is the codec's there
     problems = []
     for plugin in plugins(row["decoder"]):
         for way in (_by_path, _by_dataset):
-            problem = _compare(way(row["source"], plugin), stored)
+            problem = _compare(way(row["source"], plugin), stored, levels)
             if not problem:
                 return "equal", ""
             problems.append(problem)
@@ -88,7 +89,14 @@ def _one_of(row: dict[str, Any], stored: np.ndarray, frame: int) -> bool:
     )
 
 
-def _compare(frames: Iterator[np.ndarray], stored: np.ndarray) -> str:
+def _distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the largest difference between two frames, 0 only where they are equal to the bit."""
+    if np.array_equal(one, other, equal_nan=one.dtype.kind == "f"):
+        return 0
+    return float(np.abs(one.astype(float) - other.astype(float)).max())
+
+
+def _compare(frames: Iterator[np.ndarray], stored: np.ndarray, levels: int = 0) -> str:
     """Return how pydicom's frames differ from those stored; nothing where they don't."""
     count = 0
     with warnings.catch_warnings():
@@ -97,7 +105,7 @@ def _compare(frames: Iterator[np.ndarray], stored: np.ndarray) -> str:
             for frame in frames:
                 if count == len(stored):
                     return MORE
-                if frame.shape != stored[count].shape or not np.array_equal(frame, stored[count]):
+                if frame.shape != stored[count].shape or _distance(frame, stored[count]) > levels:
                     return f"frame {count} differs"
                 count += 1
         except BaseException as error:  # pydicom raises nearly anything on mutants, and Rust panics
