@@ -90,6 +90,64 @@ def status(screen: Screen, /, out: str) -> int:
     return show_status(screen, engine.status(out))
 
 
+@main.command(short_help="Array jobs, first: scan, plan, and cut into partitions.", epilog=codes())
+@click.argument("config", metavar="CONFIG")
+@click.option("--partitions", type=click.IntRange(1), metavar="N", help="How many; fewer where there are fewer tasks.")
+@click.option(
+    "--partition-size", metavar="SIZE", help="Or else about what each reads and stores, such as '64 GiB' (the default)."
+)
+@overwriting
+@overriding
+@common
+@guarded
+def init(
+    screen: Screen,
+    /,
+    config: str,
+    *,
+    partitions: int | None,
+    partition_size: str | None,
+    overwrite: bool,
+    settings: tuple[str, ...],
+) -> int:
+    """Scan and plan what CONFIG describes, for jobs that convert it in partitions; -q prints their number alone."""
+    from pipeline.cli import arrays as action
+    from pipeline.config import load
+
+    given = action.Cut(partitions, partition_size)
+    return action.init(screen, load(config, settings), given, overwrite=overwrite)
+
+
+@main.command(short_help="Array jobs, second: convert one partition.", epilog=codes())
+@click.argument("out", metavar="OUT")
+@click.argument("partition", metavar="K", type=int)
+@click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Worker processes; without it, this process does all."
+)
+@common
+@guarded
+def convert_partition(screen: Screen, /, out: str, partition: int, *, workers: int | None) -> int:
+    """Convert partition K, from 0, of the output directory OUT; what an earlier job did of it isn't done again.
+
+    The exit code is 0 when all of it is done, whatever became of single files: those are finalize's to tell.
+    """
+    from pipeline.cli import arrays as action
+
+    return action.convert_partition(screen, out, partition, workers)
+
+
+@main.command(short_help="Array jobs, last: complete the result.", epilog=codes())
+@click.argument("out", metavar="OUT")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Worker processes; by default one a core.")
+@common
+@guarded
+def finalize(screen: Screen, /, out: str, *, workers: int | None) -> int:
+    """Complete OUT when every partition is done; else name those that are to be run again, with exit code 1."""
+    from pipeline.cli import arrays as action
+
+    return action.finalize(screen, out, workers)
+
+
 @main.command(short_help="Say what a YAML file would do.", epilog=codes())
 @click.argument("config", metavar="CONFIG")
 @overriding

@@ -16,6 +16,7 @@ from pipeline.config.settings import (
     Select,
     Source,
 )
+from pipeline.config.sizes import parse_bytes
 
 __all__ = [
     "BATCH_SYSTEMS",
@@ -34,6 +35,7 @@ __all__ = [
     "dump",
     "from_dict",
     "load",
+    "parse_bytes",
     "parse_slice",
     "schema",
     "unknown_keywords",

@@ -72,6 +72,8 @@ class Conversion:
     failures: dict[int, Failure] = field(default_factory=dict)
     done: set[int] = field(default_factory=set)
     """Finished tasks, by number."""
+    unfinished: set[int] = field(default_factory=set)
+    """Of these, those that were lost: they aren't in the ledger, and another run does them again."""
     salvaged: dict[int, int] = field(default_factory=dict)
     """How many frames are missing of each instance that failed and of which others are stored."""
     complete: set[int] = field(default_factory=set)
@@ -141,6 +143,7 @@ class Conversion:
             self.ledger.append(result)
         else:
             result = lost(task, outcome.error)
+            self.unfinished.add(task.id)
         before = len(self.failures)
         self.absorb(result)
         self.timeline.add(result.frames, result.decoded_bytes)

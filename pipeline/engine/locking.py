@@ -76,21 +76,21 @@ class Holder:
             return False
 
 
-def lock_path(out: str | os.PathLike[str]) -> Path:
-    """Return where the lock of an output directory lies; a run that is killed leaves it there, without a holder."""
-    return Path(out) / "ledger" / LOCK_FILES[0]
+def lock_path(out: str | os.PathLike[str], name: str = LOCK_FILES[0]) -> Path:
+    """Return where the lock of an output directory, or of a part of it, lies; who is killed leaves it there, without a holder."""
+    return Path(out) / "ledger" / name
 
 
 @contextmanager
-def locked(out: str | os.PathLike[str]) -> Iterator[None]:
-    """Keep other runs away from `out`, which is made where it doesn't exist.
+def locked(out: str | os.PathLike[str], name: str = LOCK_FILES[0]) -> Iterator[None]:
+    """Keep others away from `out`, which is made where it doesn't exist: other runs, or whoever wants the same `name`.
 
     Raises
     ------
     OutputError
         Where another run is on it (reason ``in_use``), or it can't be written.
     """
-    path = lock_path(out)
+    path = lock_path(out, name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = _take(path)
@@ -151,9 +151,9 @@ def _work_path(out: str | os.PathLike[str]) -> Path:
     return Path(out) / "ledger" / LOCK_FILES[1]
 
 
-def holder(out: str | os.PathLike[str]) -> Holder | None:
-    """Return who writes `out` at the moment; None where nobody does."""
-    path = lock_path(out)
+def holder(out: str | os.PathLike[str], name: str = LOCK_FILES[0]) -> Holder | None:
+    """Return who holds the lock of `out` at the moment; None where nobody does."""
+    path = lock_path(out, name)
     with contextlib.suppress(OSError):
         file = os.open(path, os.O_RDONLY)
         try:
@@ -212,8 +212,9 @@ def _in_use(path: Path, other: Holder | None) -> OutputError:
     hint = ""
     if other is not None and not other.is_here:
         hint = f"; if it is dead, its lock ends {SILENCE:.0f} s after its last sign of life"
+    where = "there" if path.name in LOCK_FILES else path.stem
     return OutputError(
-        f"{out}: another run is writing there ({other or 'it has just begun'}): wait for it, or choose another output "
+        f"{out}: another run is writing {where} ({other or 'it has just begun'}): wait for it, or choose another output "
         f"directory{hint}",
         reason="in_use",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from pipeline import ledger, store
@@ -28,12 +29,17 @@ class _Records:
     whole: set[int] = field(default_factory=set)
 
 
-def restore(conversion: Conversion, prepared: Prepared) -> int:
+def restore(
+    conversion: Conversion, prepared: Prepared, only: Collection[int] | None = None, *, retrying: bool = True
+) -> int:
     """Take into `conversion` the finished tasks and images of earlier runs; returns how many tasks these are.
 
-    A task of which a shard has vanished or has another size isn't finished, nor is one with a file that couldn't be read;
-    nor is an image with such a task: it is closed to readers until it is complete again. Costs a look at each shard's size; reads the ledger twice, so that
-    only unfinished images' checksums are ever held.
+    A task of which a shard has vanished or has another size isn't finished, nor is one with a file that couldn't be
+    read; nor is an image with such a task: it is closed to readers until it is complete again. Costs a look at each
+    shard's size; reads the ledger twice, so that only unfinished images' checksums are ever held.
+
+    `only` are the numbers of the tasks to look at, where others work on the rest: no image is touched then. Without
+    `retrying`, a task counts as finished also where a file of it couldn't be read.
 
     Raises
     ------
@@ -41,13 +47,14 @@ def restore(conversion: Conversion, prepared: Prepared) -> int:
         Where a shard would have to be made again whose originals are gone (reason ``originals_gone``).
     """
     out, plan = conversion.job.out, prepared.plan
-    records = _look(out, prepared)
+    records = _look(out, prepared, only, retrying=retrying)
     for task in records.last.keys() - records.whole:
         _check_originals(plan, task)
-    conversion.complete |= _complete(out, prepared, records)
-    for image, spec in enumerate(plan.images):
-        if image not in conversion.complete:
-            store.withdraw_image(out, spec.path)
+    if only is None:
+        conversion.complete |= _complete(out, prepared, records)
+        for image, spec in enumerate(plan.images):
+            if image not in conversion.complete:
+                store.withdraw_image(out, spec.path)
     seen: defaultdict[int, int] = defaultdict(int)
     for result in ledger.results(out, prepared.id):
         seen[result.task] += 1
@@ -56,12 +63,14 @@ def restore(conversion: Conversion, prepared: Prepared) -> int:
     return len(records.whole)
 
 
-def _look(out: str, prepared: Prepared) -> _Records:
+def _look(out: str, prepared: Prepared, only: Collection[int] | None, *, retrying: bool) -> _Records:
     records = _Records()
     for result in ledger.results(out, prepared.id):
+        if only is not None and result.task not in only:
+            continue
         records.last[result.task] = records.last.get(result.task, 0) + 1
         there = all(_is_there(out, prepared.plan, region) for region in result.regions)
-        if there and not _worth_another_try(prepared.plan, result):
+        if there and not (retrying and _worth_another_try(prepared.plan, result)):
             records.whole.add(result.task)
         else:
             records.whole.discard(result.task)

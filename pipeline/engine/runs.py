@@ -20,6 +20,7 @@ from pipeline.engine.growing import grown
 from pipeline.engine.listing import compare
 from pipeline.engine.locking import locked, wait_for_tasks
 from pipeline.engine.output import RUN_FILE, begin, check_sources
+from pipeline.engine.partitions import refuse_running
 from pipeline.engine.preparing import check_settings, load, prepare, prepare_and_save
 from pipeline.engine.progress import NullProgress, Progress
 from pipeline.engine.recovery import restore
@@ -57,14 +58,8 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
     out = Path(config.output.path).absolute()
     check(config)
     with locked(out), Deferred(partial(clusters.start, config.cluster, progress)) as executor:
-        wait_for_tasks(out)
-        begin(out, overwrite=overwrite)
-        before = load(out)
-        if before is not None:
-            check_settings(out, before, config)
-        (place(out) / RUN_FILE).write_bytes(dump(config, versions=versions()).encode("utf-8", "surrogateescape"))
         this = Run(config, out, executor, progress)
-        prepared = prepare_and_save(this) if before is None else followed(this, before)
+        prepared = begun(this, overwrite=overwrite)
         with Ledger.open(str(out), prepared.id) as book:
             with this.clock.phase("convert"):
                 conversion = resumed(prepared, config, out, progress, book)
@@ -87,13 +82,28 @@ def followed(run: Run, before: Prepared) -> Prepared:
     return prepared
 
 
-def resumed(prepared: Prepared, config: RunConfig, out: Path, progress: Progress, book: Ledger) -> Conversion:
+def begun(this: Run, *, overwrite: bool) -> Prepared:
+    """Return the plan that lies in the output directory, where it still holds, or else a new one."""
+    config, out = this.config, this.out
+    refuse_running(out)
+    wait_for_tasks(out)
+    begin(out, overwrite=overwrite)
+    before = load(out)
+    if before is not None:
+        check_settings(out, before, config)
+    (place(out) / RUN_FILE).write_bytes(dump(config, versions=versions()).encode("utf-8", "surrogateescape"))
+    return prepare_and_save(this) if before is None else followed(this, before)
+
+
+def resumed(
+    prepared: Prepared, config: RunConfig, out: Path, progress: Progress, book: Ledger, *, retrying: bool = True
+) -> Conversion:
     """Return the conversion of `prepared` as far as earlier runs got, recording in `book` from here on."""
     store.create_root(str(out))
     for path in prepared.stale:
         store.remove_image(str(out), path)
-    conversion = Conversion(prepared.plan, _job(config, out), provenance(config), progress, book)
-    done = restore(conversion, prepared)
+    conversion = Conversion(prepared.plan, job_of(config, out), provenance(config), progress, book)
+    done = restore(conversion, prepared, retrying=retrying)
     remaining = conversion.remaining
     progress.phase("convert", sum(r.frame_stop - r.frame_start for task in remaining for r in task.regions))
     if done:
@@ -126,7 +136,8 @@ def check(config: RunConfig) -> None:
     check_sources(config.source.paths, Path(config.output.path).absolute())
 
 
-def _job(config: RunConfig, out: Path) -> Job:
+def job_of(config: RunConfig, out: Path) -> Job:
+    """Return what all tasks of a run share."""
     decode, limits = config.decode, config.limits
     return Job(
         out=str(out),

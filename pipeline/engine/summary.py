@@ -159,5 +159,10 @@ def _cluster(config: RunConfig) -> str:
     cluster: Any = config.cluster
     if cluster.kind == "address":
         return f"scheduler at {cluster.address}"
-    workers = "one worker a core" if cluster.workers == "auto" else f"{cluster.workers} worker(s)"
-    return cluster.kind if cluster.kind == "synchronous" else f"{cluster.kind}, {workers}"
+    if cluster.kind == "synchronous":
+        return "synchronous"
+    automatic = "one worker a core" if cluster.kind in {"local", "threads"} else "its own number of workers"
+    workers = automatic if cluster.workers == "auto" else f"{cluster.workers} worker(s)"
+    if cluster.adapt:
+        workers = f"{cluster.adapt.minimum} to {cluster.adapt.maximum} workers"
+    return f"{cluster.class_name or cluster.kind}, {workers}"

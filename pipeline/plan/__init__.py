@@ -6,6 +6,19 @@ from pipeline.plan.identity import digest
 from pipeline.plan.inputs import task_input, task_inputs
 from pipeline.plan.invariants import verify
 from pipeline.plan.layout import Layout
+from pipeline.plan.partitions import partition, partition_count
 from pipeline.plan.selection import select_frames
 
-__all__ = ["Growth", "Layout", "digest", "grow", "make_plan", "select_frames", "task_input", "task_inputs", "verify"]
+__all__ = [
+    "Growth",
+    "Layout",
+    "digest",
+    "grow",
+    "make_plan",
+    "partition",
+    "partition_count",
+    "select_frames",
+    "task_input",
+    "task_inputs",
+    "verify",
+]

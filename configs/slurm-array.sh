@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# A conversion as an array of SLURM jobs that need no scheduler of Dask's:
+#
+#     configs/slurm-array.sh CONFIG OUT [options of dcm2zarr init, such as --partitions 100]
+#
+# Plans here, submits an array job with a task for each partition, and a job that completes the result when all of
+# them have ended. Run it again to do what is missing, or to go on after a failure: finished work isn't done again.
+# The numbers of both jobs are printed, array first. sbatch takes partition, account and so on from its own variables:
+#
+#     SBATCH_PARTITION=compute SBATCH_ACCOUNT=imaging configs/slurm-array.sh run.yaml /scratch/out
+set -euo pipefail
+config=$1
+out=$(realpath -m "$2")
+shift 2
+
+cpus=${CPUS:-1}         # worker processes of each task
+memory=${MEMORY:-3G}    # of each process
+walltime=${WALLTIME:-01:00:00}
+at_once=${AT_ONCE:-200} # tasks that run side by side, at most
+logs=${LOGS:-$out.logs} # beside the output directory, which holds results alone
+
+mkdir -p "$logs"
+count=$(dcm2zarr init "$config" --set "output.path=$out" -q "$@")
+
+submit() { sbatch --parsable --time="$walltime" --cpus-per-task="$cpus" --mem-per-cpu="$memory" "$@"; }
+
+after=()
+if [ "$count" -gt 0 ]; then
+  array=$(submit --job-name=dcm2zarr --array="0-$((count - 1))%$at_once" --output="$logs/partition-%a.log" \
+    --wrap "dcm2zarr convert-partition '$out' \$SLURM_ARRAY_TASK_ID --workers $cpus")
+  after=(--dependency="afterany:$array")
+fi
+final=$(submit --job-name=dcm2zarr-finalize "${after[@]}" --output="$logs/finalize.log" \
+  --wrap "dcm2zarr finalize '$out' --workers $cpus")
+echo "${array:-} $final"

@@ -1,0 +1,203 @@
+"""A conversion in jobs that know nothing of each other: for sites that allow arrays of jobs, and nothing else.
+
+``init`` scans and plans, and cuts the plan's tasks into partitions; ``convert_partition`` does those of one, and
+records them in a ledger segment of its own; ``finalize`` does what is left when all are done. What lies in the output
+directory is all that they share. Each can be run again at any time, also after it was killed: it goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pipeline import report, store
+from pipeline.config import Cluster, RunConfig, load
+from pipeline.engine import clusters
+from pipeline.engine.completing import complete
+from pipeline.engine.converting import Conversion
+from pipeline.engine.executors import Deferred
+from pipeline.engine.locking import locked, wait_for_tasks
+from pipeline.engine.output import RUN_FILE
+from pipeline.engine.partitions import (
+    Partitions,
+    partition_locked,
+    read_partitions,
+    refuse_incomplete,
+    refuse_running,
+    write_partitions,
+)
+from pipeline.engine.preparing import check_settings
+from pipeline.engine.preparing import load as load_prepared
+from pipeline.engine.progress import NullProgress, Progress
+from pipeline.engine.recovery import restore
+from pipeline.engine.runs import begun, check, job_of, resumed
+from pipeline.engine.state import Clock, Prepared, Run
+from pipeline.engine.stores import options_of, reaching_stores
+from pipeline.engine.versions import provenance
+from pipeline.errors import OutputError
+from pipeline.ledger import Ledger
+from pipeline.plan import partition, partition_count
+from pipeline.storage import using
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSummary:
+    """What became of one partition."""
+
+    tasks: int
+    earlier: int
+    """Of these, finished by earlier jobs."""
+    frames: int
+    """Frames stored by this one."""
+    failures: int
+    """Instances that failed in it."""
+    missing: int
+    """Tasks that could not be done, and are to be done again."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all its tasks are done, files that failed included: those are ``finalize``'s to tell."""
+        return int(self.missing > 0)
+
+
+@reaching_stores
+def init(
+    config: RunConfig,
+    *,
+    partitions: int | None = None,
+    partition_bytes: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Partitions:
+    """Scan and plan what `config` describes, and cut it into partitions.
+
+    On an output directory that has a plan already, only the cut is made anew.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Its cluster is the scan's; partitions have nothing to do with it.
+    partitions : int, optional
+        How many; fewer where there are fewer tasks.
+    partition_bytes : int, optional
+        Or else, about how many bytes each reads and stores.
+    overwrite : bool
+        Replace an earlier result in the output directory.
+    progress : Progress, optional
+        Told of every step.
+
+    Raises
+    ------
+    ConfigError, OutputError, PlanError
+        See :func:`pipeline.engine.run`.
+    """
+    progress = progress or NullProgress()
+    out = Path(config.output.path).absolute()
+    check(config)
+    with locked(out), Deferred(partial(clusters.start, config.cluster, progress)) as executor:
+        prepared = begun(Run(config, out, executor, progress), overwrite=overwrite)
+        store.create_root(str(out))
+        given = {} if partition_bytes is None else {"partition_bytes": partition_bytes}
+        ranges = partition(prepared.plan.tasks, partitions or partition_count(prepared.plan.tasks, **given))
+        parts = Partitions(str(out), ranges)
+        write_partitions(out, prepared, parts)
+    return parts
+
+
+def convert_partition(
+    out: Path, number: int, *, cluster: Cluster | None = None, progress: Progress | None = None
+) -> PartitionSummary:
+    """Do the tasks of one partition that aren't done yet.
+
+    Parameters
+    ----------
+    out : Path
+        An output directory after :func:`init`.
+    number : int
+        The partition, from 0.
+    cluster : Cluster, optional
+        What does them; this process by default.
+    progress : Progress, optional
+        Told of every step.
+
+    Raises
+    ------
+    OutputError
+        Where there is no such partition (reason ``no_such_partition``) or none at all (``no_partitions``), or where
+        another process is at it, or at the whole (``in_use``).
+    """
+    progress = progress or NullProgress()
+    out, config, prepared, parts = _opened(out)
+    tasks = parts.tasks(prepared.plan, number)
+    with (
+        using(options_of(config)),
+        partition_locked(out, number),
+        Deferred(partial(clusters.start, cluster or Cluster(kind="synchronous"), progress)) as executor,
+        Ledger.open(str(out), prepared.id) as book,
+    ):
+        conversion = Conversion(prepared.plan, job_of(config, out), provenance(config), progress, book)
+        earlier = restore(conversion, prepared, {task.id for task in tasks})
+        todo = [task for task in tasks if task.id not in conversion.done]
+        progress.phase("convert", sum(r.frame_stop - r.frame_start for task in todo for r in task.regions))
+        conversion.run(executor, todo, finalising=False)
+    return PartitionSummary(
+        tasks=len(tasks),
+        earlier=earlier,
+        frames=sum(conversion.timeline.frames),
+        failures=len(conversion.failures),
+        missing=len(conversion.unfinished),
+    )
+
+
+def finalize(out: Path, *, cluster: Cluster | None = None, progress: Progress | None = None) -> report.RunSummary:
+    """Complete a conversion of which every partition is done: images, catalog, report.
+
+    Parameters
+    ----------
+    out : Path
+        An output directory after :func:`init`.
+    cluster : Cluster, optional
+        What finalises the images; worker processes of this machine by default.
+    progress : Progress, optional
+        Told of every step.
+
+    Raises
+    ------
+    IncompleteError
+        Where tasks are missing; nothing is completed then.
+    OutputError
+        Where there are no partitions, or some are under way.
+    """
+    progress = progress or NullProgress()
+    clock = Clock()
+    out, config, prepared, parts = _opened(out)
+    with (
+        using(options_of(config)),
+        locked(out),
+        Deferred(partial(clusters.start, cluster or Cluster(), progress)) as executor,
+        Ledger.open(str(out), prepared.id) as book,
+    ):
+        refuse_running(out)
+        wait_for_tasks(out)
+        with clock.phase("convert"):
+            conversion = resumed(prepared, config, out, progress, book, retrying=False)
+            refuse_incomplete(parts, conversion)
+            conversion.run(executor, [])
+        return complete(config, prepared, conversion, clock)
+
+
+def _opened(out: Path) -> tuple[Path, RunConfig, Prepared, Partitions]:
+    """Return the output directory's whole path, its configuration, plan and partitions."""
+    out = out.absolute()
+    prepared = load_prepared(out)
+    parts = read_partitions(out, prepared) if prepared else None
+    if prepared is None or parts is None:
+        raise OutputError(
+            f"{out} has no partitions; 'dcm2zarr init CONFIG', with this directory as output.path, makes them",
+            reason="no_partitions",
+        )
+    config = load(out / RUN_FILE)
+    config = config.model_copy(update={"output": config.output.model_copy(update={"path": str(out)})})
+    check_settings(out, prepared, config)
+    return out, config, prepared, parts

@@ -1,0 +1,119 @@
+"""The partitions of a plan: kept below ``OUT/plan``, locked while a job is at one, and counted at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.engine.converting import Conversion
+from pipeline.engine.locking import holder, lock_path, locked
+from pipeline.engine.state import Prepared
+from pipeline.errors import OutputError, PipelineError
+from pipeline.model import Plan, Task
+from pipeline.storage import place
+
+_FILE = "plan/partitions.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Partitions:
+    """How a plan's tasks are shared out among jobs."""
+
+    out: str
+    ranges: tuple[range, ...]
+    """By partition, the positions of its tasks in the plan."""
+
+    def __len__(self) -> int:
+        return len(self.ranges)
+
+    def tasks(self, plan: Plan, number: int) -> tuple[Task, ...]:
+        """Return the tasks of one partition; OutputError (reason ``no_such_partition``) where there is none."""
+        if not 0 <= number < len(self):
+            raise OutputError(
+                f"{self.out} has no partition {number}: there are {len(self)}, and they count from 0",
+                reason="no_such_partition",
+            )
+        own = self.ranges[number]
+        return plan.tasks[own.start : own.stop]
+
+    def missing(self, plan: Plan, done: Collection[int]) -> dict[int, tuple[int, int]]:
+        """Return, for each partition that isn't complete, how many of its tasks aren't in `done`, and how many it has."""
+        left = {n: sum(task.id not in done for task in self.tasks(plan, n)) for n in range(len(self))}
+        return {number: (count, len(self.ranges[number])) for number, count in left.items() if count}
+
+
+class IncompleteError(PipelineError, RuntimeError):
+    """Tasks are missing, so that there is no result yet; :attr:`partitions` tells how many in which."""
+
+    def __init__(self, out: str, missing: dict[int, tuple[int, int]]) -> None:
+        told = ", ".join(f"{number} ({left} of {tasks} tasks)" for number, (left, tasks) in missing.items())
+        again = ",".join(map(str, missing))
+        super().__init__(
+            f"{out} is incomplete. Missing in partition {told}. Run these again, as in --array={again}, and then "
+            "finalize",
+            reason="incomplete",
+        )
+        self.partitions = missing
+
+
+def write_partitions(out: Path, prepared: Prepared, parts: Partitions) -> None:
+    """Keep how the plan is cut."""
+    facts = {"plan": prepared.id, "stops": [own.stop for own in parts.ranges]}
+    (place(out) / _FILE).write_bytes(json.dumps(facts).encode())
+
+
+def read_partitions(out: Path, prepared: Prepared) -> Partitions | None:
+    """Return how :func:`init` has cut the plan of `out`; None where it hasn't."""
+    try:
+        facts = json.loads((place(out) / _FILE).read_bytes())
+    except FileNotFoundError:
+        return None  # not `init`, but a run has planned
+    stops = facts["stops"] if facts["plan"] == prepared.id else []
+    if not stops and prepared.plan.tasks:
+        return None
+    return Partitions(str(out), tuple(range(a, b) for a, b in zip([0, *stops], stops, strict=False)))
+
+
+def refuse_running(out: Path) -> None:
+    """Refuse to work on the whole while partitions are under way; locks that a killed job left are removed.
+
+    Raises
+    ------
+    OutputError
+        Naming one of them (reason ``in_use``).
+    """
+    for path in sorted(lock_path(out).parent.glob(_lock("*"))):
+        at_work = holder(out, path.name)
+        if at_work:
+            raise OutputError(f"{out}: {path.stem} is under way ({at_work}): wait for it", reason="in_use")
+        path.unlink(missing_ok=True)
+
+
+def _lock(number: int | str) -> str:
+    return f"partition-{number}.lock"
+
+
+@contextmanager
+def partition_locked(out: Path, number: int) -> Iterator[None]:
+    """Keep others away from one partition; OutputError (reason ``in_use``) where it, or the whole, is being written."""
+    with locked(out, _lock(number)):
+        whole = holder(out)
+        if whole:
+            raise OutputError(f"{out}: a run is writing there ({whole}): wait for it", reason="in_use")
+        yield
+
+
+def refuse_incomplete(parts: Partitions, conversion: Conversion) -> None:
+    """Refuse to complete what isn't.
+
+    Raises
+    ------
+    IncompleteError
+        Naming the partitions that are to be run again.
+    """
+    missing = parts.missing(conversion.plan, conversion.done)
+    if missing:
+        raise IncompleteError(parts.out, missing)
