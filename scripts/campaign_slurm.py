@@ -1,0 +1,229 @@
+#!/usr/bin/env python
+"""Conversions on a real SLURM that loses jobs: the result must be the one of a single process.
+
+    scripts/campaign_slurm.py [FOLDER …]      # files to convert; all that the tests have, by default
+
+Starts a SLURM of this machine (as root; by apt), and converts with fixed and adaptive scaling, with jobs of several
+workers, with workers that retire every few seconds, and as an array of 8 jobs of which two are killed and one is
+forgotten. Each result is compared with the synchronous one: the store byte by byte, the catalog row by row. Prints a
+table; exit code 1 where anything differs or a job is left behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY / "tests"))
+
+import dask  # noqa: E402
+from corpora import pydicom_data_folder, pydicom_folder, shared_data  # noqa: E402
+from identical import assert_identical  # noqa: E402
+from varied import add_series  # noqa: E402
+
+import pipeline  # noqa: E402
+from pipeline.engine import NullProgress  # noqa: E402
+
+SERVICE = REPOSITORY / "scripts" / "services" / "slurm"
+OUTPUT = {"shard": "1 MiB"}
+SERIES = ("1.2.3.1", "1.2.3.2", "1.2.3.3", "1.2.3.4")
+FILES = 600
+"""Of each series: enough for eight tasks, and for a run that outlives its jobs."""
+
+
+@dataclass
+class Watcher(NullProgress):
+    """Cancels a running job after so many tasks of the convert phase, and counts the jobs."""
+
+    after: int
+    options: tuple[str, ...] = ()
+    phases: list[str] = field(default_factory=list)
+    tasks: int = 0
+    cancelled: str = ""
+
+    def phase(self, name: str, total: int | None) -> None:
+        """See Progress."""
+        del total
+        self.phases.append(name)
+
+    def advance(self, **counts: int) -> None:
+        """See Progress."""
+        del counts
+        if self.phases[-1] == "convert":
+            self.tasks += 1
+            if self.tasks == self.after:
+                self.cancelled = jobs("running")[0]
+                tell("scancel", *self.options, self.cancelled)
+
+
+@dataclass
+class Campaign:
+    """The folder of all, what is converted, and the lines of the table."""
+
+    folder: Path
+    only: str
+    """A part of the names of the scenarios to run."""
+    sources: list[str]
+    failed: bool = False
+
+    def compare(self, name: str, run: Callable[[Path], str]) -> None:
+        """Run one scenario and print its line."""
+        if self.only not in name:
+            return
+        out = self.folder / name.replace(" ", "-").replace(",", "")
+        begin = time.monotonic()
+        before = last_job()
+        try:
+            note = run(out)
+            assert_identical(out, self.folder / "synchronous")
+            left = jobs("pending,running")
+            verdict = f"jobs left behind: {left}" if left else "identical"
+        except Exception as error:  # noqa: BLE001  whatever it is, the other scenarios are run too
+            note, verdict = "", f"{type(error).__name__}: {str(error)[:200]}"
+        self.failed |= verdict != "identical"
+        print(
+            f"{name:34} {time.monotonic() - begin:7.1f} s {last_job() - before:5} jobs  {verdict:10} {note}", flush=True
+        )
+
+    def on_slurm(self, out: Path, *, after: int = 0, signal: tuple[str, ...] = (), **cluster: Any) -> str:
+        """Convert on jobs, one of which is cancelled after some tasks."""
+        watcher = Watcher(after=after, options=signal)
+        given = {
+            "queue": "main", "walltime": "00:30:00", "interface": "lo", "shared_temp_directory": str(self.folder),
+            "log_directory": str(self.folder / "logs"), **cluster.pop("options", {}),
+        }  # fmt: skip
+        pipeline.convert(
+            self.sources,
+            out,
+            output=OUTPUT,
+            progress=watcher,
+            cluster={"kind": "slurm", "memory": "1 GiB", **cluster, "options": given},
+        )
+        if after and not watcher.cancelled:
+            raise RuntimeError(f"the run had only {watcher.tasks} tasks: no job was cancelled")
+        return f"job {watcher.cancelled} cancelled after {after} tasks" if after else f"{watcher.tasks} tasks"
+
+    def as_array(self, out: Path) -> str:
+        """Convert as an array of eight: one forgotten, two killed while they work, then all that finalize names."""
+        config = self.folder / "run.yaml"
+        paths = "\n".join(f"    - {path}" for path in self.sources)
+        config.write_text(f"source:\n  paths:\n{paths}\noutput: {{path: out, shard: 1 MiB}}\n", "utf-8")
+        count = int(dcm2zarr("init", config, "--set", f"output.path={out}", "--partitions", "8", "-q").stdout)
+        if count != 8:  # noqa: PLR2004  what the campaign is about
+            raise RuntimeError(f"there are {count} partitions: give it more files")
+        first = array(out, "0-4,6,7")
+        while not {f"{first}_2", f"{first}_6"} <= set(jobs("running")):
+            time.sleep(0.1)
+        time.sleep(1)
+        for number in (2, 6):
+            tell("scancel", "--signal=KILL", "--full", f"{first}_{number}")
+        wait(first)
+        early = dcm2zarr("finalize", out, check=False)
+        named = early.stderr.rpartition("--array=")[2].partition(", and")[0]
+        if early.returncode != 1 or "5" not in named.split(",") or (out / "catalog.parquet").exists():
+            raise RuntimeError(f"finalize should have refused, with 5 among the missing: {early.stderr}")
+        wait(array(out, named))
+        dcm2zarr("finalize", out, check=False)
+        return f"killed 2 and 6, forgot 5; finalize named {named}"
+
+
+def dcm2zarr(*arguments: Any, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the command line."""
+    command = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
+    return subprocess.run(command, check=check, capture_output=True, text=True)
+
+
+def array(out: Path, numbers: str) -> str:
+    """Submit an array of partitions, and return its job's number."""
+    command = f"{sys.executable} -m pipeline.cli convert-partition {out} $SLURM_ARRAY_TASK_ID"
+    log = f"--output={out}.%a.log"
+    return tell("sbatch", "--parsable", f"--array={numbers}", "--mem=1G", log, "--wrap", command).strip()
+
+
+def wait(job: str) -> None:
+    """Wait until a job's tasks have all ended."""
+    while any(running.partition("_")[0] == job for running in jobs("pending,running,completing")):
+        time.sleep(0.2)
+
+
+def tell(*command: str) -> str:
+    """Run a command of SLURM's and return what it says."""
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def jobs(states: str) -> list[str]:
+    """Return the jobs in these states; tasks of arrays one by one."""
+    return tell("squeue", "-h", "-r", "-o", "%i", "-t", states).split()
+
+
+def last_job() -> int:
+    """Return the highest number of a job so far."""
+    words = tell("scontrol", "show", "jobs", "-o").split()
+    return max((int(word.partition("=")[2]) for word in words if word.startswith("JobId=")), default=0)
+
+
+def main() -> int:
+    """Run all scenarios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--only", default="", metavar="TEXT", help="only the scenarios whose name holds this")
+    arguments = parser.parse_args()
+    given = arguments.folders
+    folders = given or [f for f in (pydicom_folder(), pydicom_data_folder(), shared_data()) if f]
+    with tempfile.TemporaryDirectory(prefix="dcm2zarr-slurm-") as name:
+        folder = Path(name)
+        service = folder / "slurm"
+        subprocess.run([SERVICE, "start", service], check=True, stdout=subprocess.DEVNULL)
+        os.environ["SLURM_CONF"] = str(service / "slurm.conf")
+        try:
+            return scenarios(folder, folders, arguments.only)
+        finally:
+            subprocess.run([SERVICE, "stop", service], check=True)
+
+
+def scenarios(folder: Path, folders: list[Path], only: str) -> int:
+    """Convert in one process, then in all ways, and return the exit code."""
+    (folder / "series").mkdir()
+    for uid in SERIES:
+        add_series(folder / "series", pydicom_folder() / "CT_small.dcm", range(FILES), uid)
+    campaign = Campaign(folder, only, [str(path.absolute()) for path in (*folders, folder / "series")])
+    begin = time.monotonic()
+    summary = pipeline.convert(campaign.sources, folder / "synchronous", output=OUTPUT, cluster={"kind": "synchronous"})
+    print(
+        f"{summary.files} files, {summary.totals.frames} frames; synchronous {time.monotonic() - begin:.1f} s",
+        flush=True,
+    )
+    slurm = campaign.on_slurm
+    short = ["--lifetime", "20s", "--lifetime-stagger", "5s"]
+    kill = ("--signal=KILL", "--full")
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}):
+        campaign.compare("2 jobs of 1 worker", lambda out: slurm(out, workers=2))
+        campaign.compare("2 jobs, 1 cancelled", lambda out: slurm(out, after=4, workers=2))
+        campaign.compare("2 jobs, 1 killed", lambda out: slurm(out, after=4, signal=kill, workers=2))
+        campaign.compare(
+            "adaptive 1-3, 1 cancelled", lambda out: slurm(out, after=4, adapt={"minimum": 1, "maximum": 3})
+        )
+        campaign.compare(
+            "2 jobs of 2 workers, 1 killed",
+            lambda out: slurm(out, after=4, signal=kill, workers=4, options={"processes": 2, "cores": 2}),
+        )
+        campaign.compare(
+            "workers retire after 15-25 s",
+            lambda out: slurm(out, workers=2, options={"worker_extra_args": short}),
+        )
+    campaign.compare("array of 8, 2 killed, 1 forgotten", campaign.as_array)
+    print("Differences or jobs left behind." if campaign.failed else "All are identical.")
+    return int(campaign.failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
