@@ -20,18 +20,19 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from io import FileIO
-from pathlib import Path
+from pathlib import PurePath
 from types import TracebackType
 from typing import Any, Self
 
 from pipeline.errors import OutputError
 from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, Task, TaskResult
+from pipeline.storage import GrowingFile, Place, growing, place
 
 VERSION = 1
 SYNC_SECONDS = 1.0
 """At most this long does a record wait for the disk while others arrive. A crash of the process loses nothing that
-was appended; only one of the machine can lose the last records, whose work is then done again."""
+was appended; only one of the machine (in an object store: of the process too) can lose the last records, whose work is
+then done again."""
 _PREFIX = b'{"crc32":"%08x","record":'
 _PREFIX_LENGTH = len(_PREFIX % 0)
 _SEGMENT = re.compile(r"([0-9]{6,})\.jsonl")
@@ -61,12 +62,12 @@ class Ledger:
     For one thread; others can read at any time.
     """
 
-    def __init__(self, file: FileIO) -> None:
+    def __init__(self, file: GrowingFile) -> None:
         self._file = file
         self._synced = time.monotonic()
 
     @classmethod
-    def open(cls, out: str | os.PathLike[str], plan_id: str) -> Ledger:
+    def open(cls, out: str | os.PathLike[str] | Place, plan_id: str) -> Ledger:
         """Start a new segment below ``OUT/ledger`` for the plan `plan_id` (:func:`pipeline.plan.digest`).
 
         Raises
@@ -74,15 +75,11 @@ class Ledger:
         OutputError
             If the folder can't be written.
         """
-        folder = Path(out) / "ledger"
+        folder = place(out) / "ledger"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            ledger = cls(_create(folder))
+            return cls(_create(folder, _line({"kind": "ledger", "version": VERSION, "plan": plan_id})))
         except OSError as error:
             raise OutputError(f"{folder}: the ledger can't be written: {error.strerror or error}") from error
-        ledger._append({"kind": "ledger", "version": VERSION, "plan": plan_id})
-        ledger._sync()
-        return ledger
 
     def append(self, result: TaskResult) -> None:
         """Record a finished task; it is with the operating system on return, and on the disk soon after.
@@ -122,23 +119,21 @@ class Ledger:
         if self._file.closed:
             raise OutputError(f"{self._file.name}: the ledger is closed")
         try:
-            _write_all(self._file, _line(record))
+            self._file.append(_line(record))
         except OSError as error:
-            # Half a line may stand at the end now: whatever followed it would be lost with it.
-            self._file.close()
             raise OutputError(f"{self._file.name}: can't be written: {error.strerror or error}") from error
         if time.monotonic() - self._synced >= SYNC_SECONDS:
             self._sync()
 
     def _sync(self) -> None:
         try:
-            os.fsync(self._file.fileno())
+            self._file.sync()
         except OSError as error:
             raise OutputError(f"{self._file.name}: can't be written: {error.strerror or error}") from error
         self._synced = time.monotonic()
 
 
-def read(out: str | os.PathLike[str], plan_id: str | None = None) -> Finished:
+def read(out: str | os.PathLike[str] | Place, plan_id: str | None = None) -> Finished:
     """Read all segments below ``OUT/ledger``; nothing is finished where there are none.
 
     This holds every result in memory; :func:`results` gives them one at a time.
@@ -171,18 +166,18 @@ def read(out: str | os.PathLike[str], plan_id: str | None = None) -> Finished:
     return Finished(results, frozenset(images), images, files, tuple(damage), ended)
 
 
-def results(out: str | os.PathLike[str], plan_id: str) -> Iterator[TaskResult]:
+def results(out: str | os.PathLike[str] | Place, plan_id: str) -> Iterator[TaskResult]:
     """Yield the finished tasks of a plan, one at a time, oldest first; see :func:`read`."""
     return (_result(record) for record in _all_records(out, plan_id, []) if record["kind"] == "task")
 
 
-def images(out: str | os.PathLike[str], plan_id: str) -> dict[int, str]:
+def images(out: str | os.PathLike[str] | Place, plan_id: str) -> dict[int, str]:
     """Return the finalised images of a plan, by position, each with its digest; see :func:`read`."""
     records = _all_records(out, plan_id, [])
     return {record["image"]: record.get("digest", "") for record in records if record["kind"] == "image"}
 
 
-def files(out: str | os.PathLike[str], plan_id: str) -> dict[str, tuple[int, str]]:
+def files(out: str | os.PathLike[str] | Place, plan_id: str) -> dict[str, tuple[int, str]]:
     """Return what the last run that ended left, see :attr:`Finished.files`; empty where none has ended."""
     found: dict[str, tuple[int, str]] = {}
     for record in _all_records(out, plan_id, []):
@@ -191,17 +186,19 @@ def files(out: str | os.PathLike[str], plan_id: str) -> dict[str, tuple[int, str
     return found
 
 
-def forget_others(out: str | os.PathLike[str], plan_id: str) -> None:
+def forget_others(out: str | os.PathLike[str] | Place, plan_id: str) -> None:
     """Remove the segments that belong to another plan than `plan_id`, which nothing will read again."""
-    for segment in _segments(Path(out) / "ledger"):
+    for segment in _segments(place(out) / "ledger"):
         head = next(_lines(segment), b"")
         payload = _payload(head)
         if payload is not None and json.loads(payload)["plan"] != plan_id:
-            segment.unlink(missing_ok=True)
+            segment.remove()
 
 
-def _all_records(out: str | os.PathLike[str], plan_id: str | None, damage: list[str]) -> Iterator[dict[str, Any]]:
-    for segment in _segments(Path(out) / "ledger"):
+def _all_records(
+    out: str | os.PathLike[str] | Place, plan_id: str | None, damage: list[str]
+) -> Iterator[dict[str, Any]]:
+    for segment in _segments(place(out) / "ledger"):
         yield from _records(segment, plan_id, damage)
 
 
@@ -210,39 +207,25 @@ def remaining(plan: Plan, finished: Finished) -> tuple[Task, ...]:
     return tuple(task for task in plan.tasks if task.id not in finished.results)
 
 
-def _segments(folder: Path) -> list[Path]:
+def _segments(folder: Place) -> list[Place]:
     """All segments, in the order in which they were started."""
-    numbered = [(int(match[1]), path) for path in folder.glob("*.jsonl") if (match := _SEGMENT.fullmatch(path.name))]
-    return [path for _, path in sorted(numbered)]
+    numbered = [(int(match[1]), name) for name in folder.children() if (match := _SEGMENT.fullmatch(name))]
+    return [folder / name for _, name in sorted(numbered)]
 
 
-def _create(folder: Path) -> FileIO:
+def _create(folder: Place, head: bytes) -> GrowingFile:
     """Create the next segment; of two processes that want the same number, one gets the number after it."""
-    number = max((int(path.stem) for path in _segments(folder)), default=0) + 1
+    numbers = (int(match[1]) for name in folder.children() if (match := _SEGMENT.fullmatch(name)))
+    number = max(numbers, default=0) + 1
     while True:
         try:
-            file = FileIO(folder / f"{number:06}.jsonl", "xb")
+            return growing(folder, number, head)
         except FileExistsError:
             number += 1
-            continue
-        _sync_folder(folder)
-        return file
 
 
-def _sync_folder(folder: Path) -> None:
-    """Bring the new name to the disk too, where folders can be opened (not on Windows)."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _write_all(file: FileIO, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) or 0 :]
+def _short(segment: Place) -> str:
+    return PurePath(segment.name).name
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
@@ -256,24 +239,24 @@ def _payload(line: bytes) -> bytes | None:
     return payload if line == b"".join([_PREFIX % zlib.crc32(payload), payload, b"}\n"]) else None
 
 
-def _lines(segment: Path) -> Iterator[bytes]:
+def _lines(segment: Place) -> Iterator[bytes]:
     """Yield the whole lines of a segment."""
     try:
-        with segment.open("rb") as file:
+        with segment.open() as file:
             yield from (line for line in file if line.endswith(b"\n"))
     except OSError as error:
         raise OutputError(f"{segment}: the ledger can't be read: {error.strerror or error}") from error
 
 
-def _records(segment: Path, plan_id: str | None, damage: list[str]) -> Iterator[dict[str, Any]]:
+def _records(segment: Place, plan_id: str | None, damage: list[str]) -> Iterator[dict[str, Any]]:
     """Yield a segment's records after the first, which is checked; append what isn't one to `damage`."""
     for number, line in enumerate(_lines(segment), 1):
         payload = _payload(line)
         if payload is None and number == 1:
-            damage.append(f"{segment.name}, line 1: the checksum doesn't fit; its plan isn't known, it isn't used")
+            damage.append(f"{_short(segment)}, line 1: the checksum doesn't fit; its plan isn't known, it isn't used")
             return
         if payload is None:
-            damage.append(f"{segment.name}, line {number}: the checksum doesn't fit; its work is done again")
+            damage.append(f"{_short(segment)}, line {number}: the checksum doesn't fit; its work is done again")
         elif number == 1:
             if not _is_of(segment, json.loads(payload), plan_id):
                 return
@@ -281,7 +264,7 @@ def _records(segment: Path, plan_id: str | None, damage: list[str]) -> Iterator[
             yield json.loads(payload)
 
 
-def _is_of(segment: Path, record: Mapping[str, Any], plan_id: str | None) -> bool:
+def _is_of(segment: Place, record: Mapping[str, Any], plan_id: str | None) -> bool:
     """Whether a segment's first record names the plan that is wanted."""
     if record["version"] != VERSION:
         raise OutputError(f"{segment}: a ledger of version {record['version']}; this program reads version {VERSION}")

@@ -39,6 +39,10 @@ class FaultProxy:
     seed: int = 0
     slow: float = 0.3
     """Seconds that a slow answer takes longer."""
+    delay: float = 0.0
+    """Seconds that answers take longer …"""
+    delayed: str = ""
+    """… of the requests whose target holds this."""
     requests: list[Request] = field(default_factory=list)
     port: int = 0
 
@@ -63,11 +67,18 @@ class FaultProxy:
         return self
 
     def __exit__(self, *_):
-        self._loop.call_soon_threadsafe(self._server.close)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-        self._loop.run_until_complete(asyncio.sleep(0))
+        self._thread.join(10)
         self._loop.close()
+
+    async def _end(self):
+        self._server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0.05)  # transports close in the next rounds of the loop
 
     async def _serve(self, reader, writer):
         try:
@@ -102,8 +113,8 @@ class FaultProxy:
                 await up_reader.read()
                 writer.transport.abort()
                 return
-            if request.fault == "slow":
-                await asyncio.sleep(self.slow)
+            late = self.delay if self.delayed in request.target else 0
+            await asyncio.sleep(late + (self.slow if request.fault == "slow" else 0))
             await self._answer(request, answer, up_reader, writer)
         finally:
             up_writer.close()

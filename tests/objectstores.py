@@ -44,6 +44,12 @@ class Server:
     def put(self, url, data):
         obstore.put(self.store, self._key(url), data)
 
+    def put_file(self, url, path):
+        obstore.put(self.store, self._key(url), path)
+
+    def delete(self, url):
+        obstore.delete(self.store, self._key(url))
+
     def upload(self, folder, url):
         for path in sorted(Path(folder).rglob("*")):
             if path.is_file():

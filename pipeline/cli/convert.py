@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pipeline import engine
@@ -14,6 +13,7 @@ from pipeline.cli.summary import show_summary
 from pipeline.config import RunConfig, from_dict, load
 from pipeline.engine.output import RUN_FILE
 from pipeline.errors import ConfigError
+from pipeline.storage import absolute, place
 
 
 def run(screen: Screen, config: RunConfig, *, overwrite: bool) -> int:
@@ -58,8 +58,8 @@ def earlier_configuration(out: str, settings: Sequence[str]) -> RunConfig:
     ConfigError
         Where there is none, or it can't be.
     """
-    config = load(Path(out) / RUN_FILE, settings)
-    return config.model_copy(update={"output": config.output.model_copy(update={"path": str(Path(out).absolute())})})
+    config = load(str(place(absolute(out)) / RUN_FILE), settings)
+    return config.model_copy(update={"output": config.output.model_copy(update={"path": absolute(out)})})
 
 
 def _present(**values: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pipeline.config.schema import lookup
 from pipeline.config.settings import Output, RunConfig
 from pipeline.config.yamltext import CoreLoader, Document, KeyPath, dotted, parse
 from pipeline.errors import ConfigError
+from pipeline.storage import is_remote, place
 
 _CERTIFICATES: tuple[KeyPath, ...] = tuple(("cluster", "security", name) for name in Certificates.model_fields)
 
@@ -30,7 +31,7 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunConf
     Parameters
     ----------
     path : str or path-like
-        A YAML file.
+        A YAML file, or its URL in an object store.
     overrides : sequence of str
         ``section.key=value`` each, the value in YAML; they win over the file.
 
@@ -44,8 +45,12 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunConf
     ConfigError
         Naming every mistake with its line and key, what was expected, the value seen and the nearest right name.
     """
-    file = Path(path).expanduser()
-    document = parse(_read(file), name=str(path))
+    if is_remote(str(path)):
+        file = Path.cwd() / "configuration"
+        document = parse(_read_object(str(path)), name=str(path))
+    else:
+        file = Path(path).expanduser()
+        document = parse(_read(file), name=str(path))
     if document.value is None:
         raise ConfigError(f"{path}: it is empty; at least source.paths and output.path are needed")
     return _configure(document, overrides, base=file.absolute().parent, name=str(path))
@@ -73,6 +78,13 @@ def from_dict(
         Naming every mistake.
     """
     return _configure(Document(values), overrides, base=base or Path.cwd(), name=name)
+
+
+def _read_object(url: str) -> str:
+    try:
+        return place(url).read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{url}: can't be read: {error}") from error
 
 
 def _read(file: Path) -> str:

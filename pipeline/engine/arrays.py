@@ -7,9 +7,9 @@ directory is all that they share. Each can be run again at any time, also after 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from pipeline import report, store
 from pipeline.config import Cluster, RunConfig, load
@@ -38,7 +38,7 @@ from pipeline.engine.versions import provenance
 from pipeline.errors import OutputError
 from pipeline.ledger import Ledger
 from pipeline.plan import partition, partition_count
-from pipeline.storage import using
+from pipeline.storage import Place, absolute, place, using
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def init(
         See :func:`pipeline.engine.run`.
     """
     progress = progress or NullProgress()
-    out = Path(config.output.path).absolute()
+    out = place(absolute(config.output.path))
     check(config)
     with locked(out), Deferred(partial(clusters.start, config.cluster, progress)) as executor:
         prepared = begun(Run(config, out, executor, progress), overwrite=overwrite)
@@ -106,13 +106,13 @@ def init(
 
 
 def convert_partition(
-    out: Path, number: int, *, cluster: Cluster | None = None, progress: Progress | None = None
+    out: str | os.PathLike[str], number: int, *, cluster: Cluster | None = None, progress: Progress | None = None
 ) -> PartitionSummary:
     """Do the tasks of one partition that aren't done yet.
 
     Parameters
     ----------
-    out : Path
+    out : path-like or URL
         An output directory after :func:`init`.
     number : int
         The partition, from 0.
@@ -128,15 +128,15 @@ def convert_partition(
         another process is at it, or at the whole (``in_use``).
     """
     progress = progress or NullProgress()
-    out, config, prepared, parts = _opened(out)
+    at, config, prepared, parts = _opened(out)
     tasks = parts.tasks(prepared.plan, number)
     with (
         using(options_of(config)),
-        partition_locked(out, number),
+        partition_locked(at, number),
         Deferred(partial(clusters.start, cluster or Cluster(kind="synchronous"), progress)) as executor,
-        Ledger.open(str(out), prepared.id) as book,
+        Ledger.open(str(at), prepared.id) as book,
     ):
-        conversion = Conversion(prepared.plan, job_of(config, out), provenance(config), progress, book)
+        conversion = Conversion(prepared.plan, job_of(config, at), provenance(config), progress, book)
         earlier = restore(conversion, prepared, {task.id for task in tasks})
         todo = [task for task in tasks if task.id not in conversion.done]
         progress.phase("convert", sum(r.frame_stop - r.frame_start for task in todo for r in task.regions))
@@ -150,12 +150,12 @@ def convert_partition(
     )
 
 
-def finalize(out: Path, *, cluster: Cluster | None = None, progress: Progress | None = None) -> report.RunSummary:
+def finalize(out: str | os.PathLike[str], *, cluster: Cluster | None = None, progress: Progress | None = None) -> report.RunSummary:
     """Complete a conversion of which every partition is done: images, catalog, report.
 
     Parameters
     ----------
-    out : Path
+    out : path-like or URL
         An output directory after :func:`init`.
     cluster : Cluster, optional
         What finalises the images; worker processes of this machine by default.
@@ -171,25 +171,25 @@ def finalize(out: Path, *, cluster: Cluster | None = None, progress: Progress | 
     """
     progress = progress or NullProgress()
     clock = Clock()
-    out, config, prepared, parts = _opened(out)
+    at, config, prepared, parts = _opened(out)
     with (
         using(options_of(config)),
-        locked(out),
+        locked(at),
         Deferred(partial(clusters.start, cluster or Cluster(), progress)) as executor,
-        Ledger.open(str(out), prepared.id) as book,
+        Ledger.open(str(at), prepared.id) as book,
     ):
-        refuse_running(out)
-        wait_for_tasks(out)
+        refuse_running(at)
+        wait_for_tasks(at)
         with clock.phase("convert"):
-            conversion = resumed(prepared, config, out, progress, book, retrying=False)
+            conversion = resumed(prepared, config, at, progress, book, retrying=False)
             refuse_incomplete(parts, conversion)
             conversion.run(executor, [])
         return complete(config, prepared, conversion, clock)
 
 
-def _opened(out: Path) -> tuple[Path, RunConfig, Prepared, Partitions]:
+def _opened(named: str | os.PathLike[str]) -> tuple[Place, RunConfig, Prepared, Partitions]:
     """Return the output directory's whole path, its configuration, plan and partitions."""
-    out = out.absolute()
+    out = place(absolute(os.fspath(named)))
     prepared = load_prepared(out)
     parts = read_partitions(out, prepared) if prepared else None
     if prepared is None or parts is None:
@@ -197,7 +197,7 @@ def _opened(out: Path) -> tuple[Path, RunConfig, Prepared, Partitions]:
             f"{out} has no partitions; 'dcm2zarr init CONFIG', with this directory as output.path, makes them",
             reason="no_partitions",
         )
-    config = load(out / RUN_FILE)
+    config = load(str(out / RUN_FILE))
     config = config.model_copy(update={"output": config.output.model_copy(update={"path": str(out)})})
     check_settings(out, prepared, config)
     return out, config, prepared, parts

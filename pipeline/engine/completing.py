@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pipeline import catalog, report, scan
 from pipeline.config import RunConfig
 from pipeline.engine.converting import Conversion
@@ -11,6 +9,7 @@ from pipeline.engine.flushing import flush
 from pipeline.engine.seal import sealed_files
 from pipeline.engine.state import Clock, Prepared
 from pipeline.engine.summary import outcomes, summarise
+from pipeline.storage import place
 
 
 def complete(config: RunConfig, prepared: Prepared, conversion: Conversion, clock: Clock) -> report.RunSummary:
@@ -23,7 +22,7 @@ def complete(config: RunConfig, prepared: Prepared, conversion: Conversion, cloc
     OutputError
         Where they can't be written.
     """
-    out = Path(conversion.job.out)
+    out = place(conversion.job.out)
     with clock.phase("finalise"):
         catalog.assemble(
             str(out),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from pipeline.engine.thumbnails import thumbnail, window_of
 from pipeline.model import ImageSpec, Plan
 from pipeline.report import Sample, SampleImage
 from pipeline.report.units import shape
+from pipeline.storage import Place
 
 FRAMES = 4
 """Frames of an image that are shown, at most."""
@@ -25,12 +25,12 @@ _WINDOW = ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept")
 _NAME, _ID = "00100010", "00100020"
 
 
-def contact_sheet(out: Path, wanted: Report, plan: Plan, complete: Sequence[int]) -> tuple[SampleImage, ...]:
+def contact_sheet(out: Place, wanted: Report, plan: Plan, complete: Sequence[int]) -> tuple[SampleImage, ...]:
     """Return sample frames of at most ``report.images`` images, evenly chosen among the complete ones.
 
     Parameters
     ----------
-    out : Path
+    out : Place
         The output directory.
     wanted : Report
         The configuration's section.

@@ -28,7 +28,7 @@ from pipeline.model import (
     TaskInput,
     TaskResult,
 )
-from pipeline.storage import Expected, foreseen
+from pipeline.storage import Expected, Options, active, foreseen, using
 from pipeline.store import ShardWriter, Stored
 
 
@@ -49,6 +49,8 @@ class Job:
     """Bytes that decoding may need beyond `task_memory` …"""
     task_memory: int = 2**30
     """… which is what a task of the plan needs at most."""
+    storage: Options = field(default_factory=active)
+    """How object stores are reached, also by a process that decodes for the task."""
 
 
 class Frame(NamedTuple):
@@ -246,8 +248,10 @@ def _frames(span: Span) -> range:
 
 def decode_frames(instance: Instance, frames: range, job: Job, place: Place) -> Iterator[Frame | Failure]:
     """Decode frames of an instance in this process: the usual :data:`FrameSource`."""
-    index = frame_index(instance, job.out)
-    with open_source(instance.source, Expected(instance.size, instance.mtime_ns, instance.etag)) as file:
+    with using(job.storage):
+        index = frame_index(instance, job.out)
+        opened = open_source(instance.source, Expected(instance.size, instance.mtime_ns, instance.etag))
+    with opened as file:
         reader = FrameReader(
             file,
             index,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-from pathlib import Path
 
 from pipeline.errors import OutputError
+from pipeline.storage import Place, RemotePlace
 
 
-def flush(out: Path) -> None:
+def flush(out: Place) -> None:
     """Return when everything written to the file system of `out` is on its disk, as far as this host wrote it.
 
     Shards aren't flushed one by one, which would cost more than writing them where they are small. Before a run says
@@ -20,13 +20,13 @@ def flush(out: Path) -> None:
     OutputError
         Where the disk refuses.
     """
-    if os.name != "posix":
+    if isinstance(out, RemotePlace) or os.name != "posix":  # an object store has what it has acknowledged
         return
     library = ctypes.CDLL(None, use_errno=True)
     if not hasattr(library, "syncfs"):  # Linux alone has it
         os.sync()
         return
-    descriptor = os.open(out, os.O_RDONLY)
+    descriptor = os.open(str(out), os.O_RDONLY)
     try:
         if library.syncfs(descriptor):
             code = ctypes.get_errno()

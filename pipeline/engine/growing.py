@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from pipeline import ledger
 from pipeline.engine.executors import Executor
@@ -17,6 +16,7 @@ from pipeline.engine.state import Prepared, Run
 from pipeline.ledger import Ledger
 from pipeline.model import Copy, Instance, TaskResult
 from pipeline.plan import Growth, digest, grow
+from pipeline.storage import Place
 
 
 def grown(run: Run, before: Prepared, changes: Changes) -> Prepared:
@@ -72,7 +72,7 @@ def _joined(before: Prepared, found: Scan, changes: Changes, growth: Growth, cop
     )
 
 
-def _carry(out: Path, before: Prepared, after: Prepared, growth: Growth) -> None:
+def _carry(out: Place, before: Prepared, after: Prepared, growth: Growth) -> None:
     """Record the finished work of the earlier plan, as far as it is work of the new one, for the new one."""
     stays = {span.instance for image in growth.images for span in before.plan.images[image].spans}
     with Ledger.open(str(out), after.id) as book:

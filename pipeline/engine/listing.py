@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pipeline import catalog, ledger, scan
 from pipeline.catalog import PENDING, Known
@@ -12,7 +11,7 @@ from pipeline.engine.state import Prepared
 from pipeline.errors import OutputError
 from pipeline.model import SourceFile
 from pipeline.model.sources import local_path
-from pipeline.storage import is_remote
+from pipeline.storage import Place, is_remote
 
 _SOME = 5
 
@@ -32,7 +31,7 @@ class Changes:
         return bool(self.new)
 
 
-def compare(out: Path, before: Prepared, files: Iterable[SourceFile]) -> Changes:
+def compare(out: Place, before: Prepared, files: Iterable[SourceFile]) -> Changes:
     """Compare the files there are with those that `before` was made from.
 
     Raises
@@ -49,7 +48,7 @@ def compare(out: Path, before: Prepared, files: Iterable[SourceFile]) -> Changes
         if earlier is None:
             if not _is_emptied(file, known):
                 changes.new.append(file)
-        elif earlier.identity != catalog.identity(file):
+        elif not _is_unseen(file) and earlier.identity != catalog.identity(file):
             if earlier.status == PENDING:
                 changed.append((file, earlier))
             else:
@@ -67,13 +66,18 @@ def compare(out: Path, before: Prepared, files: Iterable[SourceFile]) -> Changes
     return changes
 
 
-def _failed(out: Path, before: Prepared) -> set[str]:
+def _is_unseen(file: SourceFile) -> bool:
+    """Whether it is an object named by its URL alone: what it is now is compared when it is read."""
+    return file.size < 0 and not file.problem
+
+
+def _failed(out: Place, before: Prepared) -> set[str]:
     """Return the sources of which nothing could be stored."""
     results = ledger.results(out, before.id)
     return {before.plan.instances[one.instance].source for r in results for one in r.outcomes if one.failure}
 
 
-def _refuse(out: Path, changed: list[str]) -> None:
+def _refuse(out: Place, changed: list[str]) -> None:
     if changed:
         more = f" and {len(changed) - _SOME} more" if len(changed) > _SOME else ""
         raise OutputError(

@@ -10,19 +10,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
-import psutil
-
+from pipeline.engine.holders import SILENCE, Holder
+from pipeline.engine.objectlock import locked_object, object_holder
 from pipeline.errors import OutputError
-from pipeline.storage import is_remote
+from pipeline.storage import Place, RemotePlace, is_remote, place
 
 try:
     import fcntl
@@ -33,47 +31,10 @@ LOCK_FILES = ("run.lock", "work.lock")
 """What lies beside the ledger's segments."""
 HEARTBEAT = 5.0
 """Seconds between two signs of life."""
-SILENCE = 60.0
-"""Seconds without one after which a lock of another host counts as abandoned."""
 LINGERING = 60.0
 """Seconds to wait for tasks of a run whose driver was killed: its workers end the one they are at."""
 _PATIENCE = 1.0
 """Seconds to try for the lock: who asks whether a run is alive holds it for a moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """The process that writes, or wrote, an output directory."""
-
-    host: str
-    pid: int
-    began: float
-    """When the process began, in seconds since 1970: a process number is used again."""
-    started: str
-    """When the run began (ISO 8601, UTC)."""
-
-    @classmethod
-    def here(cls) -> Holder:
-        """Return this process."""
-        began = psutil.Process().create_time()
-        return cls(socket.gethostname(), os.getpid(), began, datetime.now(UTC).isoformat(timespec="seconds"))
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, since {self.started}"
-
-    @property
-    def is_here(self) -> bool:
-        """Whether it is a process of this host."""
-        return self.host == socket.gethostname()
-
-    def lives(self, silent: float) -> bool:
-        """Whether it is alive, as far as can be told here, `silent` seconds after its last sign of life."""
-        if not self.is_here:
-            return silent < SILENCE
-        try:
-            return bool(abs(psutil.Process(self.pid).create_time() - self.began) < 1)
-        except psutil.NoSuchProcess:
-            return False
 
 
 def lock_path(out: str | os.PathLike[str], name: str = LOCK_FILES[0]) -> Path:
@@ -81,8 +42,7 @@ def lock_path(out: str | os.PathLike[str], name: str = LOCK_FILES[0]) -> Path:
     return Path(out) / "ledger" / name
 
 
-@contextmanager
-def locked(out: str | os.PathLike[str], name: str = LOCK_FILES[0]) -> Iterator[None]:
+def locked(out: str | os.PathLike[str] | Place, name: str = LOCK_FILES[0]) -> AbstractContextManager[None]:
     """Keep others away from `out`, which is made where it doesn't exist: other runs, or whoever wants the same `name`.
 
     Raises
@@ -90,6 +50,12 @@ def locked(out: str | os.PathLike[str], name: str = LOCK_FILES[0]) -> Iterator[N
     OutputError
         Where another run is on it (reason ``in_use``), or it can't be written.
     """
+    at = place(out) / "ledger" / name
+    return locked_object(at) if isinstance(at, RemotePlace) else _locked(str(out), name)
+
+
+@contextmanager
+def _locked(out: str, name: str) -> Iterator[None]:
     path = lock_path(out, name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +86,7 @@ def at_work(out: str) -> Iterator[None]:
         yield
 
 
-def wait_for_tasks(out: str | os.PathLike[str]) -> None:
+def wait_for_tasks(out: str | os.PathLike[str] | Place) -> None:
     """Wait until no worker of an earlier run, whose driver was killed, is still at a task.
 
     Raises
@@ -128,8 +94,8 @@ def wait_for_tasks(out: str | os.PathLike[str]) -> None:
     OutputError
         Where that takes too long, reason ``in_use``.
     """
-    path = _work_path(out)
-    if not path.exists():
+    path = _work_path(str(out))
+    if is_remote(str(out)) or not path.exists():
         return
     file = os.open(path, os.O_RDWR)
     try:
@@ -151,9 +117,12 @@ def _work_path(out: str | os.PathLike[str]) -> Path:
     return Path(out) / "ledger" / LOCK_FILES[1]
 
 
-def holder(out: str | os.PathLike[str], name: str = LOCK_FILES[0]) -> Holder | None:
+def holder(out: str | os.PathLike[str] | Place, name: str = LOCK_FILES[0]) -> Holder | None:
     """Return who holds the lock of `out` at the moment; None where nobody does."""
-    path = lock_path(out, name)
+    at = place(out) / "ledger" / name
+    if isinstance(at, RemotePlace):
+        return object_holder(at)
+    path = lock_path(str(out), name)
     with contextlib.suppress(OSError):
         file = os.open(path, os.O_RDONLY)
         try:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from pathlib import Path
 
 from pipeline.catalog import has_plan, remove_plan
 from pipeline.errors import ConfigError, OutputError
-from pipeline.storage import is_remote
+from pipeline.storage import WEB, Place, RemotePlace, absolute, scheme_of
 
 RUN_FILE = "run.yaml"
 OURS = (
@@ -21,7 +20,7 @@ _TEMPORARY = re.compile(rf"\.({'|'.join(map(re.escape, OURS))})\..*part")
 """What a file is written as before it takes its name."""
 
 
-def begin(out: Path, *, overwrite: bool) -> None:
+def begin(out: Place, *, overwrite: bool) -> None:
     """Make `out` ready for a run that goes on from what is there, or from nothing.
 
     Raises
@@ -31,7 +30,7 @@ def begin(out: Path, *, overwrite: bool) -> None:
     """
     try:
         _sweep(out)
-        foreign = sorted(entry.name for entry in os.scandir(out) if entry.name not in OURS)
+        foreign = [name for name in out.children() if name not in OURS]
         if foreign:
             raise OutputError(
                 f"{out} holds {foreign[0]!r}, which isn't part of a result of dcm2zarr: choose another output directory"
@@ -43,25 +42,26 @@ def begin(out: Path, *, overwrite: bool) -> None:
             )
         if overwrite or not has_plan(str(out)):
             _clear(out, everything=overwrite)
-        (out / "plan").mkdir(exist_ok=True)
     except OSError as error:
         if isinstance(error, OutputError):
             raise
         raise OutputError(f"{out} can't be used as output directory: {error.strerror or error}") from error
 
 
-def _sweep(out: Path) -> None:
-    """Remove the temporary files that a dead run left: nothing else is written here now."""
-    for entry in os.scandir(out):
-        if _TEMPORARY.fullmatch(entry.name):
-            _remove(Path(entry.path))
+def _sweep(out: Place) -> None:
+    """Remove the temporary files that a dead run left on a disk: nothing else is written here now."""
+    if isinstance(out, RemotePlace):  # objects appear whole, under their own name
+        return
+    for name in out.children():
+        if _TEMPORARY.fullmatch(name):
+            (out / name).remove()
     for name, suffix in (("plan", ".part"), ("images.zarr", ".partial")):
-        for folder, _, names in os.walk(out / name):
+        for folder, _, names in os.walk(str(out / name)):
             for left in (one for one in names if one.endswith(suffix)):
                 (Path(folder) / left).unlink(missing_ok=True)
 
 
-def _clear(out: Path, *, everything: bool) -> None:
+def _clear(out: Place, *, everything: bool) -> None:
     """Remove a result, or what a run left that died before it had a plan (but what it has scanned).
 
     The plan goes first and the catalog last: whatever is left when this is interrupted isn't taken for a result.
@@ -69,33 +69,31 @@ def _clear(out: Path, *, everything: bool) -> None:
     remove_plan(str(out))
     for name in (name for name in OURS if name != "catalog.parquet"):
         if name == "ledger":
-            for segment in (out / name).glob("*.jsonl"):
-                segment.unlink()
+            for segment in (out / name).children():
+                if segment.endswith(".jsonl"):
+                    (out / name / segment).remove()
         elif name != "plan" or everything:
-            _remove(out / name)
-    _remove(out / "catalog.parquet")
+            (out / name).remove()
+    (out / "catalog.parquet").remove()
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def outside(source: str, out: Path) -> bool:
+def outside(source: str, out: Place) -> bool:
     """Whether a file found is not part of the output directory (which may lie in a folder that is converted)."""
-    return not (source == str(out) or source.startswith(f"{out}{os.sep}"))
+    return not (source == str(out) or source.startswith((f"{out}{os.sep}", f"{out}/")))
 
 
-def check_sources(paths: tuple[str, ...], out: Path) -> None:
-    """Refuse sources inside the output directory.
+def check_sources(paths: tuple[str, ...], out: Place) -> None:
+    """Refuse sources inside the output directory, and an output on a web server.
 
     Raises
     ------
     ConfigError
         Naming the path.
     """
+    if scheme_of(str(out)) in WEB:
+        raise ConfigError(
+            f"output.path: {out}: a web server can't be written to; use a folder, or s3://, gs:// or az://"
+        )
     for path in paths:
-        if not is_remote(path) and not outside(str(Path(path).absolute()), out):
+        if not outside(absolute(path), out):
             raise ConfigError(f"source.paths: {path} lies in the output directory {out}; choose another output.path")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.engine.converting import Conversion
-from pipeline.engine.locking import holder, lock_path, locked
+from pipeline.engine.locking import holder, locked
 from pipeline.engine.state import Prepared
 from pipeline.errors import OutputError, PipelineError
 from pipeline.model import Plan, Task
-from pipeline.storage import place
+from pipeline.storage import Place
 
 _FILE = "plan/partitions.json"
 
@@ -59,16 +59,16 @@ class IncompleteError(PipelineError, RuntimeError):
         self.partitions = missing
 
 
-def write_partitions(out: Path, prepared: Prepared, parts: Partitions) -> None:
+def write_partitions(out: Place, prepared: Prepared, parts: Partitions) -> None:
     """Keep how the plan is cut."""
     facts = {"plan": prepared.id, "stops": [own.stop for own in parts.ranges]}
-    (place(out) / _FILE).write_bytes(json.dumps(facts).encode())
+    (out / _FILE).write_bytes(json.dumps(facts).encode())
 
 
-def read_partitions(out: Path, prepared: Prepared) -> Partitions | None:
+def read_partitions(out: Place, prepared: Prepared) -> Partitions | None:
     """Return how :func:`init` has cut the plan of `out`; None where it hasn't."""
     try:
-        facts = json.loads((place(out) / _FILE).read_bytes())
+        facts = json.loads((out / _FILE).read_bytes())
     except FileNotFoundError:
         return None  # not `init`, but a run has planned
     stops = facts["stops"] if facts["plan"] == prepared.id else []
@@ -77,7 +77,7 @@ def read_partitions(out: Path, prepared: Prepared) -> Partitions | None:
     return Partitions(str(out), tuple(range(a, b) for a, b in zip([0, *stops], stops, strict=False)))
 
 
-def refuse_running(out: Path) -> None:
+def refuse_running(out: Place) -> None:
     """Refuse to work on the whole while partitions are under way; locks that a killed job left are removed.
 
     Raises
@@ -85,11 +85,13 @@ def refuse_running(out: Path) -> None:
     OutputError
         Naming one of them (reason ``in_use``).
     """
-    for path in sorted(lock_path(out).parent.glob(_lock("*"))):
-        at_work = holder(out, path.name)
+    for name in fnmatch.filter((out / "ledger").children(), _lock("*")):
+        at_work = holder(out, name)
         if at_work:
-            raise OutputError(f"{out}: {path.stem} is under way ({at_work}): wait for it", reason="in_use")
-        path.unlink(missing_ok=True)
+            raise OutputError(
+                f"{out}: {name.removesuffix('.lock')} is under way ({at_work}): wait for it", reason="in_use"
+            )
+        (out / "ledger" / name).remove()
 
 
 def _lock(number: int | str) -> str:
@@ -97,7 +99,7 @@ def _lock(number: int | str) -> str:
 
 
 @contextmanager
-def partition_locked(out: Path, number: int) -> Iterator[None]:
+def partition_locked(out: Place, number: int) -> Iterator[None]:
     """Keep others away from one partition; OutputError (reason ``in_use``) where it, or the whole, is being written."""
     with locked(out, _lock(number)):
         whole = holder(out)

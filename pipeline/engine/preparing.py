@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from pipeline import catalog
 from pipeline.config import RunConfig
@@ -13,6 +12,7 @@ from pipeline.engine.state import Prepared, Run
 from pipeline.errors import OutputError
 from pipeline.model import Copy
 from pipeline.plan import Layout, digest, make_plan
+from pipeline.storage import Place
 
 
 def prepare_and_save(run: Run) -> Prepared:
@@ -22,7 +22,7 @@ def prepare_and_save(run: Run) -> Prepared:
     return prepared
 
 
-def check_settings(out: Path, before: Prepared, config: RunConfig) -> None:
+def check_settings(out: Place, before: Prepared, config: RunConfig) -> None:
     """Refuse to go on with settings that would store something else than those that `before` was made with.
 
     Raises
@@ -62,7 +62,7 @@ def prepare(run: Run) -> Prepared:
         )
 
 
-def save(out: Path, prepared: Prepared) -> None:
+def save(out: Place, prepared: Prepared) -> None:
     """Keep `prepared` below ``OUT/plan``, in place of what is there, in one moment."""
     facts = {
         "id": prepared.id,
@@ -78,7 +78,7 @@ def save(out: Path, prepared: Prepared) -> None:
     catalog.write_plan(str(out), prepared.plan, copies=prepared.copies, facts=facts)
 
 
-def load(out: Path) -> Prepared | None:
+def load(out: Place) -> Prepared | None:
     """Return what :func:`save` kept; None where no run got that far.
 
     Raises

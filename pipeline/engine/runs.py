@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -28,9 +27,8 @@ from pipeline.engine.scanning import find_files
 from pipeline.engine.state import Prepared, Run
 from pipeline.engine.stores import reaching_stores
 from pipeline.engine.versions import provenance, versions
-from pipeline.errors import ConfigError
 from pipeline.ledger import Ledger
-from pipeline.storage import is_remote, place
+from pipeline.storage import Place, absolute, place
 
 
 @reaching_stores
@@ -55,7 +53,7 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
         Where the plan needs more memory than ``limits.task_memory``; nothing has been converted then.
     """
     progress = progress or NullProgress()
-    out = Path(config.output.path).absolute()
+    out = place(absolute(config.output.path))
     check(config)
     with locked(out), Deferred(partial(clusters.start, config.cluster, progress)) as executor:
         this = Run(config, out, executor, progress)
@@ -91,12 +89,12 @@ def begun(this: Run, *, overwrite: bool) -> Prepared:
     before = load(out)
     if before is not None:
         check_settings(out, before, config)
-    (place(out) / RUN_FILE).write_bytes(dump(config, versions=versions()).encode("utf-8", "surrogateescape"))
+    (out / RUN_FILE).write_bytes(dump(config, versions=versions()).encode("utf-8", "surrogateescape"))
     return prepare_and_save(this) if before is None else followed(this, before)
 
 
 def resumed(
-    prepared: Prepared, config: RunConfig, out: Path, progress: Progress, book: Ledger, *, retrying: bool = True
+    prepared: Prepared, config: RunConfig, out: Place, progress: Progress, book: Ledger, *, retrying: bool = True
 ) -> Conversion:
     """Return the conversion of `prepared` as far as earlier runs got, recording in `book` from here on."""
     store.create_root(str(out))
@@ -117,7 +115,7 @@ def plan_only(config: RunConfig, *, progress: Progress | None = None) -> Prepare
     progress = progress or NullProgress()
     check(config)
     with TemporaryDirectory(prefix="dcm2zarr-plan-") as folder, clusters.start(config.cluster, progress) as executor:
-        return prepare(Run(config, Path(folder), executor, progress))
+        return prepare(Run(config, place(folder), executor, progress))
 
 
 def check(config: RunConfig) -> None:
@@ -131,12 +129,10 @@ def check(config: RunConfig) -> None:
     frames.check_plugin(config.decode.plugin)
     store.check_codec(config.output.codec)
     clusters.check(config.cluster)
-    if is_remote(config.output.path):
-        raise ConfigError(f"output.path: {config.output.path} is a URL; results can only be written to local folders")
-    check_sources(config.source.paths, Path(config.output.path).absolute())
+    check_sources(config.source.paths, place(absolute(config.output.path)))
 
 
-def job_of(config: RunConfig, out: Path) -> Job:
+def job_of(config: RunConfig, out: Place) -> Job:
     """Return what all tasks of a run share."""
     decode, limits = config.decode, config.limits
     return Job(

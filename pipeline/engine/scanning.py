@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, islice
-from pathlib import Path
 
 from pipeline import scan
 from pipeline.config import RunConfig
@@ -18,6 +17,7 @@ from pipeline.engine.output import outside
 from pipeline.engine.progress import Progress
 from pipeline.errors import OutputError
 from pipeline.model import Instance, SourceFile
+from pipeline.storage import Place
 
 BATCH = 64
 """Files a scan task reads: some tenths of a second for single-frame files."""
@@ -44,13 +44,19 @@ class Scan:
     bytes: int = 0
 
 
-def scan_sources(config: RunConfig, out: Path, executor: Executor, progress: Progress) -> Scan:
+def scan_sources(config: RunConfig, out: Place, executor: Executor, progress: Progress) -> Scan:
     """Find and read all files; the full rows are in the catalog segments below `out`, the compact records here."""
     return scan_files(find_files(config, out), config, out, executor, progress)
 
 
 def scan_files(
-    files: Iterator[SourceFile], config: RunConfig, out: Path, executor: Executor, progress: Progress, *, first: int = 0
+    files: Iterator[SourceFile],
+    config: RunConfig,
+    out: Place,
+    executor: Executor,
+    progress: Progress,
+    *,
+    first: int = 0,
 ) -> Scan:
     """Read `files`; their segments are numbered from `first` on."""
     found = Scan()
@@ -72,7 +78,7 @@ def scan_files(
     return found
 
 
-def find_files(config: RunConfig, out: Path) -> Iterator[SourceFile]:
+def find_files(config: RunConfig, out: Place) -> Iterator[SourceFile]:
     """Yield the files that the configuration's paths stand for, those of the output directory left out."""
     return (file for file in scan.find_files(config.source.paths) if outside(file.source, out))
 

@@ -17,7 +17,7 @@ _SEGMENT = re.compile(r"[0-9]{6,}\.jsonl")
 _PIECE = 1 << 22
 
 
-def sealed_files(out: str | os.PathLike[str]) -> dict[str, tuple[int, str]]:
+def sealed_files(out: str | os.PathLike[str] | Place) -> dict[str, tuple[int, str]]:
     """Return size and xxh3_128 (hexadecimal) of every file of a result but its images and the ledger's last segment.
 
     Returns

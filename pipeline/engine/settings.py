@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.config import RunConfig
 
-FREE = ("cluster", "report", "source.paths", "output.path")
-"""Settings that only say where the work is done, what the report shows, where the files come from, where the result lies."""
+FREE = ("cluster", "report", "source.paths", "output.path", "storage")
+"""Settings that only say where and how: the work is done, files are found, the result is reached, and the report looks."""
 
 
 def deciding(config: RunConfig) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -14,6 +13,7 @@ from pipeline.config import RunConfig
 from pipeline.engine.executors import Executor
 from pipeline.engine.progress import Progress
 from pipeline.model import Copy, Plan
+from pipeline.storage import Place
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Run:
     """What the stages of a run share."""
 
     config: RunConfig
-    out: Path
+    out: Place
     executor: Executor
     progress: Progress
     clock: Clock = field(default_factory=Clock)

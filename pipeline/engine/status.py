@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 from pipeline import catalog, ledger
-from pipeline.engine.locking import Holder, holder
+from pipeline.engine.holders import Holder
+from pipeline.engine.locking import holder
 from pipeline.engine.output import RUN_FILE
 from pipeline.engine.preparing import load
 from pipeline.engine.state import Prepared
 from pipeline.errors import OutputError
+from pipeline.storage import Place, absolute, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +59,14 @@ def status(out: str | os.PathLike[str]) -> Status:
     OutputError
         Where there is no run in it.
     """
-    root = Path(out).absolute()
-    if not any((root / name).exists() for name in ("plan", "ledger", RUN_FILE)):
+    root = place(absolute(os.fspath(out)))
+    if not {"plan", "ledger", RUN_FILE}.intersection(root.children()):
         raise OutputError(f"{out} isn't the output directory of a run: there is neither a plan nor a ledger in it")
     prepared = load(root)
     if prepared is None:
         return Status(str(root), "scan", holder(root), _progressed(root), catalog.count_scanned(str(root)))
     done = _done(root, prepared)
-    ended = bool(ledger.files(root, prepared.id)) and (root / "catalog.parquet").is_file()
+    ended = bool(ledger.files(str(root), prepared.id)) and (root / "catalog.parquet").exists()
     return Status(
         out=str(root),
         phase="finished" if ended and done.work["tasks"].done == done.work["tasks"].total else "convert",
@@ -83,19 +85,19 @@ class _Done:
     stored_bytes: int
 
 
-def _done(root: Path, prepared: Prepared) -> _Done:
+def _done(root: Place, prepared: Prepared) -> _Done:
     plan = prepared.plan
     tasks: set[int] = set()
     failures: dict[int, str] = {}
     sums: Counter[str] = Counter()
-    for result in ledger.results(root, prepared.id):
+    for result in ledger.results(str(root), prepared.id):
         if result.task in tasks:
             continue
         tasks.add(result.task)
         failures |= {one.instance: one.failure.reason for one in result.outcomes if one.failure}
         sums.update(frames=result.frames, bytes=result.decoded_bytes, shards=len(result.regions))
         sums.update(stored=sum(region.stored_bytes for region in result.regions))
-    images = ledger.images(root, prepared.id).keys()
+    images = ledger.images(str(root), prepared.id).keys()
     total = {
         "tasks": len(plan.tasks),
         "images": len(plan.images),
@@ -127,8 +129,11 @@ def _files(prepared: Prepared, images: set[int], failures: Mapping[int, str]) ->
     return +counts
 
 
-def _progressed(root: Path) -> datetime | None:
+def _progressed(root: Place) -> datetime | None:
     """Return the latest time of change of what a run appends to or adds to."""
-    places = [root / "plan" / "segments", root / "plan", root / "report.json", *(root / "ledger").glob("*.jsonl")]
-    times = [place.stat().st_mtime for place in places if place.exists()]
+    segments = [root / "ledger" / name for name in (root / "ledger").children() if name.endswith(".jsonl")]
+    times = []
+    for one in (root / "plan" / "segments", root / "plan", root / "report.json", *segments):
+        with suppress(FileNotFoundError):  # of objects there are no folders
+            times.append(one.modified())
     return datetime.fromtimestamp(max(times), UTC) if times else None

@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from pipeline import scan
@@ -19,6 +18,7 @@ from pipeline.engine.versions import versions
 from pipeline.frames import transfer_syntax_name
 from pipeline.model import Failure, Instance, Plan
 from pipeline.report import FailureLine, ImageLine, Pace, RunSummary, Totals
+from pipeline.storage import Place
 
 MOST_FAILURES = 10_000
 """Failures that the report lists; the catalog has them all."""
@@ -84,7 +84,7 @@ def _failed(failure: Failure) -> Outcome:
     return Outcome("failed", failure.reason, f"{failure.message}{at}")
 
 
-def summarise(out: Path, config: RunConfig, clock: Clock, prepared: Prepared, conversion: Conversion) -> RunSummary:
+def summarise(out: Place, config: RunConfig, clock: Clock, prepared: Prepared, conversion: Conversion) -> RunSummary:
     """Sum up a run."""
     plan = prepared.plan
     converted = {i: number for i, number in sorted(stored_frames(plan).items()) if i not in conversion.failures}
@@ -123,7 +123,7 @@ def summarise(out: Path, config: RunConfig, clock: Clock, prepared: Prepared, co
     )
 
 
-def _failure_lines(out: Path) -> Iterable[FailureLine]:
+def _failure_lines(out: Place) -> Iterable[FailureLine]:
     for row in read_failures(str(out), MOST_FAILURES):
         yield FailureLine(row["source"], row["reason"], row["message"])
 

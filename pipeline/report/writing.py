@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pipeline.errors import OutputError
 from pipeline.report.asdict import render_json
 from pipeline.report.page import render_html
 from pipeline.report.summary import RunSummary
+from pipeline.storage import place
 
 
 def write(out: str, summary: RunSummary) -> None:
@@ -19,10 +18,8 @@ def write(out: str, summary: RunSummary) -> None:
         Where that can't be done.
     """
     for name, text in (("report.json", render_json(summary)), ("report.html", render_html(summary))):
-        path = Path(out) / name
-        part = path.with_name(f".{name}.part")  # a report is there whole or not at all
+        path = place(out) / name
         try:
-            part.write_text(text, "utf-8", errors="backslashreplace")  # paths need not be UTF-8
-            part.replace(path)
+            path.write_bytes(text.encode("utf-8", "backslashreplace"))  # paths need not be UTF-8
         except OSError as error:
-            raise OutputError(f"{path} can't be written: {error.strerror}") from error
+            raise OutputError(f"{path} can't be written: {error.strerror or error}") from error

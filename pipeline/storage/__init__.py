@@ -11,6 +11,7 @@ The only room that knows obstore. Names are paths or URLs (``s3://bucket/key``);
 
 from pipeline.storage.carrying import Carried
 from pipeline.storage.foresight import Expected, Reading, foreseen
+from pipeline.storage.growing import GrowingFile, growing
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options, active, storage_options, using
 from pipeline.storage.places import LocalPlace, Place, RemotePlace, place
@@ -23,6 +24,7 @@ __all__ = [
     "Carried",
     "Expected",
     "Found",
+    "GrowingFile",
     "LocalPlace",
     "Options",
     "Place",
@@ -34,6 +36,7 @@ __all__ = [
     "check_url",
     "find",
     "foreseen",
+    "growing",
     "is_remote",
     "open_source",
     "place",

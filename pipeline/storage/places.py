@@ -9,6 +9,7 @@ import tempfile
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from pipeline.storage.remote import Object
 from pipeline.storage.urls import check_url, is_remote
 
 _BUFFER = 64 << 10
+_DELETING = 16
+"""Objects removed at a time; not every server knows requests that remove many."""
 
 
 class Place(ABC):
@@ -61,6 +64,10 @@ class Place(ABC):
     @abstractmethod
     def size(self) -> int:
         """Return the number of bytes; FileNotFoundError where there is none."""
+
+    @abstractmethod
+    def modified(self) -> float:
+        """Return when it last changed, in seconds since 1970; FileNotFoundError where it isn't there."""
 
     @abstractmethod
     def children(self) -> list[str]:
@@ -142,11 +149,15 @@ class LocalPlace(Place):
         """See :class:`Place`."""
         return self.path.stat().st_size
 
+    def modified(self) -> float:
+        """See :class:`Place`."""
+        return self.path.stat().st_mtime
+
     def children(self) -> list[str]:
         """See :class:`Place`."""
         try:
             return sorted(entry.name for entry in os.scandir(self.path))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def walk(self) -> Iterator[str]:
@@ -212,6 +223,10 @@ class RemotePlace(Place):
         """See :class:`Place`."""
         self._object.put(data)
 
+    def modified(self) -> float:
+        """See :class:`Place`; by the server's clock."""
+        return self._object.head().mtime_ns / 1e9
+
     def create(self, data: bytes) -> None:
         """Write it where it isn't there; FileExistsError where it is, as far as the server can tell."""
         self._object.create(data)
@@ -253,8 +268,10 @@ class RemotePlace(Place):
 
     def remove(self) -> None:
         """See :class:`Place`. What is listed meanwhile may come in any order, or twice."""
-        for found in list(self._object.below()):
-            Object(found.name, self.options).delete()
+        with ThreadPoolExecutor(_DELETING, "dcm2zarr-delete") as threads:
+            deleted = [threads.submit(Object(found.name, self.options).delete) for found in list(self._object.below())]
+            for done in deleted:
+                done.result()
         self._object.delete()
 
 

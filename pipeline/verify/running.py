@@ -19,7 +19,7 @@ from pipeline.engine.clusters import start
 from pipeline.engine.executors import Executor, Outcome
 from pipeline.engine.stores import options_of
 from pipeline.errors import OutputError, PipelineError
-from pipeline.storage import using
+from pipeline.storage import is_remote, using
 from pipeline.verify.expected import Expected
 from pipeline.verify.folders import check_groups, check_ledger_end, check_sealed, check_top
 from pipeline.verify.outcome import Verification
@@ -67,6 +67,10 @@ def verify(
     """
     progress = progress or NullProgress()
     begin = perf_counter()
+    if is_remote(os.fspath(out)):
+        raise OutputError(
+            f"{out}: only results in folders can be verified: copy it from the object store, and verify that"
+        )
     root = os.path.abspath(os.fspath(out))  # noqa: PTH100  a path that may not be there
     _check_result(root)
     expected, problems = read_expected(root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sys
 import zlib
 from dataclasses import fields
 from pathlib import Path
@@ -195,13 +196,13 @@ def test_of_a_task_done_twice_the_later_record_counts(tmp_path):
 def test_a_full_disk_is_an_error_and_the_ledger_stays_readable(tmp_path, monkeypatch):
     book = Ledger.open(tmp_path, PLAN)
     book.append(a_result(1))
-    write = ledger._write_all
+    write = sys.modules["pipeline.storage.growing"]._write_all
 
     def fills_up(file, data):
         write(file, data[: len(data) // 2])
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(ledger, "_write_all", fills_up)
+    monkeypatch.setattr(sys.modules["pipeline.storage.growing"], "_write_all", fills_up)
     with pytest.raises(OutputError, match="No space left"):
         book.append(a_result(2))
     monkeypatch.undo()

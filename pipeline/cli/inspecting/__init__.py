@@ -7,6 +7,7 @@ from pipeline.cli.inspecting.folder import inspect_folder
 from pipeline.cli.inspecting.output import inspect_output, is_output
 from pipeline.cli.screen import Screen
 from pipeline.errors import ConfigError
+from pipeline.storage import WEB, check_url, is_remote, place, scheme_of
 
 
 def inspect(screen: Screen, path: str) -> int:
@@ -17,14 +18,23 @@ def inspect(screen: Screen, path: str) -> int:
     ConfigError
         Where nothing is there.
     """
-    place = Path(path).expanduser()
-    if not place.exists():
+    if is_remote(path):
+        return _inspect_remote(screen, path)
+    local = Path(path).expanduser()
+    if not local.exists():
         raise ConfigError(f"{path}: nothing is there")
-    if is_output(place):
-        return inspect_output(screen, place)
-    if place.is_dir() or place.name.upper() == "DICOMDIR":
-        return inspect_folder(screen, place)
-    return inspect_file(screen, place)
+    if is_output(str(local)):
+        return inspect_output(screen, str(local))
+    if local.is_dir() or local.name.upper() == "DICOMDIR":
+        return inspect_folder(screen, str(local))
+    return inspect_file(screen, str(local))
+
+
+def _inspect_remote(screen: Screen, url: str) -> int:
+    url = check_url(url).rstrip("/")
+    if scheme_of(url) in WEB or place(url).exists():
+        return inspect_file(screen, url)
+    return inspect_output(screen, url) if is_output(url) else inspect_folder(screen, url)
 
 
 __all__ = ["inspect"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from time import perf_counter
 from typing import Any, BinaryIO
 
@@ -47,7 +46,7 @@ _BOUNDARIES = {
 Facts = Iterable[tuple[str, str]]
 
 
-def inspect_file(screen: Screen, path: Path) -> int:
+def inspect_file(screen: Screen, path: str) -> int:
     """Print header, frame index and decoder of a file; returns 1 where it can't be converted, else 0."""
     code, told = 0, "it can be converted"
     with frames.open_source(str(path)) as file:
@@ -65,7 +64,7 @@ def inspect_file(screen: Screen, path: Path) -> int:
     return code
 
 
-def _inspect(screen: Screen, file: BinaryIO, path: Path) -> None:
+def _inspect(screen: Screen, file: BinaryIO, path: str) -> None:
     header = frames.read_header(file, source=str(path))
     screen.show("", "[bold]Header[/]", _facts(_header_facts(header)))
     begin = perf_counter()

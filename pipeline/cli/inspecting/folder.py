@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.markup import escape
@@ -19,11 +18,12 @@ from pipeline.engine.scanning import Scan, scan_sources
 from pipeline.frames import transfer_syntax_name
 from pipeline.model import Instance
 from pipeline.report.units import counted, number, shape, size
+from pipeline.storage import place
 
 SOME_KINDS = 40
 
 
-def inspect_folder(screen: Screen, folder: Path) -> int:
+def inspect_folder(screen: Screen, folder: str) -> int:
     """Print what the scan finds in a folder, a DICOMDIR or a list; returns 1 where files would fail, else 0."""
     found = _scan(screen, folder)
     if found.instances:
@@ -39,7 +39,7 @@ def inspect_folder(screen: Screen, folder: Path) -> int:
     return code
 
 
-def _scan(screen: Screen, folder: Path) -> Scan:
+def _scan(screen: Screen, folder: str) -> Scan:
     with TemporaryDirectory(prefix="dcm2zarr-inspect-") as temporary, watched(screen) as progress:
         config = from_dict(
             {
@@ -50,7 +50,7 @@ def _scan(screen: Screen, folder: Path) -> Scan:
             }
         )
         with start(config.cluster) as executor:
-            return scan_sources(config, Path(temporary), executor, progress)
+            return scan_sources(config, place(temporary), executor, progress)
 
 
 def kinds_table(instances: Sequence[Instance], limit: int | None) -> Table:

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.markup import escape
 
 import pipeline
 from pipeline.access.table import ImageRow
-from pipeline.catalog import count_reasons
+from pipeline.catalog import catalog_path, count_reasons
 from pipeline.cli.screen import Screen
 from pipeline.cli.tables import images_table, reasons_table
 from pipeline.report.units import compact_shape, counted, number
+from pipeline.storage import place
 
 SOME_IMAGES = 40
 
 
-def is_output(place: Path) -> bool:
-    """Whether `place` is what a run leaves."""
-    return (place / "images.zarr").is_dir() or (place / "catalog.parquet").is_file()
+def is_output(path: str) -> bool:
+    """Whether `path` is what a run leaves."""
+    at = place(path)
+    return bool((at / "images.zarr").children()) or (at / "catalog.parquet").exists()
 
 
-def inspect_output(screen: Screen, out: Path) -> int:
+def inspect_output(screen: Screen, out: str) -> int:
     """Print the images and the outcome by reason; returns 1 where files failed or the run hasn't finished, else 0."""
     images = pipeline.open(out, unfinished=True).images
-    finished = (out / "catalog.parquet").is_file()
-    counts = count_reasons(str(out)) if finished else {}
+    finished = catalog_path(out).exists()
+    counts = count_reasons(out) if finished else {}
     shown = images if screen.verbose else images[:SOME_IMAGES]
     screen.show("", images_table(map(_image, shown), None if screen.verbose else screen.width))
     if len(images) > SOME_IMAGES and not screen.verbose:
