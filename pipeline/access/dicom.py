@@ -16,7 +16,7 @@ from pipeline.access.datasets import Described, build_dataset, decoded_photometr
 from pipeline.access.folders import DicomImages, scan_images
 from pipeline.catalog import LIST_SUFFIXES
 from pipeline.model import PixelFormat
-from pipeline.storage import WEB, RangeFile, absolute, is_remote, place, scheme_of
+from pipeline.storage import DICOMWEB, WEB, absolute, is_remote, place, scheme_of
 
 Source = str | os.PathLike[str]
 Decode = Callable[[PixelFormat], Decoding]
@@ -94,6 +94,8 @@ def open_dicom(
 
 def _is_one_file(path: str) -> bool:
     name = os.path.basename(path).lower()  # noqa: PTH119
+    if scheme_of(path) in DICOMWEB:
+        return "/instances/" in path
     if is_remote(path):
         plain = not has_magic(path) and not name.endswith(tuple(LIST_SUFFIXES))
         return plain and (scheme_of(path) in WEB or place(path).exists())
@@ -101,8 +103,9 @@ def _is_one_file(path: str) -> bool:
 
 
 def _identity(file: BinaryIO) -> tuple[int, int, str]:
-    if isinstance(file, RangeFile):
-        return file.found.size, file.found.mtime_ns, file.found.etag
+    found = getattr(file, "found", None)  # of what isn't a local file
+    if found is not None:
+        return found.size, found.mtime_ns, found.etag
     info = os.fstat(file.fileno())
     return info.st_size, info.st_mtime_ns, ""
 

@@ -7,7 +7,10 @@ that small file is the one moment in which one plan follows another.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +23,8 @@ from pipeline.storage import Place, place
 _SEAL = "plan.json"
 """Written last, with the number of rows of each table: without it, or with others, the tables aren't a plan."""
 _FORMAT = 2
+GROUP_ROWS = 65_536
+"""Rows written and read at a time: what the tables need in memory beside the plan itself."""
 
 _PIXEL_FORMAT = (
     pa.field("rows", pa.int32()),
@@ -58,6 +63,8 @@ _IMAGE = (
     pa.field("shards", pa.list_(pa.int64())),
     pa.field("order", pa.string()),
 )
+_INSTANCES = (*_INSTANCE, *_PIXEL_FORMAT, *_GEOMETRY)
+_IMAGES = (*_IMAGE, *_PIXEL_FORMAT)
 _SPAN = tuple(pa.field(name, pa.int64()) for name in ("image", "instance", "start", "stop", "step", "frame_start"))
 _TASK = tuple(pa.field(name, pa.int64()) for name in ("id", "memory_bytes", "encoded_bytes", "stored_bytes"))
 _REGION = tuple(pa.field(name, pa.int64()) for name in ("task", "image", "frame_start", "frame_stop"))
@@ -90,30 +97,23 @@ def write_plan(out: str, plan: Plan, *, copies: Sequence[Copy] = (), facts: Mapp
     facts : mapping, optional
         What else a process needs that goes on from here: JSON-like values, for :func:`read_facts`.
     """
-    tables = {
-        "instances": _instances_table(plan.instances),
-        "images": _images_table(plan.images),
-        "spans": _table(_SPAN, _span_rows(plan.images)),
-        "tasks": _attribute_table(_TASK, plan.tasks),
-        "regions": _table(
+    tables: dict[str, tuple[Sequence[pa.Field], Iterable[tuple[Any, ...]]]] = {
+        "instances": (_INSTANCES, map(_instance_row, plan.instances)),
+        "images": (_IMAGES, map(_image_row, plan.images)),
+        "spans": (_SPAN, _span_rows(plan.images)),
+        "tasks": (_TASK, map(attrgetter(*(field.name for field in _TASK)), plan.tasks)),
+        "regions": (
             _REGION,
             ((n, r.image, r.frame_start, r.frame_stop) for n, task in enumerate(plan.tasks) for r in task.regions),
         ),
-        "unselected": _table(_UNSELECTED, ((n,) for n in plan.unselected)),
-        "refused": _table(_REFUSED, ((n, f.reason, f.message, f.frame) for n, f in plan.refused)),
-        "copies": _attribute_table(_COPY, copies),
+        "unselected": (_UNSELECTED, ((n,) for n in plan.unselected)),
+        "refused": (_REFUSED, ((n, f.reason, f.message, f.frame) for n, f in plan.refused)),
+        "copies": (_COPY, ((copy.segment, copy.row, copy.source, copy.kept) for copy in copies)),
     }
     folder = _folder(out)
     number = (_seal(out)["tables"] if has_plan(out) else 0) + 1
-    for name, table in tables.items():
-        with (folder / f"{number}/{name}.parquet").replacing() as part:
-            pq.write_table(table, part, compression="zstd")
-    seal = {
-        "format": _FORMAT,
-        "tables": number,
-        "rows": {name: len(table) for name, table in tables.items()},
-        "facts": facts or {},
-    }
+    counts = {name: _write(folder / f"{number}/{name}.parquet", *table) for name, table in tables.items()}
+    seal = {"format": _FORMAT, "tables": number, "rows": counts, "facts": facts or {}}
     (folder / _SEAL).write_bytes(json.dumps(seal).encode())
     for other in folder.children():
         if other.isdecimal() and other != str(number):
@@ -144,8 +144,7 @@ def read_facts(out: str) -> dict[str, Any]:
 
 def read_copies(out: str) -> tuple[Copy, ...]:
     """Return the byte-identical copies that the plan leaves out; OutputError where there is no whole plan."""
-    table = _read_table(out, _seal(out), "copies")
-    return tuple(Copy(*row) for row in zip(*_lists(table, [field.name for field in _COPY]), strict=True))
+    return tuple(Copy(*row) for row in _rows(_read(out, "copies", _seal(out))))
 
 
 def read_plan(out: str) -> Plan:
@@ -156,17 +155,18 @@ def read_plan(out: str) -> Plan:
     OutputError
         Where there is none, or not a whole one.
     """
-    tables = _read_tables(out)
-    images = _read_images(tables["images"], _grouped(tables["spans"], Span, tables["images"].num_rows))
-    regions = _grouped(tables["regions"], Region, tables["tasks"].num_rows)
-    tasks = zip(*_lists(tables["tasks"], [field.name for field in _TASK]), regions, strict=True)
-    refused = zip(*_lists(tables["refused"], [field.name for field in _REFUSED]), strict=True)
+    seal = _seal(out)
+    spans = _grouped(_read(out, "spans", seal), Span, seal["rows"]["images"])
+    regions = _grouped(_read(out, "regions", seal), Region, seal["rows"]["tasks"])
+    tasks = zip(_rows(_read(out, "tasks", seal)), regions, strict=True)
     return Plan(
-        instances=_read_instances(tables["instances"]),
-        images=images,
-        tasks=tuple(Task(n, group, memory, encoded, stored) for n, memory, encoded, stored, group in tasks),
-        refused=tuple((n, Failure(reason, message, frame)) for n, reason, message, frame in refused),
-        unselected=tuple(tables["unselected"]["instance"].to_pylist()),
+        instances=_read_instances(_read(out, "instances", seal)),
+        images=_read_images(_read(out, "images", seal), spans),
+        tasks=tuple(Task(n, group, memory, encoded, stored) for (n, memory, encoded, stored), group in tasks),
+        refused=tuple(
+            (n, Failure(reason, message, frame)) for n, reason, message, frame in _rows(_read(out, "refused", seal))
+        ),
+        unselected=tuple(n for (n,) in _rows(_read(out, "unselected", seal))),
     )
 
 
@@ -174,39 +174,33 @@ def _folder(out: str) -> Place:
     return place(out) / "plan"
 
 
-def _table(fields: Sequence[pa.Field], rows: Iterable[tuple[Any, ...]]) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) or [()] * len(fields)
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, fields, strict=True)], schema=pa.schema(fields))
+def _write(path: Place, fields: Sequence[pa.Field], rows: Iterable[tuple[Any, ...]]) -> int:
+    """Write a table, one row group at a time; return the number of its rows."""
+    schema, rows, count = pa.schema(fields), iter(rows), 0
+    with path.replacing() as part, pq.ParquetWriter(part, schema, compression="zstd") as file:
+        while group := list(islice(rows, GROUP_ROWS)):
+            columns = zip(*group, strict=True)
+            arrays = [pa.array(column, field.type) for column, field in zip(columns, fields, strict=True)]
+            file.write_table(pa.table(arrays, schema=schema))
+            count += len(group)
+    return count
 
 
-def _attribute_table(fields: Sequence[pa.Field], objects: Sequence[Any]) -> pa.Table:
-    """One column for each attribute of the objects; texts that repeat (UIDs of a series) are stored once."""
-    columns = [pa.array([getattr(o, field.name) for o in objects], field.type) for field in fields]
-    return pa.table(columns, schema=pa.schema(fields))
+_instance_values = attrgetter(*(field.name for field in _INSTANCE))
+_format_values = attrgetter(*(field.name for field in _PIXEL_FORMAT))
+_image_values = attrgetter(*(field.name for field in _IMAGE))
 
 
-def _joined(*tables: pa.Table) -> pa.Table:
-    fields = [field for table in tables for field in table.schema]
-    return pa.table([column for table in tables for column in table.columns], schema=pa.schema(fields))
+def _instance_row(one: Instance) -> tuple[Any, ...]:
+    directions = one.orientation and (*one.orientation[0], *one.orientation[1])
+    return *_instance_values(one), *_format_values(one.format), one.position, directions
 
 
-def _instances_table(instances: Sequence[Instance]) -> pa.Table:
-    geometry = pa.table(
-        [
-            pa.array([i.position for i in instances], _GEOMETRY[0].type),
-            pa.array([i.orientation and (*i.orientation[0], *i.orientation[1]) for i in instances], _GEOMETRY[1].type),
-        ],
-        schema=pa.schema(_GEOMETRY),
-    )
-    formats = _attribute_table(_PIXEL_FORMAT, [i.format for i in instances])
-    return _joined(_attribute_table(_INSTANCE, instances), formats, geometry)
+def _image_row(image: ImageSpec) -> tuple[Any, ...]:
+    return *_image_values(image), *_format_values(image.format)
 
 
-def _images_table(images: Sequence[ImageSpec]) -> pa.Table:
-    return _joined(_attribute_table(_IMAGE, images), _attribute_table(_PIXEL_FORMAT, [i.format for i in images]))
-
-
-def _span_rows(images: Sequence[ImageSpec]) -> Iterable[tuple[int, ...]]:
+def _span_rows(images: Sequence[ImageSpec]) -> Iterator[tuple[int, ...]]:
     for number, image in enumerate(images):
         for span in image.spans:
             yield number, span.instance, span.start, span.stop, span.step, span.frame_start
@@ -226,67 +220,88 @@ def _seal(out: str) -> dict[str, Any]:
     return seal
 
 
-def _read_table(out: str, seal: Mapping[str, Any], name: str) -> pa.Table:
+def _read(out: str, name: str, seal: Mapping[str, Any]) -> Iterator[pa.Table]:
+    """Yield a table by its row groups."""
     path = _folder(out) / f"{seal['tables']}/{name}.parquet"
     try:
-        with path.open() as opened:
-            table = pq.read_table(opened)
+        with path.open() as opened, pq.ParquetFile(opened) as file:
+            if file.metadata.num_rows != seal["rows"][name]:
+                raise OutputError(f"{path} has {file.metadata.num_rows} rows, the plan has {seal['rows'][name]}")
+            for group in range(file.metadata.num_row_groups):
+                yield file.read_row_group(group)
     except FileNotFoundError as error:
         raise OutputError(f"{_folder(out)} holds no whole plan: {error}") from error
     except (OSError, pa.ArrowException) as error:
+        if isinstance(error, OutputError):
+            raise
         raise OutputError(f"{path} can't be read: {error}") from error
-    if table.num_rows != seal["rows"][name]:
-        raise OutputError(f"{path} has {table.num_rows} rows, the plan has {seal['rows'][name]}")
-    return table
 
 
-def _read_tables(out: str) -> dict[str, pa.Table]:
-    seal = _seal(out)
-    return {name: _read_table(out, seal, name) for name in seal["rows"]}
+def _rows(groups: Iterable[pa.Table]) -> Iterator[tuple[Any, ...]]:
+    for table in groups:
+        yield from zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
-def _lists(table: pa.Table, names: Iterable[str]) -> list[list[Any]]:
-    return [table[name].to_pylist() for name in names]
+class _Shared:
+    """Gives equal values as one object, for the driver's memory."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+
+    def column(self, values: Iterable[Any]) -> list[Any]:
+        return [self._known.setdefault(value, value) for value in values]
 
 
-def _formats(table: pa.Table) -> list[PixelFormat]:
-    """One value for each row; equal ones are one object, for the driver's memory."""
-    known: dict[PixelFormat, PixelFormat] = {}
-    rows = zip(*_lists(table, [field.name for field in _PIXEL_FORMAT]), strict=True)
-    formats = (PixelFormat(*row) for row in rows)
-    return [known.setdefault(value, value) for value in formats]
+_REPEATED = (
+    *("study_instance_uid", "series_instance_uid", "modality", "transfer_syntax_uid", "image_type", "frame_index"),
+    *("format", "orientation"),
+)
 
 
-_REPEATED = frozenset({"study_instance_uid", "series_instance_uid", "modality", "transfer_syntax_uid", "image_type"})
+def _columns(table: pa.Table, kind: type[Any], shared: _Shared, **made: list[Any]) -> Iterator[Any]:
+    """Yield objects of a dataclass whose fields are columns of a table, or `made` of them."""
+    columns = {name: table[name].to_pylist() for name in table.column_names} | made
+    formats = zip(*(columns[field.name] for field in _PIXEL_FORMAT), strict=True)
+    columns["format"] = [PixelFormat(*values) for values in formats]
+    for name in columns.keys() & set(_REPEATED):
+        columns[name] = shared.column(columns[name])
+    yield from map(kind, *(columns[field.name] for field in fields(kind)))
 
 
-def _read_instances(table: pa.Table) -> tuple[Instance, ...]:
-    names = [field.name for field in _INSTANCE]
-    columns = dict(zip(names, _lists(table, names), strict=True))
-    texts: dict[str, str] = {}
-    for name in _REPEATED:
-        columns[name] = [texts.setdefault(value, value) for value in columns[name]]
-    columns["format"] = _formats(table)
-    columns["position"] = [value and tuple(value) for value in table["position"].to_pylist()]
-    columns["orientation"] = [
-        value and (tuple(value[:3]), tuple(value[3:])) for value in table["orientation"].to_pylist()
-    ]
-    names = list(columns)
-    return tuple(Instance(**dict(zip(names, row, strict=True))) for row in zip(*columns.values(), strict=True))
+def _read_instances(groups: Iterable[pa.Table]) -> tuple[Instance, ...]:
+    shared = _Shared()
+    return tuple(
+        one
+        for table in groups
+        for one in _columns(
+            table,
+            Instance,
+            shared,
+            position=[value and tuple(value) for value in table["position"].to_pylist()],
+            orientation=[value and (tuple(value[:3]), tuple(value[3:])) for value in table["orientation"].to_pylist()],
+        )
+    )
 
 
-def _read_images(table: pa.Table, spans: list[tuple[Span, ...]]) -> tuple[ImageSpec, ...]:
-    names = [field.name for field in _IMAGE]
-    columns = dict(zip(names, _lists(table, names), strict=True))
-    columns |= {name: [tuple(shape) for shape in columns[name]] for name in ("chunks", "shards")}
-    columns |= {"format": _formats(table), "spans": spans}
-    names = list(columns)
-    return tuple(ImageSpec(**dict(zip(names, row, strict=True))) for row in zip(*columns.values(), strict=True))
+def _read_images(groups: Iterable[pa.Table], spans: list[tuple[Span, ...]]) -> tuple[ImageSpec, ...]:
+    shared, left = _Shared(), iter(spans)
+    return tuple(
+        image
+        for table in groups
+        for image in _columns(
+            table,
+            ImageSpec,
+            shared,
+            chunks=[tuple(shape) for shape in table["chunks"].to_pylist()],
+            shards=[tuple(shape) for shape in table["shards"].to_pylist()],
+            spans=list(islice(left, len(table))),
+        )
+    )
 
 
-def _grouped(table: pa.Table, kind: type[Any], count: int) -> list[tuple[Any, ...]]:
+def _grouped(groups: Iterable[pa.Table], kind: type[Any], count: int) -> list[tuple[Any, ...]]:
     """Return the objects of a table, gathered by the number in its first column."""
-    groups: list[list[Any]] = [[] for _ in range(count)]
-    for owner, *values in zip(*_lists(table, table.column_names), strict=True):
-        groups[owner].append(kind(*values))
-    return [tuple(group) for group in groups]
+    gathered: list[list[Any]] = [[] for _ in range(count)]
+    for owner, *values in _rows(groups):
+        gathered[owner].append(kind(*values))
+    return [tuple(group) for group in gathered]

@@ -18,7 +18,7 @@ class Source(Section):
     paths: tuple[FilePath, ...] = Field(min_length=1)
     """Files, folders (walked), glob patterns, a DICOMDIR, or a .txt, .csv or .parquet list of paths; on disk, or by
     URL in an object store (s3, gs, az). Single files also by http(s). Relative paths count from the configuration
-    file's folder."""
+    file's folder. What a query finds in a DICOMweb service: dicomweb+https://host/root?StudyDate=20240101-."""
 
 
 class Select(Section):

@@ -10,24 +10,20 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import chain, count, islice, takewhile
 from typing import Any, Protocol, Self
 
-from distributed import Client, Future, KilledWorker, as_completed
+from distributed import Client, KilledWorker
 
+from pipeline.engine.window import Sent, Window
 from pipeline.storage import Carried
 
-TASKS_PER_WORKER = 4
-"""Tasks submitted ahead per thread of a worker: enough that none waits for the driver."""
 LOST_AT_ONCE = {"distributed.scheduler.allowed-failures": 0}
 """Dask's configuration for a scheduler of our own: what a dying worker took with it comes back to the driver, which knows
 how to do it more carefully, instead of going on to kill other workers."""
 LOST_TRIES = 20
 """How often a task is sent again that a dying worker took with it. It is mostly a bystander: what kills workers runs in
 processes of its own from the second time on."""
-
-ENDED = frozenset({"finished", "error", "cancelled"})
-"""What a future's status says when nothing more comes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,44 +127,23 @@ class Distributed:
         again = Carried(carefully or function)
         function = Carried(function)
         queue = iter(items)
-        pending: dict[str, _Sent] = {}
-        completed = as_completed([])
+        window = Window(self._client, lambda: max(self.workers, self._expected))
 
-        def submit(sent: _Sent) -> None:
-            key = f"{name}-{next(self._keys)}"
-            pending[key] = sent
-            call = function if sent.lost == 0 else again
-            completed.add(self._client.submit(call, sent.item, key=key, pure=False))
+        def send(call: Callable[[Any], Any], group: list[Sent]) -> None:
+            window.send(call, group, [f"{name}-{next(self._keys)}" for _ in group])
 
         def fill() -> None:
-            while (
-                len(pending) < TASKS_PER_WORKER * max(self.workers, self._expected)
-                and (item := next(queue, None)) is not None
-            ):
-                submit(_Sent(item))
+            group = takewhile(lambda item: item is not None, islice(queue, max(window.room, 0)))
+            send(function, [Sent(item) for item in group])
 
         fill()
-        for future in completed:
-            status = future.status
-            if status not in ENDED:  # its worker left with the result before it was fetched: it is done again
-                completed.add(future)
-                continue
-            sent = pending.pop(future.key)
-            outcome = _outcome(sent.item, future, status)
-            future.release()
-            if isinstance(outcome.error, KilledWorker) and sent.lost < LOST_TRIES:
-                submit(_Sent(sent.item, sent.lost + 1))
-            else:
-                yield outcome
+        while len(window):
+            for sent, result, error in window.fetch():
+                if isinstance(error, KilledWorker) and sent.lost < LOST_TRIES:
+                    send(again, [Sent(sent.item, sent.lost + 1)])
+                else:
+                    yield Outcome(sent.item, result, error)
             fill()
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """An item on its way, and how many workers died under it."""
-
-    item: Any
-    lost: int = 0
 
 
 class Deferred:
@@ -210,10 +185,3 @@ class Deferred:
         if self._started is None:
             self._started = self._exit.enter_context(self._start())
         return self._started
-
-
-def _outcome(item: Any, future: Future, status: str) -> Outcome:
-    if status == "finished":
-        return Outcome(item, result=future.result())
-    error = future.exception() if status == "error" else None
-    return Outcome(item, error=error or RuntimeError(f"The task ended as {status!r}"))

@@ -20,7 +20,10 @@ from pipeline.model import Instance, SourceFile
 from pipeline.storage import Place
 
 BATCH = 64
-"""Files a scan task reads: some tenths of a second for single-frame files."""
+"""Files a scan task reads: a tenth of a second for single-frame files …"""
+LARGE_BATCH = 256
+"""… and once there are many, so that an archive of a million files isn't cut into tens of thousands of segments."""
+MANY = 16 * BATCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def find_files(config: RunConfig, out: Place) -> Iterator[SourceFile]:
 
 def _batches(files: Iterator[SourceFile], first: int) -> Iterator[Batch]:
     for segment in count(first):
-        batch = tuple(islice(files, BATCH))
+        batch = tuple(islice(files, BATCH if segment * BATCH < MANY else LARGE_BATCH))
         if not batch:
             return
         yield Batch(segment, batch)

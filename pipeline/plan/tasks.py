@@ -7,18 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.model import ImageSpec, Instance, Region, Task
+from pipeline.plan.costs import IMAGE_COST, INSTANCE_COST, weight
 from pipeline.plan.inputs import cut_spans
-from pipeline.plan.layout import Layout, MiB
+from pipeline.plan.layout import Layout
 from pipeline.plan.memory import DEFLATED
 
-NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED})
-
-ENCAPSULATED_WEIGHT = 4
-"""Decoding and storing a byte of compressed frames takes about this many times what storing a native one takes."""
-INSTANCE_COST = 1 * MiB
-"""Opening a file and reporting on it takes about as long as storing this much native pixel data."""
-IMAGE_COST = 2 * MiB
-"""The same for the files and metadata of an image."""
 IMAGES_PER_TASK = 256
 INSTANCES_PER_TASK = 512
 """Small images are packed together up to these: what is lost and done again when a task dies."""
@@ -88,8 +81,7 @@ def _work(instances: Sequence[Instance], image: ImageSpec) -> _Work:
     previous = -1
     for span in image.spans:
         instance = instances[span.instance]
-        weight = 1 if instance.transfer_syntax_uid in NATIVE else ENCAPSULATED_WEIGHT
-        cost += len(span) * image.format.frame_bytes * weight
+        cost += int(len(span) * image.format.frame_bytes * weight(instance.transfer_syntax_uid))
         cost += INSTANCE_COST if span.instance != previous else 0
         previous = span.instance
         divisible &= instance.transfer_syntax_uid != DEFLATED or instance.number_of_frames == 1

@@ -16,7 +16,7 @@ from pipeline.model import FrameIndex, Instance, PixelFormat, SourceFile
 from pipeline.scan.quiet import without_warnings
 from pipeline.scan.records import Place, Record, Wanted
 from pipeline.scan.where import selected
-from pipeline.storage import Expected, RangeFile, is_remote, place
+from pipeline.storage import Expected, is_remote, place
 
 LEAST_SALVAGED = 1000
 """One frame in so many must be there for a file to be salvaged: else its Number of Frames is to be believed least."""
@@ -180,7 +180,7 @@ def _open(record: Record) -> BinaryIO:
     known = source.size >= 0
     file = frames.open_source(source.source, Expected(source.size, source.mtime_ns, source.etag) if known else None)
     if not known:
-        found = cast(RangeFile, file).found
+        found = cast(Any, file).found
         record.identify(replace(source, size=found.size, mtime_ns=found.mtime_ns, etag=found.etag))
     return file
 
@@ -230,7 +230,7 @@ def _sharing_values(instances: Sequence[Instance]) -> list[Instance]:
     known: dict[Any, Any] = {}
     fields = (
         *("study_instance_uid", "series_instance_uid", "modality", "transfer_syntax_uid", "image_type", "format"),
-        "frame_index",
+        *("frame_index", "orientation"),
     )
     changes = ({name: known.setdefault(getattr(i, name), getattr(i, name)) for name in fields} for i in instances)
     return [replace(instance, **change) for instance, change in zip(instances, changes, strict=True)]

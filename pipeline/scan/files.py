@@ -16,7 +16,7 @@ from pipeline.model.sources import local_path, source_of
 from pipeline.scan.dicomdir import is_dicomdir, named_dicomdir, referenced_files
 from pipeline.scan.objects import find_objects, listed_object
 from pipeline.scan.patterns import expand, is_pattern, list_folder
-from pipeline.storage import check_url, is_remote, place
+from pipeline.storage import DICOMWEB, check_url, find_instances, is_remote, place, scheme_of
 
 
 def find_files(paths: Sequence[str], *, exclude: str = "") -> Iterator[SourceFile]:
@@ -32,6 +32,7 @@ def find_files(paths: Sequence[str], *, exclude: str = "") -> Iterator[SourceFil
         - A DICOMDIR (by name, or by its Media Storage SOP Class): the files it refers to, and itself.
         - A ``.txt``, ``.csv`` or ``.parquet`` list, see :func:`pipeline.catalog.read_path_list`: the files, folders
           and DICOMDIRs (by name) that it names.
+        - A DICOMweb URL, ``dicomweb+https://host/root?StudyDate=20200101-``: the instances that the query finds.
         - A URL of an object store: a prefix, a pattern, an object or a list, see
           :func:`pipeline.scan.objects.find_objects`; or of a file on a web server.
     exclude : str
@@ -93,6 +94,8 @@ def _walk_matches(paths: Iterable[str], exclude: str) -> Iterator[SourceFile]:
 def _remote(url: str, exclude: str) -> Iterator[SourceFile]:
     """Resolve a URL: a list of paths, or objects."""
     check_url(url)
+    if scheme_of(url) in DICOMWEB:
+        return (SourceFile(instance, -1) for instance in find_instances(url))
     name = url.rpartition("/")[2]
     suffix = Path(name).suffix.lower()
     if suffix not in LIST_SUFFIXES or is_pattern(name):

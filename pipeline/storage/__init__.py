@@ -6,7 +6,7 @@
     open_source(name) ─► a file read by ranges, several in flight      what a run reads
     using(options) ─► endpoint, region, retries … for all of the above, carried to workers with each task
 
-The only room that knows obstore. Names are paths or URLs (``s3://bucket/key``); credentials are never part of them.
+The only room that knows obstore and the DICOMweb client. Names are paths or URLs (``s3://bucket/key``); credentials are never part of them.
 """
 
 from pipeline.storage.carrying import Carried
@@ -16,10 +16,11 @@ from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options, active, storage_options, using
 from pipeline.storage.places import LocalPlace, Place, RemotePlace, place
 from pipeline.storage.remote import Found, find
-from pipeline.storage.sources import open_source
-from pipeline.storage.urls import WEB, absolute, check_url, is_remote, scheme_of
+from pipeline.storage.sources import find_instances, open_source
+from pipeline.storage.urls import DICOMWEB, WEB, absolute, check_url, is_remote, scheme_of
 
 __all__ = [
+    "DICOMWEB",
     "WEB",
     "Carried",
     "Expected",
@@ -35,6 +36,7 @@ __all__ = [
     "active",
     "check_url",
     "find",
+    "find_instances",
     "foreseen",
     "growing",
     "is_remote",

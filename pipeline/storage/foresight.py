@@ -12,6 +12,7 @@ from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import active
 from pipeline.storage.ranges import Range
 from pipeline.storage.remote import Found, Object
+from pipeline.storage.urls import DICOMWEB, scheme_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class _Foresight:
             reading = next(self._left, None)
             if reading is None:
                 return
+            if scheme_of(reading.source) in DICOMWEB:  # those are fetched whole
+                continue
             file = open_object(reading.source, reading.expected)
             file.expect(reading.ranges)
             file.foreseen = True
@@ -104,5 +107,9 @@ def taken(source: str) -> RangeFile | None:
 
 def open_object(source: str, expected: Expected | None) -> RangeFile:
     """Open an object; nothing is asked for yet."""
-    known = Found(source, expected.size, expected.mtime_ns, expected.etag) if expected else None
-    return RangeFile(Object(source, active()), known)
+    return RangeFile(Object(source, active()), found_before(source, expected))
+
+
+def found_before(source: str, expected: Expected | None) -> Found | None:
+    """Return what the scan saw of an object as what a look at it gives."""
+    return Found(source, expected.size, expected.mtime_ns, expected.etag) if expected else None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO, cast
 
-from pipeline.errors import PixelDataError, SourceError
+from pipeline.errors import ConfigError, PixelDataError, SourceError
 from pipeline.model.sources import local_path
-from pipeline.storage.foresight import Expected, open_object, taken
-from pipeline.storage.urls import check_url, is_remote
+from pipeline.storage.foresight import Expected, found_before, open_object, taken
+from pipeline.storage.urls import DICOMWEB, check_url, is_remote, scheme_of
 
 
 def open_source(source: str, expected: Expected | None = None) -> BinaryIO:
@@ -18,7 +21,7 @@ def open_source(source: str, expected: Expected | None = None) -> BinaryIO:
     Parameters
     ----------
     source : str
-        A path, or a URL (``file``, ``s3``, ``gs``, ``az``, ``http``, ``https``).
+        A path, or a URL (``file``, ``s3``, ``gs``, ``az``, ``http``, ``https``, or of an instance ``dicomweb+https``).
     expected : Expected, optional
         What it was when it was found: one that has changed since is refused, a local file now and an object with the
         first bytes that are read.
@@ -38,6 +41,8 @@ def open_source(source: str, expected: Expected | None = None) -> BinaryIO:
     ConfigError
         For a URL that can't be used.
     """
+    if scheme_of(source) in DICOMWEB:
+        return cast(BinaryIO, _dicomweb("instances").open_instance(source, found_before(source, expected)))
     if is_remote(source):
         return cast(BinaryIO, taken(source) or open_object(check_url(source), expected))
     try:
@@ -53,6 +58,22 @@ def open_source(source: str, expected: Expected | None = None) -> BinaryIO:
         file.close()
         raise
     return file
+
+
+def _dicomweb(module: str) -> ModuleType:
+    """Return one of the modules that speak DICOMweb; ConfigError where its client library isn't installed."""
+    try:
+        return importlib.import_module(f"pipeline.storage.{module}")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"DICOMweb needs a package that isn't installed ({error.name}): pip install 'dcm2zarr[dicomweb]'"
+        ) from error
+
+
+def find_instances(url: str) -> Iterator[str]:
+    """Return the URLs of all instances that a DICOMweb URL stands for; see :func:`pipeline.storage.dicomweb.search`."""
+    found: Iterator[str] = _dicomweb("dicomweb").search(check_url(url))
+    return found
 
 
 def unchanged(file: BinaryIO, source: str, expected: Expected) -> None:

@@ -14,6 +14,8 @@ STORES = ("s3", "gs", "az")
 """Schemes that can be read, listed and written."""
 WEB = ("http", "https")
 """Schemes that can only be read, object by object."""
+DICOMWEB = ("dicomweb+http", "dicomweb+https")
+"""Schemes of DICOMweb services, which are searched and read instance by instance."""
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _SECRET = re.compile(
     r"([?&;](?:x-amz-[a-z-]+|x-goog-[a-z-]+|sig|signature|token|access[_-]?token|awsaccesskeyid|key|password|secret)=)"
@@ -58,18 +60,19 @@ def check_url(name: str) -> str:
     scheme = scheme_of(name)
     if not scheme or scheme == "file":
         return name
-    if scheme not in (*STORES, *WEB):
-        raise ConfigError(f"{hidden(name)}: URLs of {', '.join((*STORES, *WEB))} and file can be used, not of {scheme}")
+    if scheme not in (*STORES, *WEB, *DICOMWEB):
+        known = ", ".join((*STORES, *WEB, *DICOMWEB))
+        raise ConfigError(f"{hidden(name)}: URLs of {known} and file can be used, not of {scheme}")
     authority = name.partition("://")[2].partition("/")[0]
     if "@" in authority:
         raise ConfigError(
             f"{hidden(name)}: a user and a password in a URL would be written to run.yaml, the catalog and the logs. "
-            "Take them out, and give them by environment variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, …) or "
-            "a profile (storage.profile)"
+            "Take them out, and give them by environment variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, …), "
+            "a profile (storage.profile), or, for DICOMweb, DICOMWEB_TOKEN or ~/.netrc"
         )
     if not authority:
         raise ConfigError(f"{name}: the name of the bucket is missing; expected {scheme}://bucket/prefix")
-    if scheme in WEB and urlsplit(name).query:
+    if (scheme in WEB and urlsplit(name).query) or (scheme in DICOMWEB and _SECRET.search(name)):
         what = "a signature in a URL is a secret, and it" if _SECRET.search(name) else "a query in a URL"
         raise ConfigError(
             f"{hidden(name)}: {what} can't be used; give the object's own URL, and credentials by the environment"

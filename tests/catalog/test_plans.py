@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.catalog import has_plan, read_copies, read_facts, read_plan, write_plan
+from pipeline.catalog import has_plan, plans, read_copies, read_facts, read_plan, write_plan
 from pipeline.errors import OutputError
 from pipeline.model import Copy, Failure, ImageSpec, Instance, PixelFormat, Plan, Region, Span, Task
 
@@ -52,7 +52,7 @@ tasks = st.builds(
     regions=st.lists(st.builds(Region, whole, whole, whole), max_size=3).map(tuple),
 )
 failures = st.tuples(whole, st.builds(Failure, text, text, st.none() | whole))
-plans = st.builds(
+any_plan = st.builds(
     Plan,
     **{
         name: st.lists(values, max_size=4).map(tuple)
@@ -68,7 +68,7 @@ plans = st.builds(
 
 
 @settings(deadline=None, max_examples=40)
-@given(plan=plans)
+@given(plan=any_plan)
 def test_a_plan_comes_back_equal_in_every_field(plan, tmp_path_factory):
     out = str(tmp_path_factory.mktemp("out"))
     write_plan(out, plan)
@@ -163,7 +163,30 @@ def test_no_temporary_file_stays_after_a_failed_write(tmp_path, monkeypatch):
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pq, "write_table", full)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(OSError, match="No space"):
-        write_plan(str(tmp_path), Plan((), (), ()))
+        write_plan(str(tmp_path), Plan((one(0),), (), ()))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def one(number):
+    pixels = PixelFormat(4, 4, 1, "int16", "MONOCHROME2")
+    direction = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+    uids = ("1.2", f"1.2.{number % 3}", f"1.2.{number}")
+    return Instance(
+        *(f"/in/{number}", 1, 2, *uids, "CT", "1.2.840.10008.1.2.1", pixels, 1, 32, 0, number),
+        frame_index=b"same",
+        position=(0.0, 0.0, float(number)),
+        orientation=direction,
+    )
+
+
+def test_row_groups_join_and_equal_values_are_one_object(tmp_path, monkeypatch):
+    monkeypatch.setattr(plans, "GROUP_ROWS", 4)
+    whole = Plan(tuple(map(one, range(10))), (), (), unselected=tuple(range(10)))
+    write_plan(str(tmp_path), whole)
+    assert pq.ParquetFile(tmp_path / "plan/1/instances.parquet").metadata.num_row_groups == 3
+    found = read_plan(str(tmp_path))
+    assert found == whole
+    for name, different in {"format": 1, "frame_index": 1, "orientation": 1, "series_instance_uid": 3}.items():
+        assert len({id(getattr(instance, name)) for instance in found.instances}) == different

@@ -1,0 +1,131 @@
+"""Tasks on their way: as many as keep the workers busy, sent and fetched in groups.
+
+Each call between driver, scheduler and workers costs a few tenths of a millisecond, whatever it carries. So tasks that
+end by the hundred a second are sent and their results fetched by the hundred.
+"""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from distributed import Client, Future, as_completed
+
+TASKS_PER_WORKER = 4
+"""Tasks submitted ahead per thread of a worker: enough that none waits for the driver."""
+AHEAD_SECONDS = 1.0
+"""Short tasks are submitted ahead for this time instead …"""
+MOST_AHEAD = 4096
+"""… but no more than these beyond TASKS_PER_WORKER, so that neither the driver nor the scheduler ever holds all."""
+ENDED = frozenset({"finished", "error", "cancelled"})
+"""What a future's status says when nothing more comes of it."""
+PAUSE_SECONDS = 0.05
+"""While the workers have more to do than this, results are let gather before they are fetched."""
+_REFRESH_SECONDS = 1.0
+_OBSERVED_SECONDS = 0.2
+"""How long tasks are counted for the rate at which they end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An item on its way, and how many workers died under it."""
+
+    item: Any
+    lost: int = 0
+
+
+class Window:
+    """The tasks on their way to a Dask cluster and back.
+
+    Parameters
+    ----------
+    client : Client
+    threads : callable
+        How many tasks can run at once; asked about once a second, since it may ask the scheduler.
+    """
+
+    def __init__(self, client: Client, threads: Callable[[], int]) -> None:
+        self._client = client
+        self._threads = threads
+        self._known_threads, self._asked = 0, float("-inf")
+        self._sent: dict[str, Sent] = {}
+        self._completed = as_completed([])
+        self._rate = 0.0
+        self._ended, self._since = 0, time.monotonic()
+
+    def __len__(self) -> int:
+        """How many tasks are on their way."""
+        return len(self._sent)
+
+    @property
+    def room(self) -> int:
+        """How many more tasks should be sent now."""
+        now = time.monotonic()
+        if now - self._asked >= _REFRESH_SECONDS:
+            self._known_threads, self._asked = self._threads(), now
+        short = min(int(self._rate * AHEAD_SECONDS), MOST_AHEAD)
+        return max(TASKS_PER_WORKER * self._known_threads, short) - len(self._sent)
+
+    def send(self, function: Callable[[Any], Any], sent: Sequence[Sent], keys: Sequence[str]) -> None:
+        """Submit `function` of each item sent, under these keys."""
+        if sent:
+            # packed here, so that the scheduler passes on bytes instead of making objects of them and bytes again
+            packed = [pickle.dumps(one.item, pickle.HIGHEST_PROTOCOL) for one in sent]
+            futures = self._client.map(_call_packed, packed, key=list(keys), pure=False, function=function)
+            self._sent.update(zip(keys, sent, strict=True))
+            self._completed.update(futures)
+
+    def fetch(self) -> Iterator[tuple[Sent, Any, Exception | None]]:
+        """Wait until something has ended, and yield ``(sent, result, error)`` of all that has."""
+        futures = self._completed.next_batch(block=True)
+        if len(self._sent) - len(futures) > self._rate * PAUSE_SECONDS * 2 > 1:
+            time.sleep(PAUSE_SECONDS)
+            futures += self._completed.next_batch(block=False)
+        futures = self._ended_ones(futures)
+        self._observe(len(futures))
+        for future, result, error in zip(futures, *self._results(futures), strict=True):
+            future.release()
+            yield self._sent.pop(future.key), result, error
+
+    def _ended_ones(self, futures: Sequence[Future]) -> list[Future]:
+        """Go on waiting for those whose worker left with the result before it was fetched: they are done again."""
+        ended = []
+        for future in futures:
+            if future.status in ENDED:
+                ended.append(future)
+            else:
+                self._completed.add(future)
+        return ended
+
+    def _observe(self, ended: int) -> None:
+        self._ended += ended
+        now = time.monotonic()
+        if now - self._since >= _OBSERVED_SECONDS:
+            self._rate = self._ended / (now - self._since)
+            self._ended, self._since = 0, now
+
+    def _results(self, futures: Sequence[Future]) -> tuple[list[Any], list[Exception | None]]:
+        if all(future.status == "finished" for future in futures):
+            with suppress(Exception):  # a worker died with some of them: then each tells for itself
+                return list(self._client.gather(list(futures))), [None] * len(futures)
+        pairs = [_result(future) for future in futures]
+        return [result for result, _ in pairs], [error for _, error in pairs]
+
+
+def _call_packed(packed: bytes, *, function: Callable[[Any], Any]) -> Any:
+    """Run in a worker."""
+    return function(pickle.loads(packed))  # noqa: S301  what the driver packed, by the way Dask itself takes
+
+
+def _result(future: Future) -> tuple[Any, Exception | None]:
+    if future.status == "finished":
+        try:
+            return future.result(), None
+        except Exception as error:  # noqa: BLE001  a task's error is data here
+            return None, error
+    reason = future.exception() if future.status == "error" else None
+    return None, reason or RuntimeError(f"The task ended as {future.status!r}")

@@ -1,0 +1,216 @@
+"""DICOMweb (PS3.18): what a URL names, and which instances a query finds (QIDO-RS).
+
+A source is ``dicomweb+https://host/root``, or a study, a series or an instance below it, with a query where only some
+are wanted: ``dicomweb+https://host/dicom-web?StudyDate=20200101-&ModalitiesInStudy=CT``. Each instance found is named by
+its own URL, ``…/studies/<uid>/series/<uid>/instances/<uid>``.
+
+Credentials come from the environment where a request is made: a token in ``DICOMWEB_TOKEN``, or ``~/.netrc``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import requests
+from dicomweb_client import DICOMwebClient
+
+from pipeline.errors import ConfigError, SourceError
+from pipeline.storage.options import active
+from pipeline.storage.urls import hidden
+
+TOKEN = "DICOMWEB_TOKEN"  # noqa: S105  the variable's name
+PAGE = 1000
+"""Matches asked for at once."""
+_LEVELS = ("studies", "series", "instances")
+_RESOURCE = re.compile(r"(?P<root>.*?)" + "".join(rf"(?:/{level}/(?P<{level}>[0-9.]+)" for level in _LEVELS) + ")?" * 3)
+_STUDY = frozenset(
+    [
+        "StudyDate",
+        "StudyTime",
+        "AccessionNumber",
+        "ModalitiesInStudy",
+        "ReferringPhysicianName",
+        "PatientName",
+        "PatientID",
+        "PatientSex",
+        "PatientBirthDate",
+        "StudyInstanceUID",
+        "StudyID",
+        "StudyDescription",
+        "InstitutionName",
+    ]
+)
+_SERIES = frozenset(
+    [
+        "Modality",
+        "SeriesInstanceUID",
+        "SeriesNumber",
+        "SeriesDescription",
+        "BodyPartExamined",
+        "ProtocolName",
+        "StationName",
+        "PerformedProcedureStepStartDate",
+        "PerformedProcedureStepStartTime",
+        "RequestAttributesSequence",
+    ]
+)
+"""Keys that are matched at their own level (PS3.18 Tables 10.6.1-5); all others are matched by instances."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What a DICOMweb URL names: the service, perhaps something in it, and what is asked for there."""
+
+    scheme: str
+    root: str
+    """The service's own URL, ``https://host/dicom-web``."""
+    uids: tuple[str, ...]
+    """Of study, series and instance, as far as the URL goes."""
+    query: tuple[tuple[str, str], ...]
+
+    @property
+    def url(self) -> str:
+        """The resource's own URL, as requests are made to it."""
+        return self.root + "".join(f"/{level}/{uid}" for level, uid in zip(_LEVELS, self.uids, strict=False))
+
+    def below(self, *uids: str) -> str:
+        """Return the source's name of an instance."""
+        return f"dicomweb+{Resource(self.scheme, self.root, uids, ()).url}"
+
+
+def parse(source: str) -> Resource:
+    """Take a source's URL apart.
+
+    Raises
+    ------
+    ConfigError
+        Not a DICOMweb URL, plain http to another machine without ``storage.allow_http``, or a key that is no DICOM
+        keyword.
+    """
+    parts = urlsplit(source.partition("+")[2])
+    found = _RESOURCE.fullmatch(parts.path.rstrip("/"))
+    if found is None or not parts.hostname:
+        raise ConfigError(
+            f"{hidden(source)}: expected dicomweb+https://host/root, with /studies/<uid> and so on behind it"
+        )
+    if parts.scheme == "http" and not (_is_loopback(parts.hostname) or active().allow_http):
+        raise ConfigError(
+            f"{hidden(source)}: patient data over plain http can be read by others; use dicomweb+https, or set "
+            "storage.allow_http: true in a network that you trust"
+        )
+    query = tuple(parse_qsl(parts.query, keep_blank_values=True))
+    for keyword, _ in query:
+        _check_keyword(keyword, source)
+    uids = tuple(uid for level in _LEVELS if (uid := found[level]))
+    return Resource(parts.scheme, f"{parts.scheme}://{parts.netloc}{found['root']}", uids, query)
+
+
+def search(source: str) -> Iterator[str]:
+    """Return the URLs of all instances that a source stands for, study by study, series by series.
+
+    Raises
+    ------
+    ConfigError
+        See :func:`parse`.
+    SourceError
+        The server doesn't answer, or refuses the query; at once for the first request.
+    """
+    resource = parse(source)
+    if len(resource.uids) == len(_LEVELS):
+        return iter([resource.below(*resource.uids)])
+    studies = resource.uids[:1] or _found(source, resource, "StudyInstanceUID", _at(resource, _STUDY))
+    return _instances(source, resource, tuple(studies))
+
+
+def _instances(source: str, resource: Resource, studies: tuple[str, ...]) -> Iterator[str]:
+    others = {key: value for key, value in resource.query if key not in _STUDY | _SERIES}
+    for study in studies:
+        series = resource.uids[1:2] or _found(source, resource, "SeriesInstanceUID", _at(resource, _SERIES), study)
+        for one in series:
+            for uid in _found(source, resource, "SOPInstanceUID", others, study, one):
+                yield resource.below(study, one, uid)
+
+
+def _found(source: str, resource: Resource, keyword: str, filters: Mapping[str, str], *above: str) -> list[str]:
+    """Return the UIDs that a search finds, sorted.
+
+    Servers answer with as many as they like, some whatever was asked for: it is asked until nothing new comes.
+    """
+    client = _client(resource.root, threading.get_ident())
+    searches: tuple[Any, ...] = (client.search_for_studies, client.search_for_series, client.search_for_instances)
+    search, tag = searches[len(above)], client.lookup_tag(keyword)
+    found: set[str] = set()
+    seen = 0
+    while True:
+        try:
+            rows = search(*above, search_filters=dict(filters), fields=[keyword], limit=PAGE, offset=seen)
+        except requests.RequestException as error:
+            raise unreadable(source, error) from error
+        new = {value for row in rows for value in row.get(tag, {}).get("Value", [])} - found
+        if not new:
+            return sorted(found)
+        found |= new
+        seen += len(rows)
+
+
+def _at(resource: Resource, level: frozenset[str]) -> dict[str, str]:
+    return {key: value for key, value in resource.query if key in level}
+
+
+def _client(root: str, thread: int) -> DICOMwebClient:
+    options = active()
+    client = DICOMwebClient(root, session=session_of(thread), timeout=(options.connect_timeout, options.timeout))
+    client.set_http_retry_params(retry=options.retries > 0, max_attempts=options.retries + 1)
+    return client
+
+
+@cache
+def session_of(_thread: int) -> requests.Session:
+    """Return a session, with connections that are kept, of one thread: they can't be shared."""
+    session = requests.Session()
+    if token := os.environ.get(TOKEN):
+        session.auth = _Bearer(token)  # or else requests looks into ~/.netrc
+    return session
+
+
+class _Bearer(requests.auth.AuthBase):
+    """A token (RFC 6750)."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def unreadable(source: str, error: Exception) -> SourceError:
+    """Return the error for an answer that is none: what was asked, what came, and what to do."""
+    answer = getattr(error, "response", None)
+    if answer is None:
+        return SourceError(f"{source}: the server can't be reached: {type(error).__name__}: {error}", source=source)
+    status = answer.status_code
+    if status in (401, 403):
+        what = f"the server refuses access ({status}); put a token into {TOKEN}, or user and password into ~/.netrc"
+    else:
+        what = f"the server answers {status} {answer.reason}"
+    reason = "file_not_found" if status in (404, 410) else None
+    return SourceError(f"{source}: {what}", reason=reason, source=source)
+
+
+def _check_keyword(keyword: str, source: str) -> None:
+    try:
+        DICOMwebClient.lookup_tag(keyword)
+    except Exception as error:
+        raise ConfigError(f"{hidden(source)}: {keyword!r} is no DICOM keyword; a query is made of them") from error
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")

@@ -1,0 +1,175 @@
+"""Instances of a DICOMweb service as the PS3.10 files that it keeps (WADO-RS, PS3.18 10.4).
+
+An instance is fetched whole: only so do its header and its frames come as they are stored, to the bit, from any server.
+What is fetched lies in memory or, where it is large, in a temporary file of the worker.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+import requests
+
+from pipeline.errors import SourceError
+from pipeline.storage.dicomweb import Resource, parse, session_of, unreadable
+from pipeline.storage.options import active
+from pipeline.storage.remote import Found
+
+AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+"""Whole instances in the transfer syntax they are kept in (PS3.18 8.7.3.3.2 and 10.4.1.1)."""
+IN_MEMORY = 16 << 20
+"""Bytes of an instance up to which it is held in memory while it is read; a larger one goes to a temporary file."""
+_PIECE = 1 << 20
+_LONGEST_HEAD = 1 << 16
+_RETRIED = frozenset({429, 500, 502, 503, 504})
+_Whole = tuple[IO[bytes], int, int]
+"""A file that holds an answer, and where in it the instance begins and ends."""
+
+
+def open_instance(source: str, expected: Found | None = None) -> Part:
+    """Return an instance as a file, fetched whole; the last one is kept for tasks that read on in it.
+
+    Parameters
+    ----------
+    source : str
+        The instance's URL.
+    expected : Found, optional
+        What it was when it was found.
+
+    Raises
+    ------
+    SourceError
+        With the reason ``file_not_found``, ``unreadable`` or ``source_changed``.
+    """
+    part = _kept.get(source)
+    if expected is not None and expected.size != part.found.size:
+        raise SourceError(
+            f"{source}: changed since its header was read (size {expected.size} then, {part.found.size} now); run again",
+            reason="source_changed",
+            source=source,
+        )
+    return part
+
+
+class _Kept:
+    """The instance that this process fetched last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._source = ""
+        self._part: _Whole = (io.BytesIO(), 0, 0)
+
+    def get(self, source: str) -> Part:
+        with self._lock:
+            if source != self._source:
+                self._source, self._part = "", (io.BytesIO(), 0, 0)
+                self._part = _fetch(source)
+                self._source = source
+            return Part(source, *self._part, self._lock)
+
+
+class Part(io.RawIOBase):
+    """A part of a shared file, as a file."""
+
+    def __init__(self, name: str, whole: IO[bytes], start: int, stop: int, lock: threading.Lock) -> None:
+        self.name = name
+        self.found = Found(name, stop - start, 0, "")
+        self._whole, self._start, self._size = whole, start, stop - start
+        self._lock = lock
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to `offset`, as every file does."""
+        self._position = offset + (0, self._position, self._size)[whence]
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def readinto(self, target: Any) -> int:
+        """Copy what follows the position into `target` and return how much that was."""
+        view = memoryview(target).cast("B")
+        with self._lock:
+            self._whole.seek(self._start + self._position)
+            data = self._whole.read(max(min(len(view), self._size - self._position), 0))
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+_kept = _Kept()
+
+
+def _fetch(source: str) -> _Whole:
+    """Return a file that holds the answer, and where in it the instance begins and ends."""
+    resource = parse(source)
+    for wait in (*_waits(), None):
+        try:
+            return _fetch_once(source, resource)
+        except (requests.RequestException, _CutError) as error:
+            if wait is None or not _passing(error):
+                raise unreadable(source, error) from error
+            time.sleep(wait)
+    raise AssertionError("the last try returns or raises")
+
+
+class _CutError(Exception):
+    """An answer that ends too early."""
+
+
+def _fetch_once(source: str, resource: Resource) -> _Whole:
+    options = active()
+    timeout = (options.connect_timeout, options.timeout)
+    with session_of(threading.get_ident()).get(
+        resource.url, headers={"Accept": AS_STORED}, stream=True, timeout=timeout
+    ) as answer:
+        answer.raise_for_status()
+        file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  closed with the last reader
+        for piece in answer.iter_content(_PIECE):
+            file.write(piece)
+        kind = answer.headers.get("Content-Type", "")
+    size = file.tell()
+    if not kind.lower().startswith("multipart/"):
+        return file, 0, size
+    boundary = re.search(r'boundary="?([^";]+)', kind)
+    if boundary is None:
+        raise SourceError(f"{source}: the server's answer names no boundary of its parts: {kind}", source=source)
+    return file, *_only_part(file, size, boundary[1].encode())
+
+
+def _only_part(file: IO[bytes], size: int, boundary: bytes) -> tuple[int, int]:
+    """Return where the body of the first part begins and ends (RFC 2046 5.1): an instance is the only one."""
+    file.seek(0)
+    head = file.read(_LONGEST_HEAD)
+    begin = head.find(b"\r\n\r\n", head.find(b"--" + boundary))
+    tail_at = max(size - _LONGEST_HEAD, 0)
+    file.seek(tail_at)
+    end = file.read().rfind(b"\r\n--" + boundary + b"--")
+    if begin < 0 or end < 0:
+        raise _CutError("the answer ends before its last part does")
+    return begin + 4, tail_at + end
+
+
+def _waits() -> Iterator[float]:
+    yield from (min(0.2 * 2**number, 10.0) for number in range(active().retries))
+
+
+def _passing(error: Exception) -> bool:
+    answer = getattr(error, "response", None)
+    return answer is None or answer.status_code in _RETRIED
