@@ -150,7 +150,9 @@ def convert_partition(
     )
 
 
-def finalize(out: str | os.PathLike[str], *, cluster: Cluster | None = None, progress: Progress | None = None) -> report.RunSummary:
+def finalize(
+    out: str | os.PathLike[str], *, cluster: Cluster | None = None, progress: Progress | None = None
+) -> report.RunSummary:
     """Complete a conversion of which every partition is done: images, catalog, report.
 
     Parameters
