@@ -23,9 +23,9 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     read: list[str] = []
     convert = converting.convert
 
-    def watched(task, job):
+    def watched(task, job, **given):
         read.extend(one.source for region in task.regions for one in region.instances.values())
-        return convert(task, job)
+        return convert(task, job, **given)
 
     monkeypatch.setattr(converting, "convert", watched)
     return read

@@ -72,7 +72,12 @@ def test_finished_work_is_not_done_again(varied: Place, whole: Place, monkeypatc
     assert len(done) == 5
     run: list[int] = []
     convert = converting.convert
-    monkeypatch.setattr(converting, "convert", lambda task, job: (run.append(task.id), convert(task, job))[1])
+
+    def watched(task, job, **given):
+        run.append(task.id)
+        return convert(task, job, **given)
+
+    monkeypatch.setattr(converting, "convert", watched)
     varied.convert()
     assert sorted({*run, *done}) == list(range(len(catalog.read_plan(str(varied.out)).tasks)))
     assert not {*run} & done

@@ -16,6 +16,9 @@ NEVER_IN_A_CATALOG = {
     "plan_refused": "ends the run",
     "another_plan": "ends the run",
     "in_use": "ends the run",
+    "incomplete": "ends dcm2zarr finalize",
+    "no_partitions": "ends dcm2zarr convert-partition and finalize",
+    "no_such_partition": "ends dcm2zarr convert-partition",
     "originals_gone": "ends the run",
     "settings_changed": "ends the run",
 }
