@@ -8,6 +8,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from io import FileIO
+from pathlib import Path
 from typing import cast
 
 from pipeline.storage.places import LocalPlace, Place, RemotePlace
@@ -43,7 +44,7 @@ class GrowingLocalFile(GrowingFile):
     """A file that is appended to, created here; FileExistsError where it is there already."""
 
     def __init__(self, path: LocalPlace) -> None:
-        path.path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.path.parent)
         self.name = path.name
         self._file = FileIO(path.path, "xb")
         _sync_folder(path.path.parent)
@@ -159,6 +160,14 @@ def _write_all(file: FileIO, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) or 0 :]
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder; not a FileExistsError where a file stands in its place, since another name wouldn't help."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(error.errno, "a file stands where the folder should be", str(folder)) from error
 
 
 def growing(folder: Place, number: int, head: bytes = b"") -> GrowingFile:
