@@ -51,6 +51,7 @@ _INSTANCE = (
     pa.field("instance_number", pa.int64()),
     pa.field("image_type", pa.string()),
     pa.field("etag", pa.string()),
+    pa.field("sha256", pa.string()),
 )
 _GEOMETRY = (pa.field("position", pa.list_(pa.float64())), pa.field("orientation", pa.list_(pa.float64())))
 _IMAGE = (
@@ -277,10 +278,16 @@ def _read_instances(groups: Iterable[pa.Table]) -> tuple[Instance, ...]:
             table,
             Instance,
             shared,
+            sha256=_or_empty(table, "sha256"),
             position=[value and tuple(value) for value in table["position"].to_pylist()],
             orientation=[value and (tuple(value[:3]), tuple(value[3:])) for value in table["orientation"].to_pylist()],
         )
     )
+
+
+def _or_empty(table: pa.Table, name: str) -> list[Any]:
+    """Return a column of texts that plans written by earlier versions lack."""
+    return table[name].to_pylist() if name in table.column_names else [""] * len(table)
 
 
 def _read_images(groups: Iterable[pa.Table], spans: list[tuple[Span, ...]]) -> tuple[ImageSpec, ...]:

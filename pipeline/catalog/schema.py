@@ -83,10 +83,13 @@ FURTHER = (
     pa.field("mtime_ns", pa.int64()),
     pa.field("attributes", pa.string()),
     pa.field("frames_missing", pa.int64()),
+    pa.field("sha256", pa.string()),
 )
 """``assumptions``: what was assumed or not believed, for people. ``unconverted``: JSON object of keyword or tag path
 to the text of a value that couldn't be converted. ``attributes``: JSON object of what interprets the pixels.
-``frames_missing``: how many of the file's `num_frames` frames in `image` aren't stored, where others are."""
+``frames_missing``: how many of the file's `num_frames` frames in `image` aren't stored, where others are.
+``sha256``: of the whole file, in hexadecimal digits; null where the file isn't to be converted, or was scanned without
+``source.hash``."""
 
 SEGMENT_ONLY = (pa.field("frame_attributes", pa.string()),)
 """``frame_attributes``: JSON object of keyword to one value a frame. They end as arrays beside the pixels, so the

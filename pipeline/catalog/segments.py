@@ -133,6 +133,11 @@ class Known(NamedTuple):
     reason: str
     segment: int
     row: int
+    sha256: str = ""
+    """Empty where it was scanned without ``source.hash``."""
+
+
+_LISTED = ("source", "file_size", "mtime_ns", "sha256", "status", "reason")
 
 
 def read_listing(out: str, segments: Iterable[int], without: Collection[tuple[int, int]] = ()) -> dict[str, Known]:
@@ -141,13 +146,15 @@ def read_listing(out: str, segments: Iterable[int], without: Collection[tuple[in
     texts: dict[str, str] = {}
     for segment in segments:
         with segment_path(out, segment).open() as opened:
-            table = pq.read_table(opened, columns=["source", "file_size", "mtime_ns", "status", "reason"])
-        columns = (table[name].to_pylist() for name in table.column_names)
-        for row, (source, size, mtime, *ended) in enumerate(zip(*columns, strict=True)):
+            table = pq.ParquetFile(opened).read(columns=list(_LISTED))
+        if "sha256" not in table.column_names:  # written before there was one
+            table = table.append_column("sha256", pa.nulls(len(table), pa.string()))
+        columns = (table[name].to_pylist() for name in _LISTED)
+        for row, (source, size, mtime, sha256, *ended) in enumerate(zip(*columns, strict=True)):
             if (segment, row) not in without:
                 identity = (-1 if size is None else size, mtime or 0)
                 status, reason = (texts.setdefault(text or "", text or "") for text in ended)
-                known[source] = Known(identity, status, reason, segment, row)
+                known[source] = Known(identity, status, reason, segment, row, sha256 or "")
     return known
 
 

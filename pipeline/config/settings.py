@@ -19,6 +19,11 @@ class Source(Section):
     """Files, folders (walked), glob patterns, a DICOMDIR, or a .txt, .csv or .parquet list of paths; on disk, or by
     URL in an object store (s3, gs, az). Single files also by http(s). Relative paths count from the configuration
     file's folder. What a query finds in a DICOMweb service: dicomweb+https://host/root?StudyDate=20240101-."""
+    hash: StrictBool = False
+    """Read every file to be converted as a whole, and keep its SHA-256 in the catalog's column sha256. When the command is
+    given again, files are compared by content too: one that was only touched counts as unchanged, one whose content
+    changed under the same size and time is noticed. May be turned on or off between runs; files scanned without it have no
+    SHA-256 and are compared by size and time only."""
 
 
 class Select(Section):

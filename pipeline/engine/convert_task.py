@@ -250,7 +250,9 @@ def decode_frames(instance: Instance, frames: range, job: Job, place: Place) -> 
     """Decode frames of an instance in this process: the usual :data:`FrameSource`."""
     with using(job.storage):
         index = frame_index(instance, job.out)
-        opened = open_source(instance.source, Expected(instance.size, instance.mtime_ns, instance.etag))
+        opened = open_source(
+            instance.source, Expected(instance.size, instance.mtime_ns, instance.etag, instance.sha256)
+        )
     with opened as file:
         reader = FrameReader(
             file,

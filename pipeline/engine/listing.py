@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pipeline import catalog, ledger, scan
 from pipeline.catalog import PENDING, Known
+from pipeline.engine.digests import read_digests
+from pipeline.engine.executors import Executor
 from pipeline.engine.state import Prepared
 from pipeline.errors import OutputError
 from pipeline.model import SourceFile
@@ -26,13 +29,23 @@ class Changes:
     """What was known of those of the latter kind: their new rows stand for it."""
     gone: set[str] = field(default_factory=set)
     """Sources that are no longer there."""
+    unhashed: int = 0
+    """Files whose content should be compared, and can't be: they were scanned without ``source.hash``."""
 
     def __bool__(self) -> bool:
         return bool(self.new)
 
 
-def compare(out: Place, before: Prepared, files: Iterable[SourceFile]) -> Changes:
+def compare(out: Place, before: Prepared, files: Iterable[SourceFile], by_content: Executor | None = None) -> Changes:
     """Compare the files there are with those that `before` was made from.
+
+    Parameters
+    ----------
+    out : Place
+    before : Prepared
+    files : iterable of SourceFile
+    by_content : Executor, optional
+        Reads the files whose SHA-256 is known: the content decides then, whatever the time of change.
 
     Raises
     ------
@@ -42,28 +55,67 @@ def compare(out: Place, before: Prepared, files: Iterable[SourceFile]) -> Change
     """
     known = catalog.read_listing(str(out), before.segments, before.replaced)
     changes = Changes()
-    changed: list[tuple[SourceFile, Known]] = []
+    changed: list[_Changed] = []
+    to_read: list[tuple[SourceFile, Known]] = []
     for file in files:
         earlier = known.pop(file.source, None)
         if earlier is None:
             if not _is_emptied(file, known):
                 changes.new.append(file)
+        elif by_content and earlier.sha256 and _could_be_equal(file, earlier):
+            to_read.append((file, earlier))
         elif not _is_unseen(file) and earlier.identity != catalog.identity(file):
             if earlier.status == PENDING:
-                changed.append((file, earlier))
+                changed.append(_Changed(file, earlier, _difference(earlier, file)))
             else:
                 changes.new.append(file)
                 changes.replaced.append(earlier)
-    failed = _failed(out, before) if changed else set()
-    for file, earlier in changed:
-        if file.source in failed:
-            changes.new.append(file)
-            changes.replaced.append(earlier)
-    _refuse(
-        out, [f"{file.source} ({_difference(earlier, file)})" for file, earlier in changed if file.source not in failed]
-    )
+        elif by_content and earlier.status == PENDING:
+            changes.unhashed += 1
+    if by_content and to_read:
+        changed += _changed_content(before, to_read, by_content)
+    _settle(out, before, changes, changed)
     changes.gone = {source for source, earlier in known.items() if _is_gone(source, earlier)}
     return changes
+
+
+class _Changed(NamedTuple):
+    """A file that holds an image and isn't what it was."""
+
+    file: SourceFile
+    earlier: Known
+    how: str
+
+
+def _settle(out: Place, before: Prepared, changes: Changes, changed: list[_Changed]) -> None:
+    """Refuse changed files, but those of which nothing could be stored: they may be replaced."""
+    failed = _failed(out, before) if changed else set()
+    for one in changed:
+        if one.file.source in failed:
+            changes.new.append(one.file)
+            changes.replaced.append(one.earlier)
+    _refuse(out, [f"{one.file.source} ({one.how})" for one in changed if one.file.source not in failed])
+
+
+def _could_be_equal(file: SourceFile, earlier: Known) -> bool:
+    return not file.problem and (_is_unseen(file) or file.size == earlier.identity[0])
+
+
+def _changed_content(before: Prepared, pairs: list[tuple[SourceFile, Known]], executor: Executor) -> list[_Changed]:
+    """Return those of the files whose content isn't what was scanned, in their order."""
+    etags = {one.source: one.etag for one in before.plan.instances if one.etag}
+    changed: dict[int, str] = {}
+    for found in read_digests(((n, file.source, file.size) for n, (file, _) in enumerate(pairs)), executor):
+        file, earlier = pairs[found.key]
+        touched = not _is_unseen(file) and catalog.identity(file) != earlier.identity
+        if not found.sha256:
+            changed[found.key] = found.problem
+        elif found.sha256 != earlier.sha256:
+            changed[found.key] = "other content" if touched else "other content with the same size and time of change"
+        elif touched and is_remote(file.source) and etags.get(file.source) != file.etag:
+            # of an object, the tasks compare the ETag instead, and would refuse it
+            changed[found.key] = _difference(earlier, file)
+    return [_Changed(*pairs[key], changed[key]) for key in sorted(changed)]
 
 
 def _is_unseen(file: SourceFile) -> bool:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pipeline import ledger, store
 from pipeline.engine.converting import Conversion
 from pipeline.engine.state import Prepared
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, SourceError
 from pipeline.model import Instance, Plan, RegionResult, TaskResult
 from pipeline.model.sources import local_path
 from pipeline.plan import task_input
-from pipeline.scan import look_at
+from pipeline.scan import digest, look_at
 from pipeline.storage import is_remote
 
 PASSING = frozenset({"unreadable", "file_not_found", "worker_lost"})
@@ -109,11 +109,18 @@ def _instances(plan: Plan, task: int) -> list[Instance]:
 
 
 def _original_is_there(one: Instance) -> bool:
-    """Whether a local file is as it was scanned; of others it is taken for granted."""
+    """Whether a local file is as it was scanned, or only touched since; of others it is taken for granted."""
     if is_remote(one.source):
         return True
     found = look_at(local_path(one.source))
-    return (found.size, found.mtime_ns) == (one.size, one.mtime_ns)
+    if (found.size, found.mtime_ns) == (one.size, one.mtime_ns):
+        return True
+    if found.size != one.size or not one.sha256:
+        return False
+    try:
+        return digest(one.source) == one.sha256
+    except SourceError:
+        return False
 
 
 def _complete(out: str, prepared: Prepared, records: _Records) -> set[int]:

@@ -68,9 +68,17 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
 def followed(run: Run, before: Prepared) -> Prepared:
     """Return what `before` is after a look at the source files: the same, or what follows it where files have come."""
     with run.clock.phase("scan"):
-        changes = compare(run.out, before, find_files(run.config, run.out))
+        by_content = run.executor if run.config.source.hash else None
+        if by_content:
+            run.progress.message("Reading the files, to compare their content with what was scanned (source.hash)")
+        changes = compare(run.out, before, find_files(run.config, run.out), by_content)
     if changes.gone:
         run.progress.message(f"{len(changes.gone)} file(s) scanned earlier are gone; what is stored of them is kept")
+    if changes.unhashed:
+        run.progress.message(
+            f"{changes.unhashed} file(s) were scanned without source.hash: their size and time of change were compared, "
+            "not their content"
+        )
     if not changes:
         return before
     run.progress.message(f"{len(changes.new)} file(s) have come since the earlier run")

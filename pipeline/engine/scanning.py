@@ -10,6 +10,7 @@ from itertools import count, islice
 
 from pipeline import scan
 from pipeline.config import RunConfig
+from pipeline.engine.digests import read_digests
 from pipeline.engine.executors import Executor, Outcome
 from pipeline.engine.guard import Bounds, guarded
 from pipeline.engine.isolated import scan_carefully
@@ -126,13 +127,7 @@ def find_duplicates(instances: Sequence[Instance], executor: Executor, first: in
     """
     groups = (group for group in scan.candidates(instances) if max(group) >= first)
     positions = sorted({i for group in groups for i in group})
-    digests: dict[int, str] = {}
-    sources = [(i, instances[i].source) for i in positions]
-    for outcome in executor.map(_digest, sources, name="digest"):
-        if outcome.error is None:
-            digests[outcome.item[0]] = outcome.result
-    return scan.mark(instances, digests, first)
-
-
-def _digest(item: tuple[int, str]) -> str:
-    return scan.digest(item[1])
+    known = {i: instances[i].sha256 for i in positions if instances[i].sha256}
+    unknown = ((i, instances[i].source, instances[i].size) for i in positions if i not in known)
+    read = {one.key: one.sha256 for one in read_digests(unknown, executor) if one.sha256}
+    return scan.mark(instances, known | read, first)

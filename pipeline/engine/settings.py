@@ -8,8 +8,9 @@ from typing import Any
 
 from pipeline.config import RunConfig
 
-FREE = ("cluster", "report", "source.paths", "output.path", "storage")
-"""Settings that only say where and how: the work is done, files are found, the result is reached, and the report looks."""
+FREE = ("cluster", "report", "source.paths", "source.hash", "output.path", "storage")
+"""Settings that only say where and how: the work is done, files are found and compared, the result is
+reached, and the report looks."""
 
 
 def deciding(config: RunConfig) -> dict[str, Any]:

@@ -59,6 +59,8 @@ class Instance:
     """Image Type, joined with backslashes."""
     etag: str = ""
     """What an object store calls this version of the object; empty for local files."""
+    sha256: str = ""
+    """Of the whole file, in hexadecimal digits, where it was asked for."""
 
     @property
     def known_uid(self) -> str:

@@ -13,6 +13,7 @@ from pipeline.catalog import open_segment, segment_path, write_segment
 from pipeline.config import RunConfig
 from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError
 from pipeline.model import FrameIndex, Instance, PixelFormat, SourceFile
+from pipeline.scan.duplicates import digest
 from pipeline.scan.quiet import without_warnings
 from pipeline.scan.records import Place, Record, Wanted
 from pipeline.scan.where import selected
@@ -68,7 +69,7 @@ def scan_batch(
     ----------
     files : sequence of SourceFile
     config : RunConfig
-        Its sections `select`, `metadata` and `limits` are used.
+        Its sections `select`, `decode`, `metadata` and `limits` are used, and ``source.hash``.
     out : str
         The output directory; the segment and large frame indices are written below its ``plan/``.
     segment : int
@@ -95,6 +96,8 @@ def scan_batch(
             found = _read(record, config, wanted, Place(segment, row))
             if watch:
                 watch.end()
+            if found is not None and config.source.hash:
+                found = _with_hash(record, *found)
             if found is None:
                 counts[record.row["status"], record.row["reason"]] += 1
             else:
@@ -183,6 +186,18 @@ def _open(record: Record) -> BinaryIO:
         found = cast(Any, file).found
         record.identify(replace(source, size=found.size, mtime_ns=found.mtime_ns, etag=found.etag))
     return file
+
+
+def _with_hash(record: Record, instance: Instance, index: FrameIndex) -> tuple[Instance, FrameIndex] | None:
+    """Read the file as a whole, which may take longer than a header may; None where it can't be read so far."""
+    file = record.file
+    try:
+        sha256 = digest(file.source, Expected(file.size, file.mtime_ns, file.etag))
+    except PipelineError as error:
+        record.end("failed", error.reason, _told(record, error))
+        return None
+    record.row["sha256"] = sha256
+    return replace(instance, sha256=sha256), index
 
 
 def _index(file: BinaryIO, header: frames.Header, *, salvage: bool) -> FrameIndex:

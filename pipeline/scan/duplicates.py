@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from pipeline.errors import SourceError
 from pipeline.frames import open_source
 from pipeline.model import Instance
+from pipeline.storage import Expected
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -20,15 +21,17 @@ def candidates(instances: Sequence[Instance]) -> list[tuple[int, ...]]:
     return [group for (uid, _), group in groups.items() if uid and len(group) > 1]
 
 
-def digest(source: str) -> str:
+def digest(source: str, expected: Expected | None = None) -> str:
     """Return the SHA-256 of a file in hexadecimal digits; reads all of it.
 
     Raises
     ------
     SourceError
         Where it can't be read.
+    PixelDataError
+        Where it isn't what was `expected`, reason ``source_changed``.
     """
-    with open_source(source) as file:
+    with open_source(source, expected) as file:
         try:
             return hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
         except OSError as error:

@@ -22,6 +22,8 @@ class Expected:
     size: int
     mtime_ns: int
     etag: str = ""
+    sha256: str = ""
+    """Where known: a local file with another time of change is still the same if it has this SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)

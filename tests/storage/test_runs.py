@@ -16,6 +16,7 @@ from frames.building import DELIMITER, encapsulated_file, encapsulated_value, na
 import pipeline
 from pipeline.cli import main
 from pipeline.config import from_dict
+from pipeline.errors import OutputError
 
 SHARD = "64 KiB"
 
@@ -186,3 +187,28 @@ def test_commands_take_urls(s3, archive, monkeypatch):
     assert "finished" in told("status", out)
     assert "22 converted" in told("resume", out)
     assert "pixel_data_too_short" in told("inspect", f"{source}/cut.dcm")
+
+
+def test_objects_are_compared_by_content_where_asked(s3, archive):
+    source, out = s3.url(), s3.url()
+    names = ("cine.dcm", "slide.dcm", "slice-01.dcm", "slice-02.dcm")
+    for name in names:
+        s3.put_file(f"{source}/{name}", archive / name)
+    described = values(source, out, s3.options())
+    described["source"]["hash"] = True
+    pipeline.run(from_dict(described))
+    before = s3.read(out)["catalog.parquet"]
+    time.sleep(1.1)  # the time of change is in whole seconds
+    for name in names:
+        s3.put_file(f"{source}/{name}", archive / name)
+    pipeline.run(from_dict(described))
+    assert s3.read(out)["catalog.parquet"] == before
+    described["source"]["hash"] = False
+    with pytest.raises(OutputError, match="another time of change"):
+        pipeline.run(from_dict(described))
+    described["source"]["hash"] = True
+    data = bytearray((archive / "cine.dcm").read_bytes())
+    data[-1] ^= 1
+    s3.put(f"{source}/cine.dcm", bytes(data))
+    with pytest.raises(OutputError, match=r"1 file\(s\) .*cine\.dcm \(other content"):
+        pipeline.run(from_dict(described))
