@@ -8,15 +8,15 @@ import sys
 import time
 from pathlib import Path
 
+import pydicom
 import pytest
 from identical import assert_identical
-from varied import add_series
 
 import pipeline
 
 SCRIPT = Path(__file__).resolve().parents[2] / "configs" / "slurm-array.sh"
-FILES = 150
-"""Each weighs 1 MiB for the planner, and a task 256."""
+FILES = 16
+"""A frame of 512 x 512 x 16 bit in JPEG 2000 weighs 9 MiB for the planner, a task 256: two such series are two tasks."""
 
 
 @pytest.fixture
@@ -42,10 +42,21 @@ def submit(tmp_path, slurm):
     return run
 
 
+def add_copies(folder: Path, template: Path, series: str) -> None:
+    """Files of one series with the template's compressed frame, each an instance of its own."""
+    ds = pydicom.dcmread(template)
+    ds.SeriesInstanceUID = series
+    for number in range(FILES):
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{series}.{number}"
+        ds.InstanceNumber = number
+        ds.ImagePositionPatient = [0, 0, number]
+        ds.save_as(folder / f"series-{series}-{number:03}.dcm")
+
+
 def test_one_task_of_the_array_is_lost_and_run_again(tmp_path, pydicom_folder, submit):
     (tmp_path / "in").mkdir()
     for series in ("1.2.3", "1.2.4"):
-        add_series(tmp_path / "in", pydicom_folder / "CT_small.dcm", range(FILES), series)
+        add_copies(tmp_path / "in", pydicom_folder / "J2K_pixelrep_mismatch.dcm", series)
     text = "source: {paths: [in]}\noutput: {path: elsewhere, shard: 1 MiB}\ncluster: {kind: synchronous}\n"
     (tmp_path / "run.yaml").write_text(text, "utf-8")
     pipeline.convert(

@@ -185,8 +185,9 @@ def test_both_files_are_written(tmp_path: Path) -> None:
     write(str(tmp_path), run_summary(failures=(FailureLine("/in/\udcff.dcm", "unreadable", "x"),)))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
     assert json.loads((tmp_path / "report.json").read_text("utf-8"))["failures"][0]["source"] == "/in/\udcff.dcm"
+    (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match=r"report\.json can't be written"):
-        write(str(tmp_path / "nowhere"), run_summary())
+        write(str(tmp_path / "file" / "within"), run_summary())
 
 
 def test_every_reason_of_the_errors_has_advice() -> None:
