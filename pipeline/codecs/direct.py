@@ -16,7 +16,7 @@ from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
 
 from pipeline.codecs.families import SERVED, prepare
-from pipeline.codecs.frame import YBR_FULL, Array, FrameRequest, PreparedFrame
+from pipeline.codecs.frame import YBR_FULL, Array, FrameRequest, PreparedFrame, plain_bytes
 from pipeline.codecs.plugin import RGB_OPTION
 
 _REQUIRED: Final = ("rows", "columns", "samples_per_pixel", "bits_allocated", "bits_stored", "pixel_representation")
@@ -145,7 +145,7 @@ def direct_decoder(uid: str, options: Mapping[str, Any]) -> DirectDecoder | None
         bits_allocated=allocated,
         photometric_interpretation=str(options["photometric_interpretation"]),
         planar_configuration=options.get("planar_configuration") or 0,
-        rgb=to_rgb and bool(options.get(RGB_OPTION, False)),
+        rgb=to_rgb and bool(options.get(RGB_OPTION, False)) and plain_bytes(allocated, stored, representation),
         conform=True,
     )
     kind = "u" if allocated == 1 else "ui"[representation]

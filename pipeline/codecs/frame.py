@@ -96,3 +96,11 @@ def itemsize_of(precision: int, maximum: int = 16) -> int:
     if not 1 <= precision <= maximum:
         raise PixelDataError(f"the codestream's samples have {precision} bits; 1 to {maximum} can be decoded")
     return 1 if precision <= 8 else 2 if precision <= 16 else 4  # noqa: PLR2004  bits of the containers
+
+
+def plain_bytes(bits_allocated: int, bits_stored: int, pixel_representation: int) -> bool:
+    """Whether samples are whole unsigned bytes: then nothing is to be done to them before their colour is converted.
+
+    pydicom clears unused bits and extends signs first, and converts the colour of nothing but unsigned bytes.
+    """
+    return (bits_allocated, bits_stored, pixel_representation) == (8, 8, 0)

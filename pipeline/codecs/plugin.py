@@ -13,7 +13,7 @@ from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.uid import UID
 
 from pipeline.codecs.families import SERVED, is_available, prepare
-from pipeline.codecs.frame import FrameRequest
+from pipeline.codecs.frame import FrameRequest, plain_bytes
 
 __all__ = ["DECODER_DEPENDENCIES", "RGB_OPTION", "decode_frame", "is_available"]
 
@@ -81,7 +81,8 @@ def _request(runner: DecodeRunner) -> FrameRequest:
         bits_allocated=runner.bits_allocated,
         photometric_interpretation=str(runner.photometric_interpretation),
         planar_configuration=runner.get_option("planar_configuration") or 0,
-        rgb=bool(runner.get_option(RGB_OPTION, False) and runner.get_option("as_rgb", False) and not forced),
+        rgb=bool(runner.get_option(RGB_OPTION, False) and runner.get_option("as_rgb", False) and not forced)
+        and plain_bytes(runner.bits_allocated, runner.bits_stored, runner.pixel_representation),
         rle_segment_order=runner.get_option("rle_segment_order", ">"),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -130,6 +130,25 @@ def test_marks_of_colour_mean_what_they_mean_to_pydicom(name: str) -> None:
     (mine,) = iter_frames(stream.file())
     assert np.median(np.abs(mine.astype(int) - stream.pixels)) < 8  # colours as they were, not converted twice
     assert_direct_is_the_same(stream)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"BitsStored": 2}, {"BitsStored": 7}, {"PixelRepresentation": 1}, {"bits": 16, "BitsStored": 8}],
+    ids=str,
+)
+def test_ycbcr_of_other_than_whole_unsigned_bytes_is_left_to_pydicom(attributes: dict[str, int]) -> None:
+    """Unused bits are cleared and signs extended before colour is converted, or the conversion is refused."""
+    stream = coloured("ycc-full")
+    ours, theirs = outcome(iter_frames, stream, attributes), outcome(iter_pixels, stream, attributes)
+    assert ours == theirs
+
+
+def outcome(function: Callable[..., Iterator[np.ndarray]], stream: Stream, attributes: dict[str, int]) -> object:
+    try:
+        return [frame.tolist() for frame in function(stream.file(**attributes), decoding_plugin=codecs.PLUGIN)]
+    except ValueError as error:
+        return "color space conversion" in str(error)
 
 
 def test_ycbcr_with_an_adobe_marker_is_converted_once() -> None:
