@@ -12,8 +12,9 @@ it wherever a decoding plugin can be named::
 
 from pipeline.codecs.boxes import stalls_pydicom
 from pipeline.codecs.direct import DirectDecoder, direct_decoder
+from pipeline.codecs.frame import LOSSY_JPEG
 from pipeline.codecs.plugin import RGB_OPTION
-from pipeline.codecs.registry import LOSSY_JPEG, PLUGIN, decoder_of, fast_transfer_syntaxes, plugin_version, register
+from pipeline.codecs.registry import PLUGIN, decoder_of, fast_transfer_syntaxes, plugin_version, register
 
 __all__ = [
     "LOSSY_JPEG",

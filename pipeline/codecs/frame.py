@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
 
 from pipeline.errors import PixelDataError
 
 Array = npt.NDArray[Any]
 
+LOSSY_JPEG: Final[frozenset[str]] = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
+"""Transfer syntaxes whose decoders may legally differ by a grey level or two (PS3.5 8.2.1, ITU-T T.83)."""
 YBR_FULL = ("YBR_FULL", "YBR_FULL_422")
 """Photometric Interpretations of full-range YCbCr, which becomes RGB unless raw frames are wanted."""
 

@@ -9,7 +9,16 @@ from __future__ import annotations
 import imagecodecs
 import numpy as np
 
-from pipeline.codecs.frame import YBR_FULL, Array, FrameRequest, PreparedFrame, itemsize_of, prepared, require_size
+from pipeline.codecs.frame import (
+    LOSSY_JPEG,
+    YBR_FULL,
+    Array,
+    FrameRequest,
+    PreparedFrame,
+    itemsize_of,
+    prepared,
+    require_size,
+)
 from pipeline.codecs.markers import JpegHeader, conformed, read_jpeg_header, require_end
 from pipeline.errors import PixelDataError
 
@@ -53,6 +62,8 @@ def _colour(header: JpegHeader, request: FrameRequest, interpretation: str) -> t
     contradicted = interpretation == "RGB" and header.adobe_transform == _ADOBE_YCBCR
     # pydicom's own conversion is one for 8 bits, and so is that bound to be within a grey level of it.
     asked_for = request.rgb and interpretation in YBR_FULL and header.precision == _BASELINE_BITS
+    # A lossless transfer syntax promises pydicom's bits, whatever the codestream is.
+    asked_for &= request.transfer_syntax_uid in LOSSY_JPEG
     if (contradicted or asked_for) and not header.is_lossless:
         return "YCBCR", "RGB"
     # Two equal names keep libjpeg from converting; which name doesn't matter then.

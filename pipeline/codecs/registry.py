@@ -8,16 +8,13 @@ from typing import Final
 import imagecodecs
 from pydicom.pixels.decoders import base
 from pydicom.pixels.decoders.base import Decoder, get_decoder
-from pydicom.uid import UID, JPEGBaseline8Bit, JPEGExtended12Bit
+from pydicom.uid import UID
 
 from pipeline.codecs import plugin
 from pipeline.codecs.families import SERVED
 
 PLUGIN: Final = "imagecodecs"
 """The label under which pydicom knows the plugin."""
-
-LOSSY_JPEG: Final[frozenset[str]] = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
-"""Transfer syntaxes whose decoders may legally differ by a grey level or two (PS3.5 8.2.1, ITU-T T.83)."""
 
 fast_transfer_syntaxes: Final[frozenset[str]] = SERVED
 """UIDs of the transfer syntaxes that the plugin serves."""

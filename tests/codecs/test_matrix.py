@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from codestreams import (
     unused_bits,
 )
 from pydicom.pixels import get_decoder, iter_pixels
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.uid import JPEGBaseline8Bit, JPEGLosslessSV1
 
 from pipeline import codecs
 from pipeline.frames import FrameReader, build_index, iter_frames
@@ -142,6 +143,13 @@ def test_ycbcr_of_other_than_whole_unsigned_bytes_is_left_to_pydicom(attributes:
     stream = coloured("ycc-full")
     ours, theirs = outcome(iter_frames, stream, attributes), outcome(iter_pixels, stream, attributes)
     assert ours == theirs
+
+
+def test_a_lossy_codestream_in_a_lossless_transfer_syntax_has_pydicoms_bits() -> None:
+    stream = replace(coloured("ycc-full"), syntax=JPEGLosslessSV1)
+    (ours,) = iter_frames(stream.file(), decoding_plugin=codecs.PLUGIN)
+    (theirs,) = iter_pixels(stream.file(), decoding_plugin=codecs.PLUGIN)
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def outcome(function: Callable[..., Iterator[np.ndarray]], stream: Stream, attributes: dict[str, int]) -> object:
