@@ -31,7 +31,7 @@ def decoder_for(uid: str, source: str = "") -> Decoder:
     UnsupportedTransferSyntaxError
         There is none.
     """
-    codecs.register()
+    _register()
     try:
         return codecs.decoder_of(uid)
     except NotImplementedError as error:
@@ -41,6 +41,12 @@ def decoder_for(uid: str, source: str = "") -> Decoder:
             + (f" ({uid})" if transfer_syntax_name(uid) != uid else ""),
             source=source,
         ) from error
+
+
+@cache
+def _register() -> None:
+    """Add our plugin once: looking whether it is there takes a tenth of what scanning a small file does."""
+    codecs.register()
 
 
 def plugin_order(decoder: Decoder, plugin: str = "") -> tuple[str, ...]:
