@@ -1,9 +1,12 @@
-"""Who writes an output: a process, told apart from all others, and whether it is alive."""
+"""Who writes an output: a process, told apart from all others, and the signs that it is alive."""
 
 from __future__ import annotations
 
 import os
 import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -46,3 +49,22 @@ class Holder:
             return bool(abs(psutil.Process(self.pid).create_time() - self.began) < 1)
         except psutil.NoSuchProcess:
             return False
+
+
+@contextmanager
+def beating(renew: Callable[[], object], seconds: float) -> Iterator[None]:
+    """Give a sign of life every so many seconds until the block ends; one that can't be given is left out."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(seconds):
+            with suppress(OSError):
+                renew()
+
+    thread = threading.Thread(target=beat, name="dcm2zarr-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -10,14 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.engine.holders import SILENCE, Holder
+from pipeline.engine.holders import SILENCE, Holder, beating
 from pipeline.engine.objectlock import locked_object, object_holder
 from pipeline.errors import OutputError
 from pipeline.storage import Place, RemotePlace, is_remote, place
@@ -65,7 +64,7 @@ def _locked(out: str, name: str) -> Iterator[None]:
             raise
         raise OutputError(f"{out} can't be used as output directory: {error.strerror or error}") from error
     try:
-        with _beating(path):
+        with beating(lambda: os.utime(path), HEARTBEAT):
             yield
     finally:
         for left in (_work_path(out), path):
@@ -211,22 +210,3 @@ def _read(path: Path) -> Holder | None:
         return Holder(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
-
-
-@contextmanager
-def _beating(path: Path) -> Iterator[None]:
-    """Renew the file's time of change until the block ends."""
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(HEARTBEAT):
-            with contextlib.suppress(OSError):
-                os.utime(path)
-
-    thread = threading.Thread(target=beat, name="dcm2zarr-heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()

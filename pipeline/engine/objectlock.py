@@ -8,14 +8,13 @@ life; one that has been silent for a minute is abandoned, and so is that of a pr
 from __future__ import annotations
 
 import json
-import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 
-from pipeline.engine.holders import SILENCE, Holder
+from pipeline.engine.holders import SILENCE, Holder, beating
 from pipeline.errors import OutputError
 from pipeline.storage import RemotePlace
 
@@ -53,7 +52,7 @@ def locked_object(at: RemotePlace) -> Iterator[None]:
             raise
         raise OutputError(f"{at}: can't be written: {error}") from error
     try:
-        with _beating(at, mine):
+        with beating(lambda: at.write_bytes(mine.to_bytes()), HEARTBEAT):
             yield
     finally:
         with suppress(OSError):
@@ -111,21 +110,3 @@ def _read(at: RemotePlace) -> _Lock | None:
         return _Lock(token=values.pop("token"), holder=Holder(**values))
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
-
-
-@contextmanager
-def _beating(at: RemotePlace, mine: _Lock) -> Iterator[None]:
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(HEARTBEAT):
-            with suppress(OSError):
-                at.write_bytes(mine.to_bytes())
-
-    thread = threading.Thread(target=beat, name="dcm2zarr-heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
