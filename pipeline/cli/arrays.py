@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.markup import escape
 
@@ -57,7 +56,7 @@ def convert_partition(screen: Screen, out: str, number: int, workers: int | None
     """Convert one partition, tell what became of it, and return the exit code."""
     chosen = Cluster(kind="local", workers=workers) if workers else Cluster(kind="synchronous")
     with watched(screen) as progress:
-        done = engine.convert_partition(Path(out), number, cluster=chosen, progress=progress)
+        done = engine.convert_partition(out, number, cluster=chosen, progress=progress)
     earlier = f" ({done.earlier} by earlier jobs)" if done.earlier else ""
     failures = f"; {counted(done.failures, 'file')} failed, which finalize tells" if done.failures else ""
     verdict = f"{counted(done.missing, 'task')} lost: run it again" if done.missing else "it is done"
@@ -73,6 +72,6 @@ def convert_partition(screen: Screen, out: str, number: int, workers: int | None
 def finalize(screen: Screen, out: str, workers: int | None) -> int:
     """Complete the result, tell what became of it, and return the exit code."""
     with watched(screen) as progress:
-        summary = engine.finalize(Path(out), cluster=Cluster(workers=workers or "auto"), progress=progress)
+        summary = engine.finalize(out, cluster=Cluster(workers=workers or "auto"), progress=progress)
     show_summary(screen, summary)
     return summary.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from rich.markup import escape
@@ -17,11 +18,11 @@ _PHASES = {"scan": "scanning, there is no plan yet", "convert": "converting", "f
 
 def show_status(screen: Screen, status: Status) -> int:
     """Print where a run stands; returns 1 where files failed or it died before its end, else 0."""
-    screen.show("", _work(status), "", reasons_table(status.files), "", *_life(status), "")
-    dead = status.holder is None and status.phase != "finished"
+    screen.show("", _work(status), "", reasons_table(status.files), "", *_life(status), *_partitions(status), "")
+    dead = not status.alive and status.phase != "finished"
     told = [f"{counted(status.failed, 'file')} failed" if status.failed else "nothing failed"]
     if dead:
-        told.append(f"nobody is at work on it: 'dcm2zarr resume {status.out}' goes on")
+        told.append(f"nobody is at work on it: {_next_step(status)}")
     code = int(bool(status.failed) or dead)
     screen.final(escape(f"{status.out}: {_PHASES[status.phase]}. Exit code {code}: {', '.join(told)}."))
     return code
@@ -38,11 +39,45 @@ def _work(status: Status) -> Table:
     return table
 
 
+def _next_step(status: Status) -> str:
+    parts = status.partitions
+    if parts is None:
+        return f"'dcm2zarr resume {status.out}' goes on"
+    if parts.to_run:
+        return f"'dcm2zarr convert-partition {status.out} K' is to be run, K being each of {runs(parts.to_run)}"
+    return f"all partitions are done, 'dcm2zarr finalize {status.out}' completes it"
+
+
+def _partitions(status: Status) -> Iterator[str]:
+    parts = status.partitions
+    if parts is None:
+        return
+    yield f"Partitions done: {number(len(parts.done))} of {number(len(parts))}"
+    if parts.under_way:
+        yield f"Partitions under way: {runs(parts.under_way)}"
+    if parts.begun:
+        yield f"Partitions begun, with nobody at work: {runs(parts.begun)}"
+    if parts.missing:
+        yield f"Partitions not begun: {runs(parts.missing)}"
+
+
+def runs(numbers: Sequence[int]) -> str:
+    """Return ascending numbers as arrays of jobs are given them: ``0-3,7``."""
+    found: list[list[int]] = []
+    for each in numbers:
+        if found and found[-1][1] == each - 1:
+            found[-1][1] = each
+        else:
+            found.append([each, each])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
+
+
 def _life(status: Status) -> list[str]:
     lines = [f"{size(status.stored_bytes)} of shards on the disk"] if status.work else []
     if status.progressed is not None:
         ago = (datetime.now(UTC) - status.progressed).total_seconds()
         when = status.progressed.astimezone().isoformat(sep=" ", timespec="seconds")
         lines.append(f"Last progress: {when}, {duration(max(ago, 0))} ago")
-    lines.append(f"At work: {escape(str(status.holder))}" if status.holder else "At work: nobody")
+    if status.partitions is None or status.holder:
+        lines.append(f"At work: {escape(str(status.holder))}" if status.holder else "At work: nobody")
     return lines

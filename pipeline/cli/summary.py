@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import PurePath
 
 from rich.console import RenderableType
 from rich.markup import escape
@@ -14,6 +13,7 @@ from pipeline.cli.screen import Screen
 from pipeline.cli.tables import reasons_table
 from pipeline.report import STATUSES, RunSummary, throughput, verdict
 from pipeline.report.units import counted, duration, number, ratio, size
+from pipeline.storage import place
 
 SOME_FAILURES = 10
 
@@ -22,7 +22,7 @@ def show_summary(screen: Screen, summary: RunSummary) -> None:
     """Print the outcome of a run: by reason, in figures, what failed, and how to open the result."""
     screen.show("", reasons_table(summary.status_counts), "", *_figures(summary), *_failures(summary, screen.verbose))
     screen.show("", "Open the result in Python:", _indented(summary.how_to_open(), 4))
-    screen.show(f"Report: {escape(str(PurePath(summary.out) / 'report.html'))}", "")
+    screen.show(f"Report: {escape(str(place(summary.out) / 'report.html'))}", "")
     screen.final(final_line(summary))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import Any
 
 from rich.markup import escape
@@ -16,6 +15,7 @@ from pipeline.cli.screen import Screen
 from pipeline.cli.tables import grid
 from pipeline.errors import OutputError
 from pipeline.report.units import counted, duration, number, size
+from pipeline.storage import place
 from pipeline.verify import CODES, VERDICTS, Verification, write
 from pipeline.verify import verify as run_verification
 
@@ -83,7 +83,7 @@ def _write(screen: Screen, found: Verification) -> None:
     except OutputError as error:
         screen.error(str(error))
     else:
-        screen.show("", f"The verdict on every file: {escape(str(PurePath(found.out) / 'verify.parquet'))}")
+        screen.show("", f"The verdict on every file: {escape(str(place(found.out) / 'verify.parquet'))}")
 
 
 def _verdict(found: Verification) -> str:

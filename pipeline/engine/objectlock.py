@@ -23,6 +23,8 @@ HEARTBEAT = 15.0
 _SETTLING = 0.5
 """Seconds after which another run's put would have replaced ours."""
 _ATTEMPTS = 5
+_WHOLE = "run.lock"
+"""The lock of the whole output; the others are those of its parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,11 @@ def _take(at: RemotePlace, mine: _Lock) -> None:
 
 
 def _in_use(at: RemotePlace, other: _Lock | None) -> OutputError:
-    out = at.name.removesuffix("/ledger/run.lock")
+    out, _, name = at.name.rpartition("/ledger/")
+    where = "there" if name == _WHOLE else name.removesuffix(".lock")
     told = other.holder if other else "it has just begun"
     return OutputError(
-        f"{out}: another run is writing there ({told}): wait for it, or choose another output; if it is dead, its lock "
+        f"{out}: another run is writing {where} ({told}): wait for it, or choose another output; if it is dead, its lock "
         f"ends {SILENCE:.0f} s after its last sign of life",
         reason="in_use",
     )

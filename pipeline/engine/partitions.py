@@ -45,6 +45,27 @@ class Partitions:
         return {number: (count, len(self.ranges[number])) for number, count in left.items() if count}
 
 
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far the partitions are, by number; each is in one of these."""
+
+    done: tuple[int, ...] = ()
+    under_way: tuple[int, ...] = ()
+    """A process is at them."""
+    begun: tuple[int, ...] = ()
+    """Some of their tasks are done, but nobody is at them: run them again."""
+    missing: tuple[int, ...] = ()
+    """Nothing is recorded of them, and nobody is at them."""
+
+    def __len__(self) -> int:
+        return sum(map(len, (self.done, self.under_way, self.begun, self.missing)))
+
+    @property
+    def to_run(self) -> tuple[int, ...]:
+        """Those to run, for the first time or again."""
+        return tuple(sorted((*self.begun, *self.missing)))
+
+
 class IncompleteError(PipelineError, RuntimeError):
     """Tasks are missing, so that there is no result yet; :attr:`partitions` tells how many in which."""
 
@@ -75,6 +96,19 @@ def read_partitions(out: Place, prepared: Prepared) -> Partitions | None:
     if not stops and prepared.plan.tasks:
         return None
     return Partitions(str(out), tuple(range(a, b) for a, b in zip([0, *stops], stops, strict=False)))
+
+
+def progressed(out: Place, plan: Plan, parts: Partitions, done: Collection[int]) -> Progressed:
+    """Return how far the partitions are, by the tasks that are done and the locks that are held."""
+    left = parts.missing(plan, done)
+    there = set((out / "ledger").children())
+    held = {number for number in left if _lock(number) in there and holder(out, _lock(number))}
+    return Progressed(
+        done=tuple(number for number in range(len(parts)) if number not in left),
+        under_way=tuple(sorted(held)),
+        begun=tuple(n for n, (count, tasks) in left.items() if count < tasks and n not in held),
+        missing=tuple(n for n, (count, tasks) in left.items() if count == tasks and n not in held),
+    )
 
 
 def refuse_running(out: Place) -> None:

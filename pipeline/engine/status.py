@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from pipeline import catalog, ledger
 from pipeline.engine.holders import Holder
 from pipeline.engine.locking import holder
 from pipeline.engine.output import RUN_FILE
+from pipeline.engine.partitions import Progressed, progressed, read_partitions
 from pipeline.engine.preparing import load
 from pipeline.engine.state import Prepared
 from pipeline.errors import OutputError
@@ -44,6 +45,13 @@ class Status:
     """``tasks``, ``images``, ``shards``, ``frames`` and decoded ``bytes``; nothing as long as there is no plan."""
     stored_bytes: int = 0
     """Bytes of the shards on the disk."""
+    partitions: Progressed | None = None
+    """How far an array of jobs is; None where the plan isn't cut, or the run has finished."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether a process is at work on it, or on a partition."""
+        return self.holder is not None or bool(self.partitions and self.partitions.under_way)
 
     @property
     def failed(self) -> int:
@@ -67,14 +75,17 @@ def status(out: str | os.PathLike[str]) -> Status:
         return Status(str(root), "scan", holder(root), _progressed(root), catalog.count_scanned(str(root)))
     done = _done(root, prepared)
     ended = bool(ledger.files(str(root), prepared.id)) and (root / "catalog.parquet").exists()
+    finished = ended and done.work["tasks"].done == done.work["tasks"].total
+    parts = None if finished else read_partitions(root, prepared)
     return Status(
         out=str(root),
-        phase="finished" if ended and done.work["tasks"].done == done.work["tasks"].total else "convert",
+        phase="finished" if finished else "convert",
         holder=holder(root),
         progressed=_progressed(root),
         files=catalog.count_reasons(str(root)) if ended else done.files,
         work=done.work,
         stored_bytes=done.stored_bytes,
+        partitions=None if parts is None else progressed(root, prepared.plan, parts, done.tasks),
     )
 
 
@@ -83,6 +94,7 @@ class _Done:
     files: Mapping[tuple[str, str], int]
     work: Mapping[str, Amount]
     stored_bytes: int
+    tasks: Collection[int]
 
 
 def _done(root: Place, prepared: Prepared) -> _Done:
@@ -110,6 +122,7 @@ def _done(root: Place, prepared: Prepared) -> _Done:
         _files(prepared, set(images), failures),
         {name: Amount(sums[name], number) for name, number in total.items()},
         sums["stored"],
+        tasks,
     )
 
 

@@ -79,6 +79,7 @@ class SecondReader:
     def otherwise(self, frames: Sequence[int], dtype: npt.DTypeLike, by: str) -> Iterator[npt.NDArray[Any]]:
         """Decode frames, one after the other, by one of :attr:`others`; raises whatever that raises."""
         if self.index.encapsulated:
+            self._reader(by).expect(frames)
             for frame in frames:
                 yield self._reader(by).read_as(frame, dtype).array
             return

@@ -154,4 +154,5 @@ class RunSummary:
 
     def how_to_open(self) -> str:
         """Python that opens the result."""
-        return f"import pipeline\n\nimages = pipeline.open({PurePath(self.out).as_posix()!r})"
+        where = self.out if "://" in self.out else PurePath(self.out).as_posix()
+        return f"import pipeline\n\nimages = pipeline.open({where!r})"

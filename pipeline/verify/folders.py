@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from pipeline.engine.locking import LOCK_FILES
 from pipeline.engine.output import OURS
 from pipeline.engine.seal import ledger_segments, sealed_files
-from pipeline.storage import Place, place
+from pipeline.storage import Carried, Place, place
 from pipeline.store import is_plain_group, list_folder, read_file
 from pipeline.verify.problems import Problem
+
+_GROUPS_AT_A_TIME = 16
+"""Studies and series looked at side by side: in an object store each costs a listing and a request."""
 
 
 def check_sealed(out: str, sealed: Mapping[str, tuple[int, str]]) -> Iterator[Problem]:
@@ -67,17 +72,22 @@ def check_groups(out: str, images: Iterable[str]) -> Iterator[Problem]:
         names = path.split("/")
         for depth, name in enumerate(names):
             below["/".join(names[:depth])].add(name)
-    for group, wanted in sorted(below.items()):
-        yield from _check_group(out, group, wanted)
+    check = Carried(partial(_check_group, out))
+    with ThreadPoolExecutor(_GROUPS_AT_A_TIME, "dcm2zarr-groups") as threads:
+        for problems in threads.map(check, sorted(below.items())):
+            yield from problems
 
 
-def _check_group(out: str, group: str, wanted: set[str]) -> Iterator[Problem]:
+def _check_group(out: str, group_and_wanted: tuple[str, set[str]]) -> list[Problem]:
+    group, wanted = group_and_wanted
+    found: list[Problem] = []
     where = f"images.zarr/{group}/" if group else "images.zarr/"
     text = read_file(out, f"{group}/zarr.json" if group else "zarr.json")
     if text is None:
-        yield Problem("missing_file", f"{where}zarr.json", "isn't there")
+        found.append(Problem("missing_file", f"{where}zarr.json", "isn't there"))
     elif not is_plain_group(text):
-        yield Problem("changed_file", f"{where}zarr.json", "isn't the metadata of a group that only holds groups")
+        found.append(
+            Problem("changed_file", f"{where}zarr.json", "isn't the metadata of a group that only holds groups")
+        )
     present = set(list_folder(out, group)) - {"zarr.json"}
-    for name in sorted(present - wanted):
-        yield Problem("extra_file", where + name, "belongs to nothing")
+    return [*found, *(Problem("extra_file", where + name, "belongs to nothing") for name in sorted(present - wanted))]

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from pipeline.catalog import read_row
 from pipeline.errors import PipelineError
 from pipeline.frames import SecondReader, header_json, open_source
 from pipeline.model import ImageSpec, Instance, Span
-from pipeline.model.sources import local_path
+from pipeline.storage import Found, is_remote
 from pipeline.store import stored_frames
 from pipeline.verify.pixels import runs
 from pipeline.verify.problems import Problem
@@ -79,7 +79,7 @@ def compare(check: SourceCheck, out: str) -> Comparison:
     source = check.instance.source
     try:
         with open_source(source) as file:
-            _check_file(check, found)
+            _check_file(check, file, found)
             reader = SecondReader(file, source, check.decoder, raw=check.raw, options=check.options)
             _check_header(check, reader, found, out)
             if reader.index.number_of_frames != check.instance.number_of_frames:
@@ -101,16 +101,19 @@ def _tell(check: SourceCheck, found: Comparison, code: str, message: str, frames
     found.problems.append(Problem(code, check.instance.source, message, check.image, frames or check.stored))
 
 
-def _check_file(check: SourceCheck, found: Comparison) -> None:
-    """Compare size and time of change; a file that was only touched is still compared and may be equal."""
+def _check_file(check: SourceCheck, file: BinaryIO, found: Comparison) -> None:
+    """Compare size, and time of change or ETag; a file that was only touched is still compared and may be equal."""
     instance = check.instance
-    path = local_path(instance.source)
-    if "://" in path:
-        return
-    now = os.stat(path)  # noqa: PTH116  a path from the scan, as bytes-safe text
-    if now.st_size != instance.size:
-        _tell(check, found, "source_changed", f"it has {now.st_size} bytes, had {instance.size}")
-    elif now.st_mtime_ns != instance.mtime_ns:
+    then = (instance.mtime_ns, instance.etag)
+    if is_remote(instance.source):
+        seen: Found = cast(Any, file).found  # files that are fetched know it
+        size, now = seen.size, (seen.mtime_ns, seen.etag)
+    else:
+        status = os.fstat(file.fileno())
+        size, now = status.st_size, (status.st_mtime_ns, "")
+    if size != instance.size:
+        _tell(check, found, "source_changed", f"it has {size} bytes, had {instance.size}")
+    elif now != then:
         found.notes["changed or touched since it was converted"] = None
 
 

@@ -6,20 +6,21 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from pipeline import config
 from pipeline.catalog import catalog_path
-from pipeline.config import Cluster
+from pipeline.config import Cluster, RunConfig
 from pipeline.engine import NullProgress, Progress
 from pipeline.engine.clusters import start
 from pipeline.engine.executors import Executor, Outcome
+from pipeline.engine.output import RUN_FILE
 from pipeline.engine.stores import options_of
 from pipeline.errors import OutputError, PipelineError
-from pipeline.storage import is_remote, using
+from pipeline.storage import absolute, active, place, using
 from pipeline.verify.expected import Expected
 from pipeline.verify.folders import check_groups, check_ledger_end, check_sealed, check_top
 from pipeline.verify.outcome import Verification
@@ -44,7 +45,7 @@ def verify(
 
     Parameters
     ----------
-    out : path-like
+    out : path-like or URL
         The output directory. Nothing in it is changed.
     source : bool
         Decode the originals again, by another decoder where there is one, and compare pixels and headers.
@@ -67,11 +68,7 @@ def verify(
     """
     progress = progress or NullProgress()
     begin = perf_counter()
-    if is_remote(os.fspath(out)):
-        raise OutputError(
-            f"{out}: only results in folders can be verified: copy it from the object store, and verify that"
-        )
-    root = os.path.abspath(os.fspath(out))  # noqa: PTH100  a path that may not be there
+    root = absolute(os.fspath(out))
     _check_result(root)
     expected, problems = read_expected(root)
     result = Verification(root, source=source, sample=sample, expected=expected)
@@ -91,16 +88,21 @@ def verify(
 
 
 def _check_result(root: str) -> None:
-    if not any((Path(root) / name).exists() for name in ("images.zarr", "ledger", "plan")):
+    if not {"images.zarr", "ledger", "plan"}.intersection(place(root).children()):
         raise OutputError(f"{root} is no result of a conversion: give the output directory itself")
 
 
 def _reaching_stores(root: str) -> AbstractContextManager[Any]:
-    """Let the run's own options for object stores and web servers hold, for its originals."""
+    """Let the run's own options for object stores and web servers hold, for its originals; the caller's for the result."""
     try:
-        return using(options_of(config.load(Path(root) / "run.yaml")))
+        of_run = options_of(_configuration(root))
     except PipelineError:  # told by the checks of the file and of the originals
         return nullcontext()
+    return using(replace(of_run, at=((root, active().for_url(root)), *of_run.at)))
+
+
+def _configuration(root: str) -> RunConfig:
+    return config.load(str(place(root) / RUN_FILE))
 
 
 def _cluster(given: Cluster | Mapping[str, Any] | None) -> Cluster:
@@ -144,10 +146,10 @@ def _check_originals(
     executor: Executor, result: Verification, expected: Expected, progress: Progress, seed: int
 ) -> None:
     try:
-        decode = config.load(Path(result.out) / "run.yaml").decode
+        decode = _configuration(result.out).decode
         tasks = _until_unreadable(source_checks(expected, decode, result.sample, seed), result)
     except PipelineError as error:
-        result.add(Findings((Problem("check_failed", "run.yaml", f"how frames were decoded isn't known: {error}"),)))
+        result.add(Findings((Problem("check_failed", RUN_FILE, f"how frames were decoded isn't known: {error}"),)))
         return
     for outcome in executor.map(partial(run_source_checks, out=result.out), tasks, name="compare"):
         found: SourceFindings = outcome.result if outcome.error is None else SourceFindings(_lost(outcome))
