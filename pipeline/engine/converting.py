@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from pipeline.engine.allocator import keep_freed_memory
 from pipeline.engine.convert_task import Job, convert
 from pipeline.engine.executors import Executor, Outcome
 from pipeline.engine.finalise import FinaliseInput, finalise
@@ -42,6 +43,7 @@ def execute(step: Step, job: Job) -> TaskResult | str | None:
 
 def _execute(step: Step, job: Job) -> TaskResult | str | None:
     if isinstance(step, TaskInput):
+        keep_freed_memory()
         return guarded(
             lambda watch: convert(step, job, watch=watch),
             lambda: convert_carefully(step, job),
