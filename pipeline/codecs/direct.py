@@ -112,7 +112,9 @@ class DirectDecoder:
                 return array
             used = frame.precision
         unused = min(8 * array.dtype.itemsize, self.request.bits_allocated) - used
-        if unused > 0:
+        if unused > 0 and array.dtype.kind == "u":
+            np.bitwise_and(array, array.dtype.type((1 << (8 * array.dtype.itemsize - unused)) - 1), out=array)
+        elif unused > 0:
             np.left_shift(array, unused, out=array)
             np.right_shift(array, unused, out=array)
         return array

@@ -72,8 +72,9 @@ class Output(Section):
     """"series" stacks the single-frame instances of a series (multi-frame instances are images of their own),
     "instance" makes an image of each instance."""
     chunk: Chunk = Chunk()
-    shard: Bytes = 64 * 2**20
-    """Decoded bytes of a shard, the unit of writing: a whole number of chunks, about this size."""
+    shard: Bytes | Auto = "auto"
+    """Decoded bytes of a shard, the unit of writing: a whole number of chunks, about this size. "auto" is 64 MiB, or
+    less where decoding that much takes longer than a task should (14 MiB for JPEG 2000 lossless)."""
     codec: Annotated[dict[str, Any], AfterValidator(check_codec_name)] = {
         "name": "blosc",
         "cname": "zstd",

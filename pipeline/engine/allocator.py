@@ -21,7 +21,9 @@ def keep_freed_memory() -> None:
     hundred page faults for compressing one slice of a CT, which take as long as the compression. What is set here is
     what glibc itself arrives at (``man mallopt``). A worker keeps up to 64 MiB more for it.
     """
-    library = ctypes.CDLL(None) if os.name == "posix" else None
+    if os.name != "posix":
+        return
+    library = ctypes.CDLL(None)
     if hasattr(library, "gnu_get_libc_version"):
         library.mallopt(_MMAP_THRESHOLD, _MMAP_BYTES)
         library.mallopt(_TRIM_THRESHOLD, _TRIM_BYTES)

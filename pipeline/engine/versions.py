@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -16,13 +17,17 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Return name → version of Python and of the packages that take part."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {package: _version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), **{package: known for package, known in found.items() if known}}
+
+
+@cache
+def _version(package: str) -> str:
+    """Return the version installed, empty for none; looking takes a millisecond."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def provenance(config: RunConfig) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pipeline.frames.index import available_frames, missing_frames
 from pipeline.frames.items import ITEM
 from pipeline.frames.plain import plain_frames
 from pipeline.frames.plugins import decoder_for, plugin_label, plugin_order, quiet_tries
-from pipeline.frames.sources import read_range
+from pipeline.frames.sources import read_bytes
 from pipeline.model import FrameIndex
 
 Array = npt.NDArray[Any]
@@ -244,8 +244,8 @@ class FrameReader:
 
     def _encoded(self, frame: int) -> bytes:
         """Return the frame's codestream: its fragments joined."""
-        pieces = [read_range(self._file, offset, length) for offset, length in self.index.ranges(frame)]
-        return pieces[0].tobytes() if len(pieces) == 1 else b"".join(piece.data for piece in pieces)
+        pieces = [read_bytes(self._file, offset, length) for offset, length in self.index.ranges(frame)]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _directly(self, codestream: bytes, out: Array | None) -> DecodedFrame | None:
         """Decode without pydicom's runner where that gives the same, None where pydicom must do it."""

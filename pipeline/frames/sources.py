@@ -57,6 +57,17 @@ def read_range(file: BinaryIO, offset: int, length: int) -> Bytes:
     return data[: _fill(file, data.data)]
 
 
+def read_bytes(file: BinaryIO, offset: int, length: int) -> bytes:
+    """Like :func:`read_range`, but immutable: what most codecs take."""
+    if isinstance(file, io.FileIO):
+        there = clip(file, offset, length) if length > _TRUSTED else length
+        file.seek(offset)
+        data = file.read(there)
+        if len(data) == length:
+            return data
+    return read_range(file, offset, length).tobytes()
+
+
 def fill_range(file: BinaryIO, offset: int, target: memoryview) -> bool:
     """Read bytes from `offset` on into all of `target`; false where `file` ends before."""
     file.seek(offset)

@@ -8,6 +8,7 @@ from functools import cache
 
 from pipeline.errors import PlanError
 from pipeline.model import Failure, ImageSpec, Instance, PixelFormat, Plan, Span
+from pipeline.plan.costs import weight
 from pipeline.plan.grouping import Group, group_instances
 from pipeline.plan.invariants import verify
 from pipeline.plan.layout import Layout, chunk_shape, shard_shape
@@ -17,7 +18,7 @@ from pipeline.plan.selection import Frames, runs, select_frames
 from pipeline.plan.tasks import cut_tasks
 
 Select = Callable[[int], Frames]
-Shapes = Callable[[PixelFormat, int], tuple[tuple[int, ...], tuple[int, ...]]]
+Shapes = Callable[[PixelFormat, int, float], tuple[tuple[int, ...], tuple[int, ...]]]
 
 
 def make_plan(instances: Sequence[Instance], layout: Layout | None = None) -> Plan:
@@ -103,9 +104,9 @@ def shape_chooser(layout: Layout) -> tuple[Select, Shapes]:
         return select_frames(layout.frames, frames)
 
     @cache
-    def shapes(pixel_format: PixelFormat, frames: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def shapes(pixel_format: PixelFormat, frames: int, heaviest: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
         chunks = chunk_shape(layout, pixel_format, frames)
-        return chunks, shard_shape(layout, pixel_format, frames, chunks)
+        return chunks, shard_shape(layout, pixel_format, frames, chunks, heaviest)
 
     select(0)
     return select, shapes
@@ -120,7 +121,8 @@ def image_spec(instances: Sequence[Instance], path: str, group: Group, select: S
             spans.append(Span(member, run.start, run.stop, run.step, frames))
             frames += len(run)
     first = instances[group.members[0]]
-    chunks, shards = shapes(first.format, frames)
+    heaviest = max(weight(instances[member].transfer_syntax_uid) for member in group.members)
+    chunks, shards = shapes(first.format, frames, heaviest)
     return ImageSpec(
         path=path,
         study_instance_uid=first.study_instance_uid,

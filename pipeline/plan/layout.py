@@ -17,6 +17,10 @@ Auto = Literal["auto"]
 
 WHOLE_FRAME_BYTES = 16 * MiB
 """Frames up to this size are one chunk; larger ones are tiled, so that a region can be read without the rest."""
+SHARD_BYTES = 64 * MiB
+"""About what a shard holds …"""
+SHARD_COST = 256 * MiB
+"""… and what it may cost, in bytes of native pixel data to store: about a second, since a task owns whole shards."""
 TILE_BYTES = 4 * MiB
 """About what a tile holds: a few milliseconds of decompression."""
 TILE_SIDE = 256
@@ -39,8 +43,8 @@ class Layout:
     chunk_frames: int = 1
     chunk_rows: int | Auto = "auto"
     chunk_columns: int | Auto = "auto"
-    shard_bytes: int = 64 * MiB
-    """Decoded bytes of a shard."""
+    shard_bytes: int | Auto = "auto"
+    """Decoded bytes of a shard: SHARD_BYTES, or fewer where decoding them would be too much for one task."""
     frame_limit: int = 2048 * MiB
     """Decoded bytes of one frame."""
     task_memory: int = 1024 * MiB
@@ -63,9 +67,20 @@ def chunk_shape(layout: Layout, pixel_format: PixelFormat, frames: int) -> tuple
     return (min(layout.chunk_frames, frames), rows, columns, *pixel_format.frame_shape[2:])
 
 
-def shard_shape(layout: Layout, pixel_format: PixelFormat, frames: int, chunks: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape of a shard: whole frames in whole chunks, about `layout.shard_bytes`, no more than the image needs."""
-    fitting = layout.shard_bytes // pixel_format.frame_bytes // chunks[0]
+def shard_shape(
+    layout: Layout, pixel_format: PixelFormat, frames: int, chunks: tuple[int, ...], weight: float = 1.0
+) -> tuple[int, ...]:
+    """Shape of a shard: whole frames in whole chunks, about `layout.shard_bytes`, no more than the image needs.
+
+    Parameters
+    ----------
+    layout, pixel_format, frames, chunks
+        The settings, and the image.
+    weight : float
+        What a decoded byte costs (:func:`pipeline.plan.costs.weight`).
+    """
+    wanted = layout.shard_bytes if layout.shard_bytes != "auto" else min(SHARD_BYTES, int(SHARD_COST / weight))
+    fitting = wanted // pixel_format.frame_bytes // chunks[0]
     needed = math.ceil(frames / chunks[0])
     return (chunks[0] * max(1, min(fitting, needed)), *padded_frame(pixel_format.frame_shape, chunks))
 

@@ -15,6 +15,10 @@ from pipeline.plan.memory import DEFLATED
 IMAGES_PER_TASK = 256
 INSTANCES_PER_TASK = 512
 """Small images are packed together up to these: what is lost and done again when a task dies."""
+LAST_TASKS = 16
+"""A task is at most this part of the work that is left …"""
+SMALLEST_PART = 8
+"""… but at least this part of a full task: by itself, it costs some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,9 @@ def cut_tasks(
 ) -> tuple[Task, ...]:
     """Cut all `images`, each with its projected `memory`, into tasks, in the order of the images.
 
-    Large images become several tasks of equally many shards; small ones are packed together. A deflated instance
-    stays in one task: no frame of it can be reached without inflating all before it.
+    Large images become several tasks of some shards each; small ones are packed together. The last tasks are smaller
+    than the others, so that all workers end at about the same time. A deflated instance stays in one task: no frame of
+    it can be reached without inflating all before it.
     """
     cuts = sorted(_cuts(layout, instances, images, memory), key=lambda cut: (cut[0][0].image, cut[0][0].frame_start))
     return tuple(task_of(number, instances, images, *cut) for number, cut in enumerate(cuts))
@@ -58,21 +63,29 @@ def _cuts(
     layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec], memory: Sequence[int]
 ) -> Iterator[tuple[list[Region], int]]:
     """Yield the regions and the memory of each task."""
+    works = [_work(instances, image) for image in images]
+    left = sum(work.cost for work in works)
     pack = _Pack()
-    for i, image in enumerate(images):
-        work = _work(instances, image)
-        if work.cost >= layout.task_bytes:
-            yield from (([Region(i, *frames)], memory[i]) for frames in _split(image, work, layout.task_bytes))
-            continue
-        if not pack.takes(work, len(image.spans), layout.task_bytes):
-            yield pack.regions, pack.memory
-            pack = _Pack()
-        pack.regions.append(Region(i, 0, image.frames))
-        pack.cost += work.cost
-        pack.memory = max(pack.memory, memory[i])
-        pack.instances += len(image.spans)
+    for i, (image, work) in enumerate(zip(images, works, strict=True)):
+        target = _target(layout, left)
+        if work.cost >= target:
+            yield from (([Region(i, *frames)], memory[i]) for frames in _split(layout, image, work, left))
+        else:
+            if not pack.takes(work, len(image.spans), target):
+                yield pack.regions, pack.memory
+                pack = _Pack()
+            pack.regions.append(Region(i, 0, image.frames))
+            pack.cost += work.cost
+            pack.memory = max(pack.memory, memory[i])
+            pack.instances += len(image.spans)
+        left -= work.cost
     if pack.regions:
         yield pack.regions, pack.memory
+
+
+def _target(layout: Layout, left: int) -> int:
+    """Return the work of the next task, where `left` is left to be cut: guided self-scheduling (Polychronopoulos 1987)."""
+    return max(layout.task_bytes // SMALLEST_PART, min(layout.task_bytes, left // LAST_TASKS))
 
 
 def _work(instances: Sequence[Instance], image: ImageSpec) -> _Work:
@@ -88,13 +101,16 @@ def _work(instances: Sequence[Instance], image: ImageSpec) -> _Work:
     return _Work(cost, divisible)
 
 
-def _split(image: ImageSpec, work: _Work, target: int) -> Iterator[tuple[int, int]]:
-    """Yield ``(frame_start, frame_stop)`` of nearly equal runs of whole shards."""
+def _split(layout: Layout, image: ImageSpec, work: _Work, left: int) -> Iterator[tuple[int, int]]:
+    """Yield ``(frame_start, frame_stop)`` of runs of whole shards; `left` is the work from this image on."""
     shards = math.ceil(image.frames / image.shards[0])
-    pieces = min(shards, math.ceil(work.cost / target)) if work.divisible else 1
-    step = math.ceil(shards / pieces) * image.shards[0]
-    for start in range(0, image.frames, step):
-        yield start, min(start + step, image.frames)
+    a_shard = work.cost / shards
+    start = 0
+    while start < image.frames:
+        count = max(1, round(_target(layout, left) / a_shard)) if work.divisible else shards
+        stop = min(start + count * image.shards[0], image.frames)
+        yield start, stop
+        start, left = stop, left - int(count * a_shard)
 
 
 def task_of(

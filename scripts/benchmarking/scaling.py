@@ -11,6 +11,8 @@ from time import perf_counter, sleep
 
 from benchmarking import limit, project
 from benchmarking.inputs import INPUTS, Made, make
+from pipeline.engine.flushing import flush
+from pipeline.storage import place
 
 
 def measure(
@@ -44,6 +46,7 @@ def _rate(convert: Callable[[Made], object], check: Made, made: Made, out: Path)
     shutil.rmtree(out)
     begin = perf_counter()
     convert(made)
+    flush(place(str(out)))
     seconds = perf_counter() - begin
     shutil.rmtree(out)
     return len(made.places) / seconds

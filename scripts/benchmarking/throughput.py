@@ -19,6 +19,8 @@ from distributed import Client
 
 from benchmarking import limit, peers, plugins, project
 from benchmarking.inputs import DISTINCT, Input, Made, make
+from pipeline.engine.flushing import flush
+from pipeline.storage import place
 
 CONTENDERS = ("serial", "delayed", "project", "limit")
 SHARE = 8
@@ -109,7 +111,7 @@ class Throughput:
 
 
 def measure(contest: Contest, kind: Input, frames: int, rounds: int, say: Callable[[str], None]) -> Throughput:
-    """Check that all contenders store the same, then time them alternately."""
+    """Check that all contenders store the same, then time them alternately, each until its output is on the disk."""
     folder = contest.folder / kind.name
     pictures = kind.pictures(min(frames, DISTINCT))
     sizes = {"check": min(frames, 2 * DISTINCT), "part": max(1, frames // SHARE), "whole": frames}
@@ -125,6 +127,7 @@ def measure(contest: Contest, kind: Input, frames: int, rounds: int, say: Callab
             out = folder / "out"
             begin = time.perf_counter()
             reported = contest.run(name, chosen[name], str(out))
+            flush(place(str(out)))
             seconds[name].append(time.perf_counter() - begin)
             say(f"round {number + 1}: {name} {len(chosen[name].places) / seconds[name][-1]:.0f} frames/s")
             phases += [reported] if name == "project" else []

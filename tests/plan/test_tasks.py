@@ -14,7 +14,7 @@ from pipeline.plan.inputs import cut_spans
 
 MiB = 2**20
 SMALL = PixelFormat(8, 8, 1, "uint8", "MONOCHROME2")
-DEFLATED, JPEG_LS = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.80"
+DEFLATED, JPEG_LS, JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"
 
 
 def frames_of(plan):
@@ -23,9 +23,19 @@ def frames_of(plan):
 
 
 def test_a_large_native_image_is_cut_by_the_target(instance):
-    # 0.5 MiB a frame, 128 frames a shard: 4 shards are 256 MiB, and opening the file is a little more.
-    assert frames_of(make_plan([instance(number_of_frames=4000)])) == [[512]] * 7 + [[416]]
+    # 0.5 MiB a frame, 128 frames a shard: 4 shards are 256 MiB.
+    tasks = frames_of(make_plan([instance(number_of_frames=40_000)]))
+    assert tasks[:62] == [[512]] * 62
     assert frames_of(make_plan([instance(number_of_frames=4000)], Layout(task_bytes=2**40))) == [[4000]]
+
+
+def test_the_last_tasks_are_small_so_that_all_workers_end_together(instance):
+    sizes = [size for (size,) in frames_of(make_plan([instance(number_of_frames=40_000)]))]
+    assert sum(sizes) == 40_000
+    assert sizes == sorted(sizes, reverse=True)
+    for number, size in enumerate(sizes):
+        assert size <= max(128, 1.5 * sum(sizes[number:]) / 16)
+    assert len(sizes) < 1.3 * 40_000 / 512 + 16
 
 
 def test_compressed_frames_are_more_work(instance):
@@ -41,7 +51,7 @@ def test_a_deflated_image_is_one_task_with_room_for_what_is_inflated(instance):
 
 def test_deflated_slices_are_cut_like_others(axial):
     plan = make_plan([axial(z, transfer_syntax_uid=DEFLATED) for z in range(450)])
-    assert len(plan.tasks) == 2
+    assert len(plan.tasks) == 4
 
 
 def test_bytes_to_read_are_shared_by_the_tasks(instance):
@@ -53,12 +63,13 @@ def test_bytes_to_read_are_shared_by_the_tasks(instance):
 
 @pytest.mark.parametrize("target", [256 * MiB, 2**40])
 def test_small_images_are_packed_up_to_the_work_and_the_number_of_a_task(instance, target):
-    files = [instance(k, format=SMALL, encoded_bytes=64, series_instance_uid=f"1.{k}") for k in range(1000)]
+    files = [instance(k, format=SMALL, encoded_bytes=64, series_instance_uid=f"1.{k}") for k in range(3000)]
     sizes = [len(task) for task in frames_of(make_plan(files, Layout(task_bytes=target)))]
-    assert sum(sizes) == 1000
     # Each costs 3.1 MiB (its file, its image) and next to nothing for its pixels.
     most = 81 if target == 256 * MiB else 256
-    assert sizes == [most] * (1000 // most) + [1000 % most]
+    assert sum(sizes) == 3000
+    assert sizes[: 1500 // most] == [most] * (1500 // most)
+    assert max(sizes) == most
 
 
 def test_images_of_many_files_are_packed_up_to_the_number_of_files(axial):
@@ -83,7 +94,7 @@ def test_large_images_between_small_ones_dont_tear_the_packs_apart(instance):
 def test_a_task_of_several_images_needs_the_memory_of_the_hungriest(instance):
     big = instance(1, number_of_frames=100, encoded_bytes=50 * MiB, sop_instance_uid="1.1")
     files = [big, *(instance(k, number_of_frames=2, format=SMALL, sop_instance_uid=f"1.{k}") for k in (0, 2))]
-    (task,) = make_plan(files).tasks
+    (task,) = make_plan(files, Layout(task_bytes=2**40)).tasks
     assert task.memory_bytes == make_plan([big]).tasks[0].memory_bytes
 
 
@@ -122,3 +133,9 @@ def test_spans_are_cut_in_steps():
     assert cut_spans(spans, 0, 8) == spans
     assert cut_spans(spans, 1, 6) == (Span(0, 4, 10, 3, 1), Span(0, 20, 21, 1, 3), Span(1, 0, 2, 1, 4))
     assert cut_spans(spans, 2, 3) == (Span(0, 7, 10, 3, 2),)
+
+
+def test_a_shard_that_takes_long_to_decode_is_smaller(instance):
+    heavy = instance(number_of_frames=400, transfer_syntax_uid=JPEG_2000_LOSSLESS)
+    assert frames_of(make_plan([heavy]))[0] == [28]  # of 0.5 MiB, which cost as much as 9 MiB of native data
+    assert make_plan([heavy], Layout(shard_bytes=64 * MiB)).images[0].shards[0] == 128
