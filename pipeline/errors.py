@@ -54,6 +54,12 @@ class ConfigError(PipelineError, ValueError):
     reason = "invalid_configuration"
 
 
+class ClusterError(PipelineError, ConnectionError):
+    """The Dask scheduler was lost while tasks were running."""
+
+    reason = "scheduler_lost"
+
+
 class OutputError(PipelineError, OSError):
     """The output directory can't be used, or can't be read as one."""
 

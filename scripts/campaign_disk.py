@@ -21,7 +21,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from campaign_kill import DRIVER, PHASES, differences, make_input, phase, result, wait_for
+from campaign_kill import DRIVER, differences, make_input, phase, result, wait_for
+from killing.tally import PHASES
 from rich.console import Console
 from rich.table import Table
 

@@ -3,10 +3,15 @@
     scripts/campaign_kill.py [--kills 200] [--seed 1] [--keep FOLDER]
 
 Converts a small but varied input (multi-frame and single-frame series, a damaged file, a copy, a file that is no image) in
-many small tasks, once undisturbed. Then, in rounds: a fresh output directory, one to four runs of which each is killed at
-a random moment - the driver, a worker process, a nanny or the scheduler - and one run to the end. Every file of images.zarr
-and every row of the catalog must be those of the undisturbed run, the ledger readable without damage, and ``dcm2zarr
-verify`` must find nothing. Prints how the kills were spread over victims and phases. Exits with 1 on any difference.
+many small tasks, once undisturbed. Then, in rounds: a fresh output directory, one to four runs of which each has one of its
+processes killed at a random moment, and one run to the end. Some rounds run on worker processes of their own (victims: the
+driver, which is the scheduler too, and workers), the others on a scheduler and nannies in processes of their own (victims:
+the driver, the scheduler, nannies, workers). Half of the kills go where there were fewest; a run that goes on may be hit again.
+
+A run whose driver lives must end by itself: as an undisturbed one, or, without its scheduler, saying that this was lost. In
+the end every file of images.zarr and every row of the catalog must be those of the undisturbed run, the ledger readable
+without damage, and ``dcm2zarr verify`` must find nothing. Prints how the kills were spread over victims and phases, and
+what became of the runs. Exits with 1 on any difference.
 """
 
 from __future__ import annotations
@@ -14,7 +19,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -23,9 +27,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,13 @@ import psutil
 import pyarrow.parquet as pq
 import pydicom
 from pydicom.data import get_testdata_file
-from rich.console import Console
-from rich.table import Table
 
 from pipeline import catalog, ledger
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from killing.processes import Cluster, dask_cluster, kill_tree
+from killing.tally import PHASES, VICTIMS, Tally
 
 TASK_BYTES = 2**21
 """Work of a task here: many small ones."""
@@ -54,7 +58,11 @@ if __name__ == "__main__":
 MULTI_FRAME = ("rtdose_rle.dcm", "SC_rgb_rle_2frame.dcm", "rtdose.dcm", "SC_rgb_rle_16bit_2frame.dcm")
 SINGLE = ("JPEG2000.dcm", "MR_small.dcm", "SC_rgb_jpeg_dcmtk.dcm", "MR_small_jpeg_ls_lossless.dcm")
 END_SECONDS = 180
-PHASES = ("start", "scan", "convert", "finalise", "catalog", "ended")
+SURVIVED, AGAIN = ("worker", "nanny"), 0.6
+"""After which a run goes on; and how often another of its processes is killed then."""
+DAMAGED_FILE, LOST = 1, 2
+"""Exit codes of a run to the end, as one file is damaged, and of one without a scheduler."""
+SCHEDULER_LOST = b"was lost: it has ended"
 
 
 def make_input(folder: Path, copies: int) -> None:
@@ -79,14 +87,6 @@ def make_input(folder: Path, copies: int) -> None:
 
 
 @dataclass(slots=True)
-class Cluster:
-    """A scheduler with two workers behind nannies, in processes of their own."""
-
-    address: str
-    processes: dict[str, list[subprocess.Popen[bytes]]]
-
-
-@dataclass(slots=True)
 class Campaign:
     """What the campaign does, and what it saw."""
 
@@ -95,19 +95,22 @@ class Campaign:
     random: random.Random
     seconds: float = 0.0
     """How long an undisturbed run takes."""
-    kills: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """``(victim, phase)`` → kills."""
-    rounds: int = 0
-    wrong: list[str] = field(default_factory=list)
+    seen: Tally = field(default_factory=Tally)
+    cluster: Cluster | None = None
+
+    @property
+    def log(self) -> Path:
+        """What all runs say."""
+        return self.place / "log.txt"
 
     def start(self, out: Path, cluster: Cluster | None = None) -> subprocess.Popen[bytes]:
         """Start a run."""
         kind = ["--cluster", cluster.address] if cluster else ["--cluster", "local", "--workers", "2"]
         command = [sys.executable, "-c", DRIVER, "convert", str(self.source), str(out), *kind, "-q"]
-        log = (self.place / "log.txt").open("ab")
-        return subprocess.Popen(
-            [*command, "--set", "output.shard=3000"], stdout=log, stderr=log, start_new_session=True
-        )
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [*command, "--set", "output.shard=3000"], stdout=log, stderr=log, start_new_session=True
+            )
 
     def finish(self, out: Path, cluster: Cluster | None = None) -> str:
         """Run to the end; returns what is wrong with that, if anything."""
@@ -117,33 +120,72 @@ class Campaign:
         except subprocess.TimeoutExpired:
             kill_tree(run.pid)
             return f"a run did not end within {END_SECONDS} s"
-        return "" if code == 1 else f"the last run ended with exit code {code} instead of 1 (one file is damaged)"
+        wanted = f"instead of {DAMAGED_FILE} (one file is damaged)"
+        return "" if code == DAMAGED_FILE else f"the last run ended with exit code {code} {wanted}"
 
-    def kill_one(self, out: Path, cluster: Cluster | None) -> None:
-        """Start a run and kill one of its processes at a random moment; wait for the rest of it."""
+    def kill_one(self, out: Path, *, own: bool) -> bool:
+        """Start a run and kill one of its processes at a random moment; whether it was going on until then."""
+        cluster = self.a_cluster() if own else None
+        victim, wanted = self.next_kill(own=own)
+        said = self.log.stat().st_size
         run = self.start(out, cluster)
-        if self.random.random() < 0.4:  # noqa: PLR2004  the rest goes for phases that are short
+        if wanted:
+            wait_for(wanted, run, out)
+            time.sleep(self.random.uniform(0, 0.3))
+        else:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 run.wait(self.random.uniform(0.2, 1.1) * self.seconds)
-        else:
-            wait_for(self.random.choice(PHASES[1:-1]), run, out)
-            time.sleep(self.random.uniform(0, 0.4))
-        victims = ["driver", "driver", "worker"] if cluster is None else ["driver", "scheduler", "nanny", "worker"]
-        victim = self.random.choice(victims)
+        hit = self.hit(victim, run, out, cluster)
+        if hit is None:
+            self.seen.too_late += 1
+            kill_tree(run.pid)
+            return False
+        while victim in SURVIVED and self.random.random() < AGAIN:
+            time.sleep(self.random.uniform(0.1, 1.0))
+            another = self.random.choice(VICTIMS[own])
+            if (state := self.hit(another, run, out, cluster)) is None:
+                break
+            victim, hit = another, state
+        self.seen.became[victim, self.end(run, victim, hit, said)] += 1
+        return True
+
+    def hit(self, victim: str, run: subprocess.Popen[bytes], out: Path, cluster: Cluster | None) -> str | None:
+        """Kill a process of a run; returns in which phase, None where the run has ended or has no such process."""
         pid = self.victim(victim, run, cluster)
         state = phase(out)
         if run.poll() is not None or pid is None:
-            self.kills["none", "ended" if run.poll() is not None else state] += 1
-        else:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            self.kills[victim, state] += 1
+            return None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        self.seen.kills[victim, state] += 1
+        return state
+
+    def next_kill(self, *, own: bool) -> tuple[str, str]:
+        """Return whom to kill, and the phase to wait for; no phase for any moment."""
+        if self.random.random() < 0.5:  # noqa: PLR2004
+            return self.random.choice(VICTIMS[own]), ""
+        pairs = [(victim, name) for victim in VICTIMS[own] for name in PHASES[:-1]]
+        return min(pairs, key=lambda pair: (self.seen.kills[pair], self.random.random()))
+
+    def end(self, run: subprocess.Popen[bytes], victim: str, state: str, said: int) -> str:
+        """Wait for what is left of a run; returns what became of it."""
+        if victim == "driver":
+            run.wait()
+            return "died with it"
         try:
-            run.wait(1 if victim == "driver" else END_SECONDS)
+            code = run.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
-            if victim != "driver":
-                self.wrong.append(f"round {self.rounds}: the run hung after its {victim} was killed ({state})")
             kill_tree(run.pid)
+            self.seen.wrong.append(f"round {self.seen.rounds}: the run hung after its {victim} was killed ({state})")
+            return "hung"
+        told = self.log.read_bytes()[said:]
+        if code == DAMAGED_FILE and b"unexpected" not in told:
+            return "went on to the end"
+        if code == LOST and victim == "scheduler" and SCHEDULER_LOST in told:
+            return "said that it was lost"
+        text = f"exit code {code}: {told.decode()[-500:]}"
+        self.seen.wrong.append(f"round {self.seen.rounds}: after its {victim} was killed ({state}): {text}")
+        return "wrong"
 
     def victim(self, victim: str, run: subprocess.Popen[bytes], cluster: Cluster | None) -> int | None:
         """Return the process to kill, None where there is none yet."""
@@ -158,6 +200,19 @@ class Campaign:
                 children = psutil.Process(root.pid).children(recursive=True)
                 workers += [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
         return self.random.choice(workers) if workers else None
+
+    def a_cluster(self) -> Cluster:
+        """Return a scheduler with two workers: the one that there is, unless one of its processes has been killed."""
+        if self.cluster is None or not self.cluster.is_whole:
+            self.stop()
+            self.cluster = dask_cluster(self.place)
+        return self.cluster
+
+    def stop(self) -> None:
+        """End the scheduler and its workers."""
+        if self.cluster is not None:
+            self.cluster.stop()
+            self.cluster = None
 
 
 def phase(out: Path) -> str:
@@ -180,36 +235,6 @@ def wait_for(wanted: str, run: subprocess.Popen[Any], out: Path) -> None:
     """Wait until a run has got as far as `wanted`, or has ended."""
     while run.poll() is None and PHASES.index(phase(out)) < PHASES.index(wanted):
         time.sleep(0.01)
-
-
-def kill_tree(pid: int) -> None:
-    """Kill a process and all its children."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        for child in [*process.children(recursive=True), process]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-
-
-@contextmanager
-def dask_cluster(place: Path) -> Iterator[Cluster]:
-    """Start a scheduler and two workers behind nannies."""
-    file = place / "scheduler.json"
-    file.unlink(missing_ok=True)
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-    dask = [sys.executable, "-m", "dask"]
-    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
-    scheduler = subprocess.Popen([*dask, "scheduler", *options], **quiet)
-    worker = ["worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-dashboard", "--death-timeout", "10"]
-    nannies = [subprocess.Popen([*dask, *worker, "--local-directory", str(place / "dask")], **quiet) for _ in range(2)]
-    try:
-        while not file.is_file():
-            time.sleep(0.1)
-        yield Cluster(json.loads(file.read_text())["address"], {"scheduler": [scheduler], "nanny": nannies})
-    finally:
-        for process in (*nannies, scheduler):
-            kill_tree(process.pid)
-            process.wait()
 
 
 def result(out: Path) -> tuple[dict[str, str], list[dict[str, Any]]]:
@@ -245,38 +270,18 @@ def differences(out: Path, expected: tuple[dict[str, str], list[dict[str, Any]]]
 
 def a_round(campaign: Campaign, expected: tuple[dict[str, str], list[dict[str, Any]]], clusters: float) -> None:
     """Kill some runs of one conversion, then finish it and compare."""
-    out = campaign.place / f"round-{campaign.rounds}"
+    out = campaign.place / f"round-{campaign.seen.rounds}"
     own = campaign.random.random() < clusters
+    killed_before = campaign.seen.killed
     for _ in range(campaign.random.choice((1, 1, 2, 3, 4))):
-        with dask_cluster(campaign.place) if own else contextlib.nullcontext() as cluster:
-            campaign.kill_one(out, cluster)
+        if not campaign.kill_one(out, own=own) or phase(out) == "ended":
+            break
     wrong = campaign.finish(out)
     found = [wrong] if wrong else differences(out, expected)
-    campaign.wrong += [f"round {campaign.rounds}: {text}" for text in found]
-    campaign.rounds += 1
+    campaign.seen.wrong += [f"round {campaign.seen.rounds}: {text}" for text in found]
+    campaign.seen.in_a_row[campaign.seen.killed - killed_before] += 1
     if not found:
         shutil.rmtree(out)
-
-
-def show(campaign: Campaign) -> None:
-    """Print where the kills fell, and what is wrong."""
-    victims = sorted({victim for victim, _ in campaign.kills})
-    table = Table("killed while", *(*victims, "together"))
-    for name in PHASES:
-        counts = [campaign.kills[victim, name] for victim in victims]
-        table.add_row(name, *map(str, counts), str(sum(counts)))
-    counts = [sum(n for (v, _), n in campaign.kills.items() if v == victim) for victim in victims]
-    table.add_row("together", *map(str, counts), str(sum(counts)))
-    console = Console()
-    console.print(table)
-    console.print(f"{killed(campaign)} runs killed in {campaign.rounds} rounds; {len(campaign.wrong)} differences")
-    for text in campaign.wrong[:50]:
-        console.print(f"  {text}", markup=False)
-
-
-def killed(campaign: Campaign) -> int:
-    """Return how many kills hit a run that was going on."""
-    return sum(number for (victim, _), number in campaign.kills.items() if victim != "none")
 
 
 def main() -> None:
@@ -285,8 +290,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--copies", type=int, default=12, help="size of the input")
-    parser.add_argument("--clusters", type=float, default=0.25, help="share of rounds on a scheduler of its own")
+    parser.add_argument("--clusters", type=float, default=0.5, help="share of rounds on a scheduler of its own")
     parser.add_argument("--keep", type=Path, help="a folder for inputs, logs, and results that differ")
+    parser.add_argument("--json", type=Path, help="add what is seen to what this file has, up to --kills altogether")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dcm2zarr-kill-") as temporary:
         place = options.keep or Path(temporary)
@@ -294,16 +300,23 @@ def main() -> None:
         # seeded for repeatability: nothing here is a secret
         campaign = Campaign(place / "in", place, random.Random(options.seed))  # noqa: S311
         make_input(campaign.source, options.copies)
+        if options.json and options.json.is_file():
+            campaign.seen.load(options.json)
         begin = time.monotonic()
         wrong = campaign.finish(place / "whole")
         if wrong:
             sys.exit(f"the undisturbed run: {wrong}")
         campaign.seconds = time.monotonic() - begin
         expected = result(place / "whole")
-        while killed(campaign) < options.kills:
-            a_round(campaign, expected, options.clusters)
-        show(campaign)
-    sys.exit(bool(campaign.wrong))
+        try:
+            while campaign.seen.killed < options.kills:
+                a_round(campaign, expected, options.clusters)
+                if options.json:
+                    campaign.seen.save(options.json)
+        finally:
+            campaign.stop()
+            campaign.seen.show()
+    sys.exit(bool(campaign.seen.wrong))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import click
 from rich.console import Console, RenderableType
 from rich.markup import escape
 
-from pipeline.errors import ConfigError, OutputError, PipelineError, PlanError
+from pipeline.errors import ClusterError, ConfigError, OutputError, PipelineError, PlanError
 
 P = ParamSpec("P")
 
@@ -104,7 +104,7 @@ def _code(screen: Screen, action: Callable[[], int]) -> int:
             sys.unraisablehook = lambda _unraisable: None
         screen.error("interrupted; run the same command again to go on")
         return INTERRUPTED
-    except (ConfigError, PlanError, OutputError) as error:
+    except (ConfigError, PlanError, OutputError, ClusterError) as error:
         screen.error(str(error))
         return USAGE
     except PipelineError as error:

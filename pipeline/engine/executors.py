@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self
 
 from distributed import Client, KilledWorker
 
+from pipeline.engine.reachable import reaching
 from pipeline.engine.window import Sent, Window
 from pipeline.storage import Carried
 
@@ -123,7 +124,13 @@ class Distributed:
         name: str,
         carefully: Callable[[Any], Any] | None = None,
     ) -> Iterator[Outcome]:
-        """See :meth:`Executor.map`."""
+        """See :meth:`Executor.map`.
+
+        Raises
+        ------
+        ClusterError
+            Where the scheduler is lost on the way.
+        """
         again = Carried(carefully or function)
         function = Carried(function)
         queue = iter(items)
@@ -136,14 +143,15 @@ class Distributed:
             group = takewhile(lambda item: item is not None, islice(queue, max(window.room, 0)))
             send(function, [Sent(item) for item in group])
 
-        fill()
-        while len(window):
-            for sent, result, error in window.fetch():
-                if isinstance(error, KilledWorker) and sent.lost < LOST_TRIES:
-                    send(again, [Sent(sent.item, sent.lost + 1)])
-                else:
-                    yield Outcome(sent.item, result, error)
+        with reaching(self._client):
             fill()
+            while len(window):
+                for sent, result, error in window.fetch():
+                    if isinstance(error, KilledWorker) and sent.lost < LOST_TRIES:
+                        send(again, [Sent(sent.item, sent.lost + 1)])
+                    else:
+                        yield Outcome(sent.item, result, error)
+                fill()
 
 
 class Deferred:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import pickle
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from distributed import Client, Future, as_completed
+from distributed.comm import CommClosedError
+
+from pipeline.engine.reachable import scheduler_lost
 
 TASKS_PER_WORKER = 4
 """Tasks submitted ahead per thread of a worker: enough that none waits for the driver."""
@@ -21,7 +25,7 @@ AHEAD_SECONDS = 1.0
 """Short tasks are submitted ahead for this time instead …"""
 MOST_AHEAD = 4096
 """… but no more than these beyond TASKS_PER_WORKER, so that neither the driver nor the scheduler ever holds all."""
-ENDED = frozenset({"finished", "error", "cancelled"})
+ENDED = frozenset({"finished", "error"})
 """What a future's status says when nothing more comes of it."""
 PAUSE_SECONDS = 0.05
 """While the workers have more to do than this, results are let gather before they are fetched."""
@@ -80,7 +84,13 @@ class Window:
             self._completed.update(futures)
 
     def fetch(self) -> Iterator[tuple[Sent, Any, Exception | None]]:
-        """Wait until something has ended, and yield ``(sent, result, error)`` of all that has."""
+        """Wait until something has ended, and yield ``(sent, result, error)`` of all that has.
+
+        Raises
+        ------
+        ClusterError
+            Where the scheduler was lost. It takes nothing that was yielded with it.
+        """
         futures = self._completed.next_batch(block=True)
         if len(self._sent) - len(futures) > self._rate * PAUSE_SECONDS * 2 > 1:
             time.sleep(PAUSE_SECONDS)
@@ -95,6 +105,8 @@ class Window:
         """Go on waiting for those whose worker left with the result before it was fetched: they are done again."""
         ended = []
         for future in futures:
+            if future.status == "cancelled":  # by the client itself, when it loses the scheduler: nobody else cancels
+                raise scheduler_lost(self._client)
             if future.status in ENDED:
                 ended.append(future)
             else:
@@ -110,22 +122,21 @@ class Window:
 
     def _results(self, futures: Sequence[Future]) -> tuple[list[Any], list[Exception | None]]:
         if all(future.status == "finished" for future in futures):
-            with suppress(Exception):  # a worker died with some of them: then each tells for itself
+            with suppress(Exception, CancelledError):  # a worker died with some of them: then each tells for itself
                 return list(self._client.gather(list(futures))), [None] * len(futures)
-        pairs = [_result(future) for future in futures]
+        pairs = [self._result(future) for future in futures]
         return [result for result, _ in pairs], [error for _, error in pairs]
+
+    def _result(self, future: Future) -> tuple[Any, Exception | None]:
+        """Return what one future has, or waits for again: its worker may just have left with it."""
+        try:
+            return future.result(), None
+        except (CommClosedError, CancelledError) as error:
+            raise scheduler_lost(self._client) from error
+        except Exception as error:  # noqa: BLE001  a task's error is data here
+            return None, error
 
 
 def _call_packed(packed: bytes, *, function: Callable[[Any], Any]) -> Any:
     """Run in a worker."""
     return function(pickle.loads(packed))  # noqa: S301  what the driver packed, by the way Dask itself takes
-
-
-def _result(future: Future) -> tuple[Any, Exception | None]:
-    if future.status == "finished":
-        try:
-            return future.result(), None
-        except Exception as error:  # noqa: BLE001  a task's error is data here
-            return None, error
-    reason = future.exception() if future.status == "error" else None
-    return None, reason or RuntimeError(f"The task ended as {future.status!r}")

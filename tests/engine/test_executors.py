@@ -14,8 +14,8 @@ from identical import assert_identical
 
 import pipeline
 from pipeline.config import Cluster
-from pipeline.engine import clusters
-from pipeline.errors import ConfigError
+from pipeline.engine import NullProgress, clusters
+from pipeline.errors import ClusterError, ConfigError
 
 NAMES = (
     *("CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm", "693_J2KI.dcm", "rtdose.dcm"),
@@ -36,6 +36,17 @@ def source(tmp_path_factory, pydicom_folder) -> Path:
 @pytest.fixture(scope="module")
 def synchronous(tmp_path_factory, source) -> Path:
     return convert(source, tmp_path_factory.mktemp("synchronous") / "out", {"kind": "synchronous"})
+
+
+@pytest.fixture
+def own_cluster(tmp_path, monkeypatch):
+    """A scheduler, and two workers behind nannies, in processes of their own."""
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "scripts"))
+    from killing.processes import dask_cluster  # noqa: PLC0415  found now
+
+    cluster = dask_cluster(tmp_path)
+    yield cluster
+    cluster.stop()
 
 
 def convert(source: Path, out: Path, cluster: dict) -> Path:
@@ -77,3 +88,25 @@ def test_results_that_a_worker_takes_with_it_are_made_again():
         done += outcomes
     assert sorted(outcome.item for outcome in done) == list(range(8))
     assert [outcome.error for outcome in done] == [None] * 8
+
+
+def test_a_scheduler_that_dies_ends_the_run_and_the_next_one_goes_on(source, synchronous, tmp_path, own_cluster):
+    out, ended = tmp_path / "out", []
+
+    class Killing(NullProgress):
+        def advance(self, **counts: int) -> None:
+            if counts.get("frames") and not ended:
+                ended.append(counts)
+                own_cluster.processes["scheduler"][0].kill()
+
+    with pytest.raises(ClusterError, match=r"scheduler at tcp://127\S+ was lost") as error:
+        pipeline.convert(
+            source,
+            out,
+            cluster={"kind": "address", "address": own_cluster.address},
+            output={"shard": "64 KiB"},
+            progress=Killing(),
+        )
+    assert error.value.reason == "scheduler_lost"
+    assert not (out / "catalog.parquet").exists()  # which would call failed what was only lost
+    assert_identical(convert(source, out, {"kind": "synchronous"}), synchronous)

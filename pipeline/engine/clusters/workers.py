@@ -10,6 +10,7 @@ from itertools import chain, repeat
 from distributed import Client
 
 from pipeline.engine.progress import Progress
+from pipeline.engine.reachable import reaching
 from pipeline.errors import ConfigError
 
 PATIENCE = (30, 60, 120, 300)
@@ -31,15 +32,18 @@ def await_first(client: Client, progress: Progress, hint: str) -> None:
     ------
     ConfigError
         Where it has another version, or none.
+    ClusterError
+        Where the scheduler is lost meanwhile.
     """
-    for seconds in _patience():
-        try:
-            client.wait_for_workers(1, timeout=seconds)
-        except TimeoutError:
-            progress.message(f"Waiting for the first worker; {hint}")
-        else:
-            break
-    _check_versions(client)
+    with reaching(client):
+        for seconds in _patience():
+            try:
+                client.wait_for_workers(1, timeout=seconds)
+            except TimeoutError:
+                progress.message(f"Waiting for the first worker; {hint}")
+            else:
+                break
+        _check_versions(client)
 
 
 def _patience() -> Iterator[int]:
