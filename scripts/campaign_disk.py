@@ -2,8 +2,9 @@
 
     scripts/campaign_disk.py [--rounds 20] [--seed 1] [--copies 6]
 
-Needs root on Linux, for a small tmpfs. Each round takes a fresh one and, at random, lets it be too small by some amount,
-takes away the permission to write at a random moment (the run has no capability to override it), or makes it read-only.
+Needs root on Linux, for a small tmpfs; the runs are those of the user nobody, to whom permissions apply. Each round takes a
+fresh one and, in turn, lets it be too small by some amount, takes away the permission to write at a random moment, or makes
+it read-only.
 That run must end with exit code 2 and name the cause, leave a ledger without damage, and the same command must then end with
 the result of an undisturbed run. Prints a table. Exits with 1 on any difference.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import random
 import shutil
 import subprocess
@@ -20,6 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from campaign_kill import DRIVER, differences, make_input, phase, result, wait_for
 from killing.tally import PHASES
@@ -34,8 +37,10 @@ DAMAGED_FILE = 1
 
 
 def command(source: Path, out: Path) -> list[str]:
-    """Return a run without the capabilities by which root writes what it has no permission for."""
-    drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
+    """Return a run of the user nobody, who may read what root's Python consists of but write only what is its own."""
+    user = pwd.getpwnam("nobody")
+    reading = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
+    drop = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *reading]
     options = ["--cluster", "synchronous", "-q", "--set", "output.shard=3000"]
     return [*drop, sys.executable, "-c", DRIVER, "convert", str(source), str(out), *options]
 
@@ -81,6 +86,26 @@ def used(disk: Path) -> int:
     return (info.f_blocks - info.f_bfree) * info.f_frsize
 
 
+def a_round(
+    cause: str, source: Path, disk: Path, *, needed: int, expected: Any, seen: Counter[tuple[str, str]]
+) -> list[str]:
+    """Let a run meet `cause`, put it right, run to the end; returns what is wrong."""
+    wrong: list[str] = []
+    code, said, far = disturbed(cause, source, disk, needed)
+    if code == BAD and CAUSES[cause] in said:
+        seen[cause, far] += 1
+    elif code == DAMAGED_FILE and far == "ended":
+        seen[cause, "too late"] += 1
+    else:
+        wrong.append(f"{far}: exit code {code}: {said.strip()[-300:]}")
+    mount(disk, f"remount,rw,size={ROOM}")
+    set_writable(disk, writable=True)
+    again = subprocess.run(command(source, disk / "out"), check=False, capture_output=True, text=True, timeout=SECONDS)
+    if again.returncode != DAMAGED_FILE:
+        return [*wrong, f"resumed with {again.returncode}: {again.stderr[-300:]}"]
+    return [*wrong, *differences(disk / "out", expected)]
+
+
 def main() -> None:
     """Disturb, resume, compare, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -93,35 +118,24 @@ def main() -> None:
     random.seed(options.seed)
     wrong: list[str] = []
     seen: Counter[tuple[str, str]] = Counter()
+    number = done = 0
     with tempfile.TemporaryDirectory(prefix="dcm2zarr-disk-") as temporary:
         place = Path(temporary)
         make_input(place / "in", options.copies)
         disk = place / "disk"
         disk.mkdir()
-        mount(disk, f"size={ROOM}")
+        owned = f"size={ROOM},mode=0755,uid={pwd.getpwnam('nobody').pw_uid}"
+        mount(disk, owned)
         subprocess.run(command(place / "in", disk / "out"), check=False, stdout=subprocess.DEVNULL)
         needed, expected = used(disk), result(disk / "out")
         subprocess.run(["umount", "-l", str(disk)], check=True)
-        for number in range(options.rounds):
-            cause = list(CAUSES)[number % len(CAUSES)]
-            mount(disk, f"size={ROOM}")
+        while (done := sum(seen[cause, far] for cause in CAUSES for far in PHASES)) < options.rounds and not wrong:
+            cause = list(CAUSES)[done % len(CAUSES)]
+            number += 1
+            mount(disk, owned)
             try:
-                code, said, far = disturbed(cause, place / "in", disk, needed)
-                if code == BAD and CAUSES[cause] in said:
-                    seen[cause, far] += 1
-                elif code == DAMAGED_FILE and far == "ended":
-                    seen[cause, "too late"] += 1
-                else:
-                    wrong.append(f"round {number}, {cause}, {far}: exit code {code}: {said.strip()[-300:]}")
-                mount(disk, f"remount,rw,size={ROOM}")
-                set_writable(disk, writable=True)
-                again = subprocess.run(
-                    command(place / "in", disk / "out"), check=False, capture_output=True, text=True, timeout=SECONDS
-                )
-                if again.returncode != DAMAGED_FILE:
-                    wrong.append(f"round {number}, {cause}: resumed with {again.returncode}: {again.stderr[-300:]}")
-                else:
-                    wrong += [f"round {number}, {cause}: {text}" for text in differences(disk / "out", expected)]
+                found = a_round(cause, place / "in", disk, needed=needed, expected=expected, seen=seen)
+                wrong += [f"round {number}, {cause}: {text}" for text in found]
             finally:
                 subprocess.run(["umount", "-l", str(disk)], check=True)
     table = Table("ended while", *CAUSES)
@@ -129,7 +143,7 @@ def main() -> None:
         table.add_row(far, *(str(seen[cause, far]) for cause in CAUSES))
     console = Console()
     console.print(table)
-    console.print(f"{options.rounds} rounds; {len(wrong)} differences")
+    console.print(f"{number} rounds, {done} of them disturbed in time; {len(wrong)} differences")
     for text in wrong:
         console.print(f"  {text}", markup=False)
     sys.exit(bool(wrong))

@@ -23,6 +23,7 @@ from pipeline.config import RunConfig
 from pipeline.engine.apart import Death, run_apart
 from pipeline.engine.convert_task import Frame, Job, Place, convert, decode_frames, failure_of
 from pipeline.engine.fresh import call_fresh
+from pipeline.engine.locking import at_work
 from pipeline.errors import PipelineError
 from pipeline.model import Failure, Instance, SourceFile, TaskInput, TaskResult
 
@@ -37,7 +38,8 @@ def convert_carefully(task: TaskInput, job: Job) -> TaskResult:
 
 
 def _convert(task: TaskInput, job: Job) -> TaskResult:
-    return convert(task, job, decode=decode_apart)
+    with at_work(job.out):  # it may outlive its worker for a moment
+        return convert(task, job, decode=decode_apart)
 
 
 def decode_apart(instance: Instance, frames: range, job: Job, place: Place) -> Iterator[Frame | Failure]:

@@ -80,9 +80,29 @@ def at_work(out: str) -> Iterator[None]:
         if fcntl is not None and not is_remote(out):
             with contextlib.suppress(OSError):  # no such folder, no such locks: the task itself says what is wrong
                 file = os.open(_work_path(out), os.O_RDWR | os.O_CREAT, 0o666)
-                ends.callback(os.close, file)
+                ends.callback(_let_go, file)
+                _SHOWN.add(file)
                 fcntl.flock(file, fcntl.LOCK_SH)
         yield
+
+
+_SHOWN: set[int] = set()
+"""The open files by which tasks of this process show that they are at work."""
+
+
+def _let_go(file: int) -> None:
+    _SHOWN.discard(file)
+    os.close(file)
+
+
+def _forget() -> None:
+    """Close them in a fork: the lock is its parent's, and must not last as long as a decoder that hangs in it."""
+    while _SHOWN:
+        os.close(_SHOWN.pop())
+
+
+if fcntl is not None:
+    os.register_at_fork(after_in_child=_forget)
 
 
 def wait_for_tasks(out: str | os.PathLike[str] | Place) -> None:

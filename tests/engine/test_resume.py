@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import varied as files
 from varied import Place
 
 from pipeline import catalog, ledger, store
-from pipeline.engine import completing, converting, locking, preparing, runs
+from pipeline.engine import completing, converting, isolated, locking, preparing, runs
 from pipeline.errors import OutputError
 
 
@@ -229,3 +233,36 @@ def test_temporary_files_of_a_dead_run_are_removed(varied: Place, whole: Place) 
         if "part" in path.name.split(".")[-1] and path.is_file() and path.suffix != ".parquet"
     ] == []
     assert varied.result() == whole.result()
+
+
+def test_a_task_that_is_done_carefully_shows_that_it_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ledger").mkdir()
+    monkeypatch.setattr(locking, "LINGERING", 0.1)
+
+    def convert(*_args: object, **_options: object) -> str:
+        with pytest.raises(OutputError, match="still writing there"):
+            locking.wait_for_tasks(tmp_path)
+        return "done"
+
+    monkeypatch.setattr(isolated, "convert", convert)
+    assert isolated._convert(None, SimpleNamespace(out=str(tmp_path))) == "done"
+    locking.wait_for_tasks(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
+def test_a_decoder_that_hangs_in_a_fork_does_not_look_like_a_task_at_work(tmp_path: Path) -> None:
+    (tmp_path / "ledger").mkdir()
+    with locking.at_work(str(tmp_path)):
+        pid = os.fork()
+        if not pid:
+            time.sleep(60)
+            os._exit(0)
+    try:
+        begin = time.monotonic()
+        locking.wait_for_tasks(tmp_path)
+        assert time.monotonic() - begin < 10
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

@@ -20,6 +20,7 @@ NEVER_IN_A_CATALOG = {
     "no_partitions": "ends dcm2zarr convert-partition and finalize",
     "no_such_partition": "ends dcm2zarr convert-partition",
     "originals_gone": "ends the run",
+    "scheduler_lost": "ends the run",
     "settings_changed": "ends the run",
 }
 ROOMS_WITHOUT_ROWS = {"verify", "cli", "access", "config"}
