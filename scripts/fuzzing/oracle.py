@@ -26,6 +26,7 @@ DIFFERENCES = (
     ("11: implicit VR where explicit is declared", _FAILS, "", "the data set is in implicit VR"),
     ("12: bit-packed frames that begin inside a byte are whole", _FAILS, "cannot reshape", ""),
     ("13: encapsulated pixel data need no Planar Configuration", _FAILS, "Planar Configuration", ""),
+    ("21: a Number of Frames of blanks is empty", _FAILS, r"invalid literal for int.*''", "Number of Frames"),
     ("file meta information of which a length is damaged is read", _FAILS, r"in tag \(0002,", ""),
     ("the transfer syntax is told by the first element", _FAILS, "transfer_syntax_uid' is required", "assumed"),
 )

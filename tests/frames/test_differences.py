@@ -356,6 +356,14 @@ def test_21_a_number_of_frames_of_zero_is_noted_not_warned_about() -> None:
     assert build_index(io.BytesIO(data)).notes
 
 
+def test_21_a_number_of_frames_of_blanks_is_empty() -> None:
+    data = native_file(bytes(16), frames="  ")
+    assert ours(data) == [0]
+    with pytest.raises(ValueError, match="invalid literal for int"):
+        theirs(data)
+    assert build_index(io.BytesIO(data)).notes
+
+
 def test_22_only_integers_are_indices() -> None:
     data = native_file(bytes(16))
     assert theirs(data, indices=[0.0]) == [0]
