@@ -177,12 +177,17 @@ def images(out: str | os.PathLike[str] | Place, plan_id: str) -> dict[int, str]:
     return {record["image"]: record.get("digest", "") for record in records if record["kind"] == "image"}
 
 
-def files(out: str | os.PathLike[str] | Place, plan_id: str) -> dict[str, tuple[int, str]]:
-    """Return what the last run that ended left, see :attr:`Finished.files`; empty where none has ended."""
+def files(out: str | os.PathLike[str] | Place, plan_id: str, *, at_the_end: bool = False) -> dict[str, tuple[int, str]]:
+    """Return what the last run that ended left, see :attr:`Finished.files`; empty where none has ended.
+
+    With `at_the_end`, empty also where anything was recorded since.
+    """
     found: dict[str, tuple[int, str]] = {}
     for record in _all_records(out, plan_id, []):
         if record["kind"] == "files":
             found = {name: (size, digest) for name, (size, digest) in record["files"].items()}
+        elif at_the_end:
+            found = {}
     return found
 
 
@@ -224,10 +229,6 @@ def _create(folder: Place, head: bytes) -> GrowingFile:
             number += 1
 
 
-def _short(segment: Place) -> str:
-    return PurePath(segment.name).name
-
-
 def _line(record: Mapping[str, Any]) -> bytes:
     payload = json.dumps(record, separators=(",", ":")).encode()
     return b"".join([_PREFIX % zlib.crc32(payload), payload, b"}\n"])
@@ -253,10 +254,14 @@ def _records(segment: Place, plan_id: str | None, damage: list[str]) -> Iterator
     for number, line in enumerate(_lines(segment), 1):
         payload = _payload(line)
         if payload is None and number == 1:
-            damage.append(f"{_short(segment)}, line 1: the checksum doesn't fit; its plan isn't known, it isn't used")
+            damage.append(
+                f"{PurePath(segment.name).name}, line 1: the checksum doesn't fit; its plan isn't known, it isn't used"
+            )
             return
         if payload is None:
-            damage.append(f"{_short(segment)}, line {number}: the checksum doesn't fit; its work is done again")
+            damage.append(
+                f"{PurePath(segment.name).name}, line {number}: the checksum doesn't fit; its work is done again"
+            )
         elif number == 1:
             if not _is_of(segment, json.loads(payload), plan_id):
                 return

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pipeline.cli.screen import Screen
 from pipeline.cli.tables import reasons_table
-from pipeline.report import STATUSES, RunSummary, throughput, verdict
+from pipeline.report import STATUSES, RunSummary, earlier, throughput, verdict
 from pipeline.report.units import counted, duration, number, ratio, size
 from pipeline.storage import place
 
@@ -28,6 +28,9 @@ def show_summary(screen: Screen, summary: RunSummary) -> None:
 
 def _figures(summary: RunSummary) -> Iterable[RenderableType]:
     totals, speed = summary.totals, throughput(summary)
+    if summary.unchanged:
+        yield "Nothing to do: everything was done by earlier runs, and nothing has changed since. Nothing was written."
+    yield from map(escape, () if summary.unchanged else earlier(summary))
     pace = f", {size(speed['decoded_bytes_per_second'])}/s decoded" if speed and totals.frames else ""
     complete = sum(image.status == "complete" for image in summary.images)
     stored = "" if totals.stored_bytes is None else f" → {size(totals.stored_bytes)} on disk ({ratio(totals.ratio)})"

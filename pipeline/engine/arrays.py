@@ -14,7 +14,7 @@ from functools import partial
 from pipeline import report, store
 from pipeline.config import Cluster, RunConfig, load
 from pipeline.engine import clusters
-from pipeline.engine.completing import complete
+from pipeline.engine.completing import complete, unchanged
 from pipeline.engine.converting import Conversion
 from pipeline.engine.executors import Deferred
 from pipeline.engine.locking import locked, wait_for_tasks
@@ -31,7 +31,7 @@ from pipeline.engine.preparing import check_settings
 from pipeline.engine.preparing import load as load_prepared
 from pipeline.engine.progress import NullProgress, Progress
 from pipeline.engine.recovery import restore
-from pipeline.engine.runs import begun, check, job_of, resumed
+from pipeline.engine.runs import begun, check, job_of, resumed, write_run_file
 from pipeline.engine.state import Clock, Prepared, Run
 from pipeline.engine.stores import options_of, reaching_stores
 from pipeline.engine.versions import provenance
@@ -97,6 +97,7 @@ def init(
     check(config)
     with locked(out), Deferred(partial(clusters.start, config.cluster, progress)) as executor:
         prepared = begun(Run(config, out, executor, progress), overwrite=overwrite)
+        write_run_file(config, out)
         store.create_root(str(out))
         given = {} if partition_bytes is None else {"partition_bytes": partition_bytes}
         ranges = partition(prepared.plan.tasks, partitions or partition_count(prepared.plan.tasks, **given))
@@ -136,15 +137,15 @@ def convert_partition(
         Deferred(partial(clusters.start, cluster or Cluster(kind="synchronous"), progress)) as executor,
         Ledger.open(str(at), prepared.id) as book,
     ):
-        conversion = Conversion(prepared.plan, job_of(config, at), provenance(config), progress, book)
+        conversion = Conversion(prepared.plan, job_of(config, at), provenance(config), progress)
         earlier = restore(conversion, prepared, {task.id for task in tasks})
         todo = [task for task in tasks if task.id not in conversion.done]
         progress.phase("convert", sum(r.frame_stop - r.frame_start for task in todo for r in task.regions))
-        conversion.run(executor, todo, finalising=False)
+        conversion.run(executor, todo, book, finalising=False)
     return PartitionSummary(
         tasks=len(tasks),
         earlier=earlier,
-        frames=sum(conversion.timeline.frames),
+        frames=conversion.work.frames,
         failures=len(conversion.failures),
         missing=len(conversion.unfinished),
     )
@@ -178,15 +179,18 @@ def finalize(
         using(options_of(config)),
         locked(at),
         Deferred(partial(clusters.start, cluster or Cluster(), progress)) as executor,
-        Ledger.open(str(at), prepared.id) as book,
     ):
         refuse_running(at)
         wait_for_tasks(at)
         with clock.phase("convert"):
-            conversion = resumed(prepared, config, at, progress, book, retrying=False)
+            conversion = resumed(prepared, config, at, progress, retrying=False)
             refuse_incomplete(parts, conversion)
-            conversion.run(executor, [])
-        return complete(config, prepared, conversion, clock)
+        if summary := unchanged(config, prepared, conversion, clock):
+            return summary
+        with Ledger.open(str(at), prepared.id) as book:
+            with clock.phase("convert"):
+                conversion.run(executor, [], book)
+            return complete(config, prepared, conversion, clock, book)
 
 
 def _opened(named: str | os.PathLike[str]) -> tuple[Place, RunConfig, Prepared, Partitions]:

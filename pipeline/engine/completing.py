@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from pipeline import catalog, report, scan
-from pipeline.config import RunConfig
+from dataclasses import replace
+
+from pipeline import catalog, ledger, report, scan
+from pipeline.config import RunConfig, load
 from pipeline.engine.converting import Conversion
 from pipeline.engine.flushing import flush
-from pipeline.engine.seal import sealed_files
+from pipeline.engine.output import RUN_FILE
+from pipeline.engine.seal import sealed_files, sealed_names
 from pipeline.engine.state import Clock, Prepared
 from pipeline.engine.summary import outcomes, summarise
-from pipeline.storage import place
+from pipeline.errors import PipelineError
+from pipeline.ledger import Ledger
+from pipeline.storage import Place, place
 
 
-def complete(config: RunConfig, prepared: Prepared, conversion: Conversion, clock: Clock) -> report.RunSummary:
+def complete(
+    config: RunConfig, prepared: Prepared, conversion: Conversion, clock: Clock, book: Ledger
+) -> report.RunSummary:
     """Write the catalog and the report of a conversion, and record that the run has ended.
 
     What wasn't converted is ``failed`` in the catalog, reason ``not_converted``.
@@ -31,8 +38,40 @@ def complete(config: RunConfig, prepared: Prepared, conversion: Conversion, cloc
             scan.column_kinds(config),
             without=frozenset(prepared.replaced),
         )
-        summary = summarise(out, config, clock, prepared, conversion)
+        before = bool(ledger.files(out, prepared.id))
+        summary = summarise(out, config, clock, prepared, conversion, completed_before=before)
         report.write(str(out), summary)
         flush(out)
-        conversion.ledger.append_files(sealed_files(out))
+        book.append_files(sealed_files(out))
     return summary
+
+
+def unchanged(config: RunConfig, prepared: Prepared, conversion: Conversion, clock: Clock) -> report.RunSummary | None:
+    """Return the summary of a run that finds everything done, and all that it would write written; None of another.
+
+    Nothing is written then. Sizes are compared, not contents: those are ``dcm2zarr verify``'s.
+    """
+    out = place(conversion.job.out)
+    if not (conversion.is_finished and _is_sealed(out, prepared) and _reports_alike(out, config)):
+        return None
+    quiet = config.model_copy(update={"report": config.report.model_copy(update={"images": 0})})
+    summary = summarise(out, quiet, clock, prepared, conversion, completed_before=True)
+    return replace(summary, unchanged=True)
+
+
+def _is_sealed(out: Place, prepared: Prepared) -> bool:
+    """Whether the last that was recorded is that a run has ended, and what it left beside the images is there."""
+    files = ledger.files(out, prepared.id, at_the_end=True)
+    if not files or files.keys() != set(sealed_names(out)):
+        return False
+    # not those of the scan's segments, which are many and were read just now
+    sizes = {name: size for name, (size, _) in files.items() if name.count("/") <= 1}
+    return all((out / name).size() == size for name, size in sizes.items())
+
+
+def _reports_alike(out: Place, config: RunConfig) -> bool:
+    """Whether the report that there is was made with these settings."""
+    try:
+        return load(str(out / RUN_FILE)).report == config.report
+    except PipelineError:  # another version's
+        return False

@@ -61,6 +61,23 @@ def execute_carefully(step: Step, job: Job) -> TaskResult | str | None:
 
 
 @dataclass(slots=True)
+class Work:
+    """Sums over tasks."""
+
+    tasks: int = 0
+    frames: int = 0
+    encoded_bytes: int = 0
+    decoded_bytes: int = 0
+
+    def add(self, result: TaskResult) -> None:
+        """Count a task."""
+        self.tasks += 1
+        self.frames += result.frames
+        self.encoded_bytes += result.encoded_bytes
+        self.decoded_bytes += result.decoded_bytes
+
+
+@dataclass(slots=True)
 class Conversion:
     """What is known of a running conversion: a few words for each instance, and the results of unfinished images."""
 
@@ -68,7 +85,6 @@ class Conversion:
     job: Job
     provenance: Mapping[str, Any]
     progress: Progress
-    ledger: Ledger
     decoders: dict[int, str] = field(default_factory=dict)
     photometric: dict[int, str] = field(default_factory=dict)
     failures: dict[int, Failure] = field(default_factory=dict)
@@ -85,6 +101,8 @@ class Conversion:
     seconds: Counter[str] = field(default_factory=Counter)
     syntax_seconds: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     timeline: Timeline = field(default_factory=Timeline)
+    work: Work = field(default_factory=Work)
+    """What this process has had done; the rest was done earlier."""
     _salvageable: set[int] = field(default_factory=set)
     _valid: Counter[int] = field(default_factory=Counter)
     """By image, frames that are stored."""
@@ -102,7 +120,12 @@ class Conversion:
         """The tasks that are still to be done, in the plan's order."""
         return [task for task in self.plan.tasks if task.id not in self.done]
 
-    def run(self, executor: Executor, tasks: Sequence[Task], *, finalising: bool = True) -> None:
+    @property
+    def is_finished(self) -> bool:
+        """Whether no task is left, and no image to complete."""
+        return len(self.done) == len(self.plan.tasks) and not any(isinstance(one, FinaliseInput) for one in self._ready)
+
+    def run(self, executor: Executor, tasks: Sequence[Task], ledger: Ledger, *, finalising: bool = True) -> None:
         """Run `tasks`, and finalise every image whose shards are all there.
 
         Parameters
@@ -110,6 +133,8 @@ class Conversion:
         executor : Executor
         tasks : sequence of Task
             Any of :attr:`remaining`; none to do nothing but finalise.
+        ledger : Ledger
+            Where what is finished is recorded.
         finalising : bool
             False leaves the images to another process, which restores what this one recorded.
 
@@ -124,9 +149,9 @@ class Conversion:
             if isinstance(outcome.error, OutputError) and not isinstance(outcome.item, FinaliseInput):
                 raise outcome.error
             if isinstance(outcome.item, TaskInput):
-                self._task_done(outcome)
+                self._task_done(outcome, ledger)
             else:
-                self._image_done(outcome)
+                self._image_done(outcome, ledger)
 
     def _steps(self, tasks: Sequence[Task], *, finalising: bool) -> Iterator[Step | None]:
         for task in tasks:
@@ -137,12 +162,13 @@ class Conversion:
         while self._running or (finalising and self._ready):
             yield self._ready.popleft() if finalising and self._ready else None
 
-    def _task_done(self, outcome: Outcome) -> None:
+    def _task_done(self, outcome: Outcome, ledger: Ledger) -> None:
         task: TaskInput = outcome.item
         self._running -= 1
         if outcome.error is None:
             result: TaskResult = outcome.result
-            self.ledger.append(result)
+            ledger.append(result)
+            self.work.add(result)
         else:
             result = lost(task, outcome.error)
             self.unfinished.add(task.id)
@@ -215,13 +241,13 @@ class Conversion:
         if len(owners) == 1 and owners <= self._salvageable and 0 < missing < spec.frames:
             self.salvaged |= dict.fromkeys(owners, missing)
 
-    def _image_done(self, outcome: Outcome) -> None:
+    def _image_done(self, outcome: Outcome, ledger: Ledger) -> None:
         self.progress.advance(images=1)
         if isinstance(outcome.item, Discard):
             return
         if outcome.error is None:
             self.complete.add(outcome.item.image)
-            self.ledger.append_image(outcome.item.image, outcome.result)
+            ledger.append_image(outcome.item.image, outcome.result)
             return
         message = f"{outcome.item.spec.path}: the image could not be completed: {outcome.error}"
         for instance in outcome.item.instances:

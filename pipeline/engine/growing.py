@@ -69,6 +69,7 @@ def _joined(before: Prepared, found: Scan, changes: Changes, growth: Growth, cop
         replaced=(*before.replaced, *((earlier.segment, earlier.row) for earlier in changes.replaced)),
         stale=tuple(sorted({*before.stale, *growth.stale} - paths)),
         grown=growth.grown,
+        added=found.files,
     )
 
 

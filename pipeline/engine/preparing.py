@@ -74,6 +74,7 @@ def save(out: Place, prepared: Prepared) -> None:
         "replaced": [list(place) for place in prepared.replaced],
         "stale": list(prepared.stale),
         "grown": list(prepared.grown),
+        "added": prepared.added,
     }
     catalog.write_plan(str(out), prepared.plan, copies=prepared.copies, facts=facts)
 
@@ -101,6 +102,7 @@ def load(out: Place) -> Prepared | None:
         replaced=tuple((segment, row) for segment, row in facts["replaced"]),
         stale=tuple(facts["stale"]),
         grown=tuple(facts["grown"]),
+        added=facts.get("added", 0),  # plans of earlier versions don't say
     )
 
 

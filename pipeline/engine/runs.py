@@ -11,7 +11,7 @@ from typing import Any
 from pipeline import frames, report, store
 from pipeline.config import RunConfig, dump, from_dict, unknown_keywords
 from pipeline.engine import clusters
-from pipeline.engine.completing import complete
+from pipeline.engine.completing import complete, unchanged
 from pipeline.engine.convert_task import Job
 from pipeline.engine.converting import Conversion
 from pipeline.engine.executors import Deferred
@@ -58,11 +58,15 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
     with locked(out), Deferred(partial(clusters.start, config.cluster, progress)) as executor:
         this = Run(config, out, executor, progress)
         prepared = begun(this, overwrite=overwrite)
+        with this.clock.phase("convert"):
+            conversion = resumed(prepared, config, out, progress)
+        if summary := unchanged(config, prepared, conversion, this.clock):
+            return summary
+        write_run_file(config, out)
         with Ledger.open(str(out), prepared.id) as book:
             with this.clock.phase("convert"):
-                conversion = resumed(prepared, config, out, progress, book)
-                conversion.run(executor, conversion.remaining)
-            return complete(config, prepared, conversion, this.clock)
+                conversion.run(executor, conversion.remaining, book)
+            return complete(config, prepared, conversion, this.clock, book)
 
 
 def followed(run: Run, before: Prepared) -> Prepared:
@@ -81,6 +85,7 @@ def followed(run: Run, before: Prepared) -> Prepared:
         )
     if not changes:
         return before
+    write_run_file(run.config, run.out)
     run.progress.message(f"{len(changes.new)} file(s) have come since the earlier run")
     prepared = grown(run, before, changes)
     for path in prepared.grown:
@@ -97,22 +102,28 @@ def begun(this: Run, *, overwrite: bool) -> Prepared:
     before = load(out)
     if before is not None:
         check_settings(out, before, config)
+        return followed(this, before)
+    write_run_file(config, out)
+    return prepare_and_save(this)
+
+
+def write_run_file(config: RunConfig, out: Place) -> None:
+    """Keep the configuration for ``dcm2zarr resume`` and for whoever wants to know."""
     (out / RUN_FILE).write_bytes(dump(config, versions=versions()).encode("utf-8", "surrogateescape"))
-    return prepare_and_save(this) if before is None else followed(this, before)
 
 
 def resumed(
-    prepared: Prepared, config: RunConfig, out: Place, progress: Progress, book: Ledger, *, retrying: bool = True
+    prepared: Prepared, config: RunConfig, out: Place, progress: Progress, *, retrying: bool = True
 ) -> Conversion:
-    """Return the conversion of `prepared` as far as earlier runs got, recording in `book` from here on."""
+    """Return the conversion of `prepared` as far as earlier runs got."""
     store.create_root(str(out))
     for path in prepared.stale:
         store.remove_image(str(out), path)
-    conversion = Conversion(prepared.plan, job_of(config, out), provenance(config), progress, book)
+    conversion = Conversion(prepared.plan, job_of(config, out), provenance(config), progress)
     done = restore(conversion, prepared, retrying=retrying)
     remaining = conversion.remaining
     progress.phase("convert", sum(r.frame_stop - r.frame_start for task in remaining for r in task.regions))
-    if done:
+    if done and remaining:
         progress.message(f"Going on: {done} of {len(prepared.plan.tasks)} tasks were finished earlier")
     return conversion
 

@@ -12,7 +12,7 @@ from pipeline.engine.output import OURS
 from pipeline.storage import Place, place
 
 _ELSEWHERE = ("images.zarr", "ledger", "verify.parquet", "verify.json")
-"""Digests of images and shards are recorded one by one; the last two come later; see :func:`_names` for the ledger."""
+"""Digests of images and shards are recorded one by one; the last two come later; see :func:`sealed_names` for the ledger."""
 _SEGMENT = re.compile(r"[0-9]{6,}\.jsonl")
 _PIECE = 1 << 22
 
@@ -26,10 +26,11 @@ def sealed_files(out: str | os.PathLike[str] | Place) -> dict[str, tuple[int, st
         By path below `out`, with slashes.
     """
     root = place(out)
-    return {name: file_digest(root / name) for name in sorted(_names(root))}
+    return {name: file_digest(root / name) for name in sorted(sealed_names(root))}
 
 
-def _names(root: Place) -> Iterator[str]:
+def sealed_names(root: Place) -> Iterator[str]:
+    """Yield what :func:`sealed_files` looks at, by path below `root`."""
     for name in OURS:
         if name in _ELSEWHERE:
             continue

@@ -25,10 +25,10 @@ class Clock:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time a phase."""
+        """Time a phase, or another part of it."""
         begin = perf_counter()
         yield
-        self.seconds[name] = perf_counter() - begin
+        self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +64,5 @@ class Prepared:
     """Paths of images that earlier plans had and this one hasn't."""
     grown: tuple[str, ...] = ()
     """Paths of images that are made again, because files that belong to them have come."""
+    added: int = 0
+    """Files that came since the plan before, or took the place of others."""

@@ -17,7 +17,7 @@ from pipeline.engine.state import Clock, Prepared
 from pipeline.engine.versions import versions
 from pipeline.frames import transfer_syntax_name
 from pipeline.model import Failure, Instance, Plan
-from pipeline.report import FailureLine, ImageLine, Pace, RunSummary, Totals
+from pipeline.report import FailureLine, ImageLine, Pace, RunSummary, ThisRun, Totals
 from pipeline.storage import Place
 
 MOST_FAILURES = 10_000
@@ -84,8 +84,16 @@ def _failed(failure: Failure) -> Outcome:
     return Outcome("failed", failure.reason, f"{failure.message}{at}")
 
 
-def summarise(out: Place, config: RunConfig, clock: Clock, prepared: Prepared, conversion: Conversion) -> RunSummary:
-    """Sum up a run."""
+def summarise(
+    out: Place,
+    config: RunConfig,
+    clock: Clock,
+    prepared: Prepared,
+    conversion: Conversion,
+    *,
+    completed_before: bool = False,
+) -> RunSummary:
+    """Sum up a run; files that have come are news only where the plan that they gave wasn't `completed_before`."""
     plan = prepared.plan
     converted = {i: number for i, number in sorted(stored_frames(plan).items()) if i not in conversion.failures}
     uids = {plan.instances[i].transfer_syntax_uid for i in converted}
@@ -116,10 +124,24 @@ def summarise(out: Place, config: RunConfig, clock: Clock, prepared: Prepared, c
         by_modality=_with_stored(_grouped(plan, converted, "modality"), plan, conversion),
         transfer_syntax_names={uid: transfer_syntax_name(uid) for uid in uids},
         syntax_seconds={uid: dict(seconds) for uid, seconds in conversion.syntax_seconds.items()},
+        this_run=_this_run(prepared, conversion, completed_before=completed_before),
         pace=Pace(conversion.timeline.seconds, tuple(conversion.timeline.frames), tuple(conversion.timeline.bytes)),
         sheet=contact_sheet(out, config.report, plan, sorted(conversion.complete)),
         versions=versions(),
         cluster=_cluster(config),
+    )
+
+
+def _this_run(prepared: Prepared, conversion: Conversion, *, completed_before: bool) -> ThisRun:
+    work = conversion.work
+    return ThisRun(
+        tasks=work.tasks,
+        frames=work.frames,
+        encoded_bytes=work.encoded_bytes,
+        decoded_bytes=work.decoded_bytes,
+        earlier_tasks=len(conversion.done) - len(conversion.unfinished) - work.tasks,
+        added_files=0 if completed_before else prepared.added,
+        grown=() if completed_before else prepared.grown,
     )
 
 

@@ -1,9 +1,9 @@
 """A run, summed up for people and programs. Pure: plain values in, text out; only :func:`write` touches the disk."""
 
 from pipeline.report.advice import advice
-from pipeline.report.asdict import STATUSES, reasons, render_json, summarise, throughput, verdict
+from pipeline.report.asdict import STATUSES, earlier, reasons, render_json, summarise, throughput, verdict
 from pipeline.report.page import render_html
-from pipeline.report.summary import FailureLine, ImageLine, Pace, RunSummary, Sample, SampleImage, Totals
+from pipeline.report.summary import FailureLine, ImageLine, Pace, RunSummary, Sample, SampleImage, ThisRun, Totals
 from pipeline.report.writing import write
 
 __all__ = [
@@ -14,8 +14,10 @@ __all__ = [
     "RunSummary",
     "Sample",
     "SampleImage",
+    "ThisRun",
     "Totals",
     "advice",
+    "earlier",
     "reasons",
     "render_html",
     "render_json",

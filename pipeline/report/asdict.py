@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.report.advice import advice
 from pipeline.report.summary import ImageLine, RunSummary, Totals
 from pipeline.report.units import counted
 
+SOME_GROWN = 5
 STATUSES = ("converted", "failed", "rejected", "skipped")
 """In the order in which they are told."""
 
@@ -29,6 +30,15 @@ def summarise(summary: RunSummary) -> dict[str, Any]:
         "status": {status: summary.count(status) for status in STATUSES},
         "reasons": reasons(summary.status_counts),
         "totals": _totals(summary.totals),
+        "this_run": {
+            "tasks": summary.this_run.tasks,
+            "earlier_tasks": summary.this_run.earlier_tasks,
+            "frames": summary.this_run.frames,
+            "encoded_bytes": summary.this_run.encoded_bytes,
+            "decoded_bytes": summary.this_run.decoded_bytes,
+            "added_files": summary.this_run.added_files,
+            "images_made_anew": list(summary.this_run.grown),
+        },
         "throughput": throughput(summary),
         "throughput_over_time": {
             "slice_seconds": summary.pace.seconds,
@@ -97,16 +107,37 @@ def reasons(counts: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
 
 
 def throughput(summary: RunSummary) -> dict[str, float]:
-    """Return what the convert phase did a second of wall time; empty where it did nothing."""
-    seconds = summary.phase_seconds.get("convert", 0.0)
-    if not seconds:
+    """Return what this run's convert phase did a second of wall time; empty where it did nothing."""
+    seconds, done = summary.phase_seconds.get("convert", 0.0), summary.this_run
+    if not seconds or not done.frames:
         return {}
-    totals = summary.totals
     return {
-        "frames_per_second": round(totals.frames / seconds, 2),
-        "encoded_bytes_per_second": round(totals.encoded_bytes / seconds),
-        "decoded_bytes_per_second": round(totals.decoded_bytes / seconds),
+        "frames_per_second": round(done.frames / seconds, 2),
+        "encoded_bytes_per_second": round(done.encoded_bytes / seconds),
+        "decoded_bytes_per_second": round(done.decoded_bytes / seconds),
     }
+
+
+def earlier(summary: RunSummary) -> list[str]:
+    """Return, in sentences, what this run has found there and what came since; nothing of an output that is new."""
+    done = summary.this_run
+    told = []
+    if done.earlier_tasks:
+        told.append(
+            f"{counted(done.earlier_tasks, 'task')} had been finished by earlier runs; this one did "
+            f"{counted(done.tasks, 'task')}, {counted(done.frames, 'frame')}."
+        )
+    if done.added_files:
+        told.append(f"{counted(done.added_files, 'file')} came since the output was complete last.")
+    if done.grown:
+        told.append(
+            f"Made anew, because files that belong to them came: {', '.join(done.grown[:SOME_GROWN])}{_more(done.grown)}."
+        )
+    return told
+
+
+def _more(paths: Sequence[str]) -> str:
+    return f" and {len(paths) - SOME_GROWN} more" if len(paths) > SOME_GROWN else ""
 
 
 def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from pipeline.report.advice import advice
-from pipeline.report.asdict import STATUSES, reasons, throughput, verdict
+from pipeline.report.asdict import STATUSES, earlier, reasons, throughput, verdict
 from pipeline.report.plots import steps
 from pipeline.report.sheet import contact_sheet
 from pipeline.report.summary import RunSummary, Totals
@@ -34,6 +34,7 @@ def render_html(summary: RunSummary) -> str:
         for part in (
             _header(summary),
             _figures(summary),
+            *(note(told) for told in earlier(summary)),
             section("What became of the files", _outcomes(summary)),
             section("Failures", _failures(summary)),
             section("Sample frames", _sheet(summary)),

@@ -100,6 +100,22 @@ class SampleImage:
 
 
 @dataclass(frozen=True, slots=True)
+class ThisRun:
+    """What the run that reports has done itself, where earlier ones have begun."""
+
+    tasks: int = 0
+    frames: int = 0
+    encoded_bytes: int = 0
+    decoded_bytes: int = 0
+    earlier_tasks: int = 0
+    """Tasks that earlier runs had finished."""
+    added_files: int = 0
+    """Files that came since the output was complete last."""
+    grown: tuple[str, ...] = ()
+    """Paths of the images that were made anew, because files that belong to them have come."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """One run, summed up."""
 
@@ -114,11 +130,11 @@ class RunSummary:
     file_bytes: int = 0
     """Their size."""
     totals: Totals = field(default_factory=Totals)
-    """Over all converted instances."""
+    """Over all converted instances, whichever run converted them."""
     phase_seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall time by phase: ``scan``, ``plan``, ``convert``, ``finalise``."""
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
-    """Time summed over all tasks, by stage: ``read``, ``decode``, ``write``."""
+    """Time summed over all tasks, of earlier runs too, by stage: ``read``, ``decode``, ``write``."""
     images: tuple[ImageLine, ...] = ()
     failures: tuple[FailureLine, ...] = ()
     """All that failed, or the first of them: `status_counts` has the number, the catalog has them all."""
@@ -131,6 +147,9 @@ class RunSummary:
     """Transfer Syntax UID to time summed over all tasks, by stage."""
     pace: Pace = field(default_factory=Pace)
     """Of the convert phase."""
+    this_run: ThisRun = field(default_factory=ThisRun)
+    unchanged: bool = False
+    """Whether there was nothing to do, and nothing was written."""
     sheet: tuple[SampleImage, ...] = ()
     """The contact sheet."""
     versions: Mapping[str, str] = field(default_factory=dict)

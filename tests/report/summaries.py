@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from pipeline.report import FailureLine, ImageLine, RunSummary, Totals
+from pipeline.report import FailureLine, ImageLine, RunSummary, ThisRun, Totals
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 NASTY = "/in/<script>alert('x')</script>&\"quoted\".dcm"
@@ -26,6 +26,7 @@ def run_summary(**changes: object) -> RunSummary:
         files=20,
         file_bytes=2000,
         totals=Totals(10, 50, 1000, 4000, 500),
+        this_run=ThisRun(5, 50, 1000, 4000),
         phase_seconds={"scan": 1.0, "convert": 20.0},
         stage_seconds={"decode": 3.0, "write": 1.0},
         images=(

@@ -196,7 +196,12 @@ def test_every_reason_of_the_errors_has_advice() -> None:
     kinds = [
         kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.PipelineError)
     ]
-    internal = {"error", "plan_refused", "frame_out_of_range"}  # end the run, or never reach a catalog
+    internal = {
+        "error",
+        "plan_refused",
+        "frame_out_of_range",
+        "scheduler_lost",
+    }  # end the run, or never reach a catalog
     assert {kind.reason for kind in kinds} - internal <= set(ADVICE)
     assert advice("never_heard_of").startswith("The message says")
 
