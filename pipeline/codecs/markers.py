@@ -5,6 +5,7 @@ ITU-T T.81 Annex B (JPEG), ITU-T T.87 Annex C (JPEG-LS), JFIF 1.02, and Adobe Te
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -64,6 +65,16 @@ class JpegHeader:
         return self.component_ids in _RGB_IDS
 
 
+class _Latest(threading.local):
+    """The header that was read last, and its bytes: the frames of an image mostly begin with the very same ones."""
+
+    data = b""
+    header: JpegHeader | None = None
+
+
+_latest = _Latest()
+
+
 def read_jpeg_header(data: bytes) -> JpegHeader:
     """Read the markers of a JPEG or JPEG-LS codestream up to its first scan.
 
@@ -72,6 +83,13 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
     PixelDataError
         The data don't start as such a codestream, or end before the first scan.
     """
+    if _latest.header is None or not data.startswith(_latest.data):
+        header = _read_header(data)
+        _latest.header, _latest.data = header, data[: header.scan]
+    return _latest.header
+
+
+def _read_header(data: bytes) -> JpegHeader:
     adobe: int | None = None
     frame: tuple[int, bytes] | None = None
     applications: dict[int, bytes] = {}  # of several equal markers the last one counts, as in pydicom

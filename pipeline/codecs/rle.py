@@ -73,7 +73,7 @@ def _join(parts: list[bytes], plane: Array) -> None:
 
 
 def _unpack(segment: bytes, length: int) -> Array:
-    plane = np.frombuffer(bytearray(length), "u1")
+    plane = np.empty(length, "u1")
     _unpack_into(segment, plane)
     return plane
 

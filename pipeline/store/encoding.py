@@ -16,6 +16,7 @@ from typing import Any
 import numcodecs  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
+from numcodecs import blosc
 from zarr.abc.codec import Codec
 from zarr.codecs import BloscCodec, BloscShuffle, GzipCodec, ZstdCodec
 from zarr.storage import MemoryStore
@@ -56,9 +57,9 @@ def _chunk_encoder(chunks: tuple[int, ...], dtype: str, codec: str) -> Encode:
 def _compressor(codec: Codec) -> Callable[[Any], bytes] | None:
     """Return the function behind a codec of zarr's, set as zarr sets it; None for those not known here."""
     if isinstance(codec, BloscCodec):
-        settings = {"cname": codec.cname.value, "clevel": codec.clevel, "shuffle": _SHUFFLES[codec.shuffle]}
-        settings |= {"blocksize": codec.blocksize, "typesize": codec.typesize}
-        return numcodecs.Blosc(**settings).encode  # type: ignore[no-any-return]
+        cname, shuffle = codec.cname.value.encode(), _SHUFFLES[codec.shuffle]
+        settings = (cname, codec.clevel, shuffle, codec.blocksize, codec.typesize)
+        return lambda chunk: blosc.compress(chunk, *settings)
     if isinstance(codec, ZstdCodec):
         return numcodecs.Zstd(level=codec.level, checksum=codec.checksum).encode  # type: ignore[no-any-return]
     if isinstance(codec, GzipCodec):
