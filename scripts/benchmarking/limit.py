@@ -22,8 +22,9 @@ from numcodecs import blosc
 from benchmarking.dicomfiles import Place
 from benchmarking.encoding import CODINGS
 from benchmarking.inputs import Made
-
-SHARD_BYTES = 64 * 2**20
+from pipeline.model import PixelFormat
+from pipeline.plan.costs import weight
+from pipeline.plan.layout import Layout, shard_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ def run(pool: Executor, made: Made, out: str) -> list[list[int]]:
 
 def pieces(made: Made, out: str) -> Iterator[Piece]:
     """Cut the frames into files of output."""
-    step = max(1, SHARD_BYTES // made.frame_bytes)
+    pixels = PixelFormat(*made.shape[:2], made.shape[2] if len(made.shape) > 2 else 1, made.dtype, "")  # noqa: PLR2004  colour
+    (step, *_) = shard_shape(Layout(), pixels, len(made.places), (1, *made.shape), weight(made.input.codec.uid))
     for start in range(0, len(made.places), step):
         yield Piece(made.places[start : start + step], f"{out}/{start:06d}", made.input.coding, made.shape, made.dtype)
 
