@@ -132,6 +132,10 @@ class FrameIndex:
         head = json.loads(data[12 : 12 + size])
         values = np.frombuffer(data, "<u8", offset=12 + size).astype(np.uint64)
         count = head.pop("fragments")
-        offsets, lengths, frames = np.split(values, [count, 2 * count])
         head["notes"] = tuple(head["notes"])
-        return cls(**head, fragment_offsets=offsets, fragment_lengths=lengths, frame_fragments=frames)
+        return cls(
+            **head,
+            fragment_offsets=values[:count],
+            fragment_lengths=values[count : 2 * count],
+            frame_fragments=values[2 * count :],
+        )
