@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pipeline.catalog.assemble import catalog_path
 from pipeline.errors import OutputError
+from pipeline.storage import Place
 
 BATCH_ROWS = 1024
 """Rows held at a time where a catalog is read from beginning to end."""
@@ -24,20 +26,9 @@ def open_catalog(out: str, columns: Sequence[str] | None = None, *, without: Seq
     OutputError
         Where `out` holds no readable catalog, or no such column.
     """
-    path = catalog_path(out)
-    try:
-        with path.open() as opened, pq.ParquetFile(opened) as file:
-            missing = [name for name in columns or () if name not in file.schema_arrow.names]
-            if missing:
-                raise OutputError(f"{path} has no column {missing[0]!r}; it has {', '.join(file.schema_arrow.names)}")
-            wanted = file.schema_arrow.names if columns is None else columns
-            return file.read(columns=[name for name in wanted if name not in without])
-    except FileNotFoundError as error:
-        raise OutputError(f"{out} holds no catalog.parquet: it isn't the output directory of a finished run") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"{path} can't be read as Parquet: {error}") from error
+    with _parquet(out, columns or ()) as file:
+        wanted = file.schema_arrow.names if columns is None else columns
+        return file.read(columns=[name for name in wanted if name not in without])
 
 
 def iter_rows(out: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -48,22 +39,33 @@ def iter_rows(out: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     OutputError
         Where `out` holds no readable catalog, or no such column.
     """
+    with _parquet(out, columns) as file:
+        # group by group: a batch that joined several would hold the headers of all of them
+        for group in range(file.metadata.num_row_groups):
+            for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(columns)):
+                yield from batch.to_pylist()
+
+
+@contextmanager
+def _parquet(out: str, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
+    """Open the catalog, which must have `columns`; whatever is wrong with the file becomes an OutputError."""
     path = catalog_path(out)
     try:
         with path.open() as opened, pq.ParquetFile(opened) as file:
-            missing = set(columns) - set(file.schema_arrow.names)
-            if missing:
-                raise OutputError(f"{path} has no column {min(missing)!r}")
-            # group by group: a batch that joined several would hold the headers of all of them
-            for group in range(file.metadata.num_row_groups):
-                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(columns)):
-                    yield from batch.to_pylist()
+            _require(file.schema_arrow.names, columns, path)
+            yield file
+    except OutputError:
+        raise
     except FileNotFoundError as error:
         raise OutputError(f"{out} holds no catalog.parquet: it isn't the output directory of a finished run") from error
     except (pa.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, OutputError):
-            raise
         raise OutputError(f"{path} can't be read as Parquet: {error}") from error
+
+
+def _require(names: Sequence[str], columns: Sequence[str], path: Place) -> None:
+    for name in columns:
+        if name not in names:
+            raise OutputError(f"{path} has no column {name!r}; it has {', '.join(names)}")
 
 
 def read_row(out: str, number: int, columns: Sequence[str]) -> dict[str, Any]:
