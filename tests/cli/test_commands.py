@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -55,11 +54,9 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
 
 
 def test_help_does_not_wait_for_dask() -> None:
-    begin = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "pipeline.cli", "--help"], capture_output=True, text=True, check=True
     )
-    assert time.perf_counter() - begin < 2.0  # 0.1 s where nothing else runs
     assert done.stdout.startswith("Usage: ")
     assert not [line for line in done.stderr.splitlines() if line.split("|")[-1].strip() in {"dask", "zarr", "pydicom"}]
 
