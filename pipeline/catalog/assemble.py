@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.catalog.schema import PENDING, catalog_schema
@@ -16,18 +18,8 @@ from pipeline.storage import Place, place
 GROUP_BYTES = 32 * 2**20
 GROUP_ROWS = 16_384
 _OVERRIDDEN = (
-    *(
-        "status",
-        "reason",
-        "message",
-        "image",
-        "frame_start",
-        "num_frames",
-        "frames_missing",
-        "decoder",
-        "photometric_interpretation",
-        "assumptions",
-    ),
+    *("status", "reason", "message", "image", "frame_start", "num_frames", "frames_missing", "decoder"),
+    "photometric_interpretation",
 )
 
 
@@ -55,6 +47,8 @@ class Outcome:
 _LOST = Outcome(
     "failed", "not_converted", "The run ended before this file was converted; run the same command again to finish it."
 )
+_UNCHANGED: Any = Outcome(None)  # type: ignore[arg-type]  # nothing overrides anything
+_values = attrgetter(*_OVERRIDDEN, "note")
 
 
 def catalog_path(out: str) -> Place:
@@ -107,7 +101,8 @@ def _finished(
             for group in range(file.metadata.num_row_groups):
                 table = _with_columns(file.read_row_group(group, columns=schema.names), schema)
                 places = [(segment, row + i) for i in range(len(table))]
-                table = _apply(table, [outcomes.get(place) for place in places])
+                if places:
+                    table = _apply(table, [outcomes.get(place) for place in places])
                 yield table.filter(pa.array([place not in without for place in places])) if without else table
                 row += len(places)
 
@@ -119,37 +114,39 @@ def _with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def _apply(table: pa.Table, outcomes: list[Outcome | None]) -> pa.Table:
+def _apply(table: pa.Table, outcomes: Sequence[Outcome | None]) -> pa.Table:
     """Put the outcomes of a table's rows into its columns; the columns without outcomes aren't touched."""
-    statuses = table["status"].to_pylist()
-    final = [
-        _LOST if outcome is None and status == PENDING else outcome
-        for outcome, status in zip(outcomes, statuses, strict=True)
-    ]
-    if any(final):
-        for name in _OVERRIDDEN:
+    if None in outcomes:
+        statuses = table["status"].to_pylist()
+        outcomes = [
+            one or (_LOST if status == PENDING else _UNCHANGED) for one, status in zip(outcomes, statuses, strict=True)
+        ]
+    *columns, notes = zip(*map(_values, outcomes), strict=True)
+    for name, values in zip(_OVERRIDDEN, columns, strict=True):
+        if any(value is not None for value in values):
             field = table.schema.field(name)
-            values = [_override(name, *pair) for pair in zip(table[name].to_pylist(), final, strict=True)]
-            table = table.set_column(table.schema.get_field_index(name), field, pa.array(values, field.type))
-    return table
+            column = pc.coalesce(pa.array(values, field.type), table[name])
+            table = table.set_column(table.schema.get_field_index(name), field, column)
+    return _with_notes(table, notes) if any(notes) else table
 
 
-def _override(name: str, scanned: Any, outcome: Outcome | None) -> Any:
-    if outcome is None:
-        return scanned
-    if name == "assumptions":
-        return "; ".join(filter(None, (scanned, outcome.note))) or None
-    value = getattr(outcome, name)
-    return scanned if value is None else value
+def _with_notes(table: pa.Table, notes: Sequence[str]) -> pa.Table:
+    """Append notes to the rows' assumptions."""
+    position = table.schema.get_field_index("assumptions")
+    pairs = zip(table["assumptions"].to_pylist(), notes, strict=True)
+    texts = ["; ".join(filter(None, pair)) or None for pair in pairs]
+    return table.set_column(position, table.schema.field(position), pa.array(texts, pa.string()))
 
 
 def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Join small tables, so that the catalog doesn't get a row group for each segment."""
     held: list[pa.Table] = []
+    size = rows = 0
     for table in tables:
         held.append(table)
-        if sum(t.nbytes for t in held) >= GROUP_BYTES or sum(map(len, held)) >= GROUP_ROWS:
+        size, rows = size + table.nbytes, rows + len(table)
+        if size >= GROUP_BYTES or rows >= GROUP_ROWS:
             yield pa.concat_tables(held).combine_chunks()
-            held = []
+            held, size, rows = [], 0, 0
     if held:
         yield pa.concat_tables(held).combine_chunks()

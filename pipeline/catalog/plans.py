@@ -17,7 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import OutputError
-from pipeline.model import Copy, Failure, ImageSpec, Instance, PixelFormat, Plan, Region, Span, Task
+from pipeline.model import (
+    Copy,
+    Failure,
+    ImageSpec,
+    Instance,
+    PixelFormat,
+    Plan,
+    Region,
+    Span,
+    Task,
+    without_collections,
+)
 from pipeline.storage import Place, place
 
 _SEAL = "plan.json"
@@ -85,6 +96,7 @@ _COPY = (
 )
 
 
+@without_collections
 def write_plan(out: str, plan: Plan, *, copies: Sequence[Copy] = (), facts: Mapping[str, Any] | None = None) -> None:
     """Write `plan` below ``OUT/plan``, in place of the one there; a crash leaves either of them whole.
 
@@ -148,6 +160,7 @@ def read_copies(out: str) -> tuple[Copy, ...]:
     return tuple(Copy(*row) for row in _rows(_read(out, "copies", _seal(out))))
 
 
+@without_collections
 def read_plan(out: str) -> Plan:
     """Return the plan that :func:`write_plan` wrote, equal to it in every field.
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.catalog.assemble import catalog_path
@@ -90,15 +91,7 @@ def count_reasons(out: str) -> dict[tuple[str, str], int]:
 
 def read_failures(out: str, limit: int | None = None) -> list[dict[str, Any]]:
     """Return source, reason and message of the rows that failed, in the catalog's order; at most `limit` of them."""
-    rows: list[dict[str, Any]] = []
-    for row in _light_rows(out):
-        if row["status"] == "failed":
-            rows.append({name: row[name] for name in ("source", "reason", "message")})
-        if len(rows) == limit:
-            break
+    table = open_catalog(out, ("source", "status", "reason", "message"))
+    failed = table.filter(pc.equal(table["status"], "failed")).slice(0, limit)
+    rows: list[dict[str, Any]] = failed.drop_columns(["status"]).to_pylist()
     return rows
-
-
-def _light_rows(out: str) -> Iterator[dict[str, Any]]:
-    for batch in open_catalog(out, ("source", "status", "reason", "message")).to_batches():
-        yield from batch.to_pylist()

@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.engine.allocator import keep_freed_memory
 from pipeline.engine.convert_task import Job, convert
 from pipeline.engine.executors import Executor, Outcome
-from pipeline.engine.finalise import FinaliseInput, finalise
+from pipeline.engine.finalise import FinaliseInput, described, finalise
 from pipeline.engine.guard import Bounds, guarded
 from pipeline.engine.isolated import convert_carefully
 from pipeline.engine.locking import at_work
@@ -214,7 +214,7 @@ class Conversion:
         del self._open[image]
         spec = self.plan.images[image]
         regions = tuple(sorted(self._regions.pop(image, ()), key=lambda region: region.frame_start))
-        instances = {span.instance: self.plan.instances[span.instance] for span in spec.spans}
+        instances = described(self.plan, spec)
         failed = frozenset(i for i in instances if i in self.failures and i not in self.salvaged)
         if len(failed) == len(instances):
             self._ready.append(Discard(image, spec.path))

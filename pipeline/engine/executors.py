@@ -19,9 +19,6 @@ from pipeline.engine.reachable import reaching
 from pipeline.engine.window import Sent, Window
 from pipeline.storage import Carried
 
-LOST_AT_ONCE = {"distributed.scheduler.allowed-failures": 0}
-"""Dask's configuration for a scheduler of our own: what a dying worker took with it comes back to the driver, which knows
-how to do it more carefully, instead of going on to kill other workers."""
 LOST_TRIES = 20
 """How often a task is sent again that a dying worker took with it. It is mostly a bystander: what kills workers runs in
 processes of its own from the second time on."""

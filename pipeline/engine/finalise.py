@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.catalog import read_attributes
 from pipeline.engine.origins import frame_sources
-from pipeline.model import ImageSpec, Instance, RegionResult
+from pipeline.model import Compact, ImageSpec, Plan, RegionResult
 from pipeline.store import finalise_image, split_attributes
 
 
+class Described(NamedTuple):
+    """Where to find what the scan learned of an instance."""
+
+    segment: int
+    row: int
+    known_uid: str
+    """SOP Instance UID, empty where the file has none."""
+
+
 @dataclass(frozen=True, slots=True)
-class FinaliseInput:
+class FinaliseInput(Compact):
     """One image, all that its tasks reported, and the instances that make it."""
 
     image: int
     spec: ImageSpec
-    instances: dict[int, Instance]
+    instances: dict[int, Described]
     regions: tuple[RegionResult, ...]
     failed: frozenset[int]
     """Instances of which a frame could not be stored: none of their frames counts."""
@@ -30,6 +39,12 @@ class FinaliseInput:
     out: str
     codec: Mapping[str, Any]
     provenance: Mapping[str, Any]
+
+
+def described(plan: Plan, spec: ImageSpec) -> dict[int, Described]:
+    """Return the instances of an image, by their position in the plan."""
+    members = ((span.instance, plan.instances[span.instance]) for span in spec.spans)
+    return {i: Described(one.segment, one.row, one.known_uid) for i, one in members}
 
 
 def finalise(image: FinaliseInput) -> str:
@@ -50,13 +65,13 @@ def describe(image: FinaliseInput) -> tuple[dict[str, npt.NDArray[Any]], dict[st
     owner, number = frame_sources(spec)
     checksums, valid = _frame_results(image, owner)
     rows = read_attributes(image.out, [(i.segment, i.row) for i in image.instances.values()])
-    described = dict(zip(image.instances, rows, strict=True))
+    found = dict(zip(image.instances, rows, strict=True))
     for instance, photometric in image.photometric.items():
         if photometric:
-            described[instance].constant["PhotometricInterpretation"] = photometric
+            found[instance].constant["PhotometricInterpretation"] = photometric
     attributes, varying = split_attributes(
-        {i: row.constant for i, row in described.items()},
-        {i: row.by_frame for i, row in described.items()},
+        {i: row.constant for i, row in found.items()},
+        {i: row.by_frame for i, row in found.items()},
         owner,
         number,
     )

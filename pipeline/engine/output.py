@@ -77,9 +77,9 @@ def _clear(out: Place, *, everything: bool) -> None:
     (out / "catalog.parquet").remove()
 
 
-def outside(source: str, out: Place) -> bool:
-    """Whether a file found is not part of the output directory (which may lie in a folder that is converted)."""
-    return not (source == str(out) or source.startswith((f"{out}{os.sep}", f"{out}/")))
+def inside(out: Place) -> tuple[str, ...]:
+    """Return what the names of files in the output directory begin with; it may lie in a folder that is converted."""
+    return f"{out}{os.sep}", f"{out}/"
 
 
 def check_sources(paths: tuple[str, ...], out: Place) -> None:
@@ -95,5 +95,5 @@ def check_sources(paths: tuple[str, ...], out: Place) -> None:
             f"output.path: {out}: a web server can't be written to; use a folder, or s3://, gs:// or az://"
         )
     for path in paths:
-        if not outside(absolute(path), out):
+        if f"{absolute(path)}/".startswith(inside(out)):
             raise ConfigError(f"source.paths: {path} lies in the output directory {out}; choose another output.path")

@@ -14,7 +14,7 @@ from pipeline.engine.digests import read_digests
 from pipeline.engine.executors import Executor, Outcome
 from pipeline.engine.guard import Bounds, guarded
 from pipeline.engine.isolated import scan_carefully
-from pipeline.engine.output import outside
+from pipeline.engine.output import inside
 from pipeline.engine.progress import Progress
 from pipeline.errors import OutputError
 from pipeline.model import Instance, SourceFile
@@ -84,7 +84,8 @@ def scan_files(
 
 def find_files(config: RunConfig, out: Place) -> Iterator[SourceFile]:
     """Yield the files that the configuration's paths stand for, those of the output directory left out."""
-    return (file for file in scan.find_files(config.source.paths) if outside(file.source, out))
+    ours = inside(out)
+    return (file for file in scan.find_files(config.source.paths) if not f"{file.source}/".startswith(ours))
 
 
 def _batches(files: Iterator[SourceFile], first: int) -> Iterator[Batch]:

@@ -16,7 +16,7 @@ from pipeline.engine.converting import Conversion
 from pipeline.engine.state import Clock, Prepared
 from pipeline.engine.versions import versions
 from pipeline.frames import transfer_syntax_name
-from pipeline.model import Failure, Instance, Plan
+from pipeline.model import Failure, Instance, Plan, without_collections
 from pipeline.report import FailureLine, ImageLine, Pace, RunSummary, ThisRun, Totals
 from pipeline.storage import Place
 
@@ -24,6 +24,7 @@ MOST_FAILURES = 10_000
 """Failures that the report lists; the catalog has them all."""
 
 
+@without_collections
 def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int], Outcome]:
     """Return what the catalog says of each instance, by its segment and row."""
     plan = prepared.plan

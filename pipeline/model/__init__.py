@@ -1,12 +1,15 @@
 """Frozen value types that the rooms exchange. They hold no behaviour beyond what follows from their own fields."""
 
+from pipeline.model.compact import Compact
 from pipeline.model.instances import UNKNOWN, Copy, Failure, Instance, SourceFile, Vector
+from pipeline.model.many import without_collections
 from pipeline.model.pixels import FrameIndex, PixelFormat
 from pipeline.model.plans import ImageSpec, Plan, Region, RegionInput, Span, Task, TaskInput
 from pipeline.model.results import InstanceOutcome, RegionResult, TaskResult
 
 __all__ = [
     "UNKNOWN",
+    "Compact",
     "Copy",
     "Failure",
     "FrameIndex",
@@ -24,4 +27,5 @@ __all__ = [
     "TaskInput",
     "TaskResult",
     "Vector",
+    "without_collections",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.model.compact import Compact
 from pipeline.model.pixels import PixelFormat
 
 Vector = tuple[float, float, float]
@@ -12,7 +13,7 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(Compact):
     """One file found, before it is opened."""
 
     source: str
@@ -27,7 +28,7 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(Compact):
     """One SOP instance to be stored: the compact record that the driver keeps (the full row is in its segment)."""
 
     source: str
@@ -81,7 +82,7 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Compact):
     """Why an instance or an image could not be stored."""
 
     reason: str

@@ -6,12 +6,14 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import FrameIndexError
+from pipeline.model.compact import Compact
 
 _MAGIC = b"D2ZFIDX1"
 
@@ -20,8 +22,13 @@ def _no_fragments() -> npt.NDArray[np.uint64]:
     return np.zeros(0, np.uint64)
 
 
+@cache
+def _itemsize(dtype: str) -> int:
+    return np.dtype(dtype).itemsize
+
+
 @dataclass(frozen=True, slots=True)
-class PixelFormat:
+class PixelFormat(Compact):
     """What all frames of an image share (PS3.3 C.7.6.3, Image Pixel Module)."""
 
     rows: int
@@ -41,7 +48,7 @@ class PixelFormat:
     @property
     def frame_bytes(self) -> int:
         """Bytes of one decoded frame."""
-        return self.rows * self.columns * self.samples_per_pixel * np.dtype(self.dtype).itemsize
+        return self.rows * self.columns * self.samples_per_pixel * _itemsize(self.dtype)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.model.compact import Compact
 from pipeline.model.instances import Failure, Instance
 from pipeline.model.pixels import PixelFormat
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Span(Compact):
     """The frames ``range(start, stop, step)`` of one instance, stored one after the other from `frame_start` on."""
 
     instance: int
@@ -25,7 +26,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageSpec:
+class ImageSpec(Compact):
     """One output array: its place, its layout, and the spans that fill it, in order."""
 
     path: str
@@ -56,7 +57,7 @@ class ImageSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class Region(Compact):
     """Frames ``[frame_start, frame_stop)`` of one image: whole shards of it."""
 
     image: int
@@ -93,7 +94,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class RegionInput:
+class RegionInput(Compact):
     """A region with all that its task needs: no look-up in the plan, no header."""
 
     region: Region
@@ -104,7 +105,7 @@ class RegionInput:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskInput:
+class TaskInput(Compact):
     """What travels to a worker for one task."""
 
     id: int

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pipeline.model.compact import Compact
 from pipeline.model.instances import Failure
 
 
 @dataclass(frozen=True, slots=True)
-class RegionResult:
+class RegionResult(Compact):
     """One stored region."""
 
     image: int
@@ -25,7 +26,7 @@ class RegionResult:
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceOutcome:
+class InstanceOutcome(Compact):
     """What became of one instance in one task."""
 
     instance: int
@@ -37,7 +38,7 @@ class InstanceOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskResult:
+class TaskResult(Compact):
     """One finished task."""
 
     task: int

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 from pipeline.errors import PlanError
-from pipeline.model import Failure, ImageSpec, Instance, PixelFormat, Plan, Span
+from pipeline.model import Failure, ImageSpec, Instance, PixelFormat, Plan, Span, without_collections
 from pipeline.plan.costs import weight
 from pipeline.plan.grouping import Group, group_instances
 from pipeline.plan.invariants import verify
@@ -21,6 +21,7 @@ Select = Callable[[int], Frames]
 Shapes = Callable[[PixelFormat, int, float], tuple[tuple[int, ...], tuple[int, ...]]]
 
 
+@without_collections
 def make_plan(instances: Sequence[Instance], layout: Layout | None = None) -> Plan:
     """Plan the conversion of `instances`, and prove the plan's invariants.
 

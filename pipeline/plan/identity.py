@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from pipeline.model import Plan
+from pipeline.model import Plan, without_collections
 
 
+@without_collections
 def digest(plan: Plan, *settings: str) -> str:
     """Return a SHA-256, in hexadecimal, of all that decides what the plan's tasks write where.
 

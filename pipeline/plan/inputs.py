@@ -27,9 +27,9 @@ def cut_spans(spans: Sequence[Span], frame_start: int, frame_stop: int) -> tuple
     """
     position = max(0, bisect_right(spans, frame_start, key=_frame_start) - 1)
     cut = []
-    while position < len(spans) and spans[position].frame_start < frame_stop:
-        part = _cut(spans[position], frame_start, frame_stop)
-        if len(part):
+    while position < len(spans) and (span := spans[position]).frame_start < frame_stop:
+        part = _cut(span, frame_start, frame_stop)
+        if part is not None:
             cut.append(part)
         position += 1
     return tuple(cut)
@@ -42,11 +42,15 @@ def _region_input(plan: Plan, region: Region) -> RegionInput:
     return RegionInput(region, replace(spec, spans=spans), instances)
 
 
-def _cut(span: Span, frame_start: int, frame_stop: int) -> Span:
-    skipped = max(0, frame_start - span.frame_start)
-    count = min(len(span), frame_stop - span.frame_start)
-    if skipped == 0 and count == len(span):
+def _cut(span: Span, frame_start: int, frame_stop: int) -> Span | None:
+    """Return the part of a span that lies in the frames, None where none does."""
+    length = len(span)
+    if frame_start <= span.frame_start and span.frame_start + length <= frame_stop:
         return span
+    skipped = max(0, frame_start - span.frame_start)
+    count = min(length, frame_stop - span.frame_start)
+    if skipped >= count:
+        return None
     frames = range(span.start, span.stop, span.step)[skipped:count]
     return Span(span.instance, frames.start, frames.stop, frames.step, span.frame_start + skipped)
 

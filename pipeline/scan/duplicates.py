@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
@@ -18,7 +17,7 @@ Key = TypeVar("Key", bound=Hashable)
 def candidates(instances: Sequence[Instance]) -> list[tuple[int, ...]]:
     """Return the groups of instances, as positions, that share SOP Instance UID and file size."""
     groups = _grouped((instance.known_uid, instance.size) for instance in instances)
-    return [group for (uid, _), group in groups.items() if uid and len(group) > 1]
+    return [group for (uid, _), group in groups.items() if uid]
 
 
 def digest(source: str, expected: Expected | None = None) -> str:
@@ -64,13 +63,17 @@ def shared_uids(instances: Sequence[Instance]) -> dict[int, str]:
     return {
         position: f"SOP Instance UID shared with {len(group) - 1} other file(s)"
         for uid, group in groups.items()
-        if uid and len(group) > 1
+        if uid
         for position in group
     }
 
 
 def _grouped(keys: Iterable[Key]) -> dict[Key, tuple[int, ...]]:
-    groups: defaultdict[Key, list[int]] = defaultdict(list)
+    """Return the positions of the keys that are there more than once, in the order of the first ones."""
+    first: dict[Key, int] = {}
+    groups: dict[Key, list[int]] = {}
     for position, key in enumerate(keys):
-        groups[key].append(position)
-    return {key: tuple(members) for key, members in groups.items()}
+        earlier = first.setdefault(key, position)
+        if earlier != position:
+            groups.setdefault(key, [earlier]).append(position)
+    return {key: tuple(members) for key, members in sorted(groups.items(), key=lambda group: group[1][0])}

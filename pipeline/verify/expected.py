@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from pipeline.engine.finalise import FinaliseInput
+from pipeline.engine.finalise import FinaliseInput, described
 from pipeline.engine.origins import partly_stored
 from pipeline.ledger import Finished
 from pipeline.model import ImageSpec, Plan, Region, RegionResult, Span
@@ -68,7 +68,7 @@ class Expected:
         return FinaliseInput(
             image=image,
             spec=spec,
-            instances={span.instance: self.plan.instances[span.instance] for span in spec.spans},
+            instances=described(self.plan, spec),
             regions=tuple(self.regions.get(image, ())),
             failed=frozenset(failed),
             photometric={i: self.photometric.get(i, "") for i in owners},

@@ -10,8 +10,9 @@ from typing import Any
 import dask
 
 from pipeline.config import Cluster
+from pipeline.engine.clusters.defaults import dask_defaults
 from pipeline.engine.clusters.options import check_names, parameters
-from pipeline.engine.clusters.scaling import dask_defaults, limits, mark_refused, scale
+from pipeline.engine.clusters.scaling import limits, mark_refused, scale
 from pipeline.engine.clusters.security import for_jobs
 from pipeline.engine.clusters.walltime import lifetime, parse_walltime
 from pipeline.engine.clusters.workers import await_first, tell_dashboard

@@ -10,8 +10,9 @@ from typing import Any
 import dask
 
 from pipeline.config import Cluster
+from pipeline.engine.clusters.defaults import dask_defaults
 from pipeline.engine.clusters.options import check_names, parameters
-from pipeline.engine.clusters.scaling import dask_defaults, limits, scale
+from pipeline.engine.clusters.scaling import limits, scale
 from pipeline.engine.clusters.security import given
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor

@@ -11,8 +11,9 @@ from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster
 
 from pipeline.config import Cluster
+from pipeline.engine.clusters.defaults import dask_defaults
 from pipeline.engine.clusters.workers import tell_dashboard
-from pipeline.engine.executors import LOST_AT_ONCE, Distributed, Executor, Synchronous
+from pipeline.engine.executors import Distributed, Executor, Synchronous
 from pipeline.engine.progress import Progress
 
 
@@ -43,9 +44,11 @@ def local_processes(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
 
 @contextmanager
 def _local_cluster(cluster: Cluster, progress: Progress, **options: Any) -> Iterator[Executor]:
+    # without a dashboard the scheduler's server for its metrics takes any port: Dask's own is often taken, and it would say so
+    quiet = {} if cluster.dashboard else {"scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}
     with (
-        dask.config.set({"distributed.admin.system-monitor.gil.enabled": False, **LOST_AT_ONCE}),
-        LocalCluster(dashboard_address=cluster.dashboard or None, silence_logs="ERROR", **options) as local,
+        dask.config.set(dask_defaults()),
+        LocalCluster(dashboard_address=cluster.dashboard or None, silence_logs="ERROR", **quiet, **options) as local,
         Client(local) as client,
     ):
         tell_dashboard(client, progress)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
@@ -18,28 +17,10 @@ from distributed.core import Status
 from distributed.deploy import Adaptive, SpecCluster
 
 from pipeline.config import Cluster
-from pipeline.engine.executors import LOST_AT_ONCE
 
 _LOG = logging.getLogger(__name__)
 REFUSED_SECONDS = 60.0
 """Before a job is submitted again that the batch system has refused."""
-
-DEFAULTS = {
-    # A worker for every task that waits. Dask's own default, tasks of 5 s for each, assumes that the scheduler
-    # knows all tasks, but a window of them is all that it ever holds.
-    "distributed.adaptive.target-duration": "1 ms",
-    **LOST_AT_ONCE,
-}
-
-
-def dask_defaults() -> Mapping[str, Any]:
-    """Return our defaults of Dask's configuration, but for values that somebody has changed."""
-    known = dask.config.merge(*dask.config.defaults)
-    return {
-        key: value
-        for key, value in DEFAULTS.items()
-        if dask.config.get(key, None) == dask.config.get(key, None, config=known)
-    }
 
 
 def limits(cluster: Cluster) -> tuple[int, int] | None:
