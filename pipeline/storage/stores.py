@@ -16,6 +16,8 @@ from pipeline.storage.options import Options
 from pipeline.storage.urls import WEB, scheme_of
 
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+_VARIABLES = ("AWS_", "GOOGLE_", "AZURE_")
+"""Beginnings of the names of environment variables that clients look at."""
 _FOREVER = timedelta(days=1)
 
 
@@ -27,12 +29,16 @@ def store_at(root: str, options: Options) -> Any:
     ConfigError
         For options that don't fit, such as plain HTTP that isn't allowed, or a profile that isn't there.
     """
-    return _store(root, options, os.getpid())
+    surroundings = tuple(pair for pair in os.environ.items() if pair[0].startswith(_VARIABLES))
+    return _store(root, options, os.getpid(), surroundings)
 
 
 @lru_cache(maxsize=64)
-def _store(root: str, options: Options, _process: int) -> Any:
-    """Make a client; a forked process makes its own, since threads don't survive a fork."""
+def _store(root: str, options: Options, _process: int, _surroundings: tuple[tuple[str, str], ...]) -> Any:
+    """Make a client, anew where the environment names another server or other keys by now.
+
+    A forked process makes its own too, since threads don't survive a fork.
+    """
     scheme = scheme_of(root)
     bucket = root.partition("://")[2]
     shared: dict[str, Any] = {

@@ -7,7 +7,7 @@ import pytest
 from faultproxy import FaultProxy
 
 from pipeline.errors import ConfigError, SourceError
-from pipeline.storage import Expected, Options, Reading, active, foreseen, open_source, place, using
+from pipeline.storage import Expected, Options, Reading, active, foreseen, open_source, place, storage_options, using
 from pipeline.storage.objects import HEAD
 
 
@@ -173,3 +173,14 @@ def test_small_objects_cost_one_request(s3):
         file.seek(0, io.SEEK_END)
         assert len(proxy.requests) == 1
     assert active() == Options()
+
+
+def test_an_address_that_the_environment_names_later_counts(s3, monkeypatch):
+    url = s3.url()
+    s3.put(url, b"there")
+    with storage_options(allow_http=True, retries=0):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        with pytest.raises(OSError, match="127.0.0.1:1"):
+            place(url).read_bytes()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{s3.port}")
+        assert place(url).read_bytes() == b"there"
