@@ -17,13 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
@@ -173,19 +171,6 @@ def latency(table: Table, server: Server, source: str, expected: dict[str, bytes
             table.line(what, seconds, proxy, compare(expected, server.read(out)))
 
 
-def archive() -> Iterator[Path]:
-    """Real files up to 4 MiB each; without UIDs a file's name decides what it is called, so only those that have them."""
-    for path in corpora.corpus():
-        if path.stat().st_size <= 4 * MIB:
-            try:
-                header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
-                uids = [header.get(name) for name in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")]
-            except Exception:  # noqa: BLE001  damaged on purpose: just as welcome
-                uids = [""]
-            if all(uids):
-                yield path
-
-
 def main() -> int:
     """Run the campaign."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -199,7 +184,7 @@ def main() -> int:
         with seaweedfs(folder / "server") as server:
             local, source = folder / "archive", server.url()
             local.mkdir()
-            for number, path in enumerate(list(archive())[: given.files]):
+            for number, path in enumerate(list(corpora.identified(4 * MIB))[: given.files]):
                 data = path.read_bytes()
                 (local / f"{number:04}-{path.name}").write_bytes(data)
             server.upload(local, source)

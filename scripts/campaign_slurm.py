@@ -5,14 +5,16 @@
 
 Starts a SLURM of this machine (as root; by apt), and converts with fixed and adaptive scaling, with jobs of several
 workers, with workers that retire every few seconds, and as an array of 8 jobs of which two are killed and one is
-forgotten. Each result is compared with the synchronous one: the store byte by byte, the catalog row by row. Prints a
-table; exit code 1 where anything differs or a job is left behind.
+forgotten; and from and to a SeaweedFS of this machine, where a share of the requests is spoilt, a job is cancelled, and then
+the driver killed and the run resumed by its URL. Each result is compared with the synchronous one on disk: the store byte
+by byte, the catalog row by row. Prints a table; exit code 1 where anything differs or a job is left behind.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,18 +28,26 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
 import dask  # noqa: E402
-from corpora import pydicom_data_folder, pydicom_folder, shared_data  # noqa: E402
-from identical import assert_identical  # noqa: E402
+from corpora import identified, pydicom_data_folder, pydicom_folder, shared_data  # noqa: E402
+from endtoend import Disturbed, download, rows  # noqa: E402
+from faultproxy import FaultProxy  # noqa: E402
+from identical import assert_identical, assert_same_store  # noqa: E402
+from objectstores import Server, seaweedfs  # noqa: E402
 from varied import add_series  # noqa: E402
 
 import pipeline  # noqa: E402
 from pipeline.engine import NullProgress  # noqa: E402
+from pipeline.verify import verify  # noqa: E402
 
 SERVICE = REPOSITORY / "scripts" / "services" / "slurm"
 OUTPUT = {"shard": "1 MiB"}
 SERIES = ("1.2.3.1", "1.2.3.2", "1.2.3.3", "1.2.3.4")
 FILES = 600
 """Of each series: enough for eight tasks, and for a run that outlives its jobs."""
+LARGEST = 4 << 20
+"""Bytes of the files that go to the object store."""
+SPOILT = 0.05
+"""Share of the requests to it that are spoilt."""
 
 
 @dataclass
@@ -75,7 +85,7 @@ class Campaign:
     sources: list[str]
     failed: bool = False
 
-    def compare(self, name: str, run: Callable[[Path], str]) -> None:
+    def compare(self, name: str, run: Callable[[Path], str], check: Callable[[Path], None] | None = None) -> None:
         """Run one scenario and print its line."""
         if self.only not in name:
             return
@@ -84,7 +94,7 @@ class Campaign:
         before = last_job()
         try:
             note = run(out)
-            assert_identical(out, self.folder / "synchronous")
+            (check or self.check)(out)
             left = jobs("pending,running")
             verdict = f"jobs left behind: {left}" if left else "identical"
         except Exception as error:  # noqa: BLE001  whatever it is, the other scenarios are run too
@@ -93,6 +103,14 @@ class Campaign:
         print(
             f"{name:34} {time.monotonic() - begin:7.1f} s {last_job() - before:5} jobs  {verdict:10} {note}", flush=True
         )
+
+    def check(self, out: Path) -> None:
+        """Compare with the synchronous result."""
+        assert_identical(out, self.folder / "synchronous")
+
+    def check_archive(self, out: Path) -> None:
+        """Compare what came from a store with what came synchronously from the same files on disk."""
+        assert_same_store(out, self.folder / "archive-synchronous")
 
     def on_slurm(self, out: Path, *, after: int = 0, signal: tuple[str, ...] = (), **cluster: Any) -> str:
         """Convert on jobs, one of which is cancelled after some tasks."""
@@ -111,6 +129,34 @@ class Campaign:
         if after and not watcher.cancelled:
             raise RuntimeError(f"the run had only {watcher.tasks} tasks: no job was cancelled")
         return f"job {watcher.cancelled} cancelled after {after} tasks" if after else f"{watcher.tasks} tasks"
+
+    def fill_archive(self) -> None:
+        """Make the folder that the object store gets, and its synchronous result."""
+        archive = self.folder / "archive"
+        archive.mkdir()
+        for number, path in enumerate(identified(LARGEST)):
+            shutil.copyfile(path, archive / f"{number:04}-{path.name}")
+        add_series(archive, pydicom_folder() / "CT_small.dcm", range(FILES), "1.2.3.1")
+        out = self.folder / "archive-synchronous"
+        pipeline.convert(archive, out, output=OUTPUT, cluster={"kind": "synchronous"})
+
+    def store_to_store(self, out: Path, server: Server, *, seed: int) -> str:
+        """Convert on jobs from and to an object store; lose a job, then the driver; resume; bring what is left here."""
+        source = server.url()
+        server.upload(self.folder / "archive", source)
+        with FaultProxy(server.port, delay=0.2, delayed="/pixels/c/", rate=SPOILT, seed=seed, slow=0.5) as proxy:
+            disturbed = Disturbed(server, proxy, self.folder, source, cancel_after=20, kill_after=60, shard="1 MiB")
+            url = disturbed.run()
+            disturbed.notes.append(f"{proxy.faults.total()} of {len(proxy.requests)} requests spoilt")
+        download(server, url, out)
+        local = self.folder / "archive-synchronous"
+        if rows(out, source) != rows(local, str(self.folder / "archive")):
+            raise RuntimeError("the catalogs' rows differ")
+        with pipeline.storage_options(**server.options()):
+            problems = verify(url, source=True, cluster={"kind": "threads", "workers": 2}).counts
+        if problems:
+            raise RuntimeError(f"verify found {dict(problems)}")
+        return "; ".join(disturbed.notes)
 
     def as_array(self, out: Path) -> str:
         """Convert as an array of eight: one forgotten, two killed while they work, then all that finalize names."""
@@ -176,6 +222,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--only", default="", metavar="TEXT", help="only the scenarios whose name holds this")
+    parser.add_argument("--rounds", type=int, default=2, metavar="N", help="times that S3 to S3 is disturbed")
     arguments = parser.parse_args()
     given = arguments.folders
     folders = given or [f for f in (pydicom_folder(), pydicom_data_folder(), shared_data()) if f]
@@ -185,12 +232,12 @@ def main() -> int:
         subprocess.run([SERVICE, "start", service], check=True, stdout=subprocess.DEVNULL)
         os.environ["SLURM_CONF"] = str(service / "slurm.conf")
         try:
-            return scenarios(folder, folders, arguments.only)
+            return scenarios(folder, folders, arguments.only, arguments.rounds)
         finally:
             subprocess.run([SERVICE, "stop", service], check=True)
 
 
-def scenarios(folder: Path, folders: list[Path], only: str) -> int:
+def scenarios(folder: Path, folders: list[Path], only: str, rounds: int) -> int:
     """Convert in one process, then in all ways, and return the exit code."""
     (folder / "series").mkdir()
     for uid in SERIES:
@@ -221,6 +268,14 @@ def scenarios(folder: Path, folders: list[Path], only: str) -> int:
             lambda out: slurm(out, workers=2, options={"worker_extra_args": short}),
         )
     campaign.compare("array of 8, 2 killed, 1 forgotten", campaign.as_array)
+    with seaweedfs(folder / "server") as server:
+        campaign.fill_archive()
+        for seed in range(rounds):
+            campaign.compare(
+                f"S3 to S3, job and driver lost, {seed}",
+                lambda out, seed=seed: campaign.store_to_store(out, server, seed=seed),
+                campaign.check_archive,
+            )
     print("Differences or jobs left behind." if campaign.failed else "All are identical.")
     return int(campaign.failed)
 

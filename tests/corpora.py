@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,20 @@ def corpus() -> list[Path]:
     """Every regular file of all corpora, sorted, without the index files of the packages."""
     roots = [folder for folder in (pydicom_folder(), pydicom_data_folder(), shared_data()) if folder]
     return sorted(path for root in roots for path in root.rglob("*") if path.is_file())
+
+
+def identified(most: int) -> Iterator[Path]:
+    """Files of the corpora up to so many bytes; without UIDs a file's name decides what it is called, so only those with them."""
+    for path in corpus():
+        if path.stat().st_size <= most:
+            try:
+                with warnings.catch_warnings(action="ignore"):
+                    header = dcmread(path, stop_before_pixels=True, force=True)
+                uids = [header.get(name) for name in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")]
+            except Exception:  # noqa: BLE001  damaged on purpose: just as welcome
+                uids = [""]
+            if all(uids):
+                yield path
 
 
 @cache

@@ -43,6 +43,8 @@ class FaultProxy:
     """Seconds that answers take longer …"""
     delayed: str = ""
     """… of the requests whose target holds this."""
+    without: str = ""
+    """A header, in lower case, that isn't passed on."""
     requests: list[Request] = field(default_factory=list)
     port: int = 0
 
@@ -58,6 +60,7 @@ class FaultProxy:
 
     def __enter__(self):
         self._random = random.Random(self.seed)  # noqa: S311  repeatable, not secret
+        self._serving = set()  # asyncio itself holds its tasks so weakly that they can vanish while they wait
         self._loop = asyncio.new_event_loop()
         server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
         self.port = server.sockets[0].getsockname()[1]
@@ -81,11 +84,14 @@ class FaultProxy:
         await asyncio.sleep(0.05)  # transports close in the next rounds of the loop
 
     async def _serve(self, reader, writer):
+        task = asyncio.current_task()
+        self._serving.add(task)
         try:
             await self._pass_on(reader, writer)
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
+            self._serving.discard(task)
             with contextlib.suppress(OSError):
                 writer.close()
 
@@ -106,7 +112,7 @@ class FaultProxy:
             return
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
         try:
-            up_writer.write(_closing(head) + body)
+            up_writer.write(_closing(head, self.without) + body)
             await up_writer.drain()
             answer = await up_reader.readuntil(b"\r\n\r\n")
             if request.fault == "reset_after":
@@ -147,7 +153,8 @@ def _headers(head):
     return {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
 
 
-def _closing(head):
-    """The head with Connection: close, so that the answer ends with the connection."""
-    lines = [line for line in head.split(b"\r\n")[:-2] if not line.lower().startswith(b"connection:")]
+def _closing(head, without):
+    """The head with Connection: close, so that the answer ends with the connection; without that header."""
+    left_out = tuple(f"{name}:".encode() for name in ("connection", without) if name)
+    lines = [line for line in head.split(b"\r\n")[:-2] if not line.lower().startswith(left_out)]
     return b"\r\n".join([*lines, b"Connection: close", b"", b""])

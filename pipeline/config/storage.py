@@ -19,7 +19,7 @@ class Store(Section):
     """
 
     endpoint: Annotated[StrictStr, AfterValidator(check_endpoint)] = ""
-    """Address of an S3 server that isn't Amazon's, such as https://s3.example.org."""
+    """Address of a server that isn't the provider's own, such as https://s3.example.org; for all kinds of stores."""
     region: StrictStr = ""
     """The bucket's region; by default that of the environment or the profile."""
     profile: StrictStr = ""

@@ -11,11 +11,10 @@ from typing import Any
 import obstore
 
 from pipeline.storage.options import Options
-from pipeline.storage.retrying import CutShortError, retrying, status_of
+from pipeline.storage.retrying import CutShortError, is_behind_the_end, retrying
 from pipeline.storage.stores import store_at
 from pipeline.storage.urls import split
 
-_UNSATISFIABLE = 416
 _PAGE = 1000
 MULTIPART = 256 * 2**20
 """Bytes above which an object is sent in parts: a single put may have 5 GiB at most, and would begin anew each time."""
@@ -65,7 +64,7 @@ class Object:
                 answer = obstore.get(self._store, self._key, options={"range": (start, stop)})
                 data = memoryview(answer.bytes())
             except Exception as error:
-                if status_of(error) == _UNSATISFIABLE:  # nothing there: an empty object, or one that became shorter
+                if is_behind_the_end(error):  # nothing there: an empty object, or one that became shorter
                     return memoryview(b""), self.head()
                 raise
             found = _found(self.name, answer.meta)
@@ -77,9 +76,17 @@ class Object:
 
     def get_last(self, count: int) -> memoryview:
         """Return the last `count` bytes, fewer where there aren't so many."""
+        if split(self.name).scheme == "az":  # Azure's servers don't know such ranges
+            size = self.head().size
+            return self.get_range(max(size - count, 0), size)[0] if size else memoryview(b"")
 
         def get() -> memoryview:
-            answer = obstore.get(self._store, self._key, options={"range": {"suffix": count}})
+            try:
+                answer = obstore.get(self._store, self._key, options={"range": {"suffix": count}})
+            except Exception as error:
+                if is_behind_the_end(error):  # nothing there
+                    return memoryview(b"")
+                raise
             data = memoryview(answer.bytes())
             if len(data) != min(count, answer.meta["size"]):
                 raise CutShortError(f"{len(data)} of the last {count} bytes came")

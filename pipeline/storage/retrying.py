@@ -22,6 +22,7 @@ T = TypeVar("T")
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 _STATUS = re.compile(r"status code: (\d{3})|Client error with status (\d{3})")
+_UNSATISFIABLE = 416
 _MAY_PASS = frozenset({408, 425, 429})
 _DETAIL = re.compile(r"<Code>(\w+)</Code>\s*(?:<Message>([^<]*)</Message>)?")
 _LONGEST_TEXT = 300
@@ -86,6 +87,13 @@ def status_of(error: Exception) -> int:
     """Return the HTTP status in an error's text, 0 without one."""
     found = _STATUS.search(str(error))
     return int(found[1] or found[2]) if found else 0
+
+
+def is_behind_the_end(error: Exception) -> bool:
+    """Whether a range was asked for that begins where the object ends, or later."""
+    return status_of(error) == _UNSATISFIABLE or "Wanted range starting at" in str(
+        error
+    )  # Azure sends 206 all the same
 
 
 def told(error: Exception) -> str:

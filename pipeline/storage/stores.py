@@ -16,8 +16,13 @@ from pipeline.storage.options import Options
 from pipeline.storage.urls import WEB, scheme_of
 
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-_VARIABLES = ("AWS_", "GOOGLE_", "AZURE_")
+_PREFIXES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
 """Beginnings of the names of environment variables that clients look at."""
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
 _FOREVER = timedelta(days=1)
 
 
@@ -29,7 +34,7 @@ def store_at(root: str, options: Options) -> Any:
     ConfigError
         For options that don't fit, such as plain HTTP that isn't allowed, or a profile that isn't there.
     """
-    surroundings = tuple(pair for pair in os.environ.items() if pair[0].startswith(_VARIABLES))
+    surroundings = tuple(pair for pair in os.environ.items() if pair[0].startswith(tuple(_PREFIXES.values())))
     return _store(root, options, os.getpid(), surroundings)
 
 
@@ -45,7 +50,7 @@ def _store(root: str, options: Options, _process: int, _surroundings: tuple[tupl
         "client_options": {
             "timeout": timedelta(seconds=options.timeout),
             "connect_timeout": timedelta(seconds=options.connect_timeout),
-            "allow_http": options.allow_http or scheme == "http" or _truthy(os.environ.get("AWS_ALLOW_HTTP", "")),
+            "allow_http": scheme == "http" or _plain_allowed(options, scheme),
             "pool_idle_timeout": timedelta(seconds=30),
         },
         # One loop does all retries, see `retrying`: obstore's own knows nothing of bodies that are cut.
@@ -59,7 +64,10 @@ def _store(root: str, options: Options, _process: int, _surroundings: tuple[tupl
             return S3Store(bucket, **shared, **_s3(options), **more)
         if options.anonymous:
             more["skip_signature"] = True
-        return GCSStore(bucket, **shared, **more) if scheme == "gs" else AzureStore(bucket, **shared, **more)
+        endpoint = _endpoint(options, scheme)
+        if scheme == "gs":
+            return GCSStore(bucket, **shared, **({"base_url": endpoint} if endpoint else {}), **more)
+        return AzureStore(bucket, **shared, **({"endpoint": endpoint} if endpoint else {}), **more)
     except ConfigError:
         raise
     except Exception as error:  # obstore has an error of its own for every kind of setting
@@ -70,13 +78,25 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def _s3(options: Options) -> dict[str, Any]:
-    endpoint = options.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    if endpoint.startswith("http:") and not (options.allow_http or _truthy(os.environ.get("AWS_ALLOW_HTTP", ""))):
+def _plain_allowed(options: Options, scheme: str) -> bool:
+    prefix = _PREFIXES.get(scheme, "")
+    return options.allow_http or bool(prefix and _truthy(os.environ.get(f"{prefix}ALLOW_HTTP", "")))
+
+
+def _endpoint(options: Options, scheme: str) -> str:
+    """Return the server's address where it isn't the provider's own; ConfigError for plain HTTP that isn't allowed."""
+    named = (os.environ.get(variable) for variable in _ENDPOINTS[scheme])
+    endpoint = options.endpoint or next(filter(None, named), "")
+    if endpoint.startswith("http:") and not _plain_allowed(options, scheme):
         raise ConfigError(
             f"storage.endpoint: {endpoint} is plain HTTP, so that all pixels would travel in the clear; give its https "
             "address, or allow it with storage.allow_http: true"
         )
+    return endpoint
+
+
+def _s3(options: Options) -> dict[str, Any]:
+    endpoint = _endpoint(options, "s3")
     settings: dict[str, Any] = {"virtual_hosted_style_request": not options.path_style}
     if endpoint:
         settings["endpoint"] = endpoint

@@ -180,7 +180,7 @@ def test_an_address_that_the_environment_names_later_counts(s3, monkeypatch):
     s3.put(url, b"there")
     with storage_options(allow_http=True, retries=0):
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-        with pytest.raises(OSError, match="127.0.0.1:1"):
+        with pytest.raises(OSError, match=r"127\.0\.0\.1:1"):
             place(url).read_bytes()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{s3.port}")
         assert place(url).read_bytes() == b"there"
