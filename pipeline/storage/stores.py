@@ -64,10 +64,9 @@ def _store(root: str, options: Options, _process: int, _surroundings: tuple[tupl
             return S3Store(bucket, **shared, **_s3(options), **more)
         if options.anonymous:
             more["skip_signature"] = True
-        endpoint = _endpoint(options, scheme)
-        if scheme == "gs":
-            return GCSStore(bucket, **shared, **({"base_url": endpoint} if endpoint else {}), **more)
-        return AzureStore(bucket, **shared, **({"endpoint": endpoint} if endpoint else {}), **more)
+        if endpoint := _endpoint(options, scheme):
+            more["base_url" if scheme == "gs" else "endpoint"] = endpoint
+        return GCSStore(bucket, **shared, **more) if scheme == "gs" else AzureStore(bucket, **shared, **more)
     except ConfigError:
         raise
     except Exception as error:  # obstore has an error of its own for every kind of setting
