@@ -62,7 +62,7 @@ SURVIVED, AGAIN = ("worker", "nanny"), 0.6
 """After which a run goes on; and how often another of its processes is killed then."""
 DAMAGED_FILE, LOST = 1, 2
 """Exit codes of a run to the end, as one file is damaged, and of one without a scheduler."""
-SCHEDULER_LOST = b"was lost: it has ended"
+SCHEDULER_LOST = (b"was lost: it has ended", b"no Dask scheduler answers")
 
 
 def make_input(folder: Path, copies: int) -> None:
@@ -181,7 +181,7 @@ class Campaign:
         told = self.log.read_bytes()[said:]
         if code == DAMAGED_FILE and b"unexpected" not in told:
             return "went on to the end"
-        if code == LOST and victim == "scheduler" and SCHEDULER_LOST in told:
+        if code == LOST and victim == "scheduler" and any(text in told for text in SCHEDULER_LOST):
             return "said that it was lost"
         text = f"exit code {code}: {told.decode()[-500:]}"
         self.seen.wrong.append(f"round {self.seen.rounds}: after its {victim} was killed ({state}): {text}")

@@ -1,10 +1,12 @@
 """Decoders and header parsers that crash, hang, or eat memory: exactly their files fail, with the right reason.
 
-    scripts/campaign_poison.py [--series 6] [--files 24] [--share 0.1] [--workers 2] [--seed 1] [--kinds segfault hang …]
+    scripts/campaign_poison.py [--verify] [--series 6] [--files 24] [--share 0.1] [--workers 2] [--seed 1] [--kinds segfault hang …]
 
 Makes series of small RLE files and two multi-frame files, in which a share of frames and headers is poisonous to a
 plugin that acts only here (scripts/poison). Converts them undisturbed, then with the poison on worker processes, and
-compares: every poisoned file must have its reason, everything else its pixels and catalog row. Exits with 1 otherwise.
+compares: every poisoned file must have its reason, everything else its pixels and catalog row. With ``--verify`` the
+undisturbed result is of other decoders, and ``dcm2zarr verify --source`` meets the poison: files with a poisonous frame
+must be found equal by yet another decoder, those with a poisonous header be told from all others. Exits with 1 otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,9 @@ FRAME_REASONS = {
 }
 """What a poisonous frame must end as; empty where its file must be converted all the same."""
 HEADER_REASONS = {"segfault": "header_crashed", "hang": "timeout", "eat": "memory", "hold": "timeout"}
+
+VERDICTS = {"frame": "equal", "header": "unsound"}
+"""What ``verify --source`` must say where the poison is that of a decoder which is only a second opinion."""
 
 
 @dataclass(frozen=True)
@@ -114,37 +119,54 @@ def make_source(folder: Path, options: argparse.Namespace) -> dict[str, Poisoned
 RUN = """
 import sys, pipeline
 if __name__ == "__main__":
-    source, out, kind, workers, salvage, seconds = sys.argv[1:]
+    source, out, kind, workers, salvage, seconds, plugin = sys.argv[1:]
     pipeline.convert(
         source, out, cluster={"kind": kind} | ({} if kind == "synchronous" else {"workers": int(workers)}),
-        decode={"plugin": "poison", "salvage": salvage == "salvage"}, output={"shard": "8 KiB"},
+        decode={"salvage": salvage == "salvage"} | ({"plugin": plugin} if plugin else {}), output={"shard": "8 KiB"},
         limits={"frame_seconds": float(seconds), "header_seconds": float(seconds), "decode_memory": "384 MiB", "task_memory": "64 MiB"})
 """
 
 
-def convert(source: Path, out: Path, poison: str, kind: str, options: argparse.Namespace) -> float:
+def convert(
+    source: Path, out: Path, poison: str, kind: str, options: argparse.Namespace, *, plugin: str = "poison"
+) -> float:
     """Convert in a process of its own, whose children all have the poison at hand; return how long it took."""
     script = source.parent / "run.py"
     script.write_text(RUN)
+    salvage = "salvage" if options.salvage else ""
+    arguments = [source, out, kind, str(options.workers), salvage, str(options.seconds), plugin]
+    seconds, code, told = poisoned_process([script, *arguments], source.parent, poison, options)
+    if code:
+        sys.exit(f"the run ended with exit status {code}\n{told}")
+    return seconds
+
+
+def verify(out: Path, folder: Path, options: argparse.Namespace) -> tuple[float, int, str]:
+    """Verify a result against its originals, which are poisonous now; return how long it took, exit code and errors."""
+    command = ["-m", "pipeline.cli", "verify", out, "--source", "--cluster", options.cluster]
+    return poisoned_process([*command, "--workers", str(options.workers)], folder, "on", options)
+
+
+def poisoned_process(
+    command: list[str | Path], folder: Path, poison: str, options: argparse.Namespace
+) -> tuple[float, int, str]:
+    """Run Python with the poison at hand; return how long it took, exit code and errors."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(POISON), os.environ.get("PYTHONPATH")])),
         "DCM2ZARR_POISON": poison,
-        "DCM2ZARR_POISON_FOLDER": str(source.parent / "once"),
+        "DCM2ZARR_POISON_FOLDER": str(folder / "once"),
     }
     begin = time.perf_counter()
-    salvage = "salvage" if options.salvage else ""
     done = subprocess.run(
-        [sys.executable, script, source, out, kind, str(options.workers), salvage, str(options.seconds)],
+        [sys.executable, *command],
         env=environment,
         check=False,
         timeout=options.timeout,
         capture_output=not options.verbose,
         text=True,
     )
-    if done.returncode:
-        sys.exit(f"the run ended with exit status {done.returncode}\n{done.stderr}")
-    return time.perf_counter() - begin
+    return time.perf_counter() - begin, done.returncode, done.stderr
 
 
 def frames_of(out: Path, row: dict) -> np.ndarray | None:
@@ -184,6 +206,17 @@ def check(sound: Path, poisoned: Path, marks: dict[str, Poisoned], *, salvage: b
     return wrong
 
 
+def check_verdicts(out: Path, marks: dict[str, Poisoned]) -> dict[str, str]:
+    """Return what is wrong with the verdicts on a result that is sound, by file."""
+    wrong = {}
+    for row in pq.read_table(out / "verify.parquet").to_pylist():
+        mark = marks.get(row["source"])
+        expected = mark.reason if mark else "equal"
+        if row["verdict"] != expected:
+            wrong[row["source"]] = f"{mark}: {row}"
+    return wrong
+
+
 def report(marks: dict[str, Poisoned], wrong: dict[str, str], files: int, seconds: list[float]) -> None:
     """Print what was done and what is wrong."""
     table = Table("poison", "in", "must end as", "files", "wrong")
@@ -212,6 +245,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2, help="limit for a frame or header")
     parser.add_argument("--salvage", action="store_true")
+    parser.add_argument("--verify", action="store_true", help="let verify --source meet the poison, not a conversion")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=1800)
     parser.add_argument("--verbose", action="store_true")
@@ -227,10 +261,18 @@ def run(options: argparse.Namespace) -> dict[str, str]:
         marks = make_source(folder / "source", options)
         files = len(list((folder / "source").iterdir()))
         sound, poisoned = folder / "sound", folder / "poisoned"
-        seconds = [convert(folder / "source", sound, "off", "synchronous", options)]
-        seconds.append(convert(folder / "source", poisoned, "on", options.cluster, options))
-        wrong = check(sound, poisoned, marks, salvage=options.salvage)
-        report(marks, wrong, files, seconds)
+        plugin = "" if options.verify else "poison"
+        seconds = [convert(folder / "source", sound, "off", "synchronous", options, plugin=plugin)]
+        if options.verify:
+            took, code, told = verify(sound, folder, options)
+            marks = {name: replace(mark, reason=VERDICTS[mark.where]) for name, mark in marks.items()}
+            wrong = check_verdicts(sound, marks)
+            if code != (1 if any(mark.where == "header" for mark in marks.values()) else 0):
+                wrong["verify"] = f"exit code {code}: {told}"
+        else:
+            took = convert(folder / "source", poisoned, "on", options.cluster, options)
+            wrong = check(sound, poisoned, marks, salvage=options.salvage)
+        report(marks, wrong, files, [*seconds, took])
         return wrong
 
 

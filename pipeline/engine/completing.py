@@ -38,7 +38,7 @@ def complete(
             scan.column_kinds(config),
             without=frozenset(prepared.replaced),
         )
-        before = bool(ledger.files(out, prepared.id))
+        before = _was_complete(out, prepared)
         summary = summarise(out, config, clock, prepared, conversion, completed_before=before)
         report.write(str(out), summary)
         flush(out)
@@ -57,6 +57,14 @@ def unchanged(config: RunConfig, prepared: Prepared, conversion: Conversion, clo
     quiet = config.model_copy(update={"report": config.report.model_copy(update={"images": 0})})
     summary = summarise(out, quiet, clock, prepared, conversion, completed_before=True)
     return replace(summary, unchanged=True)
+
+
+def _was_complete(out: Place, prepared: Prepared) -> bool:
+    """Whether a run has ended with all that is planned now, and all that has been scanned now."""
+    paths = (catalog.segment_path(str(out), segment) for segment in prepared.segments)
+    scanned = {str(path).removeprefix(f"{out}/") for path in paths}
+    files = ledger.files(out, prepared.id)
+    return bool(files) and scanned <= files.keys()
 
 
 def _is_sealed(out: Place, prepared: Prepared) -> bool:

@@ -36,7 +36,8 @@ def grown(run: Run, before: Prepared, changes: Changes) -> Prepared:
         others = {i for i, one in enumerate(before.plan.instances) if (one.segment, one.row) in replaced}
         growth = grow(before.plan, fresh, layout(run.config), gone, others)
         prepared = _joined(before, found, changes, growth, copies)
-    _carry(run.out, before, prepared, growth)
+    if prepared.id != before.id:  # files that give no image to store leave the plan, and with it its ledger
+        _carry(run.out, before, prepared, growth)
     save(run.out, prepared)
     ledger.forget_others(run.out, prepared.id)
     return prepared

@@ -49,7 +49,7 @@ def decode_apart(instance: Instance, frames: range, job: Job, place: Place) -> I
         for message in run_apart(_decode, (instance, frames, job), seconds=job.frame_seconds, memory=job.decode_memory):
             if isinstance(message, Death):
                 deaths += 1
-                if _to_blame(message, deaths):
+                if to_blame(message, deaths):
                     yield _decoder_failure(message, instance, frames[0])
                     frames, deaths = frames[1:], 0
                 break
@@ -64,7 +64,8 @@ def decode_apart(instance: Instance, frames: range, job: Job, place: Place) -> I
             return
 
 
-def _to_blame(death: Death, deaths: int) -> bool:
+def to_blame(death: Death, deaths: int) -> bool:
+    """Whether what a process died of, so many times, is more than bad luck."""
     return deaths >= ATTEMPTS or death.reason == "timeout"
 
 
@@ -108,7 +109,7 @@ def _scan_carefully(files: tuple[SourceFile, ...], config: RunConfig, out: str, 
                     raise RuntimeError(f"The process that was to read headers was {message.text}")
                 culprit = begun - 1
                 deaths[culprit] += 1
-                if _to_blame(message, deaths[culprit]):
+                if to_blame(message, deaths[culprit]):
                     files = _with_problem(files, culprit, message)
                 break
 

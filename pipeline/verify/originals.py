@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
@@ -44,6 +44,8 @@ class SourceCheck:
     """In the catalog."""
     header: str | None
     """xxh3_128 of the stored header's text; None where none is stored, or where another task compares it."""
+    without: frozenset[str] = frozenset()
+    """Decoders that aren't to be tried: the process dies of them."""
 
     @property
     def frames(self) -> int:
@@ -73,26 +75,46 @@ class Comparison:
     """What decoded it again."""
 
 
-def compare(check: SourceCheck, out: str) -> Comparison:
-    """Compare an original with what is stored of it."""
+Teller = Callable[[str], None]
+"""Is told what foreign code is called next: :data:`HEADER`, :data:`FIRST` or a decoder's name; nothing when it is back."""
+HEADER, FIRST = "the header", "the first decoder"
+
+
+def compare(check: SourceCheck, out: str, tell: Teller) -> Comparison:
+    """Compare an original with what is stored of it.
+
+    Parameters
+    ----------
+    check : SourceCheck
+    out : str
+        The output directory.
+    tell : callable
+        Told of every call of a decoder or parser, which may never come back.
+    """
     found = Comparison(check.position)
+    found.notes |= dict.fromkeys(
+        f"{name} can't decode it and took its process with it" for name in sorted(check.without)
+    )
     source = check.instance.source
     try:
         with open_source(source) as file:
             _check_file(check, file, found)
+            tell(HEADER)
             reader = SecondReader(file, source, check.decoder, raw=check.raw, options=check.options)
             _check_header(check, reader, found, out)
+            tell("")
             if reader.index.number_of_frames != check.instance.number_of_frames:
                 told = f"it has {reader.index.number_of_frames} frames, had {check.instance.number_of_frames}"
                 _tell(check, found, "frames_differ", told)
             else:
-                _check_pixels(check, reader, found, out)
+                _check_pixels(check, reader, found, out, tell)
     except PipelineError as error:
         codes = {"file_not_found": "source_gone", "unreadable": "source_unreadable"}
         _tell(check, found, codes.get(error.reason, "decode_failed"), str(error))
     # decoders and pydicom are foreign code and raise anything on files that have been damaged since
     except Exception as error:  # noqa: BLE001
         _tell(check, found, "decode_failed", f"{type(error).__name__}: {error}")
+    tell("")
     return found
 
 
@@ -135,12 +157,12 @@ def _differing(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return sorted(tag for tag in stored.keys() | now.keys() if stored.get(tag) != now.get(tag))
 
 
-def _check_pixels(check: SourceCheck, reader: SecondReader, found: Comparison, out: str) -> None:
+def _check_pixels(check: SourceCheck, reader: SecondReader, found: Comparison, out: str, tell: Teller) -> None:
     wrong: dict[str, list[int]] = {}
     for span in check.spans:
         numbers = range(span.start, span.stop, span.step)
         place = range(span.frame_start, span.frame_start + len(span))
-        others = _Otherwise(reader, numbers, check.spec.format.dtype)
+        others = _Otherwise(reader, numbers, check, tell)
         for number, at, stored in zip(numbers, place, stored_frames(out, check.spec, place), strict=True):
             code = _judge(check, others, number, stored, found)
             if code:
@@ -161,7 +183,9 @@ def _judge(check: SourceCheck, others: _Otherwise, number: int, stored: npt.NDAr
     if other is not None and _alike(stored, other, reader.tolerance):
         found.by[others.by] = None
         return ""
+    others.tell(FIRST)
     first = reader.again(number, check.spec.format.dtype)
+    others.tell("")
     if not _alike(stored, first, 0):
         return "pixels_differ"
     if other is None or reader.tolerance:
@@ -182,9 +206,10 @@ def _alike(stored: npt.NDArray[Any], other: npt.NDArray[Any], tolerance: int) ->
 class _Otherwise:
     """A span's frames by another decoder; None from the first on that it fails with, as the next one is tried."""
 
-    def __init__(self, reader: SecondReader, numbers: range, dtype: str) -> None:
-        self.reader, self._numbers, self._dtype = reader, numbers, dtype
-        self._left = list(reader.others)
+    def __init__(self, reader: SecondReader, numbers: range, check: SourceCheck, tell: Teller) -> None:
+        self.reader, self.tell = reader, tell
+        self._numbers, self._dtype = numbers, check.spec.format.dtype
+        self._left = [name for name in reader.others if name not in check.without]
         self._done = 0
         self._frames: Iterator[npt.NDArray[Any]] | None = None
         self.by = ""
@@ -196,7 +221,9 @@ class _Otherwise:
                 if self._frames is None:
                     self.by = self._left.pop(0)
                     self._frames = self.reader.otherwise(self._numbers[self._done :], self._dtype, self.by)
+                self.tell(self.by)
                 frame = next(self._frames)
+                self.tell("")
             # a decoder that can't isn't the file's fault: another one may, and the first one has to
             except Exception:  # noqa: BLE001
                 self._frames = None

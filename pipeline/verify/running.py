@@ -23,10 +23,11 @@ from pipeline.errors import OutputError, PipelineError
 from pipeline.storage import absolute, active, place, using
 from pipeline.verify.expected import Expected
 from pipeline.verify.folders import check_groups, check_ledger_end, check_sealed, check_top
+from pipeline.verify.guarded import check_sources, check_sources_carefully
 from pipeline.verify.outcome import Verification
 from pipeline.verify.problems import Findings, Problem
 from pipeline.verify.rows import check_rows
-from pipeline.verify.sources import SourceFindings, run_source_checks, source_checks
+from pipeline.verify.sources import SourceFindings, source_checks
 from pipeline.verify.state import read_expected
 from pipeline.verify.verdicts import file_verdicts
 from pipeline.verify.work import frames_to_check, run_checks, store_checks
@@ -146,12 +147,14 @@ def _check_originals(
     executor: Executor, result: Verification, expected: Expected, progress: Progress, seed: int
 ) -> None:
     try:
-        decode = _configuration(result.out).decode
-        tasks = _until_unreadable(source_checks(expected, decode, result.sample, seed), result)
+        configured = _configuration(result.out)
+        tasks = _until_unreadable(source_checks(expected, configured.decode, result.sample, seed), result)
     except PipelineError as error:
         result.add(Findings((Problem("check_failed", RUN_FILE, f"how frames were decoded isn't known: {error}"),)))
         return
-    for outcome in executor.map(partial(run_source_checks, out=result.out), tasks, name="compare"):
+    once = partial(check_sources, out=result.out, limits=configured.limits)
+    again = partial(check_sources_carefully, out=result.out, limits=configured.limits)
+    for outcome in executor.map(once, tasks, name="compare", carefully=again):
         found: SourceFindings = outcome.result if outcome.error is None else SourceFindings(_lost(outcome))
         result.add_sources(found)
         progress.advance(

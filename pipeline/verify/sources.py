@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from pipeline.config import Decode
 from pipeline.errors import PipelineError
 from pipeline.model import Span
 from pipeline.verify.expected import Expected, without_spans
-from pipeline.verify.originals import Comparison, SourceCheck, compare
+from pipeline.verify.originals import Comparison, SourceCheck
 from pipeline.verify.problems import Findings
 from pipeline.verify.rows import Spans, first_spans
 from pipeline.verify.work import TASK_BYTES, TASK_CHECKS
@@ -140,14 +140,14 @@ def _part(span: Span, done: int, most: int) -> Span:
     return replace(span, start=frames.start, stop=frames.stop, frame_start=span.frame_start + done)
 
 
-def run_source_checks(checks: Iterable[Check], out: str) -> SourceFindings:
-    """Run one task's comparisons, one after the other."""
+def run_source_checks(checks: Iterable[Check], comparing: Callable[[SourceCheck], Comparison]) -> SourceFindings:
+    """Run one task's comparisons, one after the other; `comparing` does those of originals."""
     compared: list[Comparison] = []
     copies: list[tuple[str, int]] = []
     frames = size = 0
     for check in checks:
         if isinstance(check, SourceCheck):
-            compared.append(compare(check, out))
+            compared.append(comparing(check))
             frames += check.frames
             size += check.frames * check.spec.format.frame_bytes
         else:

@@ -93,6 +93,22 @@ def test_a_new_series_is_added_and_nothing_else_touched(kept: Place, executed: l
     }
 
 
+@pytest.mark.parametrize("name", ["notes-2.txt", "copy-2.dcm"])
+def test_a_file_that_gives_no_image_is_a_row_and_nothing_else(kept: Place, executed: list[str], name: str) -> None:
+    kept.convert()
+    before, known = kept.pixels(), rows(kept)
+    executed.clear()
+    shutil.copy2(kept.folder / name.replace("-2", ""), kept.folder / name)
+    summary = kept.convert()
+    assert summary.this_run.added_files == 1
+    assert executed == []
+    assert kept.pixels() == before
+    found = rows(kept)
+    assert found.keys() - known.keys() == {name}
+    assert found[name]["status"] == known[name.replace("-2", "")]["status"]
+    assert kept.convert().unchanged
+
+
 def test_a_series_that_grew_is_made_again_in_its_place(kept: Place, executed: list[str]) -> None:
     kept.convert()
     before = stamps(kept)

@@ -1,0 +1,81 @@
+"""Originals compared so that no decoder's crash, hang or hunger costs more than the file that it was on.
+
+As in a conversion, workers compare at full speed under a watch, and what a dead worker took with it is done again
+carefully: a process for each original. What that dies of, twice, isn't asked again where it was only the second opinion;
+where it was what decoded the file the first time, or its header, the original can't be decoded any more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from pipeline.config import Limits
+from pipeline.engine.apart import Death, run_apart
+from pipeline.engine.fresh import call_fresh
+from pipeline.engine.guard import Bounds, guarded
+from pipeline.engine.isolated import to_blame
+from pipeline.engine.watch import Watch
+from pipeline.verify.originals import FIRST, HEADER, Comparison, SourceCheck, compare
+from pipeline.verify.problems import Problem
+from pipeline.verify.sources import Check, SourceFindings, run_source_checks
+from pipeline.verify.work import TASK_BYTES
+
+
+def check_sources(checks: Iterable[Check], out: str, limits: Limits) -> SourceFindings:
+    """Run one task's comparisons; this is what travels to the workers."""
+    return guarded(
+        lambda watch: run_source_checks(checks, lambda check: compare(check, out, partial(_note, watch))),
+        lambda: check_sources_carefully(checks, out, limits),
+        Bounds(limits.frame_seconds, limits.task_memory + limits.decode_memory),
+    )
+
+
+def _note(watch: Watch, what: str) -> None:
+    if what:
+        watch.begin()
+    else:
+        watch.end()
+
+
+def check_sources_carefully(checks: Iterable[Check], out: str, limits: Limits) -> SourceFindings:
+    """Do the same, each original in a process of its own."""
+    return call_fresh(_carefully, checks, out, limits)
+
+
+def _carefully(checks: Iterable[Check], out: str, limits: Limits) -> SourceFindings:
+    return run_source_checks(checks, lambda check: compare_apart(check, out, limits))
+
+
+def compare_apart(check: SourceCheck, out: str, limits: Limits) -> Comparison:
+    """Do what :func:`~pipeline.verify.originals.compare` does, in a process that may die of it."""
+    deaths: Counter[str] = Counter()
+    memory = limits.decode_memory + 2 * TASK_BYTES
+    while True:
+        at = ""
+        for message in run_apart(_compare, (check, out), seconds=limits.frame_seconds, memory=memory):
+            if isinstance(message, Comparison):
+                return message
+            if isinstance(message, Death):
+                deaths[at] += 1
+                if not to_blame(message, deaths[at]):
+                    break
+                if at in {HEADER, FIRST, ""}:
+                    return _lost(check, at or "the comparison", message)
+                check = replace(check, without=check.without | {at})
+                break
+            at = message or at
+
+
+def _compare(send: Callable[[Any], None], check: SourceCheck, out: str) -> None:
+    """Send what is called next, each time, and in the end the comparison."""
+    send(compare(check, out, send))
+
+
+def _lost(check: SourceCheck, at: str, death: Death) -> Comparison:
+    told = f"{at}: the process that it ran in was {death.text}"
+    problem = Problem("decode_failed", check.instance.source, told, check.image, check.stored)
+    return Comparison(check.position, [problem])
