@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+
+import xxhash
 
 from pipeline import ledger, store
 from pipeline.engine.converting import Conversion
@@ -14,10 +17,12 @@ from pipeline.model import Instance, Plan, RegionResult, TaskResult
 from pipeline.model.sources import local_path
 from pipeline.plan import task_input
 from pipeline.scan import digest, look_at
-from pipeline.storage import is_remote
+from pipeline.storage import Carried, is_remote
 
 PASSING = frozenset({"unreadable", "file_not_found", "worker_lost"})
 """Reasons of failures that may have gone by the next run: a share that was away, a worker that was lost."""
+_AT_A_TIME = 16
+"""Images looked at side by side."""
 
 
 @dataclass(slots=True)
@@ -124,7 +129,25 @@ def _original_is_there(one: Instance) -> bool:
 
 
 def _complete(out: str, prepared: Prepared, records: _Records) -> set[int]:
-    """Return the images that were finalised, are there, and of which every task is finished."""
+    """Return the images that were finalised, are there, and of which every task is finished.
+
+    A run that ended has brought its images to the disk. Where the last one didn't, its machine may have lost power, and
+    with it what was written last: then the files beside the shards, which aren't many, are held against their digest.
+    """
     broken = {region.image for task in prepared.plan.tasks if task.id not in records.whole for region in task.regions}
-    finalised = ledger.images(out, prepared.id).keys() - broken
-    return {image for image in finalised if store.is_image(out, prepared.plan.images[image].path)}
+    finalised = {image: code for image, code in ledger.images(out, prepared.id).items() if image not in broken}
+    trusted = is_remote(out) or bool(ledger.files(out, prepared.id, at_the_end=True))
+
+    def is_whole(image: int) -> bool:
+        path, code = prepared.plan.images[image].path, finalised[image]
+        return store.is_image(out, path) and (trusted or not code or _digest(out, path) == code)
+
+    with ThreadPoolExecutor(_AT_A_TIME, "dcm2zarr-images") as threads:
+        found = threads.map(Carried(is_whole), finalised)
+        return {image for image, whole in zip(finalised, found, strict=True) if whole}
+
+
+def _digest(out: str, path: str) -> str:
+    """Return the digest of all files of an image but its shards, as :func:`pipeline.store.finalise_image` does."""
+    files = store.read_stored(out, path).files
+    return store.combined_digest({name: xxhash.xxh3_128_hexdigest(data) for name, data in files.items()})

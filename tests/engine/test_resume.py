@@ -110,6 +110,24 @@ def test_a_shard_that_is_not_as_recorded_is_made_again(
     assert varied.result() == whole.result()
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["vanished", "empty"])
+def test_what_a_power_cut_took_from_a_finished_image_is_made_again(
+    varied: Place, whole: Place, damage: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(whole.out, varied.out)
+    lines = segment(varied).read_bytes().splitlines(keepends=True)
+    segment(varied).write_bytes(b"".join(lines[:-1]))  # all but that the run has ended
+    damaged = sorted((varied.out / "images.zarr").glob("*/*/*/checksum/c/0"))[::2]
+    for path in damaged:
+        damage(path)
+    finalised: list[str] = []
+    finalise = converting.finalise
+    monkeypatch.setattr(converting, "finalise", lambda image: finalised.append(image.spec.path) or finalise(image))
+    varied.convert()
+    assert varied.result() == whole.result()
+    assert {str(path.relative_to(varied.out / "images.zarr")).split("/checksum")[0] for path in damaged} == {*finalised}
+
+
 def test_an_image_is_closed_while_its_shards_are_made_again(
     varied: Place, whole: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
