@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +32,10 @@ import zarr
 from pydicom.uid import RLELossless, generate_uid
 from rich.console import Console
 from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from killing.processes import dask_cluster
 
 POISON = Path(__file__).resolve().parent / "poison"
 SHAPE = (24, 32)
@@ -120,8 +126,9 @@ RUN = """
 import sys, pipeline
 if __name__ == "__main__":
     source, out, kind, workers, salvage, seconds, plugin = sys.argv[1:]
+    cluster = {"kind": "address", "address": kind} if "://" in kind else {"kind": kind}
     pipeline.convert(
-        source, out, cluster={"kind": kind} | ({} if kind == "synchronous" else {"workers": int(workers)}),
+        source, out, cluster=cluster | ({"workers": int(workers)} if kind in ("local", "threads") else {}),
         decode={"salvage": salvage == "salvage"} | ({"plugin": plugin} if plugin else {}), output={"shard": "8 KiB"},
         limits={"frame_seconds": float(seconds), "header_seconds": float(seconds), "decode_memory": "384 MiB", "task_memory": "64 MiB"})
 """
@@ -151,22 +158,39 @@ def poisoned_process(
     command: list[str | Path], folder: Path, poison: str, options: argparse.Namespace
 ) -> tuple[float, int, str]:
     """Run Python with the poison at hand; return how long it took, exit code and errors."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(POISON), os.environ.get("PYTHONPATH")])),
-        "DCM2ZARR_POISON": poison,
-        "DCM2ZARR_POISON_FOLDER": str(folder / "once"),
-    }
     begin = time.perf_counter()
     done = subprocess.run(
         [sys.executable, *command],
-        env=environment,
+        env=environment(folder, poison),
         check=False,
         timeout=options.timeout,
         capture_output=not options.verbose,
         text=True,
     )
     return time.perf_counter() - begin, done.returncode, done.stderr
+
+
+def environment(folder: Path, poison: str) -> dict[str, str]:
+    """Return the environment of a process that has the poison at hand, ``on`` or ``off``."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(POISON), os.environ.get("PYTHONPATH")])),
+        "DCM2ZARR_POISON": poison,
+        "DCM2ZARR_POISON_FOLDER": str(folder / "once"),
+    }
+
+
+@contextmanager
+def workers(folder: Path, options: argparse.Namespace) -> Iterator[str]:
+    """Yield the kind of cluster, or the address of a scheduler that is started for ``address``, with Dask's defaults."""
+    if options.cluster != "address":
+        yield options.cluster
+        return
+    cluster = dask_cluster(folder, environment(folder, "on"))
+    try:
+        yield cluster.address
+    finally:
+        cluster.stop()
 
 
 def frames_of(out: Path, row: dict) -> np.ndarray | None:
@@ -241,7 +265,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--files", type=int, default=32, help="files of each other series")
     parser.add_argument("--share", type=float, default=0.15, help="of poisoned files")
     parser.add_argument("--kinds", nargs="+", default=sorted({*FRAME_REASONS, *HEADER_REASONS}))
-    parser.add_argument("--cluster", default="local")
+    parser.add_argument(
+        "--cluster", default="local", help="local, threads, or address: a scheduler with Dask's defaults"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2, help="limit for a frame or header")
     parser.add_argument("--salvage", action="store_true")
@@ -270,7 +296,8 @@ def run(options: argparse.Namespace) -> dict[str, str]:
             if code != (1 if any(mark.where == "header" for mark in marks.values()) else 0):
                 wrong["verify"] = f"exit code {code}: {told}"
         else:
-            took = convert(folder / "source", poisoned, "on", options.cluster, options)
+            with workers(folder, options) as kind:
+                took = convert(folder / "source", poisoned, "on", kind, options)
             wrong = check(sound, poisoned, marks, salvage=options.salvage)
         report(marks, wrong, files, [*seconds, took])
         return wrong

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,12 @@ class Cluster:
             process.wait()
 
 
-def dask_cluster(place: Path) -> Cluster:
-    """Start a scheduler and two workers behind nannies."""
+def dask_cluster(place: Path, environment: Mapping[str, str] | None = None) -> Cluster:
+    """Start a scheduler, with Dask's own defaults, and two workers behind nannies, where wanted in another environment."""
     file = place / "scheduler.json"
     file.unlink(missing_ok=True)
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    quiet["env"] = environment
     dask = [sys.executable, "-m", "dask"]
     options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
     scheduler = subprocess.Popen([*dask, "scheduler", *options], **quiet)

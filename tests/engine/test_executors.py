@@ -8,13 +8,15 @@ import signal
 import time
 from pathlib import Path
 
+import dask
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 from identical import assert_identical
 
 import pipeline
 from pipeline.config import Cluster
 from pipeline.engine import NullProgress, clusters
+from pipeline.engine.executors import Distributed
 from pipeline.errors import ClusterError, ConfigError
 
 NAMES = (
@@ -88,6 +90,32 @@ def test_results_that_a_worker_takes_with_it_are_made_again():
         done += outcomes
     assert sorted(outcome.item for outcome in done) == list(range(8))
     assert [outcome.error for outcome in done] == [None] * 8
+
+
+def evil(item: int) -> int:
+    if item == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.02)
+    return item
+
+
+def careful(item: int) -> int:
+    return -item
+
+
+def test_what_kills_several_workers_takes_no_other_task_with_it() -> None:
+    """As on a scheduler with Dask's own settings, which allow three failures; one is enough to hit bystanders."""
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        outcomes = list(Distributed(client).map(evil, range(40), name="evil", carefully=careful))
+    assert [outcome.error for outcome in outcomes] == [None] * 40
+    results = {outcome.item: outcome.result for outcome in outcomes}
+    assert results.keys() == set(range(40))
+    assert results[3] == -3  # tried on two workers, then carefully
+    assert all(abs(result) == item for item, result in results.items())
 
 
 def test_a_scheduler_that_dies_ends_the_run_and_the_next_one_goes_on(source, synchronous, tmp_path, own_cluster):
