@@ -75,7 +75,7 @@ _IMAGE = (
     pa.field("shards", pa.list_(pa.int64())),
     pa.field("order", pa.string()),
 )
-_INSTANCES = (*_INSTANCE, *_PIXEL_FORMAT, *_GEOMETRY)
+INSTANCES = (*_INSTANCE, *_PIXEL_FORMAT, *_GEOMETRY)
 _IMAGES = (*_IMAGE, *_PIXEL_FORMAT)
 _SPAN = tuple(pa.field(name, pa.int64()) for name in ("image", "instance", "start", "stop", "step", "frame_start"))
 _TASK = tuple(pa.field(name, pa.int64()) for name in ("id", "memory_bytes", "encoded_bytes", "stored_bytes"))
@@ -111,7 +111,7 @@ def write_plan(out: str, plan: Plan, *, copies: Sequence[Copy] = (), facts: Mapp
         What else a process needs that goes on from here: JSON-like values, for :func:`read_facts`.
     """
     tables: dict[str, tuple[Sequence[pa.Field], Iterable[tuple[Any, ...]]]] = {
-        "instances": (_INSTANCES, map(_instance_row, plan.instances)),
+        "instances": (INSTANCES, map(instance_row, plan.instances)),
         "images": (_IMAGES, map(_image_row, plan.images)),
         "spans": (_SPAN, _span_rows(plan.images)),
         "tasks": (_TASK, map(attrgetter(*(field.name for field in _TASK)), plan.tasks)),
@@ -174,7 +174,7 @@ def read_plan(out: str) -> Plan:
     regions = _grouped(_read(out, "regions", seal), Region, seal["rows"]["tasks"])
     tasks = zip(_rows(_read(out, "tasks", seal)), regions, strict=True)
     return Plan(
-        instances=_read_instances(_read(out, "instances", seal)),
+        instances=read_instances(_read(out, "instances", seal)),
         images=_read_images(_read(out, "images", seal), spans),
         tasks=tuple(Task(n, group, memory, encoded, stored) for (n, memory, encoded, stored), group in tasks),
         refused=tuple(
@@ -205,7 +205,8 @@ _format_values = attrgetter(*(field.name for field in _PIXEL_FORMAT))
 _image_values = attrgetter(*(field.name for field in _IMAGE))
 
 
-def _instance_row(one: Instance) -> tuple[Any, ...]:
+def instance_row(one: Instance) -> tuple[Any, ...]:
+    """Return an instance as a row of the columns :data:`INSTANCES`."""
     directions = one.orientation and (*one.orientation[0], *one.orientation[1])
     return *_instance_values(one), *_format_values(one.format), one.position, directions
 
@@ -282,7 +283,8 @@ def _columns(table: pa.Table, kind: type[Any], shared: _Shared, **made: list[Any
     yield from map(kind, *(columns[field.name] for field in fields(kind)))
 
 
-def _read_instances(groups: Iterable[pa.Table]) -> tuple[Instance, ...]:
+def read_instances(groups: Iterable[pa.Table]) -> tuple[Instance, ...]:
+    """Return the instances of tables with the columns :data:`INSTANCES`."""
     shared = _Shared()
     return tuple(
         one

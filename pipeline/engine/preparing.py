@@ -77,6 +77,7 @@ def save(out: Place, prepared: Prepared) -> None:
         "added": prepared.added,
     }
     catalog.write_plan(str(out), prepared.plan, copies=prepared.copies, facts=facts)
+    catalog.forget_scanned(str(out))
 
 
 def load(out: Place) -> Prepared | None:

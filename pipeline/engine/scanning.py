@@ -16,6 +16,7 @@ from pipeline.engine.guard import Bounds, guarded
 from pipeline.engine.isolated import scan_carefully
 from pipeline.engine.output import inside
 from pipeline.engine.progress import Progress
+from pipeline.engine.scanned import keep_scanned, scanned
 from pipeline.errors import OutputError
 from pipeline.model import Instance, SourceFile
 from pipeline.storage import Place
@@ -63,7 +64,7 @@ def scan_files(
     first: int = 0,
 ) -> Scan:
     """Read `files`; their segments are numbered from `first` on."""
-    found = Scan()
+    found, read_before = Scan(), 0
     progress.phase("scan", None)
     task = partial(_scan, config=config, out=str(out))
     again = partial(_scan_carefully, config=config, out=str(out))
@@ -74,9 +75,12 @@ def scan_files(
         found.segments.append(result.segment)
         found.files += result.files
         found.bytes += result.bytes
+        read_before += result.files if result.read_before else 0
         progress.advance(
             files=result.files, failures=sum(n for (status, _), n in result.counts.items() if status == "failed")
         )
+    if read_before:
+        progress.message(f"{read_before} file(s) had been read by an earlier scan")
     found.instances.sort(key=lambda instance: instance.source)
     found.segments.sort()
     return found
@@ -98,11 +102,15 @@ def _batches(files: Iterator[SourceFile], first: int) -> Iterator[Batch]:
 
 def _scan(batch: Batch, *, config: RunConfig, out: str) -> scan.ScanResult:
     limits = config.limits
-    return guarded(
+    if before := scanned(batch.files, config, out, batch.segment):
+        return before
+    found = guarded(
         lambda watch: scan.scan_batch(batch.files, config, out, batch.segment, watch=watch),
         lambda: _scan_carefully(batch, config=config, out=out),
         Bounds(limits.header_seconds, limits.task_memory + limits.decode_memory),
     )
+    keep_scanned(batch.files, config, out, found)
+    return found
 
 
 def _scan_carefully(batch: Batch, *, config: RunConfig, out: str) -> scan.ScanResult:

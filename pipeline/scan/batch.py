@@ -48,6 +48,8 @@ class ScanResult:
     files: int
     bytes: int
     """Size of all files."""
+    read_before: bool = False
+    """Whether this is what an earlier scan found, and no file was opened for it."""
 
 
 class Watch(Protocol):

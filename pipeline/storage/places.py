@@ -49,6 +49,10 @@ class Place(ABC):
     def write_bytes(self, data: Any) -> None:
         """Write bytes, whole or not at all."""
 
+    def write_lightly(self, data: Any) -> None:
+        """Write as :meth:`write_bytes`, but a machine that loses power may lose it, or leave it empty."""
+        self.write_bytes(data)
+
     @abstractmethod
     def replacing(self) -> AbstractContextManager[Path]:
         """Give a local path to write to; what stands there becomes this place's on success, and vanishes on failure."""
@@ -111,9 +115,18 @@ class LocalPlace(Place):
         with self.replacing() as part:
             part.write_bytes(data)
 
+    def write_lightly(self, data: Any) -> None:
+        """See :class:`Place`."""
+        with self._replacing(flushing=False) as part:
+            part.write_bytes(data)
+
+    def replacing(self) -> AbstractContextManager[Path]:
+        """See :class:`Place`."""
+        return self._replacing(flushing=True)
+
     @contextmanager
-    def replacing(self) -> Iterator[Path]:
-        """See :class:`Place`: a temporary name beside, then a rename.
+    def _replacing(self, *, flushing: bool) -> Iterator[Path]:
+        """Give a temporary name beside, then rename.
 
         The name is unique, so that two tasks writing the same file (a repeated task, say) don't mix their bytes.
 
@@ -127,9 +140,11 @@ class LocalPlace(Place):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 yield part
-                _flush(part)
+                if flushing:
+                    _flush(part)
                 part.replace(self.path)
-                _flush(self.path.parent)
+                if flushing:
+                    _flush(self.path.parent)
             finally:
                 part.unlink(missing_ok=True)
         except PipelineError:

@@ -1,0 +1,55 @@
+"""What a scan task reported, kept until there is a plan: a scan that is interrupted goes on from it.
+
+A file of its own for each segment, ``plan/scanned/00000012.parquet``, since a segment has the full rows but not the
+compact records. It isn't flushed to the disk: what a power cut takes of it is scanned again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.catalog.plans import INSTANCES, instance_row, read_instances
+from pipeline.catalog.segments import segment_path
+from pipeline.model import Instance
+from pipeline.storage import Place, place
+
+_FACTS = b"dcm2zarr"
+
+
+def _path(out: str, segment: int) -> Place:
+    return place(out) / "plan" / "scanned" / f"{segment:08d}.parquet"
+
+
+def write_scanned(out: str, segment: int, instances: Sequence[Instance], facts: Mapping[str, Any]) -> None:
+    """Keep the instances of a segment, and JSON-like `facts` beside them."""
+    schema = pa.schema(INSTANCES).with_metadata({_FACTS: json.dumps(facts).encode()})
+    columns = zip(*map(instance_row, instances), strict=True) if instances else ((),) * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(arrays, schema=schema), buffer, compression="none", use_dictionary=False)
+    _path(out, segment).write_lightly(buffer.getbuffer())
+
+
+def read_scanned(out: str, segment: int) -> tuple[tuple[Instance, ...], dict[str, Any]] | None:
+    """Return what :func:`write_scanned` kept of a segment that is there; None where it wasn't, or isn't whole."""
+    path = _path(out, segment)
+    with suppress(OSError, ValueError, KeyError, pa.ArrowException):
+        table = pq.read_table(pa.BufferReader(path.read_bytes()))
+        facts: dict[str, Any] = json.loads(table.schema.metadata[_FACTS])
+        instances = read_instances([table])
+        indices = [one.frame_index_file for one in instances if one.frame_index_file]
+        if all((place(out) / name).exists() for name in indices) and segment_path(out, segment).exists():
+            return instances, facts
+    return None
+
+
+def forget_scanned(out: str) -> None:
+    """Remove it all: the plan has it now."""
+    (place(out) / "plan" / "scanned").remove()
