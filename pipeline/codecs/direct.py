@@ -99,7 +99,8 @@ class DirectDecoder:
 
     def _corrected(self, array: Array, frame: PreparedFrame) -> Array:
         """Give the samples the sign that Pixel Representation declares, and clear or extend into unused high bits."""
-        array = array.view(self.dtype.kind + str(array.dtype.itemsize))
+        if array.dtype.kind != self.dtype.kind:
+            array = array.view(self.dtype.kind + str(array.dtype.itemsize))
         syntax = self.request.transfer_syntax_uid
         used = self.bits_stored
         if syntax in JPEG2000TransferSyntaxes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -75,12 +76,17 @@ def prepared(
         shape = (samples, *shape) if planar else (*shape, samples)
     return PreparedFrame(
         shape=shape,
-        dtype=np.dtype(f"<{kind}{itemsize}"),
+        dtype=_dtype(kind, itemsize),
         planar=planar and samples > 1,
         photometric_interpretation=photometric_interpretation or request.photometric_interpretation,
         decode=decode,
         precision=precision,
     )
+
+
+@cache
+def _dtype(kind: str, itemsize: int) -> np.dtype[Any]:
+    return np.dtype(f"<{kind}{itemsize}")
 
 
 def require_size(request: FrameRequest, *, rows: int, columns: int, samples: int) -> None:

@@ -109,12 +109,15 @@ class FrameIndex:
             first = frame * self.frame_bits
             start, stop = first // 8, -(-(first + self.frame_bits) // 8)
             return [(self.value_offset + start, stop - start)]
-        run = slice(int(self.frame_fragments[frame]), int(self.frame_fragments[frame + 1]))
-        return [(int(o), int(n)) for o, n in zip(self.fragment_offsets[run], self.fragment_lengths[run], strict=True)]
+        first, last = self.frame_fragments.item(frame), self.frame_fragments.item(frame + 1)
+        if last == first + 1:
+            return [(self.fragment_offsets.item(first), self.fragment_lengths.item(first))]
+        offsets, lengths = self.fragment_offsets[first:last], self.fragment_lengths[first:last]
+        return list(zip(offsets.tolist(), lengths.tolist(), strict=True))
 
     def encoded_bytes(self, frame: int) -> int:
         """Bytes that must be read to decode `frame`."""
-        return sum(length for _, length in self.ranges(frame))
+        return sum([length for _, length in self.ranges(frame)])
 
     def to_bytes(self) -> bytes:
         """Serialise: an 8-byte magic, the length of a JSON header, the header, then three arrays of uint64."""

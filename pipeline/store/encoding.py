@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numcodecs  # type: ignore[import-untyped]
@@ -48,13 +48,13 @@ def _chunk_encoder(chunks: tuple[int, ...], dtype: str, codec: str) -> Encode:
     arguments = codec_arguments(json.loads(codec), dtype)
     if list(arguments) == ["compressors"]:
         made = arguments["compressors"]
-        compress = _compressor(made[0]) if made else bytes
-        if compress is not None:
-            return lambda chunk: compress(chunk.reshape(-1).view(np.uint8).data)
+        encode = _compressor(made[0]) if made else np.ndarray.tobytes
+        if encode is not None:
+            return encode
     return zarr_encoder(chunks, dtype, json.loads(codec))
 
 
-def _compressor(codec: Codec) -> Callable[[Any], bytes] | None:
+def _compressor(codec: Codec) -> Encode | None:
     """Return the function behind a codec of zarr's, set as zarr sets it; None for those not known here."""
     if isinstance(codec, BloscCodec):
         cname, shuffle = codec.cname.value.encode(), _SHUFFLES[codec.shuffle]
@@ -64,7 +64,7 @@ def _compressor(codec: Codec) -> Callable[[Any], bytes] | None:
         return numcodecs.Zstd(level=codec.level, checksum=codec.checksum).encode  # type: ignore[no-any-return]
     if isinstance(codec, GzipCodec):
         # zarr's notes the time in each chunk's header, so that no two runs would give the same bytes
-        return partial(gzip.compress, compresslevel=codec.level, mtime=0)
+        return lambda chunk: gzip.compress(chunk.data, compresslevel=codec.level, mtime=0)
     return None
 
 
