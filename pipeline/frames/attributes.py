@@ -39,6 +39,7 @@ _IMAGE_TAGS = tuple((keyword, tag_for_keyword(keyword) or 0) for keyword in _IMA
 
 _VECTORS = ("FrameTimeVector", "GridFrameOffsetVector", "SliceLocationVector", "TimeSlotVector", "SliceVector")
 """Elements outside of functional groups that hold one value a frame."""
+_VECTOR_TAGS = tuple((keyword, tag_for_keyword(keyword) or 0) for keyword in _VECTORS)
 
 _MACROS: Mapping[str, tuple[str, ...]] = {
     "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
@@ -99,10 +100,13 @@ def frame_attributes(header: Header, number_of_frames: int) -> tuple[dict[str, A
         Keyword → one value a frame, None where a frame has none; only keywords whose values differ.
     """
     elements = header.elements
+    present = elements.by_tag
     constant: dict[str, Any] = {
-        keyword: value for keyword, tag in _IMAGE_TAGS if (value := find_value(elements, tag)) is not None
+        keyword: value
+        for keyword, tag in _IMAGE_TAGS
+        if tag in present and (value := find_value(elements, tag)) is not None
     }
-    constant |= shared_values(header.dataset)
+    constant |= shared_values(header)
     varying: dict[str, list[Any]] = {}
     for keyword, values in _columns(elements, constant, number_of_frames):
         if number_of_frames > 1 and any(value != values[0] for value in values):
@@ -113,16 +117,16 @@ def frame_attributes(header: Header, number_of_frames: int) -> tuple[dict[str, A
     return {keyword: value for keyword, value in constant.items() if value is not None}, varying
 
 
-def shared_values(dataset: Dataset) -> dict[str, Any]:
+def shared_values(header: Header) -> dict[str, Any]:
     """Return what the Shared Functional Groups say of every frame."""
-    shared = first_item(dataset, _SHARED)
+    shared = first_item(header.dataset, _SHARED) if _SHARED in header.elements.by_tag else None
     return {} if shared is None else _group_values(shared, {})
 
 
 def _columns(elements: Elements, constant: Mapping[str, Any], frames: int) -> Iterator[tuple[str, list[Any]]]:
     """Yield keywords with one value for each frame."""
-    for keyword in _VECTORS:
-        values = find_value(elements, tag_for_keyword(keyword) or 0)
+    for keyword, tag in _VECTOR_TAGS:
+        values = find_value(elements, tag)
         if isinstance(values, list) and len(values) == frames:
             yield keyword, values
     if constant.get("DimensionOrganizationType") == "TILED_FULL":

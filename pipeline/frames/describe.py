@@ -10,7 +10,6 @@ from pydicom.datadict import tag_for_keyword
 
 from pipeline.errors import UnsupportedTransferSyntaxError
 from pipeline.frames.attributes import frame_attributes, shared_values
-from pipeline.frames.elements import Elements
 from pipeline.frames.header import Header
 from pipeline.frames.index import encapsulates, no_pixel_data
 from pipeline.frames.options import pixel_options, stored_dtype, validate_options
@@ -67,20 +66,19 @@ def keyword_values(header: Header, keywords: Iterable[str]) -> tuple[dict[str, A
     values: dict[str, Any] = {}
     texts: dict[str, str] = {}
     shared: dict[str, Any] | None = None
-    meta = Elements(header.file_meta)
     for keyword in keywords:
         tag = tag_for_keyword(keyword)
         values[keyword] = None
         if tag is None:
             continue
-        elements = meta if tag >> 16 == _META_GROUP else header.elements
+        elements = header.meta if tag >> 16 == _META_GROUP else header.elements
         if tag in elements.by_tag:
             try:
                 values[keyword] = plain_element(elements, tag)
             except Exception:  # noqa: BLE001  pydicom converts here, and damaged values fail in many ways
                 texts[keyword] = text_of(elements.dataset, tag)
         else:
-            shared = shared_values(header.dataset) if shared is None else shared
+            shared = shared_values(header) if shared is None else shared
             values[keyword] = shared.get(keyword)
     return values, texts
 

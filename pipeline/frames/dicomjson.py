@@ -50,17 +50,32 @@ def _item(elements: Elements, path: str, unconverted: dict[str, str], depth: int
     for tag in sorted(elements.by_tag):
         icon = depth > 0  # an icon's pixel data are a small part of the header
         if tag & 0xFFFF and tag >> 16 not in _LEFT_OUT and (icon or tag not in _PIXELS):
-            model.append(f'"{tag:08X}":{_element(elements, tag, path, unconverted, depth)}')
+            model.append(_element(elements, tag, path, unconverted, depth))
     return f"{{{','.join(model)}}}"
 
 
 def _element(elements: Elements, tag: int, path: str, unconverted: dict[str, str], depth: int) -> str:
-    """Return one element's model; of one that can't be converted, its bytes as text."""
+    """Return one element's tag and model; of one that can't be converted, its bytes as text."""
     try:
         known = _LEAVES.get(elements, tag)
     except Exception:  # noqa: BLE001  see _other, which tries again and says so
         known = None
-    return known or _other(elements.dataset, tag, f"{path}{tag:08X}", unconverted, depth)
+    return known or _sequence(elements, tag, path, unconverted, depth)
+
+
+def _sequence(elements: Elements, tag: int, path: str, unconverted: dict[str, str], depth: int) -> str:
+    """Return the tag and model of a sequence, those of the same bytes made once, or of what else isn't a leaf."""
+    slot = None if depth else elements.sequence_slot(tag)
+    if slot is None:
+        return f'"{tag:08X}":{_other(elements.dataset, tag, f"{path}{tag:08X}", unconverted, depth)}'
+    known: str | None = slot.get(_LEAVES)
+    if known is None:
+        problems: dict[str, str] = {}
+        known = f'"{tag:08X}":{_other(elements.dataset, tag, f"{path}{tag:08X}", problems, depth)}'
+        unconverted |= problems
+        if not problems:
+            slot[_LEAVES] = known
+    return known
 
 
 def _other(dataset: Dataset, tag: int, path: str, unconverted: dict[str, str], depth: int) -> str:
@@ -132,12 +147,12 @@ def _base64(value: bytes | bytearray) -> str:
 
 
 def _sound(element: DataElement) -> str | None:
-    """Return the model of an element that is converted without loss; None for others, and for sequences."""
+    """Return tag and model of an element that is converted without loss; None for others, and for sequences."""
     if element.VR == "SQ":  # what is in it depends on the data set around it
         return None
     unconverted: dict[str, str] = {}
     model = _leaf(element, "", unconverted)
-    return None if unconverted else _encode(model)
+    return None if unconverted else f'"{int(element.tag):08X}":{_encode(model)}'
 
 
 _LEAVES = Memo(_sound)

@@ -7,7 +7,7 @@ their tag, value representation, bytes, byte order and character set, so one con
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, MutableSequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydicom._dicom_dict import DicomDictionary
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element
@@ -15,8 +15,11 @@ from pydicom.dataset import Dataset
 
 LONGEST = 256
 """Bytes of a value up to which its conversion is kept: longer ones are rarely repeated, or rarely small."""
+LONGEST_SEQUENCE = 16
+"""The same for a sequence, in multiples of LONGEST: most of a series' sequences name codes, procedures and other series."""
 MOST = 8192
-"""Conversions kept of one kind, so that a process never holds more than some megabytes of them."""
+"""Elements of which conversions are kept, so that a process never holds more than some megabytes of them."""
+MOST_SEQUENCES = 512
 
 Element = RawDataElement | DataElement
 Kept = TypeVar("Kept")
@@ -25,6 +28,29 @@ _IMPLICIT = (None, "UN")
 """Value representations that aren't the element's own: the data dictionary's, or the private creator's, counts."""
 _PUBLIC = frozenset(tag for tag, entry in DicomDictionary.items() if len(entry[0]) == 2 and entry[0] != "SQ")  # noqa: PLR2004
 """Tags whose value representation is one in the dictionary (not "US or SS") and no sequence."""
+
+
+Slot = dict["Memo[Any]", Any]
+"""What has been made of an element's bytes, by what made it."""
+
+
+class _Slots:
+    """The slots of elements, by all that their conversions depend on; it forgets them all when there are too many."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[Hashable, Slot] = {}
+
+    def __call__(self, key: Hashable) -> Slot:
+        slot = self._known.get(key)
+        if slot is None:
+            if len(self._known) >= self._most:
+                self._known.clear()
+            slot = self._known[key] = {}
+        return slot
+
+
+_slot, _sequence_slot = _Slots(MOST), _Slots(MOST_SEQUENCES)
 
 
 class Elements:
@@ -36,21 +62,42 @@ class Elements:
         self.by_tag: Mapping[int, Element] = {int(tag): element for tag, element in dataset._dict.items()}  # noqa: SLF001
         self._encoding = _encoding(dataset)
         self._charset: Hashable = self._encoding if isinstance(self._encoding, str) else tuple(self._encoding)
+        self._slots: dict[int, Slot | None] = {}
+        self._converted: dict[int, DataElement] = {}
 
-    def key(self, tag: int) -> Hashable | None:
-        """Return all that the element's conversion depends on; None where that isn't known, or isn't small."""
+    def slot(self, tag: int) -> Slot | None:
+        """Return where conversions of the element's bytes are kept; None where they depend on more, or aren't small."""
+        try:
+            return self._slots[tag]
+        except KeyError:
+            key = self._key(tag)
+            slot = self._slots[tag] = None if key is None else _slot(key)
+            return slot
+
+    def sequence_slot(self, tag: int) -> Slot | None:
+        """Return the same for a sequence that holds all that decides what its items become: it has explicit VR."""
         element = self.by_tag[tag]
-        if not isinstance(element, RawDataElement) or element.VR == "SQ" or not self._charset:
+        if not isinstance(element, RawDataElement) or element.VR != "SQ" or element.is_implicit_VR:
             return None
         value = element.value
-        if element.length > LONGEST or element.length != len(value or b""):
+        if not value or not self._charset or not len(value) == element.length <= LONGEST * LONGEST_SEQUENCE:
+            return None
+        return _sequence_slot((tag, value, element.is_little_endian, self._charset))
+
+    def _key(self, tag: int) -> Hashable | None:
+        """Return all that the element's conversion depends on; None where that isn't known, or isn't small."""
+        element = self.by_tag[tag]
+        if not isinstance(element, RawDataElement) or not self._charset:
+            return None
+        _, vr, length, value, _, _, little, *_ = element
+        if vr == "SQ" or length > LONGEST or length != len(value or b""):
             return None
         creator: Hashable = b""
-        if element.VR in _IMPLICIT and tag not in _PUBLIC:
+        if vr in _IMPLICIT and tag not in _PUBLIC:
             if not tag >> 16 & 1:
                 return None
             creator = self._creator(tag)
-        return tag, element.VR, value, element.is_little_endian, self._charset, creator
+        return tag, vr, value, little, self._charset, creator
 
     def _creator(self, tag: int) -> Hashable:
         """Return the private creator of a private element, which tells its value representation (PS3.5 7.8.1)."""
@@ -60,9 +107,12 @@ class Elements:
 
     def convert(self, tag: int) -> DataElement:
         """Convert an element without putting the result into the data set."""
-        raw = self.by_tag[tag]
-        assert isinstance(raw, RawDataElement)  # noqa: S101  key() says so
-        return convert_raw_data_element(raw, encoding=self._encoding, ds=self.dataset)
+        found = self._converted.get(tag)
+        if found is None:
+            raw = self.by_tag[tag]
+            assert isinstance(raw, RawDataElement)  # noqa: S101  slot() says so
+            found = self._converted[tag] = convert_raw_data_element(raw, encoding=self._encoding, ds=self.dataset)
+        return found
 
 
 def _encoding(dataset: Dataset) -> str | MutableSequence[str]:
@@ -85,7 +135,6 @@ class Memo(Generic[Kept]):
 
     def __init__(self, make: Callable[[DataElement], Kept | None]) -> None:
         self._make = make
-        self._known: dict[Hashable, Kept] = {}
 
     def get(self, elements: Elements, tag: int) -> Kept | None:
         """Return what is known of an element's bytes, making it where it is new; None where it depends on more.
@@ -95,15 +144,12 @@ class Memo(Generic[Kept]):
         Exception
             Anything: pydicom converts here, and damaged values fail in many ways.
         """
-        key = elements.key(tag)
-        if key is None:
+        slot = elements.slot(tag)
+        if slot is None:
             return None
-        known = self._known.get(key)
+        known: Kept | None = slot.get(self)
         if known is None:
             known = self._make(elements.convert(tag))
-            if known is None:
-                return None
-            if len(self._known) >= MOST:
-                self._known.clear()
-            self._known[key] = known
+            if known is not None:
+                slot[self] = known
         return known

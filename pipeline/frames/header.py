@@ -18,6 +18,7 @@ from pipeline.errors import InvalidAttributeError, MissingAttributeError, NotDic
 from pipeline.frames.deflate import DEFLATED, InflatedFile
 from pipeline.frames.elements import Elements
 from pipeline.frames.items import UNDEFINED, Items, walk_items
+from pipeline.frames.quick import quick_dataset
 from pipeline.frames.sources import HeaderFile, clip, read_range, size_of
 from pipeline.frames.syntax import encoding_of, guess_syntax, looks_like_dicom, transfer_syntax_name
 
@@ -28,6 +29,7 @@ HEAD = 1 << 14
 """Bytes that hold most headers whole: read at once and parsed from memory."""
 _BEGINNING = 1 << 10
 _META_GROUP = 2
+_BEFORE_PIXELS = min(PIXEL_KEYWORDS) - 1
 _LAST_TAG = 0xFFFCFFFC
 """Data Set Trailing Padding: no data element has a higher tag."""
 _PREAMBLE, _PREFIX_END = 128, 132
@@ -66,6 +68,11 @@ class Header:
     def elements(self) -> Elements:
         """The data set's elements, for reading."""
         return Elements(self.dataset)
+
+    @cached_property
+    def meta(self) -> Elements:
+        """The File Meta Information's elements, for reading."""
+        return Elements(self.file_meta)
 
 
 _Stream = HeaderFile | BytesIO
@@ -158,22 +165,33 @@ def _read_head(file: BinaryIO, source: str, **options: Any) -> Header | None:
 
 def _read(stream: _Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid: str, guess: bool) -> Header:
     file_meta = _read_meta(stream, file, parse, guess=guess)
-    command = _read_while(stream, 0, implicit=True)
+    command = _read_while(stream, 0, implicit=True) if _next_group(stream) == 0 else None
     uid = uid or _declared_syntax(file_meta, parse.source) or _assumed_syntax(stream, parse, guess=guess)
     data = file
     if uid == DEFLATED:
         data = cast(BinaryIO, InflatedFile(file, stream.tell(), parse.source))
         stream = HeaderFile(data)
     implicit, little = encoding_of(uid)
-    dataset = read_dataset(stream, implicit, little, stop_when=parse.at_pixel_data, defer_size=LARGE_ELEMENT)
+    dataset = _elements(stream, parse, implicit=implicit, little=little)
     _note_encoding(parse, dataset, implicit=implicit)
-    _drop_deferred(parse, dataset)
-    dataset.update(command)
+    if command:
+        dataset.update(command)
     if not parse.pixel_tag:
         return _header(parse, dataset, file_meta, uid, truncated=_truncation(dataset))
     start = stream.tell() + (12 if _has_long_length(parse, dataset) else 8)
     header = _header(parse, dataset, file_meta, uid, start)
     return _with_trailing(header, data, parse) if trailing else header
+
+
+def _elements(stream: _Stream, parse: _Parse, *, implicit: bool, little: bool) -> Dataset:
+    """Read all elements in front of the pixel data."""
+    if isinstance(stream, BytesIO) and little and len(stream.getvalue()) <= LARGE_ELEMENT:
+        dataset = quick_dataset(stream, implicit=implicit, stop_when=parse.at_pixel_data, last=_BEFORE_PIXELS)
+        if dataset is not None:
+            return dataset
+    dataset = read_dataset(stream, implicit, little, stop_when=parse.at_pixel_data, defer_size=LARGE_ELEMENT)
+    _drop_deferred(parse, dataset)
+    return dataset
 
 
 def _header(  # noqa: PLR0917  one value a field
@@ -230,7 +248,24 @@ def _is_file_format(head: bytes) -> bool:
 
 def _read_while(stream: _Stream, group: int, *, implicit: bool) -> Dataset:
     """Read the elements of one group, which is always little endian."""
-    return read_dataset(stream, implicit, is_little_endian=True, stop_when=lambda tag, _vr, _n: tag >> 16 != group)
+
+    def other(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        return tag >> 16 != group
+
+    if isinstance(stream, BytesIO):
+        first = group << 16
+        dataset = quick_dataset(stream, implicit=implicit, stop_when=other, first=first, last=first | 0xFFFF)
+        if dataset is not None:
+            return dataset
+    return read_dataset(stream, implicit, is_little_endian=True, stop_when=other)
+
+
+def _next_group(stream: _Stream) -> int | None:
+    """Return the group of the next element in little endian, None at the end."""
+    start = stream.tell()
+    group = stream.read(2)
+    stream.seek(start)
+    return int.from_bytes(group, "little") if group else None
 
 
 def _vr_is_wrong(meta: Dataset) -> bool:
