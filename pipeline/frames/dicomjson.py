@@ -47,10 +47,13 @@ def header_json(header: Header) -> tuple[str, dict[str, str]]:
 
 def _item(elements: Elements, path: str, unconverted: dict[str, str], depth: int) -> str:
     model = []
+    slots = elements.slots
+    icon = depth > 0  # an icon's pixel data are a small part of the header
     for tag in sorted(elements.by_tag):
-        icon = depth > 0  # an icon's pixel data are a small part of the header
         if tag & 0xFFFF and tag >> 16 not in _LEFT_OUT and (icon or tag not in _PIXELS):
-            model.append(_element(elements, tag, path, unconverted, depth))
+            slot = slots.get(tag)
+            known = slot and slot.get(_LEAVES)
+            model.append(known or _element(elements, tag, path, unconverted, depth))
     return f"{{{','.join(model)}}}"
 
 

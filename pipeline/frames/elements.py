@@ -7,6 +7,7 @@ their tag, value representation, bytes, byte order and character set, so one con
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, MutableSequence
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from pydicom._dicom_dict import DicomDictionary
@@ -34,23 +35,21 @@ Slot = dict["Memo[Any]", Any]
 """What has been made of an element's bytes, by what made it."""
 
 
-class _Slots:
+class _Slots(dict[Hashable, Slot]):
     """The slots of elements, by all that their conversions depend on; it forgets them all when there are too many."""
 
     def __init__(self, most: int) -> None:
+        super().__init__()
         self._most = most
-        self._known: dict[Hashable, Slot] = {}
 
-    def __call__(self, key: Hashable) -> Slot:
-        slot = self._known.get(key)
-        if slot is None:
-            if len(self._known) >= self._most:
-                self._known.clear()
-            slot = self._known[key] = {}
+    def __missing__(self, key: Hashable) -> Slot:
+        if len(self) >= self._most:
+            self.clear()
+        slot = self[key] = {}
         return slot
 
 
-_slot, _sequence_slot = _Slots(MOST), _Slots(MOST_SEQUENCES)
+_SLOTS, _SEQUENCE_SLOTS = _Slots(MOST), _Slots(MOST_SEQUENCES)
 
 
 class Elements:
@@ -62,17 +61,28 @@ class Elements:
         self.by_tag: Mapping[int, Element] = {int(tag): element for tag, element in dataset._dict.items()}  # noqa: SLF001
         self._encoding = _encoding(dataset)
         self._charset: Hashable = self._encoding if isinstance(self._encoding, str) else tuple(self._encoding)
-        self._slots: dict[int, Slot | None] = {}
         self._converted: dict[int, DataElement] = {}
 
-    def slot(self, tag: int) -> Slot | None:
-        """Return where conversions of the element's bytes are kept; None where they depend on more, or aren't small."""
-        try:
-            return self._slots[tag]
-        except KeyError:
-            key = self._key(tag)
-            slot = self._slots[tag] = None if key is None else _slot(key)
-            return slot
+    @cached_property
+    def slots(self) -> Mapping[int, Slot]:
+        """By tag, where conversions of an element's bytes are kept; without those that depend on more or aren't small."""
+        slots: dict[int, Slot] = {}
+        charset = self._charset
+        if not charset:
+            return slots
+        for tag, element in self.by_tag.items():
+            if not isinstance(element, RawDataElement):
+                continue
+            _, vr, length, value, _, _, little, _, _ = element
+            if vr == "SQ" or length > LONGEST or length != len(value or b""):
+                continue
+            creator: Hashable = b""
+            if vr in _IMPLICIT and tag not in _PUBLIC:
+                if not tag >> 16 & 1:
+                    continue
+                creator = self._creator(tag)
+            slots[tag] = _SLOTS[tag, vr, value, little, charset, creator]
+        return slots
 
     def sequence_slot(self, tag: int) -> Slot | None:
         """Return the same for a sequence that holds all that decides what its items become: it has explicit VR."""
@@ -82,22 +92,7 @@ class Elements:
         value = element.value
         if not value or not self._charset or not len(value) == element.length <= LONGEST * LONGEST_SEQUENCE:
             return None
-        return _sequence_slot((tag, value, element.is_little_endian, self._charset))
-
-    def _key(self, tag: int) -> Hashable | None:
-        """Return all that the element's conversion depends on; None where that isn't known, or isn't small."""
-        element = self.by_tag[tag]
-        if not isinstance(element, RawDataElement) or not self._charset:
-            return None
-        _, vr, length, value, _, _, little, *_ = element
-        if vr == "SQ" or length > LONGEST or length != len(value or b""):
-            return None
-        creator: Hashable = b""
-        if vr in _IMPLICIT and tag not in _PUBLIC:
-            if not tag >> 16 & 1:
-                return None
-            creator = self._creator(tag)
-        return tag, vr, value, little, self._charset, creator
+        return _SEQUENCE_SLOTS[tag, value, element.is_little_endian, self._charset]
 
     def _creator(self, tag: int) -> Hashable:
         """Return the private creator of a private element, which tells its value representation (PS3.5 7.8.1)."""
@@ -110,7 +105,7 @@ class Elements:
         found = self._converted.get(tag)
         if found is None:
             raw = self.by_tag[tag]
-            assert isinstance(raw, RawDataElement)  # noqa: S101  slot() says so
+            assert isinstance(raw, RawDataElement)  # noqa: S101  it has a slot
             found = self._converted[tag] = convert_raw_data_element(raw, encoding=self._encoding, ds=self.dataset)
         return found
 
@@ -144,7 +139,7 @@ class Memo(Generic[Kept]):
         Exception
             Anything: pydicom converts here, and damaged values fail in many ways.
         """
-        slot = elements.slot(tag)
+        slot = elements.slots.get(tag)
         if slot is None:
             return None
         known: Kept | None = slot.get(self)

@@ -18,7 +18,7 @@ from pipeline.errors import InvalidAttributeError, MissingAttributeError, NotDic
 from pipeline.frames.deflate import DEFLATED, InflatedFile
 from pipeline.frames.elements import Elements
 from pipeline.frames.items import UNDEFINED, Items, walk_items
-from pipeline.frames.quick import quick_dataset
+from pipeline.frames.quick import next_group, quick_dataset, read_group
 from pipeline.frames.sources import HeaderFile, clip, read_range, size_of
 from pipeline.frames.syntax import encoding_of, guess_syntax, looks_like_dicom, transfer_syntax_name
 
@@ -165,7 +165,7 @@ def _read_head(file: BinaryIO, source: str, **options: Any) -> Header | None:
 
 def _read(stream: _Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid: str, guess: bool) -> Header:
     file_meta = _read_meta(stream, file, parse, guess=guess)
-    command = _read_while(stream, 0, implicit=True) if _next_group(stream) == 0 else None
+    command = read_group(stream, 0, implicit=True) if next_group(stream) == 0 else None
     uid = uid or _declared_syntax(file_meta, parse.source) or _assumed_syntax(stream, parse, guess=guess)
     data = file
     if uid == DEFLATED:
@@ -228,10 +228,10 @@ def _read_meta(stream: _Stream, file: BinaryIO, parse: _Parse, *, guess: bool) -
     else:
         read_preamble(stream, force=True)
     start = stream.tell()
-    meta = _read_while(stream, _META_GROUP, implicit=False)
+    meta = read_group(stream, _META_GROUP, implicit=False)
     if meta and _vr_is_wrong(meta):
         stream.seek(start)
-        meta = _read_while(stream, _META_GROUP, implicit=True)
+        meta = read_group(stream, _META_GROUP, implicit=True)
         parse.assumptions.append("file meta information in implicit VR")
     file_meta = FileMetaDataset(meta)
     implicit, little = meta.original_encoding[:2]
@@ -244,28 +244,6 @@ def _is_file_format(head: bytes) -> bool:
     if head[_PREAMBLE:_PREFIX_END] != b"DICM":
         return False
     return looks_like_dicom(head[_PREFIX_END:], 1 << 62) or not looks_like_dicom(head, 1 << 62)
-
-
-def _read_while(stream: _Stream, group: int, *, implicit: bool) -> Dataset:
-    """Read the elements of one group, which is always little endian."""
-
-    def other(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-        return tag >> 16 != group
-
-    if isinstance(stream, BytesIO):
-        first = group << 16
-        dataset = quick_dataset(stream, implicit=implicit, stop_when=other, first=first, last=first | 0xFFFF)
-        if dataset is not None:
-            return dataset
-    return read_dataset(stream, implicit, is_little_endian=True, stop_when=other)
-
-
-def _next_group(stream: _Stream) -> int | None:
-    """Return the group of the next element in little endian, None at the end."""
-    start = stream.tell()
-    group = stream.read(2)
-    stream.seek(start)
-    return int.from_bytes(group, "little") if group else None
 
 
 def _vr_is_wrong(meta: Dataset) -> bool:

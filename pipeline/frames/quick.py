@@ -11,12 +11,13 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from io import BytesIO
 from struct import Struct
+from typing import BinaryIO
 
 from pydicom import config
 from pydicom.charset import convert_encodings, default_encoding
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element, empty_value_for_VR
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_sequence
+from pydicom.filereader import read_dataset, read_sequence
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
@@ -53,6 +54,8 @@ def quick_dataset(
         Tags from the first to the last one never stop the reading, so that it isn't asked about them.
     """
     start = stream.tell()
+    if config.debugging or (implicit and _looks_explicit(stream.getvalue()[start + 4 : start + 6])):
+        return None
     try:
         dataset = _read(stream, stop_when, range(first, last + 1), implicit=implicit)
     # whatever is wrong, pydicom's own reader says it, or knows how to go on
@@ -63,10 +66,13 @@ def quick_dataset(
     return dataset
 
 
+def _looks_explicit(code: bytes) -> bool:
+    """Whether two bytes of a length could be a value representation: then what is declared as implicit isn't."""
+    return code.isalpha() and code.isupper()
+
+
 def _read(stream: BytesIO, stop_when: StopWhen, wanted: range, *, implicit: bool) -> Dataset | None:
     data, at = stream.getvalue(), stream.tell()
-    if config.debugging or (implicit and data[at + 4 : at + 6].isalpha() and data[at + 4 : at + 6].isupper()):
-        return None  # what is declared as implicit may be explicit
     elements: dict[BaseTag, RawDataElement | DataElement] = {}
     encoding: list[str] | None = None
     end = len(data)
@@ -82,11 +88,12 @@ def _read(stream: BytesIO, stop_when: StopWhen, wanted: range, *, implicit: bool
                 (length,) = _length(data, value_at)
                 value_at += 4
         tag = group << 16 | number
-        if tag not in wanted and stop_when(_tag(tag), vr, length):
-            stream.seek(at)
-            break
-        if tag >= _FIRST_OF_ITEMS:
-            return None
+        if tag not in wanted:
+            if tag >= _FIRST_OF_ITEMS:
+                return None
+            if stop_when(_tag(tag), vr, length):
+                stream.seek(at)
+                break
         at = value_at + length
         key = _tag(tag)
         if at <= end:
@@ -115,3 +122,25 @@ def _encodings(vr: str | None, value: bytes | None) -> tuple[str, ...]:
         raise KeyError(vr)
     raw = RawDataElement(_tag(_CHARSET), vr, len(value or b""), value, 0, vr is None, True)
     return tuple(convert_encodings(convert_raw_data_element(raw).value))
+
+
+def read_group(stream: BinaryIO, group: int, *, implicit: bool) -> Dataset:
+    """Read the elements of one group, which is always little endian, by pydicom where they aren't ordinary."""
+
+    def other(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        return tag >> 16 != group
+
+    if isinstance(stream, BytesIO):
+        first = group << 16
+        dataset = quick_dataset(stream, implicit=implicit, stop_when=other, first=first, last=first | 0xFFFF)
+        if dataset is not None:
+            return dataset
+    return read_dataset(stream, implicit, is_little_endian=True, stop_when=other)
+
+
+def next_group(stream: BinaryIO) -> int | None:
+    """Return the group of the next element in little endian, None at the end."""
+    start = stream.tell()
+    group = stream.read(2)
+    stream.seek(start)
+    return int.from_bytes(group, "little") if group else None
