@@ -44,7 +44,7 @@ OUTPUT = {"shard": "1 MiB"}
 SERIES = ("1.2.3.1", "1.2.3.2", "1.2.3.3", "1.2.3.4")
 FILES = 600
 """Of each series: enough for eight tasks, and for a run that outlives its jobs."""
-LARGEST = 4 << 20
+LARGEST = 1 << 20
 """Bytes of the files that go to the object store."""
 SPOILT = 0.05
 """Share of the requests to it that are spoilt."""
@@ -136,7 +136,7 @@ class Campaign:
         archive.mkdir()
         for number, path in enumerate(identified(LARGEST)):
             shutil.copyfile(path, archive / f"{number:04}-{path.name}")
-        add_series(archive, pydicom_folder() / "CT_small.dcm", range(FILES), "1.2.3.1")
+        add_series(archive, pydicom_folder() / "CT_small.dcm", range(FILES // 2), "1.2.3.1")
         out = self.folder / "archive-synchronous"
         pipeline.convert(archive, out, output=OUTPUT, cluster={"kind": "synchronous"})
 
@@ -145,15 +145,16 @@ class Campaign:
         source = server.url()
         server.upload(self.folder / "archive", source)
         with FaultProxy(server.port, delay=0.2, delayed="/pixels/c/", rate=SPOILT, seed=seed, slow=0.5) as proxy:
-            disturbed = Disturbed(server, proxy, self.folder, source, cancel_after=20, kill_after=60, shard="1 MiB")
+            disturbed = Disturbed(server, proxy, self.folder, source, cancel_after=10, kill_after=30)
+            disturbed.shard, disturbed.task_bytes = "1 MiB", 1 << 21
             url = disturbed.run()
             disturbed.notes.append(f"{proxy.faults.total()} of {len(proxy.requests)} requests spoilt")
-        download(server, url, out)
+            download(server, url, out)
+            with pipeline.storage_options(**server.options()):  # the originals by those of the run
+                problems = verify(url, source=True, cluster={"kind": "threads", "workers": 2}).counts
         local = self.folder / "archive-synchronous"
         if rows(out, source) != rows(local, str(self.folder / "archive")):
             raise RuntimeError("the catalogs' rows differ")
-        with pipeline.storage_options(**server.options()):
-            problems = verify(url, source=True, cluster={"kind": "threads", "workers": 2}).counts
         if problems:
             raise RuntimeError(f"verify found {dict(problems)}")
         return "; ".join(disturbed.notes)

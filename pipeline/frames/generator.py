@@ -22,7 +22,7 @@ from pipeline.frames.reader import FrameReader
 from pipeline.frames.sources import kept_position, name_of, open_source
 from pipeline.model import FrameIndex
 from pipeline.model.sources import local_path
-from pipeline.storage import is_remote
+from pipeline.storage import RangeFile, is_remote
 
 _IMAGE = 0x0028
 _CHARACTER_SET = 0x00080005
@@ -92,6 +92,8 @@ def iter_frames(
             check_buffer(header, kwargs)
         else:
             file = _open(src, stack)
+            if indices is None and isinstance(file, RangeFile):
+                file.read_through()
             header = _header(file, name_of(src), kwargs)
             if ds_out is not None:
                 _fill(ds_out, header, specific_tags)

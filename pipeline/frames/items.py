@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from array import array
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ _LONGEST_TABLE = 1 << 26
 _END_OF_IMAGE = b"\xff\xd9"
 _SMALL = 1 << 11
 _BLOCK = 1 << 16
+_IN_A_ROW = 8
+"""Small fragments that are followed by others, as far as can be told."""
+_MUCH_LONGER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +80,35 @@ class _Peek:
 
 
 @dataclass(slots=True)
+class _Ahead:
+    """Reading on through fragments of a remote file, where hopping over them would take longer and all are wanted."""
+
+    file: Any
+    stop: int
+    limit: int
+    """Length of a fragment below which that is so; 0 where nothing is to be read on. Much longer ones end it."""
+    small: int = 0
+    reading: bool = False
+
+    def passes(self, length: int, end: int) -> None:
+        """Take note of a fragment; once some in a row are small, what follows the last one is announced."""
+        if self.reading:
+            if length >= _MUCH_LONGER * self.limit:
+                self.file.expect(())
+                self.reading, self.small = False, 0
+            return
+        self.small = self.small + 1 if length < self.limit else 0
+        if self.small == _IN_A_ROW:
+            self.file.expect([(end, self.stop)])
+            self.reading = True
+
+
+@dataclass(slots=True)
 class _Walk:
     """A walk under way: the next item's place, and what was found so far."""
 
     peek: _Peek
+    ahead: _Ahead
     position: int
     offsets: array[int] = field(default_factory=lambda: array("Q"))
     lengths: array[int] = field(default_factory=lambda: array("Q"))
@@ -106,6 +134,7 @@ class _Walk:
         end = value + length
         if end > self.peek.stop:
             self.truncated, end = True, self.peek.stop
+        self.ahead.passes(end - value, end)
         self.peek.block = _BLOCK if length < self.peek.near else _HEADER.size + _TAIL
         tail = min(_TAIL, end - value)
         # The marker and the next header lie side by side: one read brings both.
@@ -139,30 +168,32 @@ def walk_items(file: BinaryIO, start: int, stop: int) -> Items:
     """
     # An object far away says itself what another request costs.
     peek = _Peek(file, stop, block=_HEADER.size, near=getattr(file, "near", _SMALL))
+    ahead = _Ahead(file, stop, getattr(file, "through", 0))
     tag, length = _header(peek.at(start, _HEADER.size))
     if tag != ITEM or length == UNDEFINED:
-        walk = _Walk(peek, start, damage=_problem(tag, length, start, "the basic offset table's item"))
+        walk = _Walk(peek, ahead, start, damage=_problem(tag, length, start, "the basic offset table's item"))
         return _items(walk, start, start, 0)
     table = start + _HEADER.size
-    walk = _Walk(peek, table + length)
-    _foresee(file, table, length, walk.position, stop)
+    if _foresee(file, table, length, table + length, stop):
+        ahead.limit = 0
+    walk = _Walk(peek, ahead, table + length)
     walk.run()
     return _items(walk, table + length, table, min(length, max(stop - table, 0)))
 
 
-def _foresee(file: BinaryIO, table: int, length: int, first: int, stop: int) -> None:
-    """Let a remote file fetch ahead what the walk will look at, as far as a basic offset table tells."""
+def _foresee(file: BinaryIO, table: int, length: int, first: int, stop: int) -> bool:
+    """Let a remote file fetch ahead what the walk will look at, as far as a basic offset table tells; whether it does."""
     expect = getattr(file, "expect", None)
     if expect is None or length % 4 or not _HEADER.size <= length <= _LONGEST_TABLE or first >= stop:
-        return
+        return False
     offsets = read_range(file, table, length).view("<u4").astype(np.int64)
     if not len(offsets) or offsets[0] or not np.all(np.diff(offsets) > 0):
-        return
+        return False
     places = offsets + first
     before = np.maximum(places - _TAIL, first)
-    expect(
-        zip(before.tolist(), np.minimum(places + _HEADER.size, stop).tolist(), strict=True), getattr(file, "near", 0)
-    )
+    gap = max(getattr(file, "near", 0), getattr(file, "through", 0))
+    expect(zip(before.tolist(), np.minimum(places + _HEADER.size, stop).tolist(), strict=True), gap)
+    return True
 
 
 def _items(walk: _Walk, first: int, table: int, table_length: int) -> Items:

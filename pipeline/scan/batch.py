@@ -17,7 +17,7 @@ from pipeline.scan.duplicates import digest
 from pipeline.scan.quiet import without_warnings
 from pipeline.scan.records import Place, Record, Wanted
 from pipeline.scan.where import selected
-from pipeline.storage import Expected, is_remote, place
+from pipeline.storage import Expected, RangeFile, is_remote, place
 
 LEAST_SALVAGED = 1000
 """One frame in so many must be there for a file to be salvaged: else its Number of Frames is to be believed least."""
@@ -165,6 +165,8 @@ def _read_instance(
     record: Record, config: RunConfig, wanted: Wanted, place: Place
 ) -> tuple[Instance, FrameIndex] | None:
     with _open(record) as file:
+        if isinstance(file, RangeFile) and config.select.frames is None and not config.select.where:
+            file.read_through()
         header = frames.read_header(file, source=record.file.source)
         record.describe(header, wanted)
         if header.pixel_keyword and not selected(config.select.where, record.values):

@@ -25,6 +25,8 @@ _BLOCK = 64 << 10
 _LARGEST_BLOCK = 4 << 20
 _SMALL = 1 << 10
 """Reads shorter than this are hops from item to item: what lies around them isn't wanted."""
+THROUGH = 256 << 10
+"""Bytes of a fragment below which reading on, several requests side by side, takes less time than hopping over it."""
 WHOLE = 64 << 20
 """Bytes of an object that are held in memory where the server doesn't serve ranges."""
 _THREADS = 32
@@ -52,6 +54,8 @@ class RangeFile(io.RawIOBase):
 
     near = 16 << 10
     """Bytes up to which reading on costs less than another request; the walk over items asks for it."""
+    through = near
+    """The same where nothing tells the items' places, so that requests would follow each other; see :meth:`read_through`."""
 
     def __init__(self, target: Object, expected: Found | None = None) -> None:
         self.name = target.name
@@ -116,6 +120,10 @@ class RangeFile(io.RawIOBase):
         self._drop()
         self._ahead = coalesce(ranges, gap=gap, part=min(PART, max(self._window // 2, _BLOCK)))
         self._advance()
+
+    def read_through(self) -> None:
+        """Prefer few requests to few bytes: whoever walks over the items will have all frames decoded anyway."""
+        self.through = THROUGH
 
     def readinto(self, target: Any) -> int:
         """Copy what follows the position into `target` and return how much that was; 0 only at the end."""

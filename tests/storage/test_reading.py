@@ -12,12 +12,14 @@ from frames.building import (
     table_offsets,
 )
 from pydicom.pixels import iter_pixels
+from pydicom.uid import JPEGBaseline8Bit
 from webserver import webserver
 
 import pipeline
 from pipeline.errors import ConfigError, SourceError
+from pipeline.frames import index_frames, read_header
 from pipeline.scan import find_files
-from pipeline.storage import Options, using
+from pipeline.storage import Options, open_source, using
 
 GIB = 1 << 30
 
@@ -66,6 +68,39 @@ def test_a_long_span_is_read_ahead_in_few_requests(s3):
     assert np.array_equal(found, pixels)
     assert len(proxy.requests) < 8
     assert proxy.sent < pixels.nbytes + MIB // 2
+
+
+def mixed_slide(count, large=()):
+    """An instance of `count` fragments without an offset table, of 20 to 60 KiB each, but the large ones."""
+    rng = np.random.default_rng(count)
+    lengths = rng.integers(10_000, 30_000, count) * 2
+    for number, length in large:
+        lengths[number] = length
+    fragments = [rng.bytes(length) for length in lengths]
+    return encapsulated_file(encapsulated_value(fragments), JPEGBaseline8Bit, rows=64, columns=64, frames=count)
+
+
+@pytest.mark.parametrize(
+    "large", [(), ((30, 2 * MIB), (31, 3 * MIB), (70, 300_000), (99, MIB))], ids=["small", "mixed"]
+)
+def test_whoever_reads_all_walks_over_fragments_in_few_requests(s3, tmp_path, large):
+    data = mixed_slide(120, large)
+    (tmp_path / "slide.dcm").write_bytes(data)
+    expected = pipeline.build_index(tmp_path / "slide.dcm").to_bytes()
+    url = f"{s3.url()}/slide.dcm"
+    s3.put(url, data)
+    with FaultProxy(s3.port) as proxy, pipeline.storage_options(**s3.options(proxy.port)):
+        assert pipeline.build_index(url).to_bytes() == expected
+        hops, few_bytes = len(proxy.requests), proxy.sent
+        proxy.requests.clear()
+        with open_source(url) as file:
+            file.read_through()
+            header = read_header(file, source=url)
+            assert index_frames(file, header).to_bytes() == expected
+    assert hops > 100
+    assert few_bytes < MIB, "who wants few frames reads few bytes"
+    assert len(proxy.requests) < 50
+    assert proxy.sent < len(data) + 20 * MIB
 
 
 def test_many_small_fragments_without_a_table_are_read_in_blocks(s3):
