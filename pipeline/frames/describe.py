@@ -11,8 +11,8 @@ from pydicom.datadict import tag_for_keyword
 from pipeline.errors import UnsupportedTransferSyntaxError
 from pipeline.frames.attributes import frame_attributes, shared_values
 from pipeline.frames.header import Header
-from pipeline.frames.index import encapsulates, no_pixel_data
-from pipeline.frames.options import pixel_options, stored_dtype, validate_options
+from pipeline.frames.index import checked_options, no_pixel_data
+from pipeline.frames.options import stored_dtype
 from pipeline.frames.plugins import decoder_for, plugin_order
 from pipeline.frames.values import plain_element, text_of
 from pipeline.model import PixelFormat, Vector
@@ -36,11 +36,8 @@ def pixel_format(header: Header) -> PixelFormat:
     if header.pixel_keyword is None:
         raise no_pixel_data(header)
     _check_decodable(header)
-    options = pixel_options(header)
-    if encapsulates(header):
-        options.setdefault("planar_configuration", 0)
+    options = checked_options(header)
     uid = header.transfer_syntax_uid
-    validate_options(uid, options, header.source)
     return PixelFormat(
         rows=options["rows"],
         columns=options["columns"],

@@ -63,6 +63,8 @@ class Header:
     """Tags of the elements behind the pixel data."""
     truncated: str = ""
     """Where the file ends inside an element before the pixel data: which one; else empty."""
+    checked: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The Image Pixel attributes as :func:`~pipeline.frames.index.checked_options` found them; empty before."""
 
     @cached_property
     def elements(self) -> Elements:

@@ -84,13 +84,29 @@ def index_frames(file: BinaryIO, header: Header, *, lenient: bool = False, **ove
     if header.pixel_keyword is None:
         raise no_pixel_data(header)
     decoder_for(header.transfer_syntax_uid, header.source)
+    options = checked_options(header, overrides)
+    data = open_data_set(file, deflated=header.deflated, source=header.source)
+    build = _encapsulated if encapsulates(header) else _native
+    return build(data, header, options, lenient=lenient)
+
+
+def checked_options(header: Header, overrides: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """Return the header's Image Pixel attributes, validated; without overrides they are looked for once.
+
+    Raises
+    ------
+    MissingAttributeError, InvalidAttributeError
+        One is absent, or its value isn't allowed.
+    """
+    if header.checked and not overrides:
+        return header.checked
     options = pixel_options(header, overrides)
     if encapsulates(header):
         options.setdefault("planar_configuration", 0)
     validate_options(header.transfer_syntax_uid, options, header.source)
-    data = open_data_set(file, deflated=header.deflated, source=header.source)
-    build = _encapsulated if encapsulates(header) else _native
-    return build(data, header, options, lenient=lenient)
+    if not overrides:
+        header.checked.update(options)
+    return options
 
 
 def available_frames(index: FrameIndex) -> int:
