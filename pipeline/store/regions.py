@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -128,8 +127,10 @@ class ShardWriter:
         OutputError
             Where it can't be written: no space, no permission.
         """
-        with self._or_nothing():
+        try:
             self._builder.add()
+        except BaseException as error:  # noqa: BLE001  raised again
+            self._give_up(error)
 
     def finish(self) -> Stored:
         """Let the shard appear, whole.
@@ -139,10 +140,12 @@ class ShardWriter:
         OutputError
             As :meth:`add`.
         """
-        with self._or_nothing():
+        try:
             self._builder.finish()
             if self._sink is not None:
                 self._sink.finish()
+        except BaseException as error:  # noqa: BLE001  raised again
+            self._give_up(error)
         return Stored(self._bytes, (self._digest.hexdigest(),))
 
     def discard(self) -> None:
@@ -157,16 +160,11 @@ class ShardWriter:
         self._digest.update(data)
         self._bytes += len(data)
 
-    @contextmanager
-    def _or_nothing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self.discard()
+    def _give_up(self, error: BaseException) -> NoReturn:
+        self.discard()
+        if isinstance(error, OSError):
             raise OutputError(f"Can't write {self._what}: {error}") from error
-        except BaseException:
-            self.discard()
-            raise
+        raise error
 
 
 def _sink(store: ImageStore, key: str) -> Sink:
