@@ -14,7 +14,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -171,11 +171,15 @@ def _client(root: str, thread: int) -> DICOMwebClient:
     return client
 
 
-@cache
-def session_of(_thread: int) -> requests.Session:
+def session_of(thread: int) -> requests.Session:
     """Return a session, with connections that are kept, of one thread: they can't be shared."""
+    return _session(thread, os.environ.get(TOKEN, ""))
+
+
+@lru_cache(maxsize=256)
+def _session(_thread: int, token: str) -> requests.Session:
     session = requests.Session()
-    if token := os.environ.get(TOKEN):
+    if token:
         session.auth = _Bearer(token)  # or else requests looks into ~/.netrc
     return session
 

@@ -1,7 +1,8 @@
 """Instances of a DICOMweb service as the PS3.10 files that it keeps (WADO-RS, PS3.18 10.4).
 
 An instance is fetched whole: only so do its header and its frames come as they are stored, to the bit, from any server.
-What is fetched lies in memory or, where it is large, in a temporary file of the worker.
+What is fetched lies in memory or, where it is large, in a temporary file of the worker: of one instance at a time, so the
+folder for temporary files (TMPDIR) needs room for the largest instance, once for each worker process.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from tempfile import SpooledTemporaryFile
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import IO, Any
 
 import requests
@@ -142,7 +143,7 @@ def _fetch_once(source: str, resource: Resource) -> _Whole:
         answer.raise_for_status()
         file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  closed with the last reader
         for piece in answer.iter_content(_PIECE):
-            file.write(piece)
+            _write(file, piece, source)
         kind = answer.headers.get("Content-Type", "")
     size = file.tell()
     if not kind.lower().startswith("multipart/"):
@@ -151,6 +152,17 @@ def _fetch_once(source: str, resource: Resource) -> _Whole:
     if boundary is None:
         raise SourceError(f"{source}: the server's answer names no boundary of its parts: {kind}", source=source)
     return file, *_only_part(file, size, boundary[1].encode())
+
+
+def _write(file: IO[bytes], piece: bytes, source: str) -> None:
+    try:
+        file.write(piece)
+    except OSError as error:
+        file.close()
+        raise SourceError(
+            f"{source}: {gettempdir()} can't hold the instance ({error.strerror or error}); let TMPDIR name a folder that can",
+            source=source,
+        ) from error
 
 
 def _only_part(file: IO[bytes], size: int, boundary: bytes) -> tuple[int, int]:

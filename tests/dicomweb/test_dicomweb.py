@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 import pydicom
 import pytest
 import requests
+from click.testing import CliRunner
 from corpora import REPOSITORY
 
 import pipeline
+from pipeline.cli import main
 from pipeline.errors import ConfigError, SourceError
 from pipeline.storage import check_url, dicomweb, find_instances, instances, open_source, storage_options
 
@@ -74,8 +76,9 @@ def service(orthanc, files) -> str:
     return f"dicomweb+{orthanc}"
 
 
-def test_two_studies_equal_their_files(service, files, tmp_path):
+def test_two_studies_equal_their_files(service, files, tmp_path, monkeypatch):
     ours, expected = tmp_path / "dicomweb", tmp_path / "files"
+    monkeypatch.setenv("DICOMWEB_TOKEN", "hush-hush")
     pipeline.convert(service, ours, cluster={"kind": "threads", "workers": 2})
     pipeline.convert(files, expected, cluster={"kind": "synchronous"})
     stores = [
@@ -84,6 +87,12 @@ def test_two_studies_equal_their_files(service, files, tmp_path):
     ]
     assert len(stores[0]) > 20
     assert stores[0] == stores[1]
+    told = CliRunner().invoke(main, ["resume", str(ours), "-vv"])
+    texts = {str(path): path.read_bytes() for path in ours.rglob("*") if path.is_file()} | {
+        "told": told.output.encode()
+    }
+    assert told.exit_code == 0, told.output
+    assert not [name for name, text in texts.items() if b"hush-hush" in text]
     rows = [pq.read_table(out / "catalog.parquet").to_pylist() for out in (ours, expected)]
     by_uid = [{row["sop_instance_uid"]: row for row in table} for table in rows]
     assert len(by_uid[0]) == len(rows[0]) == 8
@@ -126,6 +135,14 @@ def test_an_instance_is_the_stored_file_in_memory_or_not(service, files, monkeyp
         for url in find_instances(service):
             with open_source(url) as file:
                 assert file.read() == (files / f"{url.rpartition('/')[2]}.dcm").read_bytes()
+
+
+def test_a_temporary_folder_that_is_full(service, monkeypatch, tmp_path):
+    monkeypatch.setattr(instances, "IN_MEMORY", 100)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    url = next(iter(find_instances(f"{service}?Modality=CT&InstanceNumber=4")))
+    with pytest.raises(SourceError, match=r"gone can't hold the instance .*TMPDIR"):
+        open_source(url)
 
 
 def test_lazily_in_a_notebook(service, files):
@@ -185,13 +202,11 @@ class Faulty(BaseHTTPRequestHandler):
 @pytest.fixture
 def faulty(monkeypatch):
     monkeypatch.setattr(instances, "_waits", lambda: iter([0.0] * 3))
-    dicomweb.session_of.cache_clear()
     Faulty.asked = []
     with ThreadingHTTPServer(("127.0.0.1", 0), Faulty) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"dicomweb+http://127.0.0.1:{server.server_port}/studies/1.1/series/1.2/instances/1.3"
         server.shutdown()
-    dicomweb.session_of.cache_clear()
 
 
 def test_faults_are_retried_and_cut_answers_never_taken(faulty, monkeypatch):
