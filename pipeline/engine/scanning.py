@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +22,9 @@ from pipeline.errors import OutputError
 from pipeline.model import Instance, SourceFile
 from pipeline.storage import Place
 
-BATCH = 64
-"""Files a scan task reads: a tenth of a second for single-frame files …"""
-LARGE_BATCH = 256
-"""… and once there are many, so that an archive of a million files isn't cut into tens of thousands of segments."""
-MANY = 16 * BATCH
+BATCHES = ((64, 16), (256, 80), (512, sys.maxsize))
+"""Files that a scan task reads, and up to which segment: a tenth of a second for single-frame files, and more once there
+are many. A segment costs some milliseconds, whatever it holds, when it is written and again when the catalog is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def find_files(config: RunConfig, out: Place) -> Iterator[SourceFile]:
 
 def _batches(files: Iterator[SourceFile], first: int) -> Iterator[Batch]:
     for segment in count(first):
-        batch = tuple(islice(files, BATCH if segment * BATCH < MANY else LARGE_BATCH))
+        batch = tuple(islice(files, next(size for size, last in BATCHES if segment < last)))
         if not batch:
             return
         yield Batch(segment, batch)

@@ -16,8 +16,7 @@ from pipeline.errors import OutputError
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files whose headers are read, by every scan of the test; batches are of two."""
-    monkeypatch.setattr(scanning, "BATCH", 2)
-    monkeypatch.setattr(scanning, "MANY", 1000)
+    monkeypatch.setattr(scanning, "BATCHES", ((2, 1000),))
     names: list[str] = []
     batch = scan.scan_batch
 
