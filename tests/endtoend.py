@@ -59,6 +59,8 @@ class Disturbed:
     shard: str = "64 KiB"
     resuming: tuple[str, ...] = ()
     """Options of ``dcm2zarr resume``."""
+    patient: bool = True
+    """Whether to wait until the jobs of the driver that was killed end by themselves, which takes half a minute."""
     cancelled: str = ""
     notes: list[str] = field(default_factory=list)
 
@@ -108,6 +110,8 @@ class Disturbed:
 
     def _wait_for_the_end_of_jobs(self) -> None:
         """Workers whose scheduler was killed end by themselves; jobs of the run that was resumed are cancelled by it."""
+        if not self.patient and (left := self._jobs("pending,running")):
+            self._tell("scancel", *left)
         begin = time.monotonic()
         while left := self._jobs("pending,running,completing"):
             assert time.monotonic() - begin < _PATIENCE, f"jobs left behind: {left}"

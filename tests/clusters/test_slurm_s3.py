@@ -31,6 +31,7 @@ def test_a_job_and_then_the_driver_are_lost(slurm, s3, pydicom_folder, tmp_path)
 
     with FaultProxy(s3.port, delay=0.3, delayed="/pixels/c/") as proxy:
         disturbed = Disturbed(s3, proxy, tmp_path, source, cancel_after=4, kill_after=10)
+        disturbed.patient = False
         disturbed.resuming = ("--set", "cluster.workers=1")
         out = disturbed.run()
         assert disturbed.cancelled
