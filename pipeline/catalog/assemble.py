@@ -146,7 +146,7 @@ def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         held.append(table)
         size, rows = size + table.nbytes, rows + len(table)
         if size >= GROUP_BYTES or rows >= GROUP_ROWS:
-            yield pa.concat_tables(held).combine_chunks()
+            yield pa.concat_tables(held)
             held, size, rows = [], 0, 0
     if held:
-        yield pa.concat_tables(held).combine_chunks()
+        yield pa.concat_tables(held)
