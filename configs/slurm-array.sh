@@ -10,14 +10,16 @@
 #     SBATCH_PARTITION=compute SBATCH_ACCOUNT=imaging configs/slurm-array.sh run.yaml /scratch/out
 set -euo pipefail
 config=$1
-out=$(realpath -m "$2")
+case $2 in # a folder, or a URL of an object store; its address and keys come from the environment then
+  *://*) out=${2%/} logs=${LOGS:-$PWD/$(basename "$out").logs} ;;
+  *) out=$(realpath -m "$2") logs=${LOGS:-$out.logs} ;; # beside the output directory, which holds results alone
+esac
 shift 2
 
 cpus=${CPUS:-1}         # worker processes of each task
 memory=${MEMORY:-3G}    # of each process
 walltime=${WALLTIME:-01:00:00}
 at_once=${AT_ONCE:-200} # tasks that run side by side, at most
-logs=${LOGS:-$out.logs} # beside the output directory, which holds results alone
 
 mkdir -p "$logs"
 count=$(dcm2zarr init "$config" --set "output.path=$out" -q "$@")
