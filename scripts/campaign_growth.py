@@ -43,6 +43,7 @@ from pipeline.verify import verify
 SECONDS = 60
 """Within which every run must end."""
 INTERRUPTED = 0.4
+DELETED = 0.3
 MOST_WRITES = 40
 
 
@@ -65,6 +66,8 @@ class Folder:
     random: random.Random
     expected: dict[str, str] = field(default_factory=dict)
     """Name of every file that ever was there → the status that it must have."""
+    converted: set[str] = field(default_factory=set)
+    """Names of those that a run has converted."""
     serial: int = 0
 
     @property
@@ -77,8 +80,13 @@ class Folder:
         """Where a copy of every one stays."""
         return self.place / "kept"
 
+    def changes(self) -> list[str]:
+        """Let some things happen; returns what. Only what a run has seen goes, before others come."""
+        gone = ["deleted"] if self.random.random() < DELETED and self.deleted() else []
+        return [*gone, *(self.change() for _ in range(self.random.randrange(1, 4)))]
+
     def change(self) -> str:
-        """Let something happen; returns what."""
+        """Let something come; returns what."""
         happens: Callable[[], bool] = self.random.choice(
             (
                 self.slices,
@@ -88,7 +96,6 @@ class Folder:
                 self.no_image,
                 self.damaged,
                 self.repaired,
-                self.deleted,
             )
         )
         return happens.__name__ if happens() else "nothing"
@@ -160,8 +167,8 @@ class Folder:
         return bool(broken)
 
     def deleted(self) -> bool:
-        """Delete originals."""
-        there = [path for path in sorted(self.source.iterdir()) if self.expected[path.name] == "converted"]
+        """Delete originals that have been converted."""
+        there = [path for path in sorted(self.source.iterdir()) if path.name in self.converted]
         for path in self.random.sample(there, min(len(there), 2)):
             path.unlink()
         return bool(there)
@@ -251,12 +258,13 @@ def a_round(folder: Folder, steps: int, tally: Tally) -> None:
     folder.kept.mkdir()
     history: list[str] = []
     for _ in range(steps):
-        history += (happened := [folder.change() for _ in range(folder.random.randrange(1, 4))])
+        history += (happened := folder.changes())
         tally.changes.update(happened)
         signal.alarm(SECONDS)
         try:
             run(folder, tally)
             wrong = list(problems(folder))
+            folder.converted = {name for name, status in folder.expected.items() if status == "converted"}
             if not convert(folder).unchanged:
                 wrong.append("the same command again had something to do")
         except Exception:  # noqa: BLE001  that a run ends so is what is looked for
