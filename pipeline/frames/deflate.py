@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import os
 import tempfile
 import zlib
 from typing import Any, BinaryIO
 
 from pipeline.errors import PixelDataError
+from pipeline.storage.positioned import PositionedFile
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 
@@ -16,7 +15,7 @@ _PIECE = 1 << 18
 _IN_MEMORY = 16 << 20
 
 
-class InflatedFile(io.RawIOBase):
+class InflatedFile(PositionedFile):
     """The inflated data set of a deflated file, read-only; offset 0 is its first byte.
 
     What has been inflated is kept in a temporary file (in memory up to 16 MiB), so that memory stays bounded, going
@@ -33,6 +32,7 @@ class InflatedFile(io.RawIOBase):
     """
 
     def __init__(self, file: BinaryIO, start: int, source: str) -> None:
+        super().__init__()
         self._file = file
         self._next = start
         self._source = source
@@ -40,30 +40,14 @@ class InflatedFile(io.RawIOBase):
         self._kept = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  closed in close()
         self._size = 0
         self._finished = False
-        self._position = 0
-
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say yes."""
-        return True
 
     def close(self) -> None:
         """Drop what was inflated."""
         self._kept.close()
         super().close()
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to `offset`; from the end only after inflating everything."""
-        base = (0, self._position, 0)[whence] if whence != os.SEEK_END else self.reach(None)
-        self._position = base + offset
-        return self._position
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
+    def _end(self) -> int:
+        return self.reach(None)
 
     def readinto(self, target: Any) -> int:
         """Inflate as far as needed and copy into `target`."""

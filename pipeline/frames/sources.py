@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.storage import open_source
+from pipeline.storage.positioned import PositionedFile
 
 __all__ = [
     "BufferFile",
@@ -98,29 +99,15 @@ def _fill(file: BinaryIO, target: memoryview) -> int:
     return done
 
 
-class BufferFile(io.RawIOBase):
+class BufferFile(PositionedFile):
     """A buffer (the value of a Dataset's pixel data) as a file, without copying it."""
 
     def __init__(self, buffer: Any) -> None:
+        super().__init__()
         self.view: Bytes = np.frombuffer(buffer, np.uint8)
-        self._position = 0
 
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to `offset`, as every file does."""
-        self._position = offset + (0, self._position, len(self.view))[whence]
-        return self._position
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
+    def _end(self) -> int:
+        return len(self.view)
 
     def readinto(self, target: Any) -> int:
         """Copy what fits into `target` and return how much that was."""
@@ -130,25 +117,15 @@ class BufferFile(io.RawIOBase):
         return len(piece)
 
 
-class _Window(io.RawIOBase):
+class _Window(PositionedFile):
     """A file object seen through its own position, so that a buffer above it can be thrown away without closing it."""
 
     def __init__(self, file: BinaryIO, start: int) -> None:
+        super().__init__(start)
         self._file = file
-        self._position = start
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._position = self._file.seek(offset, whence) if whence == os.SEEK_END else offset + whence * self._position
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
+    def _end(self) -> int:
+        return size_of(self._file)
 
     def readinto(self, target: Any) -> int:
         self._file.seek(self._position)

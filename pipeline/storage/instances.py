@@ -8,7 +8,6 @@ folder for temporary files (TMPDIR) needs room for the largest instance, once fo
 from __future__ import annotations
 
 import io
-import os
 import re
 import threading
 import time
@@ -21,6 +20,7 @@ import requests
 from pipeline.errors import SourceError
 from pipeline.storage.dicomweb import Resource, parse, session_of, unreadable
 from pipeline.storage.options import active
+from pipeline.storage.positioned import PositionedFile
 from pipeline.storage.remote import Found
 
 AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
@@ -76,32 +76,18 @@ class _Kept:
             return Part(source, *self._part, self._lock)
 
 
-class Part(io.RawIOBase):
+class Part(PositionedFile):
     """A part of a shared file, as a file."""
 
     def __init__(self, name: str, whole: IO[bytes], start: int, stop: int, lock: threading.Lock) -> None:
+        super().__init__()
         self.name = name
         self.found = Found(name, stop - start, 0, "")
         self._whole, self._start, self._size = whole, start, stop - start
         self._lock = lock
-        self._position = 0
 
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to `offset`, as every file does."""
-        self._position = offset + (0, self._position, self._size)[whence]
-        return self._position
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
+    def _end(self) -> int:
+        return self._size
 
     def readinto(self, target: Any) -> int:
         """Copy what follows the position into `target` and return how much that was."""

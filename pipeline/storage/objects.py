@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from pipeline.errors import SourceError
+from pipeline.storage.positioned import PositionedFile
 from pipeline.storage.ranges import Range, coalesce
 from pipeline.storage.remote import Found, Object
 from pipeline.storage.retrying import RangesNotServedError
@@ -34,7 +34,7 @@ _THREADS = 32
 Piece = tuple[int, memoryview]
 
 
-class RangeFile(io.RawIOBase):
+class RangeFile(PositionedFile):
     """A seekable file whose bytes are fetched when they are read, or before where :meth:`expect` said which.
 
     Every answer's size and ETag (or time) are compared with the first one's, or with those of the scan, so that bytes
@@ -58,12 +58,12 @@ class RangeFile(io.RawIOBase):
     """The same where nothing tells the items' places, so that requests would follow each other; see :meth:`read_through`."""
 
     def __init__(self, target: Object, expected: Found | None = None) -> None:
+        super().__init__()
         self.name = target.name
         self.foreseen = False
         """Whether somebody who knows what will be read has announced it, so that nobody else need."""
         self._target = target
         self._found = expected
-        self._position = 0
         self._block = _BLOCK
         self._fetched = -1
         self._pieces: deque[Piece] = deque(maxlen=3)
@@ -81,23 +81,8 @@ class RangeFile(io.RawIOBase):
             raise AssertionError("an answer always says what the object is")
         return self._found
 
-    def readable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say yes."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to `offset`, as every file does."""
-        base = 0 if whence == os.SEEK_SET else self._position if whence == os.SEEK_CUR else self.found.size
-        self._position = base + offset
-        return self._position
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
+    def _end(self) -> int:
+        return self.found.size
 
     def close(self) -> None:
         """Drop what is held or under way."""
