@@ -16,6 +16,7 @@ Exits with 1 where a limit isn't kept.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import resource
 import subprocess
@@ -180,18 +181,32 @@ def tasks(count: int, workers: int, rounds: int = 5) -> bool:
 
 
 def write_files(folder: Path, count: int, series: int) -> None:
-    """Write single-frame CT files of 64 x 64 pixels."""
+    """Write single-frame CT files of 64 x 64 pixels: one is encoded, the others are its bytes with other values."""
+    marks = {"series": f"{_UID}.1.99999", "study": f"{_UID}.2.99999", "slice": f"{_UID}.3.99999.99999"}
     ds = pydicom.dcmread(str(get_testdata_file("CT_small.dcm")))
     ds.Rows = ds.Columns = 64
+    ds.SeriesInstanceUID, ds.StudyInstanceUID, ds.SOPInstanceUID = marks.values()
+    ds.file_meta.MediaStorageSOPInstanceUID = marks["slice"]
+    ds.InstanceNumber, ds.ImagePositionPatient[2] = "70001 ", "70002.00"
+    ds.PixelData = b"\x12\x34\x56\x78" * 2048
+    buffer = io.BytesIO()
+    ds.save_as(buffer)
+    template = buffer.getvalue()
     for number in range(count):
         one, slice_ = number % series, number // series
-        ds.SeriesInstanceUID, ds.StudyInstanceUID = f"{_UID}.1.{one}", f"{_UID}.2.{one // 4}"
-        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{_UID}.3.{one}.{slice_}"
-        ds.InstanceNumber, ds.ImagePositionPatient[2] = slice_ + 1, float(slice_)
-        ds.PixelData = number.to_bytes(4, "little") * 2048
+        data = template.replace(ds.PixelData, number.to_bytes(4, "little") * 2048)
+        for mark, value in (
+            *((marks["series"], f"{_UID}.1.{10_000 + one}"), (marks["study"], f"{_UID}.2.{10_000 + one // 4}")),
+            *(
+                (marks["slice"], f"{_UID}.3.{10_000 + one}.{10_000 + slice_}"),
+                ("70001 ", f"{slice_ + 1:<6}"),
+                ("70002.00", f"{slice_:<8}"),
+            ),
+        ):
+            data = data.replace(mark.encode(), value.encode())
         path = folder / f"{one:05}" / f"{slice_:05}.dcm"
         path.parent.mkdir(exist_ok=True)
-        ds.save_as(path)
+        path.write_bytes(data)
 
 
 def processor_seconds(whose: int) -> float:
