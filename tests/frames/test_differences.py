@@ -371,7 +371,7 @@ def test_22_only_integers_are_indices() -> None:
         ours(data, indices=[0.0])
 
 
-def test_23_jp2_with_a_box_of_length_0() -> None:
+def test_25_jp2_with_a_box_of_length_0() -> None:
     boxes = b"\x00\x00\x00\x0cjP  \r\n\x87\n" + b"\x00\x00\x00\x00junk" + b"\xff\x4f\xff\x51"
     data = encapsulated_file(encapsulated_value([boxes]), "1.2.840.10008.1.2.4.90")
     with pytest.raises(DecodeError, match="a box of length 0"):  # pydicom would never return
@@ -382,7 +382,7 @@ class PanicException(BaseException):
     """What a plugin written in Rust raises: no Exception."""
 
 
-def test_24_panics_of_plugins_in_rust(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_26_panics_of_plugins_in_rust(monkeypatch: pytest.MonkeyPatch) -> None:
     def panic(*_: Any, **__: Any) -> Any:
         raise PanicException("index out of bounds")
 
@@ -393,6 +393,6 @@ def test_24_panics_of_plugins_in_rust(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_difference_is_documented_and_tested() -> None:
-    numbers = {int(number) for number in re.findall(r"^- \*\*(\d+)\*\* ", DOCUMENT.read_text(), re.MULTILINE)}
-    tests = {int(match[1]) for name in globals() if (match := re.match(r"test_(\d+)_", name))}
-    assert numbers == tests == set(range(1, len(numbers) + 1))
+    numbers = [int(number) for number in re.findall(r"^- \*\*(\d+)\*\* ", DOCUMENT.read_text(), re.MULTILINE)]
+    tests = [int(match[1]) for name in globals() if (match := re.match(r"test_(\d+)_", name))]
+    assert sorted(numbers) == sorted(tests) == list(range(1, len(numbers) + 1))
