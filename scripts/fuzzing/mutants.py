@@ -112,10 +112,12 @@ KINDS: dict[str, Callable[[bytearray, Sequence[bytes], random.Random], bytearray
 
 
 def mutant(number: int, seed: int, files: Sequence[bytes]) -> tuple[str, bytes]:
-    """Return the kind and the bytes of one mutant."""
+    """Return the kind and the bytes of one mutant, which is none of `files`."""
     random_ = random.Random(f"{seed}-{number}")  # noqa: S311  not a secret
     kind = sorted(KINDS)[number % len(KINDS)]
     data = bytearray(random_.choice(files))
-    for _ in range(random_.choice((1, 1, 1, 2))):
+    changes = random_.choice((1, 1, 1, 2))
+    while changes > 0 or bytes(data) in files:  # a change may change nothing
         data = KINDS[kind](data, files, random_) or bytearray(b"\0")
+        changes -= 1
     return kind, bytes(data)

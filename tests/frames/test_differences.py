@@ -394,5 +394,5 @@ def test_26_panics_of_plugins_in_rust(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_difference_is_documented_and_tested() -> None:
     numbers = [int(number) for number in re.findall(r"^- \*\*(\d+)\*\* ", DOCUMENT.read_text(), re.MULTILINE)]
-    tests = [int(match[1]) for name in globals() if (match := re.match(r"test_(\d+)_", name))]
+    tests = {int(match[1]) for name in globals() if (match := re.match(r"test_(\d+)_", name))}
     assert sorted(numbers) == sorted(tests) == list(range(1, len(numbers) + 1))

@@ -188,6 +188,7 @@ def test_what_stands_behind_the_last_record_is_told(out: Path) -> None:
 
 def test_older_segments_are_sealed_too(original: Path, out: Path) -> None:
     source = original.parent / "in"
+    shutil.rmtree(image_of(out, "CT_small.dcm"))  # or there would be nothing to do, and no second segment
     pipeline.convert([source], out, cluster={"kind": "synchronous"}, output={"shard": "2 kB"})
     first, *_ = segments = sorted(path for path in (out / "ledger").iterdir() if path.suffix == ".jsonl")
     assert len(segments) == 2
