@@ -32,7 +32,9 @@ def markdown(results: Results) -> str:
         times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in results.startup_seconds.items())
         parts += [f"Starting the processes: {times}.", ""]
     parts += ["## Where the project's time goes", "", "Wall seconds of the median round.", "", _phases(results), ""]
-    parts += ["## Memory", "", *_memory(results), "## First frame of an untouched file", "", _latency(results), ""]
+    if results.memory:
+        parts += ["## Memory", "", *_memory(results)]
+    parts += ["## First frame of an untouched file", "", _latency(results), ""]
     parts += ["## Planning", "", _planning(results), "", "## Strong scaling", "", *_scaling(results)]
     return "\n".join(parts).rstrip() + "\n"
 
