@@ -16,7 +16,7 @@ from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
 
 from pipeline.codecs.families import SERVED, prepare
-from pipeline.codecs.frame import YBR_FULL, Array, FrameRequest, PreparedFrame, plain_bytes
+from pipeline.codecs.frame import ITEMSIZES, YBR_FULL, Array, FrameRequest, PreparedFrame, plain_bytes
 from pipeline.codecs.plugin import RGB_OPTION
 
 _REQUIRED: Final = ("rows", "columns", "samples_per_pixel", "bits_allocated", "bits_stored", "pixel_representation")
@@ -26,7 +26,6 @@ _UNDERSTOOD: Final = {
     *("raw", "validate", "as_rgb", "view_only", "allow_excess_frames", RGB_OPTION),
 }
 _MONOCHROME: Final = ("MONOCHROME1", "MONOCHROME2")
-_ITEMSIZES: Final = {1: 1, 8: 1, 16: 2, 32: 4, 64: 8}
 _PROCESSORS: Final = tuple(base.PROCESSORS)
 
 
@@ -137,7 +136,7 @@ def direct_decoder(uid: str, options: Mapping[str, Any]) -> DirectDecoder | None
     if options.get("pixel_keyword") != "PixelData" or len(values) < len(_REQUIRED):
         return None
     rows, columns, samples, allocated, stored, representation = values
-    if allocated not in _ITEMSIZES or representation not in (0, 1):
+    if allocated not in ITEMSIZES or representation not in (0, 1):
         return None
     to_rgb = bool(options.get("as_rgb", True)) and not options.get("raw", False)
     request = FrameRequest(
@@ -152,7 +151,7 @@ def direct_decoder(uid: str, options: Mapping[str, Any]) -> DirectDecoder | None
         conform=True,
     )
     kind = "u" if allocated == 1 else "ui"[representation]
-    return DirectDecoder(request, np.dtype(f"<{kind}{_ITEMSIZES[allocated]}"), stored, representation, to_rgb)
+    return DirectDecoder(request, np.dtype(f"<{kind}{ITEMSIZES[allocated]}"), stored, representation, to_rgb)
 
 
 def _fits(frame: PreparedFrame, out: Array) -> bool:

@@ -15,6 +15,8 @@ from pipeline.errors import PixelDataError
 
 Array = npt.NDArray[Any]
 
+ITEMSIZES: Final = {1: 1, 8: 1, 16: 2, 32: 4, 64: 8}
+"""Bits Allocated to bytes of a decoded sample."""
 LOSSY_JPEG: Final[frozenset[str]] = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
 """Transfer syntaxes whose decoders may legally differ by a grey level or two (PS3.5 8.2.1, ITU-T T.83)."""
 YBR_FULL = ("YBR_FULL", "YBR_FULL_422")

@@ -8,13 +8,12 @@ from typing import Final
 import imagecodecs
 import numpy as np
 
-from pipeline.codecs.frame import Array, FrameRequest, PreparedFrame, prepared
+from pipeline.codecs.frame import ITEMSIZES, Array, FrameRequest, PreparedFrame, prepared
 from pipeline.errors import PixelDataError
 
 _HEADER: Final = 64  # bytes (G.5)
 _MAX_SEGMENTS: Final = 15
 _BEST_RATIO: Final = 64  # two bytes stand for 128 at most (G.3.1)
-_ITEMSIZES: Final = {1: 1, 8: 1, 16: 2, 32: 4, 64: 8}  # Bits Allocated to bytes of a decoded sample
 
 
 def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
@@ -24,9 +23,9 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
     becomes a byte.
     """
     bits, samples, pixels = request.bits_allocated, request.samples_per_pixel, request.rows * request.columns
-    if bits not in _ITEMSIZES:
+    if bits not in ITEMSIZES:
         raise PixelDataError(f"Bits Allocated is {bits}; RLE of 1, 8, 16, 32 and 64 bits can be decoded")
-    itemsize = _ITEMSIZES[bits]
+    itemsize = ITEMSIZES[bits]
     segments = _segments(src, samples * itemsize)
     _require_plausible(segments, -(-pixels // 8) if bits == 1 else pixels)
     step = 1 if request.rle_segment_order == ">" else -1

@@ -11,10 +11,9 @@ from typing import Final
 import imagecodecs
 import numpy as np
 
-from pipeline.codecs.frame import Array, FrameRequest, PreparedFrame, prepared
+from pipeline.codecs.frame import ITEMSIZES, Array, FrameRequest, PreparedFrame, prepared
 from pipeline.errors import PixelDataError
 
-_ITEMSIZES: Final = {1: 1, 8: 1, 16: 2, 32: 4, 64: 8}  # Bits Allocated to bytes of a decoded sample
 _BEST_RATIO: Final = 1032  # of deflate: 258 bytes of a run in two bits
 
 
@@ -54,7 +53,7 @@ def _prepared(request: FrameRequest, read: Callable[[], Array]) -> PreparedFrame
     subsampled = _is_subsampled(request)
     return prepared(
         request,
-        _ITEMSIZES[request.bits_allocated],
+        ITEMSIZES[request.bits_allocated],
         decode,
         planar=request.planar_configuration == 1 and not subsampled,
         photometric_interpretation="YBR_FULL" if subsampled else "",
@@ -68,7 +67,7 @@ def _is_subsampled(request: FrameRequest) -> bool:
 
 def _length(request: FrameRequest) -> int:
     """Bytes of the frame."""
-    if request.bits_allocated not in _ITEMSIZES or (_is_subsampled(request) and request.bits_allocated != 8):  # noqa: PLR2004
+    if request.bits_allocated not in ITEMSIZES or (_is_subsampled(request) and request.bits_allocated != 8):  # noqa: PLR2004
         raise PixelDataError(f"Bits Allocated of {request.bits_allocated} can't be decoded")
     samples = request.rows * request.columns * request.samples_per_pixel
     if _is_subsampled(request):

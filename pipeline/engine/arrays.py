@@ -31,8 +31,8 @@ from pipeline.engine.preparing import check_settings
 from pipeline.engine.preparing import load as load_prepared
 from pipeline.engine.progress import NullProgress, Progress
 from pipeline.engine.recovery import restore
-from pipeline.engine.runs import begun, check, job_of, resumed, write_run_file
-from pipeline.engine.state import Clock, Prepared, Run
+from pipeline.engine.runs import begun, job_of, resumed, write_run_file, writing
+from pipeline.engine.state import Clock, Prepared
 from pipeline.engine.stores import options_of, reaching_stores
 from pipeline.engine.versions import provenance
 from pipeline.errors import OutputError
@@ -92,17 +92,14 @@ def init(
     ConfigError, OutputError, PlanError
         See :func:`pipeline.engine.run`.
     """
-    progress = progress or NullProgress()
-    out = place(absolute(config.output.path))
-    check(config)
-    with locked(out), Deferred(partial(clusters.start, config.cluster, progress)) as executor:
-        prepared = begun(Run(config, out, executor, progress), overwrite=overwrite)
-        write_run_file(config, out)
-        store.create_root(str(out))
+    with writing(config, progress) as this:
+        prepared = begun(this, overwrite=overwrite)
+        write_run_file(config, this.out)
+        store.create_root(str(this.out))
         given = {} if partition_bytes is None else {"partition_bytes": partition_bytes}
         ranges = partition(prepared.plan.tasks, partitions or partition_count(prepared.plan.tasks, **given))
-        parts = Partitions(str(out), ranges)
-        write_partitions(out, prepared, parts)
+        parts = Partitions(str(this.out), ranges)
+        write_partitions(this.out, prepared, parts)
     return parts
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -52,21 +53,27 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
     PlanError
         Where the plan needs more memory than ``limits.task_memory``; nothing has been converted then.
     """
+    with writing(config, progress) as this:
+        prepared = begun(this, overwrite=overwrite)
+        with this.clock.phase("convert"):
+            conversion = resumed(prepared, config, this.out, this.progress)
+        if summary := unchanged(config, prepared, conversion, this.clock):
+            return summary
+        write_run_file(config, this.out)
+        with Ledger.open(str(this.out), prepared.id) as book:
+            with this.clock.phase("convert"):
+                conversion.run(this.executor, conversion.remaining, book)
+            return complete(config, prepared, conversion, this.clock, book)
+
+
+@contextmanager
+def writing(config: RunConfig, progress: Progress | None) -> Iterator[Run]:
+    """Check `config` and keep others away from its output; a cluster is started when the first task needs it."""
     progress = progress or NullProgress()
     out = place(absolute(config.output.path))
     check(config)
     with locked(out), Deferred(partial(clusters.start, config.cluster, progress)) as executor:
-        this = Run(config, out, executor, progress)
-        prepared = begun(this, overwrite=overwrite)
-        with this.clock.phase("convert"):
-            conversion = resumed(prepared, config, out, progress)
-        if summary := unchanged(config, prepared, conversion, this.clock):
-            return summary
-        write_run_file(config, out)
-        with Ledger.open(str(out), prepared.id) as book:
-            with this.clock.phase("convert"):
-                conversion.run(executor, conversion.remaining, book)
-            return complete(config, prepared, conversion, this.clock, book)
+        yield Run(config, out, executor, progress)
 
 
 def followed(run: Run, before: Prepared) -> Prepared:

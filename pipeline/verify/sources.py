@@ -19,7 +19,7 @@ from pipeline.verify.expected import Expected, without_spans
 from pipeline.verify.originals import Comparison, SourceCheck
 from pipeline.verify.problems import Findings
 from pipeline.verify.rows import Spans, first_spans
-from pipeline.verify.work import TASK_BYTES, TASK_CHECKS
+from pipeline.verify.work import TASK_BYTES, in_tasks
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 
@@ -68,17 +68,11 @@ def source_checks(
     """
     spans = first_spans(expected)
     chosen = None if sample is None else set(_sample(expected, spans, sample, seed))
-    batch: list[Check] = []
-    size = 0
-    for check in _checks(expected, decode, spans, chosen):
-        cost = check.frames * check.spec.format.frame_bytes if isinstance(check, SourceCheck) else 0
-        if batch and (size + cost > TASK_BYTES or len(batch) >= TASK_CHECKS):
-            yield tuple(batch)
-            batch, size = [], 0
-        batch.append(check)
-        size += cost
-    if batch:
-        yield tuple(batch)
+    yield from in_tasks((check, _cost(check)) for check in _checks(expected, decode, spans, chosen))
+
+
+def _cost(check: Check) -> int:
+    return check.frames * check.spec.format.frame_bytes if isinstance(check, SourceCheck) else 0
 
 
 def stored_instances(expected: Expected, spans: Spans) -> list[int]:

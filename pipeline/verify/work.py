@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
+from typing import TypeVar
 
 from pipeline.verify.expected import Expected, without_spans
 from pipeline.verify.metadata import ImageCheck, check_image
@@ -14,6 +15,7 @@ from pipeline.verify.pixels import ShardCheck, check_shard
 from pipeline.verify.problems import Findings, Problem
 
 Check = ImageCheck | ShardCheck
+T = TypeVar("T")
 TASK_BYTES = 64 * 2**20
 """Decoded bytes a task reads, where one shard hasn't more."""
 TASK_CHECKS = 64
@@ -30,9 +32,14 @@ def store_checks(expected: Expected, sample: int | None = None, seed: int = 0) -
     seed : int
     """
     chosen = None if sample is None else _sample(expected, sample, seed)
-    batch: list[Check] = []
+    yield from in_tasks(_checks(expected, chosen))
+
+
+def in_tasks(checks: Iterable[tuple[T, int]]) -> Iterator[tuple[T, ...]]:
+    """Put checks, each with the bytes that it decodes, together into tasks."""
+    batch: list[T] = []
     size = 0
-    for check, cost in _checks(expected, chosen):
+    for check, cost in checks:
         if batch and (size + cost > TASK_BYTES or len(batch) >= TASK_CHECKS):
             yield tuple(batch)
             batch, size = [], 0
