@@ -82,7 +82,7 @@ class Output(Section):
         "shuffle": "auto",
     }
     """A Zarr codec by its registered name and its own settings; "none" stores chunks uncompressed. For blosc,
-    shuffle "auto" is bitshuffle for multi-byte data and noshuffle for bytes."""
+    shuffle "auto" is bitshuffle, and blocksize is 524288 unless given (0 leaves it to blosc)."""
 
 
 class Metadata(Section):

@@ -25,6 +25,7 @@ from benchmarking.inputs import Made
 from pipeline.model import PixelFormat
 from pipeline.plan.costs import weight
 from pipeline.plan.layout import Layout, shard_shape
+from pipeline.store.codecs import BLOSC_BLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,6 @@ def write_piece(piece: Piece) -> list[int]:
     """Read, decode, compress and write; returns the chunks' lengths."""
     frame = np.empty(piece.shape, piece.dtype)
     read = _read_native if piece.coding == "native" else partial(_read, CODINGS[piece.coding].decode)
-    shuffle = blosc.BITSHUFFLE if frame.itemsize > 1 else blosc.NOSHUFFLE
     lengths = []
     opened = ("", -1)
     blosc.use_threads = False
@@ -66,7 +66,7 @@ def write_piece(piece: Piece) -> list[int]:
                 _close(opened[1])
                 opened = (place.path, os.open(place.path, os.O_RDONLY))
             read(opened[1], place, frame)
-            chunk = blosc.compress(frame, b"zstd", 1, shuffle)
+            chunk = blosc.compress(frame, b"zstd", 1, blosc.BITSHUFFLE, BLOSC_BLOCK)
             file.write(chunk)
             lengths.append(len(chunk))
     _close(opened[1])

@@ -102,12 +102,19 @@ def test_a_codec_outside_the_zarr_specification(tmp_path):
         assert (store_image(str(tmp_path), spec, values, {"name": "numcodecs.lz4"})[...] == values).all()
 
 
-@pytest.mark.parametrize(("dtype", "shuffle", "typesize"), [("uint16", "bitshuffle", 2), ("uint8", "noshuffle", 1)])
-def test_blosc_shuffles_by_itemsize(tmp_path, dtype, shuffle, typesize):
+@pytest.mark.parametrize(("dtype", "typesize"), [("uint16", 2), ("uint8", 1)])
+def test_blosc_is_set_for_frames(tmp_path, dtype, typesize):
     spec = image_spec(4, (8, 8), dtype=dtype, chunk=1, shard=2)
     stored = store_image(str(tmp_path), spec, noise(spec))
     (blosc,) = stored.compressors
-    assert (blosc.shuffle.value, blosc.typesize) == (shuffle, typesize)
+    assert (blosc.shuffle.value, blosc.typesize, blosc.blocksize) == ("bitshuffle", typesize, 524_288)
+
+
+def test_blosc_is_set_as_told(tmp_path):
+    spec = image_spec(4, (8, 8), chunk=1, shard=2)
+    stored = store_image(str(tmp_path), spec, noise(spec), BLOSC | {"shuffle": "noshuffle", "blocksize": 0})
+    (blosc,) = stored.compressors
+    assert (blosc.shuffle.value, blosc.blocksize) == ("noshuffle", 0)
 
 
 def test_frames_of_zeros_are_there(tmp_path):
