@@ -52,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     groups.pop("", None)
     for kind, frames in sorted(groups.items()):
         size = sum(frame.nbytes for frame in frames) / 2**20
-        table.add_row(kind, str(len(frames)), f"{size:.1f}", *(_measured(frames, size, *s) for s in SETTINGS.values()))
+        table.add_row(
+            kind, str(len(frames)), f"{size:.1f}", *(_measured(frames, size, setting) for setting in SETTINGS.values())
+        )
     Console(width=200).print(table)
     return 0
 
@@ -71,7 +73,8 @@ def _frames(path: str) -> tuple[str, Frames]:
     return f"{header.get('Modality') or '?'} {first.dtype}{colour}", [np.ascontiguousarray(frame) for frame in frames]
 
 
-def _measured(frames: Frames, size: float, name: str, level: int, shuffle: int, block: int) -> str:
+def _measured(frames: Frames, size: float, setting: tuple[str, int, int, int]) -> str:
+    name, level, shuffle, block = setting
     seconds = []
     for _ in range(3):
         start = time.perf_counter()
