@@ -17,7 +17,7 @@ from pipeline.cli import main
 
 PATIENT = {
     "PatientName": "Unmistakable^Zaphod",
-    "PatientID": "PID-4711-0815",
+    "PatientID": "PID-4711-Slartibart",
     "PatientBirthDate": "19011231",
     "PatientAddress": "Nowhere-Lane 42",
     "OtherPatientNames": "Beeblebrox^Arthur",
@@ -25,7 +25,7 @@ PATIENT = {
     "PatientComments": "Confidential-Remark",
     "InstitutionName": "Hospital-Of-Secrets",
 }
-SECRETS = [*PATIENT.values(), "Unmistakable", "UNMISTAKABLE", "Zaphod", "Beeblebrox", "0815"]
+SECRETS = [*PATIENT.values(), "Unmistakable", "UNMISTAKABLE", "Zaphod", "Beeblebrox", "Slartibart"]
 
 
 def here(*arguments: str) -> str:
