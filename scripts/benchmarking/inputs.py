@@ -45,7 +45,7 @@ INPUTS = (
     Input("rle", "RLE, 12 bit", "rle", slices, 4800),
     Input("jpeg-lossless", "JPEG lossless, 12 bit", "jpeg-lossless", slices, 3000),
     Input("jpeg-ls", "JPEG-LS, 12 bit", "jpeg-ls", slices, 1600),
-    Input("jpeg-2000-lossless", "JPEG 2000 lossless, 12 bit", "jpeg-2000-lossless", slices, 400),
+    Input("jpeg-2000-lossless", "JPEG 2000 lossless, 12 bit", "jpeg-2000-lossless", slices, 800),
     Input("jpeg-tiles", "JPEG baseline tiles", "jpeg", tiles, 16000),
     Input("jpeg-tiles-no-table", "JPEG baseline tiles, no offset table", "jpeg", tiles, 16000, table=False),
     Input("jpeg-2000-tiles", "JPEG 2000 lossy tiles", "jpeg-2000", tiles, 2400),

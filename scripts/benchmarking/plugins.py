@@ -6,6 +6,7 @@ of its own.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,3 +18,9 @@ def use() -> None:
     if "pydicom" in sys.modules:
         raise RuntimeError("pydicom is imported already")
     sys.path.append(str(FOLDER))
+
+
+def use_on_one_core() -> None:
+    """Let pydicom find them, and keep this process with all threads on one core: GDCM decodes JPEG 2000 with several."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    use()

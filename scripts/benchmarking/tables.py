@@ -21,6 +21,13 @@ figures are medians. Before anything is timed, all four convert the same file an
 the bit, and within 2 grey levels for lossy JPEG and JPEG 2000. ✓ and ✗ tell whether a ratio reaches this project's goal.
 """
 
+_LOOPS = """\
+What (a) is depends on two things that the loop doesn't say. GDCM decodes JPEG 2000 with a thread for each core, so there \
+(a) has all cores: beside it, the same loop kept on one core. And (a) gives zarr one chunk a frame: beside it, the same \
+loop into a default zarr array, whose chunks zarr chooses (they span many frames, each of which rewrites them; the first \
+frames of the whole file, while the chunks are still nearly empty). Each was run once.
+"""
+
 
 def markdown(results: Results) -> str:
     """Return the whole report."""
@@ -31,6 +38,7 @@ def markdown(results: Results) -> str:
     if results.startup_seconds:
         times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in results.startup_seconds.items())
         parts += [f"Starting the processes: {times}.", ""]
+    parts += ["## Other serial loops", "", _LOOPS, _other_loops(results), ""]
     parts += ["## Where the project's time goes", "", "Wall seconds of the median round.", "", _phases(results), ""]
     if results.memory:
         parts += ["## Memory", "", *_memory(results)]
@@ -67,6 +75,19 @@ def _row(row: Throughput) -> list[str]:
     ratios = [(name, rates["project"] / rates[name], getattr(goal, name)) for name in ("serial", "delayed", "limit")]
     marks = [f"{ratio:.2f} {'✓' if ratio >= least else '✗'}" for _, ratio, least in ratios]
     return [row.title, row.plugin or "none needed", *(f"{rates[name]:.0f}" for name in CONTENDERS), *marks]
+
+
+def _other_loops(results: Results) -> str:
+    head = ("input", "(a) serial", "on one core", "zarr's own chunks", "(c)/(a)", "(c)/one core", "(c)/own chunks")
+    return table(head, (_loops_row(row) for row in _in_order(results)))
+
+
+def _loops_row(row: Throughput) -> list[str]:
+    rates = [row.rate("serial"), row.other_loops["one_core"], row.other_loops["own_chunks"]]
+    goal = GOALS[row.input].serial
+    ratios = [row.rate("project") / rate for rate in rates]
+    marks = [f"{ratio:.3g} {'✓' if ratio >= goal else '✗'}" for ratio in ratios]
+    return [row.title, *(f"{rate:.3g}" for rate in rates), *marks]
 
 
 def _phases(results: Results) -> str:

@@ -42,6 +42,7 @@ class Contest:
     _delayed: Any = None
     _project: Any = None
     _limit: Any = None
+    _one_core: Any = None
 
     def __enter__(self) -> Self:
         context = get_context("spawn")
@@ -51,6 +52,7 @@ class Contest:
         self._project = self._start("project", lambda: project.cluster(self.workers))
         with Client(self._delayed) as client:
             client.run(plugins.use)
+        self._one_core = self._stack.enter_context(ProcessPoolExecutor(1, context, initializer=plugins.use_on_one_core))
         return self
 
     def _start(self, name: str, make_it: Callable[[], Any]) -> Any:
@@ -81,6 +83,19 @@ class Contest:
     def _run_limit(self, made: Made, out: str) -> list[list[int]]:
         return limit.run(self._limit, made, out)
 
+    def other_loops(self, check: Made, part: Made, whole: Made, out: str) -> dict[str, float]:
+        """Return the frames a second of the serial loop on one core, and with chunks that zarr chooses."""
+        self._one_core.submit(peers.serial, check, out).result()  # warm
+        shutil.rmtree(out)
+        begin = time.perf_counter()
+        self._one_core.submit(peers.serial, part, out).result()
+        flush(place(out))
+        one_core = len(part.places) / (time.perf_counter() - begin)
+        shutil.rmtree(out)
+        own_chunks = self._serial.submit(peers.own_chunks_rate, whole, out).result()
+        shutil.rmtree(out)
+        return {"one_core": one_core, "own_chunks": own_chunks}
+
     def plugin_of(self, made: Made) -> str:
         """Return the decoding plugin that pydicom tries first."""
         return self._serial.submit(peers.plugin_of, made).result()
@@ -104,6 +119,8 @@ class Throughput:
     """Of the project's median round."""
     plugin: str
     """What pydicom decodes with first."""
+    other_loops: dict[str, float]
+    """Frames a second of :meth:`Contest.other_loops`."""
 
     def rate(self, contender: str) -> float:
         """Frames a second, median over the rounds."""
@@ -132,6 +149,8 @@ def measure(contest: Contest, kind: Input, frames: int, rounds: int, say: Callab
             say(f"round {number + 1}: {name} {len(chosen[name].places) / seconds[name][-1]:.0f} frames/s")
             phases += [reported] if name == "project" else []
             shutil.rmtree(out)
+    say("the serial loop on one core, and with zarr's own chunks")
+    other_loops = contest.other_loops(files["check"], files["part"], files["whole"], str(folder / "out"))
     median = sorted(range(rounds), key=seconds["project"].__getitem__)[rounds // 2]
     result = Throughput(
         input=kind.name,
@@ -142,6 +161,7 @@ def measure(contest: Contest, kind: Input, frames: int, rounds: int, say: Callab
         seconds=seconds,
         phases=phases[median],
         plugin=contest.plugin_of(files["check"]),
+        other_loops=other_loops,
     )
     shutil.rmtree(folder)
     return result
