@@ -74,7 +74,7 @@ class Output(Section):
     chunk: Chunk = Chunk()
     shard: Bytes | Auto = "auto"
     """Decoded bytes of a shard, the unit of writing: a whole number of chunks, about this size. "auto" is 64 MiB, or
-    less where decoding that much takes longer than a task should (14 MiB for JPEG 2000 lossless)."""
+    less where decoding that much takes longer than a task should (16 MiB for JPEG 2000 lossless)."""
     codec: Annotated[dict[str, Any], AfterValidator(check_codec_name)] = {
         "name": "blosc",
         "cname": "zstd",

@@ -12,19 +12,19 @@ from pipeline.plan.memory import DEFLATED
 
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED})
 
-NATIVE_NANOSECONDS = 2.9
+NATIVE_NANOSECONDS = 1.5
 """For each byte of native pixel data: reading, checksum, compression, writing. The unit of all that follows."""
-_JPEG2000, _HTJ2K, _LOSSLESS, _LS = 18.0, 2.0, 2.4, 3.8
+_JPEG2000, _HTJ2K, _LOSSLESS, _LS = 32.0, 3.0, 3.2, 6.7
 WEIGHTS: Mapping[str, float] = {
-    "1.2.840.10008.1.2.5": 1.3,
-    "1.2.840.10008.1.2.4.50": 2.2,
-    "1.2.840.10008.1.2.4.51": 1.9,
+    "1.2.840.10008.1.2.5": 1.7,
+    "1.2.840.10008.1.2.4.50": 3.0,
+    "1.2.840.10008.1.2.4.51": 3.0,
     "1.2.840.10008.1.2.4.57": _LOSSLESS,
     "1.2.840.10008.1.2.4.70": _LOSSLESS,
     "1.2.840.10008.1.2.4.80": _LS,
     "1.2.840.10008.1.2.4.81": _LS,
     "1.2.840.10008.1.2.4.90": _JPEG2000,
-    "1.2.840.10008.1.2.4.91": 2.9,
+    "1.2.840.10008.1.2.4.91": 5.0,
     "1.2.840.10008.1.2.4.92": _JPEG2000,
     "1.2.840.10008.1.2.4.93": _JPEG2000,
     "1.2.840.10008.1.2.4.201": _HTJ2K,
@@ -32,11 +32,11 @@ WEIGHTS: Mapping[str, float] = {
     "1.2.840.10008.1.2.4.203": _HTJ2K,
 }
 """Transfer syntax → how many native bytes a decoded byte costs as much as: decoding, and all that native ones cost too."""
-OTHER_WEIGHT = 4.0
+OTHER_WEIGHT = 7.0
 """The same for compressed transfer syntaxes that weren't measured."""
-INSTANCE_COST = 128 * 2**10
-"""Opening a file and reporting on it takes about as long (0.35 ms) as storing this many bytes."""
-IMAGE_COST = 3 * 2**20
+INSTANCE_COST = 192 * 2**10
+"""Opening a file and reporting on it takes about as long (0.3 ms) as storing this many bytes."""
+IMAGE_COST = 6 * 2**20
 """The same for the files and metadata of an image (9 ms)."""
 
 

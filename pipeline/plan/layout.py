@@ -19,7 +19,7 @@ WHOLE_FRAME_BYTES = 16 * MiB
 """Frames up to this size are one chunk; larger ones are tiled, so that a region can be read without the rest."""
 SHARD_BYTES = 64 * MiB
 """About what a shard holds …"""
-SHARD_COST = 256 * MiB
+SHARD_COST = 512 * MiB
 """… and what it may cost, in bytes of native pixel data to store: about a second, since a task owns whole shards."""
 TILE_BYTES = 4 * MiB
 """About what a tile holds: a few milliseconds of decompression."""
@@ -49,7 +49,7 @@ class Layout:
     """Decoded bytes of one frame."""
     task_memory: int = 1024 * MiB
     """Projected bytes of one task (:func:`pipeline.plan.memory.project`)."""
-    task_bytes: int = 256 * MiB
+    task_bytes: int = 512 * MiB
     """Work of one task, in bytes of native pixel data to store: about a second."""
 
     def __post_init__(self) -> None:
