@@ -114,7 +114,7 @@ def plans(counts: Sequence[int]) -> bool:
             *(f"{row['instances']:,}", f"{row['tasks']:,}", *(f"{row[f'{step}_s']:.1f}" for step in steps)),
             *(f"{row['each'] * 1e6:.0f}", f"{row['driver_bytes']:.0f}", f"{row['peak_bytes'] / 2**20:.0f}"),
         )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
     largest = rows[-1]
     seconds = sum(largest[f"{step}_s"] for step in steps)
     growth = largest["each"] / rows[max(len(rows) - 2, 0)]["each"]
@@ -234,7 +234,7 @@ def files(count: int, series: int, workers: int) -> bool:
     table.add_row("in all, start of the workers included", f"{seconds:.1f}", f"{seconds / count * 1e3:.2f}")
     table.add_row("driver and scheduler, processor", f"{driver:.1f}", f"{driver / count * 1e3:.2f}")
     table.add_row("workers, processor", f"{busy:.1f}", f"{busy / count * 1e3:.2f}")
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
     print(
         f"{count:,} files: driver and scheduler take {share:.1%} of the processor time; peak {memory('VmHWM') / 2**20:.0f} MiB"
     )
