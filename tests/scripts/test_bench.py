@@ -26,9 +26,11 @@ def test_contenders_agree_and_results_are_written(tmp_path):
     assert set(results["throughput"]) == set(INPUTS)
     for row in results["throughput"].values():
         assert set(row["seconds"]) == set(row["frames"]) == {"serial", "delayed", "project", "limit"}
+        assert set(row["other_loops"]) == {"one_core", "own_chunks"}
         assert set(row["phases"]) == {"scan", "plan", "convert", "finalise"}
     report = (out / "README.md").read_text("utf-8")
-    assert report.count("| JPEG baseline tiles, no offset table |") == 2
+    for heading in ("Frames a second", "Other serial loops", "Where the project's time goes"):
+        assert "| JPEG baseline tiles, no offset table |" in report.partition(f"## {heading}")[2].partition("\n## ")[0]
     assert "## Strong scaling" in report
     assert (out / "throughput.svg").read_text("utf-8").count("dcm2zarr") >= 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results"]
