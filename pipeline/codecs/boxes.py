@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -33,20 +34,27 @@ class J2kHeader:
     end: int
 
 
-def codestream(data: bytes) -> bytes:
-    """Take the codestream out of the JP2 file that some writers wrap it in, against PS3.5 A.4.4."""
-    if not data.startswith(_SIGNATURE):
-        return data
+def walk_boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield each box's type and where its contents begin and end (ISO base media boxes, T.800 I.4), up to a damaged one."""
     at = 0
     while at + 8 <= len(data):
         length, kind, start = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], at + 8
         if length == _BOX_LARGE:
             length, start = int.from_bytes(data[at + 8 : at + 16], "big"), at + 16
+        end = len(data) if length == _BOX_TO_END else at + length
+        if end < start:
+            return
+        yield kind, start, end
+        at = end
+
+
+def codestream(data: bytes) -> bytes:
+    """Take the codestream out of the JP2 file that some writers wrap it in, against PS3.5 A.4.4."""
+    if not data.startswith(_SIGNATURE):
+        return data
+    for kind, start, end in walk_boxes(data):
         if kind == b"jp2c":
-            return data[start:] if length == _BOX_TO_END else data[start : at + length]
-        if length < start - at:
-            break
-        at += length
+            return data[start:end]
     raise PixelDataError("the JP2 file in the pixel data holds no codestream")
 
 

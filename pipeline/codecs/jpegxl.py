@@ -7,10 +7,13 @@ from typing import Final
 import imagecodecs
 import numpy as np
 
+from pipeline.codecs.boxes import walk_boxes
 from pipeline.codecs.frame import Array, FrameRequest, PreparedFrame, prepared
 from pipeline.errors import PixelDataError
 
 _CONTAINER: Final = b"\x00\x00\x00\x0cJXL "
+_PARTS: Final = {b"jxlc": 0, b"jxlp": 4}
+"""Boxes that hold the codestream or a part of it, and the bytes of the part's number in front."""
 _CODESTREAM: Final = b"\xff\x0a"
 _HEADER: Final = 16  # bytes that hold the size, and more
 _RATIOS: Final = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
@@ -81,16 +84,8 @@ def _codestream_head(src: bytes) -> bytes:
     """Return the codestream's first bytes, from behind the boxes where there are any."""
     if not src.startswith(_CONTAINER):
         return src[:_HEADER]
-    at = 0
-    while at + 8 <= len(src):
-        length, kind = int.from_bytes(src[at : at + 4], "big"), src[at + 4 : at + 8]
-        start = at + 8
-        if length == 1:
-            length, start = int.from_bytes(src[start : start + 8], "big"), start + 8
-        if kind in (b"jxlc", b"jxlp"):
-            start += 4 if kind == b"jxlp" else 0  # the number of the part
-            return src[start : start + _HEADER]
-        if length < start - at:
-            break
-        at += length
+    for kind, start, _ in walk_boxes(src):
+        if kind in _PARTS:
+            at = start + _PARTS[kind]
+            return src[at : at + _HEADER]
     raise PixelDataError("the JPEG XL file in the pixel data holds no codestream")

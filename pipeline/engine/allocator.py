@@ -1,4 +1,4 @@
-"""Keeping the memory that codecs free after each frame: they ask for it again with the next."""
+"""Keeping the memory that codecs free after each frame, and giving it back where something else comes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,17 @@ def keep_freed_memory() -> None:
     hundred page faults for compressing one slice of a CT, which take as long as the compression. What is set here is
     what glibc itself arrives at (``man mallopt``). A worker keeps up to 64 MiB more for it.
     """
-    if os.name != "posix":
-        return
-    library = ctypes.CDLL(None)
-    if hasattr(library, "gnu_get_libc_version"):
+    if library := _glibc():
         library.mallopt(_MMAP_THRESHOLD, _MMAP_BYTES)
         library.mallopt(_TRIM_THRESHOLD, _TRIM_BYTES)
+
+
+def give_back_freed_memory() -> None:
+    """Give the system what is free now, before something large of another kind is made."""
+    if library := _glibc():
+        library.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    library = ctypes.CDLL(None) if os.name == "posix" else None
+    return library if hasattr(library, "gnu_get_libc_version") else None

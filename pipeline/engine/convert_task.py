@@ -249,7 +249,7 @@ def _frames(span: Span) -> range:
 def decode_frames(instance: Instance, frames: range, job: Job, place: Place) -> Iterator[Frame | Failure]:
     """Decode frames of an instance in this process: the usual :data:`FrameSource`."""
     with using(job.storage):
-        index = frame_index(instance, job.out)
+        index = frame_index(instance, job.out, frames)
         opened = open_source(
             instance.source, Expected(instance.size, instance.mtime_ns, instance.etag, instance.sha256)
         )

@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.engine.allocator import keep_freed_memory
 from pipeline.engine.convert_task import Job, convert
 from pipeline.engine.executors import Executor, Outcome
-from pipeline.engine.finalise import FinaliseInput, described, finalise
+from pipeline.engine.finalise import FinaliseInput, described, finalise, frame_results
 from pipeline.engine.guard import Bounds, guarded
 from pipeline.engine.isolated import convert_carefully
 from pipeline.engine.locking import at_work
@@ -213,7 +213,7 @@ class Conversion:
             return
         del self._open[image]
         spec = self.plan.images[image]
-        regions = tuple(sorted(self._regions.pop(image, ()), key=lambda region: region.frame_start))
+        checksums, valid = frame_results(spec, self._regions.pop(image, ()))
         instances = described(self.plan, spec)
         failed = frozenset(i for i in instances if i in self.failures and i not in self.salvaged)
         if len(failed) == len(instances):
@@ -224,7 +224,8 @@ class Conversion:
                 image=image,
                 spec=spec,
                 instances=instances,
-                regions=regions,
+                checksums=checksums,
+                valid=valid,
                 failed=failed,
                 photometric={i: self.photometric.get(i, "") for i in instances},
                 out=self.job.out,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,9 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.catalog import read_attributes
+from pipeline.engine.allocator import give_back_freed_memory
 from pipeline.engine.origins import frame_sources
 from pipeline.model import Compact, ImageSpec, Plan, RegionResult
 from pipeline.store import finalise_image, split_attributes
+
+MANY_FRAMES = 2**16
+"""Frames of an image whose checksums alone are of the order of a megabyte."""
 
 
 class Described(NamedTuple):
@@ -24,14 +28,17 @@ class Described(NamedTuple):
     """SOP Instance UID, empty where the file has none."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FinaliseInput(Compact):
-    """One image, all that its tasks reported, and the instances that make it."""
+    """One image, what its tasks reported of each frame, and the instances that make it."""
 
     image: int
     spec: ImageSpec
     instances: dict[int, Described]
-    regions: tuple[RegionResult, ...]
+    checksums: npt.NDArray[np.uint64]
+    """Of every frame; arrays, because Dask doesn't copy them when it sends and receives them."""
+    valid: npt.NDArray[np.bool_]
+    """Whether the frame is stored."""
     failed: frozenset[int]
     """Instances of which a frame could not be stored: none of their frames counts."""
     photometric: dict[int, str]
@@ -47,8 +54,23 @@ def described(plan: Plan, spec: ImageSpec) -> dict[int, Described]:
     return {i: Described(one.segment, one.row, one.known_uid) for i, one in members}
 
 
+def frame_results(
+    spec: ImageSpec, regions: Iterable[RegionResult]
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    """Return the checksum of every frame of an image, and whether it is stored, from what its tasks reported."""
+    checksums = np.zeros(spec.frames, np.uint64)
+    valid = np.zeros(spec.frames, np.bool_)
+    for region in regions:
+        place = slice(region.frame_start, region.frame_stop)
+        checksums[place] = np.frombuffer(region.checksums, "<u8")
+        valid[place] = np.frombuffer(region.valid, np.uint8)
+    return checksums, valid
+
+
 def finalise(image: FinaliseInput) -> str:
     """Write everything of an image but its shards; returns a digest of these files."""
+    if image.spec.frames > MANY_FRAMES:
+        give_back_freed_memory()  # what came with the task is several times what it became
     per_frame, attributes = describe(image)
     return finalise_image(
         image.out,
@@ -63,7 +85,8 @@ def describe(image: FinaliseInput) -> tuple[dict[str, npt.NDArray[Any]], dict[st
     """Return what the image says of its frames: per-frame arrays, and attributes that hold for all of them."""
     spec = image.spec
     owner, number = frame_sources(spec)
-    checksums, valid = _frame_results(image, owner)
+    missing = np.isin(owner, list(image.failed))
+    valid = image.valid & ~missing
     rows = read_attributes(image.out, [(i.segment, i.row) for i in image.instances.values()])
     found = dict(zip(image.instances, rows, strict=True))
     for instance, photometric in image.photometric.items():
@@ -75,11 +98,10 @@ def describe(image: FinaliseInput) -> tuple[dict[str, npt.NDArray[Any]], dict[st
         owner,
         number,
     )
-    uids = {i: instance.known_uid for i, instance in image.instances.items()}
     per_frame: dict[str, npt.NDArray[Any]] = {
-        "sop_instance_uid": np.array([uids[int(i)] for i in owner], dtype=object),
-        "frame_number": (number + 1).astype(np.int32),
-        "checksum": checksums,
+        "sop_instance_uid": _uids(image),
+        "frame_number": number + np.int32(1),
+        "checksum": np.where(missing, np.uint64(0), image.checksums) if image.failed else image.checksums,
         "valid": valid,
         **varying,
     }
@@ -92,17 +114,9 @@ def describe(image: FinaliseInput) -> tuple[dict[str, npt.NDArray[Any]], dict[st
     }
 
 
-def _frame_results(
-    image: FinaliseInput, owner: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
-    """Return the checksum of every frame, and whether it is stored; failed instances have neither."""
-    checksums = np.zeros(image.spec.frames, np.uint64)
-    valid = np.zeros(image.spec.frames, np.bool_)
-    for region in image.regions:
-        place = slice(region.frame_start, region.frame_stop)
-        checksums[place] = np.frombuffer(region.checksums, "<u8")
-        valid[place] = np.frombuffer(region.valid, np.uint8)
-    missing = np.isin(owner, list(image.failed))
-    checksums[missing] = 0
-    valid[missing] = False
-    return checksums, valid
+def _uids(image: FinaliseInput) -> npt.NDArray[Any]:
+    """Return the SOP Instance UID of each frame's instance."""
+    uids = np.empty(image.spec.frames, object)
+    for span in image.spec.spans:
+        uids[span.frame_start : span.frame_start + len(span)] = image.instances[span.instance].known_uid
+    return uids

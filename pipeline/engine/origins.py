@@ -10,14 +10,14 @@ import numpy.typing as npt
 from pipeline.model import ImageSpec, RegionResult
 
 
-def frame_sources(spec: ImageSpec) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def frame_sources(spec: ImageSpec) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Return, for each frame of the image, its instance and its frame index in that instance."""
-    owner = np.empty(spec.frames, np.int64)
-    frame = np.empty(spec.frames, np.int64)
+    owner = np.empty(spec.frames, np.int32)
+    frame = np.empty(spec.frames, np.int32)
     for span in spec.spans:
         place = slice(span.frame_start, span.frame_start + len(span))
         owner[place] = span.instance
-        frame[place] = range(span.start, span.stop, span.step)
+        frame[place] = np.arange(span.start, span.stop, span.step, dtype=np.int32)
     return owner, frame
 
 

@@ -18,11 +18,12 @@ def readings(piece: RegionInput, out: str) -> Iterator[Reading]:
         instance = piece.instances[span.instance]
         if not is_remote(instance.source):
             continue
-        index = frame_index(instance, out)
+        frames = range(span.start, span.stop, span.step)
+        index = frame_index(instance, out, frames)
         if index.deflated:
             continue
         expected = Expected(instance.size, instance.mtime_ns, instance.etag)
-        yield Reading(instance.source, expected, tuple(_ranges(index, range(span.start, span.stop, span.step))))
+        yield Reading(instance.source, expected, tuple(_ranges(index, frames)))
 
 
 def _ranges(index: FrameIndex, frames: range) -> Iterator[tuple[int, int]]:
@@ -31,7 +32,9 @@ def _ranges(index: FrameIndex, frames: range) -> Iterator[tuple[int, int]]:
             yield from ((offset, offset + length) for offset, length in index.ranges(frame))
 
 
-def frame_index(instance: Instance, out: str) -> FrameIndex:
-    """Return the instance's frame index, from its record or from its file below `out`."""
-    data = instance.frame_index or (place(out) / instance.frame_index_file).read_bytes()
-    return FrameIndex.from_bytes(data)
+def frame_index(instance: Instance, out: str, frames: range) -> FrameIndex:
+    """Return the index of these frames of an instance, from its record or from its file below `out`."""
+    if instance.frame_index:
+        return FrameIndex.from_bytes(instance.frame_index)
+    with (place(out) / instance.frame_index_file).open() as file:
+        return FrameIndex.read_part(file, frames.start, frames.stop)

@@ -111,7 +111,9 @@ def checked_options(header: Header, overrides: Mapping[str, Any] | None = None) 
 
 def available_frames(index: FrameIndex) -> int:
     """Return how many frames an index made leniently has: all of them, or the first so many."""
-    return len(index.frame_fragments) - 1 if index.encapsulated else native.available_native(index)
+    if index.encapsulated:
+        return index.first_frame + len(index.frame_fragments) - 1
+    return native.available_native(index)
 
 
 def encapsulates(header: Header) -> bool:

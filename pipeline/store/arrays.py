@@ -20,8 +20,9 @@ from pipeline.store.codecs import codec_arguments
 PIXELS = "pixels"
 DIMENSIONS = ("frame", "row", "column", "sample")
 ZARR_JSON = "zarr.json"
-_PER_FRAME_CHUNK = 2**20
-"""Frames a chunk of the per-frame arrays: one chunk for all but the longest images."""
+PER_FRAME_CHUNK = 2**14
+"""Frames a chunk of the per-frame arrays: one chunk for all but long images. Storing a text takes a quarter of a KiB of
+memory for each frame of a chunk."""
 
 _MEANING: dict[str, str] = {
     "sop_instance_uid": "SOP Instance UID of the instance that the frame comes from",
@@ -80,7 +81,7 @@ def _per_frame_document(shape: tuple[int, ...], dtype: str, meaning: str) -> Arr
     return _document(
         shape=shape,
         dtype=dtype,
-        chunks=(min(shape[0], _PER_FRAME_CHUNK), *shape[1:]),
+        chunks=(min(shape[0], PER_FRAME_CHUNK), *shape[1:]),
         shards=None,
         # Components of different numbers are different dimensions: xarray allows a dimension only one size.
         dimension_names=("frame", *(f"component_{size}" for size in shape[1:])),
@@ -100,7 +101,7 @@ def per_frame_values(name: str, values: npt.ArrayLike, frames: int) -> npt.NDArr
     if array.ndim not in (1, 2) or len(array) != frames:
         raise OutputError(f"Per-frame array {name!r} has shape {array.shape}; expected {frames} frames in 1 or 2 axes")
     if array.dtype.kind in "OTU":
-        array = array.astype(object)
+        array = array.astype(object, copy=False)
         strange = [value for value in array.flat if not isinstance(value, str)]
         if strange:
             found = f"{strange[0]!r} of type {type(strange[0]).__name__}"

@@ -16,8 +16,8 @@ Attributes = Mapping[str, Any]
 def split_attributes(
     constant: Mapping[int, Attributes],
     by_frame: Mapping[int, Mapping[str, Sequence[Any]]],
-    owner: npt.NDArray[np.int64],
-    frame: npt.NDArray[np.int64],
+    owner: npt.NDArray[np.integer[Any]],
+    frame: npt.NDArray[np.integer[Any]],
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
     """Split what the instances say into the image's attributes and per-frame arrays.
 

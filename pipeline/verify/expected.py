@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from pipeline.engine.finalise import FinaliseInput, described
+from pipeline.engine.finalise import FinaliseInput, described, frame_results
 from pipeline.engine.origins import partly_stored
 from pipeline.ledger import Finished
 from pipeline.model import ImageSpec, Plan, Region, RegionResult, Span
@@ -65,11 +65,13 @@ class Expected:
         failed = owners & self.failed
         if keep := failed & self.salvageable:
             failed -= keep & partly_stored(spec, self.regions.get(image, ())).keys()
+        checksums, valid = frame_results(spec, self.regions.get(image, ()))
         return FinaliseInput(
             image=image,
             spec=spec,
             instances=described(self.plan, spec),
-            regions=tuple(self.regions.get(image, ())),
+            checksums=checksums,
+            valid=valid,
             failed=frozenset(failed),
             photometric={i: self.photometric.get(i, "") for i in owners},
             out=self.out,

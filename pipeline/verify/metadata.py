@@ -72,7 +72,9 @@ def _names(
         wanted |= chunk_names(
             name, {"shape": values.shape, "chunk_grid": {"configuration": {"chunk_shape": [max(n, 1) for n in chunk]}}}
         )
-    required = {shard_name(image.spec, region.frame_start) for region in image.regions if any(region.valid)}
+    step = image.spec.shards[0]
+    starts = (start for start in range(0, image.spec.frames, step) if image.valid[start : start + step].any())
+    required = {shard_name(image.spec, start) for start in starts}
     for name in sorted((wanted - set(stored.files)) | (required - stored.shards)):
         yield "missing_file", name, "isn't there"
     for name in sorted((set(stored.files) - wanted) | (stored.shards - required)):

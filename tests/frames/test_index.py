@@ -27,7 +27,7 @@ from frames.building import (
     native_file,
     table_offsets,
 )
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import FrameIndexError, PixelDataError
@@ -200,6 +200,40 @@ def test_serialisation_round_trip(frames: list[list[bytes]], table: bool) -> Non
     assert [again.ranges(f) for f in range(available_frames(index))] == [
         index.ranges(f) for f in range(available_frames(index))
     ]
+
+
+@quick
+@given(fragmented_frames(), st.data())
+def test_a_part_of_an_index_knows_its_frames_as_the_whole_does(frames: list[list[bytes]], data: st.DataObject) -> None:
+    value = encapsulated_value([fragment for frame in frames for fragment in frame])
+    cut = data.draw(st.integers(0, len(value) // 2))  # an index made leniently lacks frames
+    try:
+        index = lenient(encapsulated_file(value[: len(value) - cut], frames=len(frames)))
+    except PixelDataError:
+        reject()
+    start = data.draw(st.integers(0, len(frames)))
+    stop = data.draw(st.integers(start, len(frames) + 2))
+    part = FrameIndex.read_part(io.BytesIO(index.to_bytes()), start, stop)
+    there = available_frames(index)
+    assert available_frames(part) == min(stop, there)
+    assert (part.options, part.notes, part.number_of_frames) == (index.options, index.notes, index.number_of_frames)
+    for frame in range(start, min(stop, there)):
+        assert part.ranges(frame) == index.ranges(frame)
+    assert len(part.fragment_offsets) == sum(len(index.ranges(frame)) for frame in range(start, min(stop, there)))
+    if 0 < start <= there:
+        with pytest.raises(FrameIndexError, match="isn't in this part"):
+            part.ranges(start - 1)
+
+
+def test_a_part_of_a_native_index_is_the_whole() -> None:
+    index = build_index(io.BytesIO(native_file(np.zeros(12, np.uint8).tobytes(), rows=2, columns=2, bits=8, frames=3)))
+    part = FrameIndex.read_part(io.BytesIO(index.to_bytes()), 2, 3)
+    assert [part.ranges(frame) for frame in range(3)] == [index.ranges(frame) for frame in range(3)]
+
+
+def test_what_is_no_index_is_refused() -> None:
+    with pytest.raises(ValueError, match="Not a serialised frame index"):
+        FrameIndex.read_part(io.BytesIO(b"PAR1 and so on"), 0, 1)
 
 
 def test_an_index_serves_another_process(tmp_path: Any) -> None:
