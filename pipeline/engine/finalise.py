@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pipeline.catalog import read_attributes
 from pipeline.engine.allocator import give_back_freed_memory
-from pipeline.engine.origins import frame_sources
+from pipeline.engine.origins import frame_sources, frame_uids
 from pipeline.model import Compact, ImageSpec, Plan, RegionResult
 from pipeline.store import finalise_image, split_attributes
 
@@ -85,8 +85,10 @@ def describe(image: FinaliseInput) -> tuple[dict[str, npt.NDArray[Any]], dict[st
     """Return what the image says of its frames: per-frame arrays, and attributes that hold for all of them."""
     spec = image.spec
     owner, number = frame_sources(spec)
-    missing = np.isin(owner, list(image.failed))
-    valid = image.valid & ~missing
+    checksums, valid = image.checksums, image.valid
+    if image.failed:
+        missing = np.isin(owner, list(image.failed))
+        checksums, valid = np.where(missing, np.uint64(0), checksums), valid & ~missing
     rows = read_attributes(image.out, [(i.segment, i.row) for i in image.instances.values()])
     found = dict(zip(image.instances, rows, strict=True))
     for instance, photometric in image.photometric.items():
@@ -99,9 +101,9 @@ def describe(image: FinaliseInput) -> tuple[dict[str, npt.NDArray[Any]], dict[st
         number,
     )
     per_frame: dict[str, npt.NDArray[Any]] = {
-        "sop_instance_uid": _uids(image),
+        "sop_instance_uid": frame_uids(spec, {i: instance.known_uid for i, instance in image.instances.items()}),
         "frame_number": number + np.int32(1),
-        "checksum": np.where(missing, np.uint64(0), image.checksums) if image.failed else image.checksums,
+        "checksum": checksums,
         "valid": valid,
         **varying,
     }
@@ -112,11 +114,3 @@ def describe(image: FinaliseInput) -> tuple[dict[str, npt.NDArray[Any]], dict[st
         "frame_order": spec.order,
         "frames_missing": int((~valid).sum()),
     }
-
-
-def _uids(image: FinaliseInput) -> npt.NDArray[Any]:
-    """Return the SOP Instance UID of each frame's instance."""
-    uids = np.empty(image.spec.frames, object)
-    for span in image.spec.spans:
-        uids[span.frame_start : span.frame_start + len(span)] = image.instances[span.instance].known_uid
-    return uids

@@ -86,8 +86,12 @@ def _loops_row(row: Throughput) -> list[str]:
     rates = [row.rate("serial"), row.other_loops["one_core"], row.other_loops["own_chunks"]]
     goal = GOALS[row.input].serial
     ratios = [row.rate("project") / rate for rate in rates]
-    marks = [f"{ratio:.3g} {'✓' if ratio >= goal else '✗'}" for ratio in ratios]
-    return [row.title, *(f"{rate:.3g}" for rate in rates), *marks]
+    marks = [f"{_short(ratio)} {'✓' if ratio >= goal else '✗'}" for ratio in ratios]
+    return [row.title, *map(_short, rates), *marks]
+
+
+def _short(value: float) -> str:
+    return f"{value:#.3g}".rstrip(".") if value < 1000 else f"{value:.0f}"  # noqa: PLR2004  else it has an exponent
 
 
 def _phases(results: Results) -> str:

@@ -71,6 +71,21 @@ def finish(out, spec=None, **changes):
     finalise_image(out, spec, **given)
 
 
+def test_per_frame_arrays_of_a_long_image_are_written_in_parts(tmp_path):
+    frames = 2 * 2**14 + 6
+    one = PixelFormat(1, 1, 1, "uint8", "MONOCHROME2")
+    spec = ImageSpec(PATH, "1.2", "1.2.3", "SM", one, frames, (1, 1, 1), (frames, 1, 1), "", ())
+    create_root(str(tmp_path))
+    write_region(str(tmp_path), spec, 0, np.zeros((frames, 1, 1), np.uint8), CODEC)
+    given = per_frame(frames)
+    finish(str(tmp_path), spec, per_frame=given)
+    group = zarr.open_group(tmp_path / "images.zarr" / PATH, mode="r")
+    for name, values in given.items():
+        np.testing.assert_array_equal(group[name][...], values)
+    chunks = {path.name for path in (tmp_path / "images.zarr" / PATH / "sop_instance_uid" / "c").iterdir()}
+    assert chunks == {"0", "1", "2"}
+
+
 @pytest.fixture
 def out(tmp_path):
     create_root(str(tmp_path))
