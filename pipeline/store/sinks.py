@@ -50,7 +50,7 @@ class FileSink:
     def finish(self) -> None:
         """Close the file and give it its name."""
         self._file.flush()
-        _begin_to_flush(self._file.fileno())
+        begin_to_flush(self._file.fileno())
         self._file.close()
         os.replace(self._partial, self._path)  # noqa: PTH105  the same on every system
 
@@ -72,7 +72,7 @@ class FileSink:
         return self._partial.open("wb", buffering=_BUFFER)
 
 
-def _begin_to_flush(descriptor: int) -> None:
+def begin_to_flush(descriptor: int) -> None:
     """Let the system write a whole file to the disk, without waiting: so that the end of the run needn't wait either."""
     if hasattr(os, "posix_fadvise"):  # Linux starts to write what it is told that nobody needs
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

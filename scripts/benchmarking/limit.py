@@ -1,8 +1,8 @@
 """The limit: processes that know where every frame's bytes lie and do nothing but read, decode, compress and write.
 
 No headers, no plan, no checksums, no metadata, no ledger; each frame is compressed while the processor's cache still
-holds it, and written at once. The codec, its settings, the chunks and the number of frames in a file of output are
-those of this project.
+holds it, and written at once. The codec, its settings, the chunks, the number of frames in a file of output and when the
+system is to begin with writing it to the disk are those of this project.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pipeline.model import PixelFormat
 from pipeline.plan.costs import weight
 from pipeline.plan.layout import Layout, shard_shape
 from pipeline.store.codecs import BLOSC_BLOCK
+from pipeline.store.sinks import begin_to_flush
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def write_piece(piece: Piece) -> list[int]:
             chunk = blosc.compress(frame, b"zstd", 1, blosc.BITSHUFFLE, BLOSC_BLOCK)
             file.write(chunk)
             lengths.append(len(chunk))
+        begin_to_flush(file.fileno())
     _close(opened[1])
     return lengths
 
