@@ -41,15 +41,15 @@ class Input:
 
 
 INPUTS = (
-    Input("native", "native, 12 bit", "native", slices, 4800),
-    Input("rle", "RLE, 12 bit", "rle", slices, 4800),
-    Input("jpeg-lossless", "JPEG lossless, 12 bit", "jpeg-lossless", slices, 3000),
-    Input("jpeg-ls", "JPEG-LS, 12 bit", "jpeg-ls", slices, 1600),
+    Input("native", "native, 12 bit", "native", slices, 8000),
+    Input("rle", "RLE, 12 bit", "rle", slices, 9600),
+    Input("jpeg-lossless", "JPEG lossless, 12 bit", "jpeg-lossless", slices, 6000),
+    Input("jpeg-ls", "JPEG-LS, 12 bit", "jpeg-ls", slices, 2400),
     Input("jpeg-2000-lossless", "JPEG 2000 lossless, 12 bit", "jpeg-2000-lossless", slices, 800),
-    Input("jpeg-tiles", "JPEG baseline tiles", "jpeg", tiles, 16000),
-    Input("jpeg-tiles-no-table", "JPEG baseline tiles, no offset table", "jpeg", tiles, 16000, table=False),
-    Input("jpeg-2000-tiles", "JPEG 2000 lossy tiles", "jpeg-2000", tiles, 2400),
-    Input("htj2k-tiles", "HTJ2K lossless tiles", "htj2k", tiles, 6000),
+    Input("jpeg-tiles", "JPEG baseline tiles", "jpeg", tiles, 32000),
+    Input("jpeg-tiles-no-table", "JPEG baseline tiles, no offset table", "jpeg", tiles, 32000, table=False),
+    Input("jpeg-2000-tiles", "JPEG 2000 lossy tiles", "jpeg-2000", tiles, 3200),
+    Input("htj2k-tiles", "HTJ2K lossless tiles", "htj2k", tiles, 9600),
     Input("ct-files", "2,000 single-frame CT files, native", "native", slices, 2000, files=True),
 )
 

@@ -6,19 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import dask
 import zarr
 from distributed import Client, LocalCluster
 
 import pipeline
 from benchmarking.inputs import Made
+from pipeline.engine.clusters.defaults import dask_defaults
 
 
 @contextmanager
 def cluster(workers: int) -> Iterator[LocalCluster]:
-    """Start what ``cluster: {kind: local}`` starts: worker processes with one thread each."""
-    with LocalCluster(
-        n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs="ERROR"
-    ) as local:
+    """Start what ``cluster: {kind: local}`` starts: worker processes with one thread each, Dask set as it sets it."""
+    options = {"host": "127.0.0.1", "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}, "silence_logs": "ERROR"}
+    with (
+        dask.config.set(dask_defaults()),
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, **options) as local,
+    ):
         yield local
 
 

@@ -23,8 +23,10 @@ from pipeline.engine.flushing import flush
 from pipeline.storage import place
 
 CONTENDERS = ("serial", "delayed", "project", "limit")
-SHARE = 8
-"""The slow contenders convert this part of the input; figures are frames a second."""
+SHARE = 16
+"""The slow contenders convert this part of the input, but at least …"""
+LEAST = 250
+"""… so many frames where there are; figures are frames a second."""
 LOSSY = ("jpeg", "jpeg-2000")
 LOSSY_LEVELS = 2
 """Grey levels by which their decoders may differ: GDCM, Pillow and imagecodecs round differently."""
@@ -131,7 +133,7 @@ def measure(contest: Contest, kind: Input, frames: int, rounds: int, say: Callab
     """Check that all contenders store the same, then time them alternately, each until its output is on the disk."""
     folder = contest.folder / kind.name
     pictures = kind.pictures(min(frames, DISTINCT))
-    sizes = {"check": min(frames, 2 * DISTINCT), "part": max(1, frames // SHARE), "whole": frames}
+    sizes = {"check": min(frames, 2 * DISTINCT), "part": min(frames, max(LEAST, frames // SHARE)), "whole": frames}
     files = {name: make(kind, count, folder / name, pictures) for name, count in sizes.items()}
     say("checking that all contenders store the same")
     check_equal(contest, files["check"])
