@@ -4,7 +4,7 @@
     scripts/campaign_scale.py tasks [--tasks 100000] [--workers 2]
     scripts/campaign_scale.py files [--files 100000] [--series 500] [--workers 2]
 
-``plan`` makes instances (50 a series), plans them, and writes and reads the plan; each size in a process of its own.
+``plan`` makes instances (64 a series), plans them, and writes and reads the plan; each size in a process of its own.
 Limits for 1,000,000: 60 s and 2 GiB; the time for an instance must not grow.
 ``tasks`` drives tasks that do nothing through the engine's window and through a bare ``client.map``, in turns. Limits:
 0.9 of the bare rate, driver and scheduler (one process) below 2 GiB, the second half as fast as the first.
