@@ -33,8 +33,11 @@ def _ranges(index: FrameIndex, frames: range) -> Iterator[tuple[int, int]]:
 
 
 def frame_index(instance: Instance, out: str, frames: range) -> FrameIndex:
-    """Return the index of these frames of an instance, from its record or from its file below `out`."""
+    """Return the index of these frames of an instance, or of all, from its record or from its file below `out`."""
     if instance.frame_index:
         return FrameIndex.from_bytes(instance.frame_index)
-    with (place(out) / instance.frame_index_file).open() as file:
+    where = place(out) / instance.frame_index_file
+    if is_remote(out):  # one request for all of it is sooner back than some for its parts
+        return FrameIndex.from_bytes(where.read_bytes())
+    with where.open() as file:
         return FrameIndex.read_part(file, frames.start, frames.stop)
