@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.model import ImageSpec, RegionResult
+from pipeline.model import ImageSpec
 
 
 def frame_sources(spec: ImageSpec) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
@@ -41,12 +41,9 @@ def _everywhere(value: int | str, frames: int, dtype: npt.DTypeLike) -> npt.NDAr
     return np.broadcast_to(np.array(value, dtype), (frames,))
 
 
-def partly_stored(spec: ImageSpec, regions: Iterable[RegionResult]) -> dict[int, int]:
-    """Return how many frames are missing of each instance that has others stored and isn't whole."""
+def partly_stored(spec: ImageSpec, valid: npt.NDArray[np.bool_]) -> dict[int, int]:
+    """Return how many frames are missing of each instance that has others stored and isn't whole; by what is `valid`."""
     owner, _ = frame_sources(spec)
-    valid = np.zeros(spec.frames, np.bool_)
-    for region in regions:
-        valid[region.frame_start : region.frame_stop] = np.frombuffer(region.valid, np.uint8)
     instances, counts = np.unique(owner, return_counts=True)
     stored = dict(zip(*np.unique(owner[valid], return_counts=True), strict=True))
     missing = {int(i): int(n - stored[i]) for i, n in zip(instances, counts, strict=True) if i in stored}

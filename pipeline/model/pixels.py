@@ -28,6 +28,11 @@ def _itemsize(dtype: str) -> int:
     return np.dtype(dtype).itemsize
 
 
+def _require_magic(found: bytes) -> None:
+    if found != _MAGIC:
+        raise ValueError(f"Not a serialised frame index: it starts with {found!r} instead of {_MAGIC!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class PixelFormat(Compact):
     """What all frames of an image share (PS3.3 C.7.6.3, Image Pixel Module)."""
@@ -143,8 +148,7 @@ class FrameIndex:
     @classmethod
     def from_bytes(cls, data: bytes) -> FrameIndex:
         """Read what :meth:`to_bytes` wrote; ValueError where it isn't that."""
-        if data[:8] != _MAGIC:
-            raise ValueError(f"Not a serialised frame index: it starts with {data[:8]!r} instead of {_MAGIC!r}")
+        _require_magic(data[:8])
         (size,) = struct.unpack_from("<I", data, 8)
         head = json.loads(data[12 : 12 + size])
         values = np.frombuffer(data, "<u8", offset=12 + size).astype(np.uint64, copy=False)
@@ -176,8 +180,7 @@ class FrameIndex:
             Where it isn't a frame index.
         """
         magic, size = file.read(8), file.read(4)
-        if magic != _MAGIC:
-            raise ValueError(f"Not a serialised frame index: it starts with {magic!r} instead of {_MAGIC!r}")
+        _require_magic(magic)
         head = json.loads(file.read(struct.unpack("<I", size)[0]))
         head["notes"] = tuple(head["notes"])
         count, arrays = head.pop("fragments"), file.tell()

@@ -21,7 +21,7 @@ from pipeline.store.read import (
     open_pixels,
     read_frame,
 )
-from pipeline.store.regions import ShardWriter, Stored, shard_size, write_region
+from pipeline.store.regions import ShardWriter, Stored, shard_size, shard_starts, write_region
 from pipeline.store.stored import (
     StoredImage,
     chunk_names,
@@ -61,6 +61,7 @@ __all__ = [
     "shard_frames",
     "shard_name",
     "shard_size",
+    "shard_starts",
     "split_attributes",
     "stored_frames",
     "strict",

@@ -20,7 +20,7 @@ from pipeline.store.codecs import codec_arguments
 PIXELS = "pixels"
 DIMENSIONS = ("frame", "row", "column", "sample")
 ZARR_JSON = "zarr.json"
-PER_FRAME_CHUNK = 2**14
+_PER_FRAME_CHUNK = 2**14
 """Frames a chunk of the per-frame arrays: one chunk for all but long images. Storing a text takes a quarter of a KiB of
 memory for each frame of a chunk."""
 
@@ -81,7 +81,7 @@ def _per_frame_document(shape: tuple[int, ...], dtype: str, meaning: str) -> Arr
     return _document(
         shape=shape,
         dtype=dtype,
-        chunks=(min(shape[0], PER_FRAME_CHUNK), *shape[1:]),
+        chunks=(min(shape[0], _PER_FRAME_CHUNK), *shape[1:]),
         shards=None,
         # Components of different numbers are different dimensions: xarray allows a dimension only one size.
         dimension_names=("frame", *(f"component_{size}" for size in shape[1:])),

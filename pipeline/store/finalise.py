@@ -18,7 +18,6 @@ from pipeline.errors import OutputError
 from pipeline.model import ImageSpec
 from pipeline.storage import place
 from pipeline.store.arrays import (
-    PER_FRAME_CHUNK,
     PIXELS,
     ZARR_JSON,
     ArrayDocument,
@@ -201,8 +200,9 @@ async def _finalise(store: ImageStore, image: _Image) -> str:
     await _remove_strangers(store, image, present)
     for name, values in image.values.items():
         array = image.documents[name].bind(written, f"{image.path}/{name}")
-        for start in range(0, len(values), PER_FRAME_CHUNK):  # zarr would convert all texts at once
-            part = slice(start, start + PER_FRAME_CHUNK)
+        step = array.chunks[0]
+        for start in range(0, len(values), step):  # zarr would convert all texts at once
+            part = slice(start, start + step)
             await array.setitem((part, ...), values[part])
     above = image.path.split("/")[:-1]
     await _create_groups(store, ["/".join(above[:depth]) for depth in range(len(above) + 1)])

@@ -62,10 +62,10 @@ class Expected:
         """Return what the image's finalise task was given."""
         spec = self.plan.images[image]
         owners = {span.instance for span in spec.spans}
+        checksums, valid = frame_results(spec, self.regions.get(image, ()))
         failed = owners & self.failed
         if keep := failed & self.salvageable:
-            failed -= keep & partly_stored(spec, self.regions.get(image, ())).keys()
-        checksums, valid = frame_results(spec, self.regions.get(image, ()))
+            failed -= keep & partly_stored(spec, valid).keys()
         return FinaliseInput(
             image=image,
             spec=spec,

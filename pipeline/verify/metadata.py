@@ -12,7 +12,7 @@ import xxhash
 
 from pipeline.engine.finalise import FinaliseInput, describe
 from pipeline.model import ImageSpec
-from pipeline.store import StoredImage, chunk_names, combined_digest, read_stored, shard_name, strict
+from pipeline.store import StoredImage, chunk_names, combined_digest, read_stored, shard_name, shard_starts, strict
 from pipeline.verify.problems import Problem
 
 PIXELS = "pixels"
@@ -72,9 +72,8 @@ def _names(
         wanted |= chunk_names(
             name, {"shape": values.shape, "chunk_grid": {"configuration": {"chunk_shape": [max(n, 1) for n in chunk]}}}
         )
-    step = image.spec.shards[0]
-    starts = (start for start in range(0, image.spec.frames, step) if image.valid[start : start + step].any())
-    required = {shard_name(image.spec, start) for start in starts}
+    spec, valid = image.spec, image.valid
+    required = {shard_name(spec, start) for start in shard_starts(spec) if valid[start : start + spec.shards[0]].any()}
     for name in sorted((wanted - set(stored.files)) | (required - stored.shards)):
         yield "missing_file", name, "isn't there"
     for name in sorted((set(stored.files) - wanted) | (stored.shards - required)):
