@@ -29,6 +29,7 @@ def summarise(summary: RunSummary) -> dict[str, Any]:
         "file_bytes": summary.file_bytes,
         "status": {status: summary.count(status) for status in STATUSES},
         "reasons": reasons(summary.status_counts),
+        "remarks": list(summary.remarks),
         "totals": _totals(summary.totals),
         "this_run": {
             "tasks": summary.this_run.tasks,

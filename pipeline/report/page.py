@@ -34,7 +34,7 @@ def render_html(summary: RunSummary) -> str:
         for part in (
             _header(summary),
             _figures(summary),
-            *(note(told) for told in earlier(summary)),
+            *(note(told) for told in (*earlier(summary), *summary.remarks)),
             section("What became of the files", _outcomes(summary)),
             section("Failures", _failures(summary)),
             section("Sample frames", _sheet(summary)),

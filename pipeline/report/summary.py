@@ -136,6 +136,8 @@ class RunSummary:
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     """Time summed over all tasks, of earlier runs too, by stage: ``read``, ``decode``, ``write``."""
     images: tuple[ImageLine, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What a person should know of the whole, in sentences."""
     failures: tuple[FailureLine, ...] = ()
     """All that failed, or the first of them: `status_counts` has the number, the catalog has them all."""
     by_transfer_syntax: Mapping[str, Totals] = field(default_factory=dict)

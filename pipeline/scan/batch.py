@@ -14,6 +14,7 @@ from pipeline.config import RunConfig
 from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError
 from pipeline.model import FrameIndex, Instance, PixelFormat, SourceFile
 from pipeline.scan.duplicates import digest
+from pipeline.scan.patients import make_salt
 from pipeline.scan.quiet import without_warnings
 from pipeline.scan.records import Place, Record, Wanted
 from pipeline.scan.where import selected
@@ -60,7 +61,13 @@ class Watch(Protocol):
 
 
 def scan_batch(
-    files: Sequence[SourceFile], config: RunConfig, out: str, segment: int, *, watch: Watch | None = None
+    files: Sequence[SourceFile],
+    config: RunConfig,
+    out: str,
+    segment: int,
+    *,
+    salt: bytes = b"",
+    watch: Watch | None = None,
 ) -> ScanResult:
     """Read the header of each file once, and write the batch's catalog segment.
 
@@ -76,6 +83,9 @@ def scan_batch(
         The output directory; the segment and large frame indices are written below its ``plan/``.
     segment : int
         The segment's number.
+    salt : bytes, optional
+        The key of the hashes that tell patients apart, the same for all batches that are compared; by default a new one,
+        so that files of this batch can be compared with each other and no others.
     watch : Watch, optional
         Told of each file, so that one on which the header's parser hangs is noticed.
 
@@ -86,7 +96,7 @@ def scan_batch(
     OSError
         Where the segment can't be written.
     """
-    wanted = Wanted.by(config)
+    wanted = Wanted.by(config, salt or make_salt())
     instances: list[Instance] = []
     counts: Counter[tuple[str, str]] = Counter()
     seen: list[SourceFile] = []
@@ -249,7 +259,7 @@ def _sharing_values(instances: Sequence[Instance]) -> list[Instance]:
     known: dict[Any, Any] = {}
     fields = (
         *("study_instance_uid", "series_instance_uid", "modality", "transfer_syntax_uid", "image_type", "format"),
-        *("frame_index", "orientation"),
+        *("frame_index", "orientation", "patient"),
     )
     changes = ({name: known.setdefault(getattr(i, name), getattr(i, name)) for name in fields} for i in instances)
     return [replace(instance, **change) for instance, change in zip(instances, changes, strict=True)]
