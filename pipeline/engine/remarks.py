@@ -22,8 +22,8 @@ def notes(prepared: Prepared) -> dict[int, str]:
 def remarks(prepared: Prepared) -> tuple[str, ...]:
     """Return, in sentences, what a person should know of the conversion as a whole."""
     return tuple(
-        f"{counted(number, 'file')} had the UIDs of other patients' files, or none, and {'is' if number == 1 else 'are'} kept "
-        f"apart from them: {names} differ; see the column assumptions of catalog.parquet."
+        f"{counted(number, 'file')} could be in one image with others by their Series Instance "
+        f"UID, but differ in {names} and are kept apart; the column assumptions of catalog.parquet says which."
         for names, number in sorted(Counter(_apart(prepared).values()).items())
     )
 
