@@ -30,7 +30,15 @@ _PROBLEMS = {
     "memory": ("failed", "reading its header took more memory than limits.decode_memory allows"),
     "file_not_found": ("failed", "there is no such file"),
     "unreadable": ("failed", "it can't be listed or looked at; check its permissions"),
-    "invalid_attribute": ("failed", "Referenced File ID in the DICOMDIR leads out of the file-set; it isn't followed"),
+    "invalid_attribute": (
+        "failed",
+        "Referenced File ID in the DICOMDIR is no path below its folder (empty, absolute, or with '..'); it isn't followed",
+    ),
+    "ambiguous_file_id": (
+        "failed",
+        "no file has the name that the DICOMDIR lists, and several have one that is like it",
+    ),
+    "dicomdir_without_files": ("failed", "none of the files that this DICOMDIR lists is there"),
     "not_a_regular_file": ("rejected", "a pipe, socket or device, or a folder where a file was expected; not opened"),
     "symbolic_link": ("skipped", "a symbolic link to a folder; name its target as a source to convert it"),
 }
