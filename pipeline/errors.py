@@ -6,7 +6,16 @@ The codes are what ``catalog.parquet`` holds in its ``reason`` column. An error 
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
+
+_QUOTED: Final = re.compile(r"""(?<!\w)b?(?:'.*'|".*")|(?<!\w)b?['"].*""", re.DOTALL)
+_LONGEST: Final = 200
+
+
+def foreign_text(error: BaseException) -> str:
+    """Return the type and the text of an error that other code raised, without what it quotes: that may be a patient's."""
+    return f"{type(error).__name__}: {_QUOTED.sub('…', str(error))[:_LONGEST]}".removesuffix(": ")
 
 
 class PipelineError(Exception):
@@ -15,7 +24,7 @@ class PipelineError(Exception):
     Parameters
     ----------
     message : str
-        For people: the file, the attribute, the value seen and what to do.
+        For people: the file, the attribute, the value seen (of numbers and UIDs only) and what to do.
     reason : str, optional
         A snake_case code, where one more precise than the class's own applies.
     source : str, optional

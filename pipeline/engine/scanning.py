@@ -18,7 +18,7 @@ from pipeline.engine.isolated import scan_carefully
 from pipeline.engine.output import inside
 from pipeline.engine.progress import Progress
 from pipeline.engine.scanned import keep_scanned, scanned
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, foreign_text
 from pipeline.model import Instance, SourceFile
 from pipeline.storage import Place
 
@@ -125,7 +125,7 @@ def _result(outcome: Outcome, out: str) -> scan.ScanResult:
     if isinstance(outcome.error, OutputError):  # no space, no permission: no file's fault
         raise outcome.error
     batch: Batch = outcome.item
-    message = f"The task that read this file's header ended with {type(outcome.error).__name__}: {outcome.error}"
+    message = f"The task that read this file's header ended with {foreign_text(outcome.error)}"
     return scan.lost_batch(batch.files, out, batch.segment, reason="worker_lost", message=message)
 
 

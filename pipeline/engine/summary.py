@@ -131,6 +131,7 @@ def summarise(
         sheet=contact_sheet(out, config.report, plan, sorted(conversion.complete)),
         versions=versions(),
         cluster=_cluster(config),
+        paths=config.report.paths,
     )
 
 
@@ -149,7 +150,7 @@ def _this_run(prepared: Prepared, conversion: Conversion, *, completed_before: b
 
 def _failure_lines(out: Place) -> Iterable[FailureLine]:
     for row in read_failures(str(out), MOST_FAILURES):
-        yield FailureLine(row["source"], row["reason"], row["message"])
+        yield FailureLine(row["source"], row["reason"], row["message"], row=row["row"])
 
 
 def _grouped(plan: Plan, converted: Mapping[int, int], attribute: str) -> Mapping[str, Totals]:

@@ -56,6 +56,8 @@ class FailureLine:
     message: str
     frame: int | None = None
     """Frame index, from 0."""
+    row: int | None = None
+    """Its row in ``catalog.parquet``, from 0."""
 
     @property
     def text(self) -> str:
@@ -158,6 +160,8 @@ class RunSummary:
     """Package to version."""
     cluster: str = ""
     """What ran it, for people: ``local, 2 workers``."""
+    paths: bool = False
+    """Whether the report may name folders and files (``report.paths``)."""
 
     @property
     def seconds(self) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from pipeline import frames
 from pipeline.catalog import open_segment, segment_path, write_segment
 from pipeline.config import RunConfig
-from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError
+from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError, foreign_text
 from pipeline.model import FrameIndex, Instance, PixelFormat, SourceFile
 from pipeline.scan.duplicates import digest
 from pipeline.scan.patients import make_salt
@@ -42,8 +41,6 @@ _PROBLEMS = {
     "not_a_regular_file": ("rejected", "a pipe, socket or device, or a folder where a file was expected; not opened"),
     "symbolic_link": ("skipped", "a symbolic link to a folder; name its target as a source to convert it"),
 }
-_QUOTED = re.compile(r"""'[^']*'|"[^"]*"|b'.*""")
-_LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +171,7 @@ def _read(record: Record, config: RunConfig, wanted: Wanted, place: Place) -> tu
         record.end("failed", "unreadable", f"{record.file.source}: reading failed: {error.strerror or error}")
     # pydicom trusts what it reads, so a damaged file may raise anything: struct.error, KeyError, MemoryError, …
     except Exception as error:  # noqa: BLE001
-        text = f"{type(error).__name__}: {_without_values(str(error))}"
+        text = foreign_text(error)
         record.end("failed", "header_unreadable", f"{record.file.source}: the header can't be understood: {text}")
     return None
 
@@ -277,8 +274,3 @@ def _told(record: Record, error: PipelineError) -> str:
     """Return an error's text, with the file in front where it doesn't name it."""
     text = str(error)
     return text if record.file.source in text else f"{record.file.source}: {text}"
-
-
-def _without_values(text: str) -> str:
-    """Return a foreign error's text without what it quotes: that may be a patient's."""
-    return _QUOTED.sub("'…'", text)[:_LONGEST]
