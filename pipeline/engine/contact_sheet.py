@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -82,9 +83,15 @@ def _texts(group: Any, attributes: Mapping[str, Any], name: str) -> set[str]:
     """Return all values that an image's frames have of a text attribute, in capitals."""
     value = attributes[name] if name in attributes else [*set(np.asarray(group[name][...]).ravel().tolist())]
     parts = value if isinstance(value, list) else [value]
-    # several values of a frame that differ from another one's are one JSON text
-    lists = (json.loads(part) if str(part).startswith("[") else [part] for part in parts)
-    return {str(part).strip().upper() for several in lists for part in several}
+    return {str(one).strip().upper() for part in parts for one in _listed(part)}
+
+
+def _listed(part: Any) -> list[Any]:
+    """Return the values in a JSON text, which frames have whose several values differ; of any other, itself."""
+    if isinstance(part, str) and part.startswith("["):
+        with suppress(ValueError):
+            return [*json.loads(part)]
+    return [part]
 
 
 def _patient(out: str, plan: Plan, spec: ImageSpec) -> str:
