@@ -14,8 +14,12 @@ _LONGEST: Final = 200
 
 
 def foreign_text(error: BaseException) -> str:
-    """Return the type and the text of an error that other code raised, without what it quotes: that may be a patient's."""
-    return f"{type(error).__name__}: {_QUOTED.sub('…', str(error))[:_LONGEST]}".removesuffix(": ")
+    """Return the type and the text of an error that other code raised, without what it quotes: that may be a patient's.
+
+    Of errors of ours, which quote no such thing, the whole text.
+    """
+    text = str(error) if isinstance(error, PipelineError) else _QUOTED.sub("…", str(error))[:_LONGEST]
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
 
 
 class PipelineError(Exception):

@@ -18,6 +18,9 @@ from pipeline.scan.objects import find_objects, listed_object
 from pipeline.scan.patterns import expand, is_pattern, list_folder
 from pipeline.storage import DICOMWEB, check_url, find_instances, is_remote, place, scheme_of
 
+_NOT_THERE = ("file_not_found", "ambiguous_file_id", "invalid_attribute")
+"""Problems of files that a DICOMDIR lists and that can't be found."""
+
 
 def find_files(paths: Sequence[str], *, exclude: str = "") -> Iterator[SourceFile]:
     """Yield every file that `paths` stand for, each path once, in the order of their whole paths within a folder.
@@ -134,7 +137,7 @@ def _of_directory(path: str) -> Iterator[SourceFile]:
     there = ids is None
     for found in find_referenced(path, ids or ()):
         file = found if isinstance(found, SourceFile) else look_at(found)
-        there |= not file.problem
+        there |= file.problem not in _NOT_THERE
         yield file
     yield look_at(path) if there else SourceFile(source_of(path), -1, problem="dicomdir_without_files")
 
