@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-_QUOTED: Final = re.compile(r"""(?<!\w)b?(?:'.*'|".*")|(?<!\w)b?['"].*""", re.DOTALL)
+_QUOTED: Final = re.compile(r"""(?<!\w)b?(?:'[^']*'|"[^"]*")(?!\w)""")
+_OPENED: Final = re.compile(r"""(?<!\w)b?['"].*""", re.DOTALL)
+_STRAY: Final = re.compile(r"""(?<!\w)b?['"]|['"](?!\w)""")
+"""A quotation mark whose partner isn't known: what it quotes holds such marks itself, or was cut."""
 _LONGEST: Final = 200
 
 
@@ -18,8 +21,13 @@ def foreign_text(error: BaseException) -> str:
 
     Of errors of ours, which quote no such thing, the whole text.
     """
-    text = str(error) if isinstance(error, PipelineError) else _QUOTED.sub("…", str(error))[:_LONGEST]
+    text = str(error) if isinstance(error, PipelineError) else _unquoted(str(error))[:_LONGEST]
     return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def _unquoted(text: str) -> str:
+    told = _QUOTED.sub("…", text)
+    return _OPENED.sub("…", text) if _STRAY.search(told) else told
 
 
 class PipelineError(Exception):

@@ -18,6 +18,7 @@ from pydicom.data import get_testdata_file
 
 import pipeline
 from pipeline.cli import main
+from pipeline.errors import OutputError, foreign_text
 
 PATIENT = {
     "PatientName": "Unmistakable^Zaphod",
@@ -118,7 +119,11 @@ def test_a_changed_header_is_told_without_its_values(folder: Path) -> None:
 
 def test_names_of_folders_and_files_are_on_the_terminal_only(tmp_path: Path) -> None:
     source, out = tmp_path / "Beeblebrox" / "Zaphod 1901", tmp_path / "Slartibart-out"
-    files = {"Zaphod-cut.dcm": native_file(bytes(16), rows=5), "good.dcm": native_file(bytes(16)), "Zaphod.txt": b"no DICOM"}
+    files = {
+        "Zaphod-cut.dcm": native_file(bytes(16), rows=5),
+        "good.dcm": native_file(bytes(16)),
+        "Zaphod.txt": b"no DICOM",
+    }
     source.mkdir(parents=True)
     for name, data in files.items():
         (source / name).write_bytes(data)
@@ -133,3 +138,28 @@ def test_names_of_folders_and_files_are_on_the_terminal_only(tmp_path: Path) -> 
     for name in ("report.json", "report.html"):
         assert str(source / "Zaphod-cut.dcm") in (out / name).read_text("utf-8")
         assert str(out) in (out / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("bad value 'DOE^JANE' and \"secret\"", "ValueError: bad value … and …"),
+        ("The file's value 'DOE' isn't 'secret'", "ValueError: The file's value … isn't …"),
+        ("Unable to convert 'D' DOE secret' to 'DA' object", "ValueError: Unable to convert …"),
+        ("no such key: b'DOE sec", "ValueError: no such key: …"),
+        (
+            "invalid literal for int() with base 10: b'DOE\\'secret'",
+            "ValueError: invalid literal for int() with base 10: …",
+        ),
+        ("expected 5, got 'O'Hara, DOE and secret", "ValueError: expected 5, got …"),
+        ('value "DOE\nsecret" ends', "ValueError: value … ends"),
+        ("3 of 4 bytes, isn't enough", "ValueError: 3 of 4 bytes, isn't enough"),
+        ("", "ValueError"),
+    ],
+)
+def test_what_other_code_quotes_is_left_out(text: str, told: str) -> None:
+    assert foreign_text(ValueError(text)) == told
+
+
+def test_errors_of_ours_are_told_whole() -> None:
+    assert foreign_text(OutputError("'out' is full")) == "OutputError: 'out' is full"
