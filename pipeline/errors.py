@@ -6,7 +6,28 @@ The codes are what ``catalog.parquet`` holds in its ``reason`` column. An error 
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
+
+_QUOTED: Final = re.compile(r"""(?<!\w)b?(?:'[^']*'|"[^"]*")(?!\w)""")
+_OPENED: Final = re.compile(r"""(?<!\w)b?['"].*""", re.DOTALL)
+_STRAY: Final = re.compile(r"""(?<!\w)b?['"]|['"](?!\w)""")
+"""A quotation mark whose partner isn't known: what it quotes holds such marks itself, or was cut."""
+_LONGEST: Final = 200
+
+
+def foreign_text(error: BaseException) -> str:
+    """Return the type and the text of an error that other code raised, without what it quotes: that may be a patient's.
+
+    Of errors of ours, which quote no such thing, the whole text.
+    """
+    text = str(error) if isinstance(error, PipelineError) else _unquoted(str(error))[:_LONGEST]
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def _unquoted(text: str) -> str:
+    told = _QUOTED.sub("…", text)
+    return _OPENED.sub("…", text) if _STRAY.search(told) else told
 
 
 class PipelineError(Exception):
@@ -15,7 +36,7 @@ class PipelineError(Exception):
     Parameters
     ----------
     message : str
-        For people: the file, the attribute, the value seen and what to do.
+        For people: the file, the attribute, the value seen (of numbers and UIDs only) and what to do.
     reason : str, optional
         A snake_case code, where one more precise than the class's own applies.
     source : str, optional

@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -66,6 +67,7 @@ def instances(count: int) -> Iterator[Instance]:
         series, slice_ = divmod(number, PER_SERIES)
         if slice_ == 0:
             study, uid = f"{_UID}.{series // 4:020}", f"{_UID}.{series:030}"
+            patient = blake2b(study.encode(), digest_size=48).digest()
         yield Instance(
             *(f"/archive/{series // 4:06}/{series:06}/IM{slice_:06}.dcm", 530_000, 1_700_000_000_000_000_000 + number),
             *(study, uid, f"{uid}.{slice_}", "CT", "1.2.840.10008.1.2.1", pixels, 1, 2**19, number // 64, number % 64),
@@ -74,6 +76,7 @@ def instances(count: int) -> Iterator[Instance]:
             orientation=axial,
             instance_number=slice_ + 1,
             image_type="ORIGINAL\\PRIMARY\\AXIAL",
+            patient=patient,
         )
 
 

@@ -122,8 +122,9 @@ def _scan(paths: Sequence[str], folder: str) -> tuple[list[Instance], list[dict[
     )
     found: list[Instance] = []
     left_out: list[dict[str, str]] = []
+    salt = scan.make_salt()
     for segment, files in enumerate(_batches(scan.find_files(paths), BATCH)):
-        result = scan.scan_batch(files, config, folder, segment)
+        result = scan.scan_batch(files, config, folder, segment, salt=salt)
         found += result.instances
         if len(result.instances) < len(files):
             rows = read_rows(segment_path(folder, segment), range(len(files)), _LEFT_OUT)

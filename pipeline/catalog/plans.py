@@ -63,6 +63,7 @@ _INSTANCE = (
     pa.field("image_type", pa.string()),
     pa.field("etag", pa.string()),
     pa.field("sha256", pa.string()),
+    pa.field("patient", pa.binary()),
 )
 _GEOMETRY = (pa.field("position", pa.list_(pa.float64())), pa.field("orientation", pa.list_(pa.float64())))
 _IMAGE = (
@@ -269,7 +270,7 @@ class _Shared:
 
 _REPEATED = (
     *("study_instance_uid", "series_instance_uid", "modality", "transfer_syntax_uid", "image_type", "frame_index"),
-    *("format", "orientation"),
+    *("format", "orientation", "patient"),
 )
 
 
@@ -293,16 +294,17 @@ def read_instances(groups: Iterable[pa.Table]) -> tuple[Instance, ...]:
             table,
             Instance,
             shared,
-            sha256=_or_empty(table, "sha256"),
+            sha256=_or(table, "sha256", ""),
+            patient=_or(table, "patient", b""),
             position=[value and tuple(value) for value in table["position"].to_pylist()],
             orientation=[value and (tuple(value[:3]), tuple(value[3:])) for value in table["orientation"].to_pylist()],
         )
     )
 
 
-def _or_empty(table: pa.Table, name: str) -> list[Any]:
-    """Return a column of texts that plans written by earlier versions lack."""
-    return table[name].to_pylist() if name in table.column_names else [""] * len(table)
+def _or(table: pa.Table, name: str, missing: Any) -> list[Any]:
+    """Return a column that plans written by earlier versions lack: then they have `missing` in all rows."""
+    return table[name].to_pylist() if name in table.column_names else [missing] * len(table)
 
 
 def _read_images(groups: Iterable[pa.Table], spans: list[tuple[Span, ...]]) -> tuple[ImageSpec, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -48,6 +48,17 @@ def read_scanned(out: str, segment: int) -> tuple[tuple[Instance, ...], dict[str
         if all((place(out) / name).exists() for name in indices) and segment_path(out, segment).exists():
             return instances, facts
     return None
+
+
+def scan_salt(out: str, make: Callable[[], bytes]) -> bytes:
+    """Return the salt of the scan that is under way; one that `make` returns where none is, kept for those that go on."""
+    path = place(out) / "plan" / "scanned" / "salt"
+    with suppress(FileNotFoundError):
+        if salt := path.read_bytes():
+            return salt
+    salt = make()
+    path.write_bytes(salt)
+    return salt
 
 
 def forget_scanned(out: str) -> None:

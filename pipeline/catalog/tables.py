@@ -90,8 +90,11 @@ def count_reasons(out: str) -> dict[tuple[str, str], int]:
 
 
 def read_failures(out: str, limit: int | None = None) -> list[dict[str, Any]]:
-    """Return source, reason and message of the rows that failed, in the catalog's order; at most `limit` of them."""
+    """Return number, source, reason and message of the rows that failed, in the catalog's order; at most `limit` of them.
+
+    The number, ``row``, counts from 0.
+    """
     table = open_catalog(out, ("source", "status", "reason", "message"))
-    failed = table.filter(pc.equal(table["status"], "failed")).slice(0, limit)
-    rows: list[dict[str, Any]] = failed.drop_columns(["status"]).to_pylist()
+    failed = pc.indices_nonzero(pc.equal(table["status"], "failed")).slice(0, limit)
+    rows: list[dict[str, Any]] = table.take(failed).drop_columns(["status"]).append_column("row", failed).to_pylist()
     return rows

@@ -10,6 +10,7 @@ from rich.markup import escape
 from pipeline.cli.screen import Screen
 from pipeline.cli.tables import images_table, reasons_table
 from pipeline.config import RunConfig
+from pipeline.engine.remarks import remarks
 from pipeline.engine.state import Prepared
 from pipeline.model import ImageSpec, Plan
 from pipeline.report.units import compact_shape, counted, number, size
@@ -30,7 +31,8 @@ def show_plan(screen: Screen, config: RunConfig, prepared: Prepared) -> int:
         more = len(plan.images) - SOME_IMAGES
         if more > 0 and not screen.verbose:
             screen.show(f"… and {counted(more, 'more image')} (-v shows all)")
-    screen.show("", reasons_table(outcomes(prepared)), "", *_cost(config, plan), *_refused(screen, plan), "")
+    screen.show("", reasons_table(outcomes(prepared)), "", *_cost(config, plan), *_refused(screen, plan))
+    screen.show(*map(escape, remarks(prepared)), "")
     code = int(failed > 0)
     screen.final(
         escape(

@@ -15,7 +15,7 @@ import click
 from rich.console import Console, RenderableType
 from rich.markup import escape
 
-from pipeline.errors import ClusterError, ConfigError, OutputError, PipelineError, PlanError
+from pipeline.errors import ClusterError, ConfigError, OutputError, PipelineError, PlanError, foreign_text
 
 P = ParamSpec("P")
 
@@ -116,7 +116,7 @@ def _code(screen: Screen, action: Callable[[], int]) -> int:
         if screen.verbose:
             screen.err.print_exception()
         hint = "" if screen.verbose else " (run again with -v for the traceback)"
-        screen.error(f"unexpected {type(error).__name__}: {error}{hint}")
+        screen.error(f"unexpected {foreign_text(error)}{hint}")
     return 1
 
 

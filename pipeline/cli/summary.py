@@ -30,7 +30,7 @@ def _figures(summary: RunSummary) -> Iterable[RenderableType]:
     totals, speed = summary.totals, throughput(summary)
     if summary.unchanged:
         yield "Nothing to do: everything was done by earlier runs, and nothing has changed since. Nothing was written."
-    yield from map(escape, () if summary.unchanged else earlier(summary))
+    yield from map(escape, (*(() if summary.unchanged else earlier(summary)), *summary.remarks))
     pace = f", {size(speed['decoded_bytes_per_second'])}/s decoded" if speed and totals.frames else ""
     complete = sum(image.status == "complete" for image in summary.images)
     stored = "" if totals.stored_bytes is None else f" → {size(totals.stored_bytes)} on disk ({ratio(totals.ratio)})"

@@ -114,10 +114,17 @@ class Report(Section):
     """What report.html shows besides the figures."""
 
     images: Annotated[StrictInt, Field(ge=0, le=1000)] = 48
-    """Images on the contact sheet, with up to four small frames each; 0 for none. Images whose Burned In Annotation is
-    YES are named but not shown, unless patient_names is true."""
+    """Images on the contact sheet, with up to four small frames each; 0 for none. Images that say that names are written
+    into them (Burned In Annotation, Specimen Label in Image, a slide's LABEL, OVERVIEW and THUMBNAIL) are listed but never
+    shown."""
+    sensitive: Literal["hide", "show"] = "hide"
+    """Whether images are shown that often have names written into them and don't say whether they have: ultrasound, secondary
+    captures, photographs, endoscopy, films, pictures of screens, without a Burned In Annotation of NO."""
     patient_names: StrictBool = False
     """Name the patients (name and ID) under their images. The report names nobody by default."""
+    paths: StrictBool = False
+    """Name folders and files in report.html and report.json: they often say who a file is of. By default a file that failed
+    is told by its row in catalog.parquet. The terminal names it in any case."""
 
 
 class RunConfig(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from pipeline import store
 from pipeline.catalog import read_rows, segment_path
 from pipeline.config import Report
+from pipeline.engine.sensitive import KEYWORDS, why_hidden
 from pipeline.engine.thumbnails import thumbnail, window_of
 from pipeline.model import ImageSpec, Plan
 from pipeline.report import Sample, SampleImage
@@ -52,7 +54,7 @@ def _image(out: str, plan: Plan, spec: ImageSpec, wanted: Report) -> SampleImage
     attributes = dict(group.attrs)
     patient = _patient(out, plan, spec) if wanted.patient_names else ""
     caption = f"{spec.modality or 'unknown modality'}, {shape(spec.shape)} {spec.format.dtype}"
-    why_not = _why_not(attributes, spec, wanted)
+    why_not = _why_not(group, attributes, spec, wanted)
     if why_not:
         return SampleImage(spec.path, caption, why_not=why_not, patient=patient)
     valid = np.flatnonzero(np.asarray(group["valid"][...]))
@@ -68,12 +70,28 @@ def _image(out: str, plan: Plan, spec: ImageSpec, wanted: Report) -> SampleImage
     return SampleImage(spec.path, caption + (", windowed" if windowed else ""), tuple(samples), patient=patient)
 
 
-def _why_not(attributes: Mapping[str, Any], spec: ImageSpec, wanted: Report) -> str:
-    if attributes.get("BurnedInAnnotation") == "YES" and not wanted.patient_names:
-        return "not shown: Burned In Annotation is YES, so the pixels may name the patient"
+def _why_not(group: Any, attributes: Mapping[str, Any], spec: ImageSpec, wanted: Report) -> str:
+    told = {name: _texts(group, attributes, name) for name in KEYWORDS if name in attributes or name in group}
+    if why := why_hidden(told, show=wanted.sensitive == "show"):
+        return why
     if spec.format.frame_bytes > LARGEST_FRAME:
         return "not shown: its frames are too large"
     return ""
+
+
+def _texts(group: Any, attributes: Mapping[str, Any], name: str) -> set[str]:
+    """Return all values that an image's frames have of a text attribute, in capitals."""
+    value = attributes[name] if name in attributes else [*set(np.asarray(group[name][...]).ravel().tolist())]
+    parts = value if isinstance(value, list) else [value]
+    return {str(one).strip().upper() for part in parts for one in _listed(part)}
+
+
+def _listed(part: Any) -> list[Any]:
+    """Return the values in a JSON text, which frames have whose several values differ; of any other, itself."""
+    if isinstance(part, str) and part.startswith("["):
+        with suppress(ValueError):
+            return [*json.loads(part)]
+    return [part]
 
 
 def _patient(out: str, plan: Plan, spec: ImageSpec) -> str:

@@ -13,6 +13,7 @@ from pipeline.engine.listing import Changes, instances_gone
 from pipeline.engine.preparing import layout, save
 from pipeline.engine.scanning import Scan, find_duplicates, scan_files
 from pipeline.engine.state import Prepared, Run
+from pipeline.errors import OutputError
 from pipeline.ledger import Ledger
 from pipeline.model import Copy, Instance, TaskResult
 from pipeline.plan import Growth, digest, grow
@@ -24,10 +25,29 @@ def grown(run: Run, before: Prepared, changes: Changes) -> Prepared:
 
     The finished work of the earlier plan is recorded for the new one before that is kept: whenever this is interrupted,
     one of the two holds, with all of its work.
+
+    Raises
+    ------
+    OutputError
+        Where an earlier version made `before`, and kept nothing that tells patients apart (reason ``settings_changed``).
     """
+    if not before.salt:
+        raise OutputError(
+            f"{run.out} was begun by an earlier version, which kept nothing that tells patients apart: files can't be added "
+            "to it. Choose another output directory, or convert everything anew with --overwrite",
+            reason="settings_changed",
+        )
     with run.clock.phase("scan"):
         first = max(before.segments, default=-1) + 1
-        found = scan_files(iter(changes.new), run.config, run.out, run.executor, run.progress, first=first)
+        found = scan_files(
+            iter(changes.new),
+            run.config,
+            run.out,
+            run.executor,
+            run.progress,
+            salt=bytes.fromhex(before.salt),
+            first=first,
+        )
         gone = set(instances_gone(before, changes.gone))
         copies, fresh = _divide(before, found, gone, run.executor)
     with run.clock.phase("plan"):

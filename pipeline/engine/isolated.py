@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -86,18 +87,25 @@ def _decoder_failure(death: Death, instance: Instance, frame: int) -> Failure:
     return Failure(reason, f"{instance.source}: the process that decoded a frame was {death.text}", frame)
 
 
-def scan_carefully(files: tuple[SourceFile, ...], config: RunConfig, out: str, segment: int) -> scan.ScanResult:
+def scan_carefully(
+    files: tuple[SourceFile, ...], config: RunConfig, out: str, segment: int, salt: bytes
+) -> scan.ScanResult:
     """Do what :func:`pipeline.scan.scan_batch` does, in a process that may die of a header."""
-    return call_fresh(_scan_carefully, files, config, out, segment)
+    return call_fresh(_scan_carefully, files, config, out, segment, salt)
 
 
-def _scan_carefully(files: tuple[SourceFile, ...], config: RunConfig, out: str, segment: int) -> scan.ScanResult:
+def _scan_carefully(
+    files: tuple[SourceFile, ...], config: RunConfig, out: str, segment: int, salt: bytes
+) -> scan.ScanResult:
     """Read the batch until a process comes through it; a file on which two died is left out, with its reason."""
     deaths: Counter[int] = Counter()
     while True:
         limits = config.limits
         messages = run_apart(
-            _scan, (files, config, out, segment), seconds=limits.header_seconds, memory=limits.decode_memory
+            partial(_scan, salt=salt),
+            (files, config, out, segment),
+            seconds=limits.header_seconds,
+            memory=limits.decode_memory,
         )
         for begun, message in enumerate(messages):
             if isinstance(message, scan.ScanResult):
@@ -133,10 +141,16 @@ class _Reporter:
 
 
 def _scan(
-    send: Callable[[Any], None], files: tuple[SourceFile, ...], config: RunConfig, out: str, segment: int
+    send: Callable[[Any], None],
+    files: tuple[SourceFile, ...],
+    config: RunConfig,
+    out: str,
+    segment: int,
+    *,
+    salt: bytes,
 ) -> None:
     """Send None for each file begun, then the result, or the error that kept the batch from being read at all."""
     try:
-        send(scan.scan_batch(files, config, out, segment, watch=_Reporter(send)))
+        send(scan.scan_batch(files, config, out, segment, salt=salt, watch=_Reporter(send)))
     except Exception as error:  # noqa: BLE001  raised again by who waits for it
         send(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pipeline import catalog
+from pipeline import catalog, scan
 from pipeline.config import RunConfig
 from pipeline.engine.scanning import find_duplicates, scan_sources
 from pipeline.engine.settings import deciding, differences
@@ -42,7 +42,8 @@ def check_settings(out: Place, before: Prepared, config: RunConfig) -> None:
 def prepare(run: Run) -> Prepared:
     """Scan and plan; only the scan's segments are written."""
     with run.clock.phase("scan"):
-        found = scan_sources(run.config, run.out, run.executor, run.progress)
+        salt = catalog.scan_salt(str(run.out), scan.make_salt)
+        found = scan_sources(run.config, run.out, run.executor, run.progress, salt)
         copies = find_duplicates(found.instances, run.executor)
     with run.clock.phase("plan"):
         run.progress.phase("plan", None)
@@ -59,6 +60,7 @@ def prepare(run: Run) -> Prepared:
             segments=tuple(found.segments),
             files=found.files,
             bytes=found.bytes,
+            salt=salt.hex(),
         )
 
 
@@ -75,6 +77,7 @@ def save(out: Place, prepared: Prepared) -> None:
         "stale": list(prepared.stale),
         "grown": list(prepared.grown),
         "added": prepared.added,
+        "salt": prepared.salt,
     }
     catalog.write_plan(str(out), prepared.plan, copies=prepared.copies, facts=facts)
     catalog.forget_scanned(str(out))
@@ -104,6 +107,7 @@ def load(out: Place) -> Prepared | None:
         stale=tuple(facts["stale"]),
         grown=tuple(facts["grown"]),
         added=facts.get("added", 0),  # plans of earlier versions don't say
+        salt=facts.get("salt", ""),
     )
 
 

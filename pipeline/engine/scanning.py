@@ -18,7 +18,7 @@ from pipeline.engine.isolated import scan_carefully
 from pipeline.engine.output import inside
 from pipeline.engine.progress import Progress
 from pipeline.engine.scanned import keep_scanned, scanned
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, foreign_text
 from pipeline.model import Instance, SourceFile
 from pipeline.storage import Place
 
@@ -48,9 +48,9 @@ class Scan:
     bytes: int = 0
 
 
-def scan_sources(config: RunConfig, out: Place, executor: Executor, progress: Progress) -> Scan:
+def scan_sources(config: RunConfig, out: Place, executor: Executor, progress: Progress, salt: bytes) -> Scan:
     """Find and read all files; the full rows are in the catalog segments below `out`, the compact records here."""
-    return scan_files(find_files(config, out), config, out, executor, progress)
+    return scan_files(find_files(config, out), config, out, executor, progress, salt=salt)
 
 
 def scan_files(
@@ -60,13 +60,14 @@ def scan_files(
     executor: Executor,
     progress: Progress,
     *,
+    salt: bytes,
     first: int = 0,
 ) -> Scan:
-    """Read `files`; their segments are numbered from `first` on."""
+    """Read `files`; their segments are numbered from `first` on. `salt` is the key of all that tells patients apart."""
     found, read_before = Scan(), 0
     progress.phase("scan", None)
-    task = partial(_scan, config=config, out=str(out))
-    again = partial(_scan_carefully, config=config, out=str(out))
+    task = partial(_scan, config=config, out=str(out), salt=salt)
+    again = partial(_scan_carefully, config=config, out=str(out), salt=salt)
     for outcome in executor.map(task, _batches(files, first), name="scan", carefully=again):
         result = _result(outcome, str(out))
         found.instances += result.instances
@@ -99,21 +100,21 @@ def _batches(files: Iterator[SourceFile], first: int) -> Iterator[Batch]:
         yield Batch(segment, batch)
 
 
-def _scan(batch: Batch, *, config: RunConfig, out: str) -> scan.ScanResult:
+def _scan(batch: Batch, *, config: RunConfig, out: str, salt: bytes) -> scan.ScanResult:
     limits = config.limits
-    if before := scanned(batch.files, config, out, batch.segment):
+    if before := scanned(batch.files, config, out, batch.segment, salt):
         return before
     found = guarded(
-        lambda watch: scan.scan_batch(batch.files, config, out, batch.segment, watch=watch),
-        lambda: _scan_carefully(batch, config=config, out=out),
+        lambda watch: scan.scan_batch(batch.files, config, out, batch.segment, salt=salt, watch=watch),
+        lambda: _scan_carefully(batch, config=config, out=out, salt=salt),
         Bounds(limits.header_seconds, limits.task_memory + limits.decode_memory),
     )
-    keep_scanned(batch.files, config, out, found)
+    keep_scanned(batch.files, config, out, salt, found)
     return found
 
 
-def _scan_carefully(batch: Batch, *, config: RunConfig, out: str) -> scan.ScanResult:
-    return scan_carefully(batch.files, config, out, batch.segment)
+def _scan_carefully(batch: Batch, *, config: RunConfig, out: str, salt: bytes) -> scan.ScanResult:
+    return scan_carefully(batch.files, config, out, batch.segment, salt)
 
 
 def _result(outcome: Outcome, out: str) -> scan.ScanResult:
@@ -124,7 +125,7 @@ def _result(outcome: Outcome, out: str) -> scan.ScanResult:
     if isinstance(outcome.error, OutputError):  # no space, no permission: no file's fault
         raise outcome.error
     batch: Batch = outcome.item
-    message = f"The task that read this file's header ended with {type(outcome.error).__name__}: {outcome.error}"
+    message = f"The task that read this file's header ended with {foreign_text(outcome.error)}"
     return scan.lost_batch(batch.files, out, batch.segment, reason="worker_lost", message=message)
 
 

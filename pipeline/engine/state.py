@@ -66,3 +66,5 @@ class Prepared:
     """Paths of images that are made again, because files that belong to them have come."""
     added: int = 0
     """Files that came since the plan before, or took the place of others."""
+    salt: str = ""
+    """The key, in hexadecimal digits, of the hashes that tell patients apart; of an earlier version's plan, empty."""

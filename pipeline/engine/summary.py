@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline import scan
 from pipeline.catalog import Outcome, count_reasons, read_failures
 from pipeline.config import RunConfig
 from pipeline.engine.contact_sheet import contact_sheet
 from pipeline.engine.converting import Conversion
+from pipeline.engine.remarks import notes, remarks
 from pipeline.engine.state import Clock, Prepared
 from pipeline.engine.versions import versions
 from pipeline.frames import transfer_syntax_name
@@ -29,7 +29,7 @@ def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int]
     """Return what the catalog says of each instance, by its segment and row."""
     plan = prepared.plan
     result: dict[tuple[int, int], Outcome] = {}
-    notes = scan.shared_uids(plan.instances)
+    told = notes(prepared)
     for copy in prepared.copies:
         result[copy.segment, copy.row] = Outcome("skipped", "duplicate", f"Byte-identical copy of {copy.kept}")
     for position in plan.unselected:
@@ -54,7 +54,7 @@ def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int]
                     frames_missing=0,
                     decoder=conversion.decoders.get(position),
                     photometric_interpretation=conversion.photometric.get(position),
-                    note=notes.get(position, ""),
+                    note=told.get(position, ""),
                 )
                 result[_key(plan.instances[position])] = _salvaged(stored, failed, missing or 0) if failed else stored
     return result
@@ -120,6 +120,7 @@ def summarise(
             )
             for position, image in enumerate(plan.images)
         ),
+        remarks=remarks(prepared),
         failures=tuple(_failure_lines(out)),
         by_transfer_syntax=_grouped(plan, converted, "transfer_syntax_uid"),
         by_modality=_with_stored(_grouped(plan, converted, "modality"), plan, conversion),
@@ -130,6 +131,7 @@ def summarise(
         sheet=contact_sheet(out, config.report, plan, sorted(conversion.complete)),
         versions=versions(),
         cluster=_cluster(config),
+        paths=config.report.paths,
     )
 
 
@@ -148,7 +150,7 @@ def _this_run(prepared: Prepared, conversion: Conversion, *, completed_before: b
 
 def _failure_lines(out: Place) -> Iterable[FailureLine]:
     for row in read_failures(str(out), MOST_FAILURES):
-        yield FailureLine(row["source"], row["reason"], row["message"])
+        yield FailureLine(row["source"], row["reason"], row["message"], row=row["row"])
 
 
 def _grouped(plan: Plan, converted: Mapping[int, int], attribute: str) -> Mapping[str, Totals]:

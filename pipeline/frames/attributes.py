@@ -27,6 +27,7 @@ _IMAGE = (
     *("BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData"),
     *("BluePaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData"),
     *("SegmentedGreenPaletteColorLookupTableData", "SegmentedBluePaletteColorLookupTableData"),
+    *("SOPClassUID", "ConversionType", "SpecimenLabelInImage"),
     *("PixelPresentation", "Modality", "ImageType", "BodyPartExamined", "Laterality", "ImageLaterality"),
     *("SeriesDescription", "FrameTime", "CineRate", "RecommendedDisplayFrameRate", "SegmentationType"),
     *("SegmentationFractionalType", "MaximumFractionalValue", "DimensionOrganizationType"),

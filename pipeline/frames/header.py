@@ -14,7 +14,14 @@ from pydicom.filereader import read_dataset, read_preamble
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
-from pipeline.errors import InvalidAttributeError, MissingAttributeError, NotDicomError, PipelineError, SourceError
+from pipeline.errors import (
+    InvalidAttributeError,
+    MissingAttributeError,
+    NotDicomError,
+    PipelineError,
+    SourceError,
+    foreign_text,
+)
 from pipeline.frames.deflate import DEFLATED, InflatedFile
 from pipeline.frames.elements import Elements
 from pipeline.frames.items import UNDEFINED, Items, walk_items
@@ -222,8 +229,7 @@ def _read_meta(stream: _Stream, file: BinaryIO, parse: _Parse, *, guess: bool) -
     if guess and not _is_file_format(head):
         if not looks_like_dicom(head, size_of(file)):
             raise NotDicomError(
-                f"{parse.source}: not DICOM: no 'DICM' at byte 128, and the first bytes {head[:8]!r} are no data "
-                "element",
+                f"{parse.source}: not DICOM: no 'DICM' at byte 128, and it doesn't begin with a data element",
                 source=parse.source,
             )
         parse.assumptions.append("no DICOM preamble")
@@ -260,9 +266,7 @@ def _vr_is_wrong(meta: Dataset) -> bool:
 def _declared_syntax(file_meta: FileMetaDataset, source: str) -> str:
     value = file_meta.get("TransferSyntaxUID")
     if value is not None and not isinstance(value, str):
-        raise InvalidAttributeError(
-            f"{source}: (0002,0010) 'Transfer Syntax UID' must be one UID, not {value!r}", source=source
-        )
+        raise InvalidAttributeError(f"{source}: (0002,0010) 'Transfer Syntax UID' must be one UID", source=source)
     return str(value or "").strip(" \0")
 
 
@@ -352,9 +356,8 @@ def _read_trailing(header: Header, stream: HeaderFile, parse: _Parse) -> list[in
 
 
 def _header_unreadable(error: Exception, source: str) -> PipelineError:
-    text = str(error) or type(error).__name__
     return PipelineError(
-        f"{source}: the header can't be parsed: {type(error).__name__}: {text}",
+        f"{source}: the header can't be parsed: {foreign_text(error)}",
         reason="header_too_deep" if isinstance(error, RecursionError) else "header_unreadable",
         source=source,
     )

@@ -12,7 +12,7 @@ from pydicom.datadict import dictionary_description
 from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.uid import UID
 
-from pipeline.errors import InvalidAttributeError, MissingAttributeError
+from pipeline.errors import InvalidAttributeError, MissingAttributeError, foreign_text
 from pipeline.frames.elements import Elements, Memo
 from pipeline.frames.header import Header
 
@@ -85,7 +85,7 @@ def _value(elements: Elements, tag: int, source: str) -> Any:
         value = elements.dataset[tag].value if known is None else known[0]
     except Exception as error:  # pydicom converts lazily: a damaged value may raise anything
         raise InvalidAttributeError(
-            f"{source}: {_label(tag)} can't be read: {type(error).__name__}: {error}", source=source
+            f"{source}: {_label(tag)} can't be read: {foreign_text(error)}", source=source
         ) from error
     if tag >> 16 != 0x0028:  # noqa: PLR2004  the offset tables, which are bytes
         return value
@@ -117,7 +117,11 @@ def _whole(value: Any, tag: int, source: str) -> int | None:
 
 
 def _seen(value: Any) -> str:
-    return repr(list(value) if isinstance(value, list | tuple) or hasattr(value, "_list") else value)[:80]
+    """Return what stands there instead of a number or a text: numbers, but no text, which may be a patient's."""
+    several = isinstance(value, list | tuple) or hasattr(value, "_list")
+    if all(isinstance(part, int | float) for part in (value if several else [value])):
+        return repr(list(value) if several else value)[:80]
+    return f"{len(value)} values" if several else "a text" if isinstance(value, str) else type(value).__name__
 
 
 def _label(tag: int) -> str:
@@ -143,7 +147,10 @@ def validate_options(uid: str, options: Mapping[str, Any], source: str) -> None:
     except AttributeError as error:
         raise MissingAttributeError(str(error), source=source) from error
     except ValueError as error:
-        raise InvalidAttributeError(str(error), source=source) from error
+        text = str(error).removesuffix(
+            f" '{options.get('photometric_interpretation')}'"
+        )  # no code string if it is unknown
+        raise InvalidAttributeError(text, source=source) from error
     needed = _FLOAT_BITS.get(options["pixel_keyword"])
     if needed not in (None, options["bits_allocated"]):
         raise InvalidAttributeError(

@@ -35,10 +35,11 @@ def decoder_for(uid: str, source: str = "") -> Decoder:
     try:
         return codecs.decoder_of(uid)
     except NotImplementedError as error:
+        name = transfer_syntax_name(uid)
+        shown = f"'{name}'" if name != uid or not uid.strip("0123456789.") else "that is no UID"
         raise UnsupportedTransferSyntaxError(
-            "Unable to decode the pixel data as a (0002,0010) 'Transfer Syntax UID' value of "
-            f"'{transfer_syntax_name(uid)}' is not supported"
-            + (f" ({uid})" if transfer_syntax_name(uid) != uid else ""),
+            f"Unable to decode the pixel data as a (0002,0010) 'Transfer Syntax UID' value of {shown} is not supported"
+            + (f" ({uid})" if name != uid else ""),
             source=source,
         ) from error
 

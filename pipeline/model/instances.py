@@ -62,6 +62,8 @@ class Instance(Compact):
     """What an object store calls this version of the object; empty for local files."""
     sha256: str = ""
     """Of the whole file, in hexadecimal digits, where it was asked for."""
+    patient: bytes = b""
+    """Keyed hashes of what tells its patient (:mod:`pipeline.model.patients`); empty where nothing does."""
 
     @property
     def known_uid(self) -> str:

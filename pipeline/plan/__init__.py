@@ -1,6 +1,7 @@
 """Pure: which instances make which image, in what order and layout, and which task writes which shards of it."""
 
 from pipeline.plan.build import make_plan
+from pipeline.plan.grouping import kept_apart
 from pipeline.plan.growth import Growth, grow
 from pipeline.plan.identity import digest
 from pipeline.plan.inputs import task_input, task_inputs
@@ -14,6 +15,7 @@ __all__ = [
     "Layout",
     "digest",
     "grow",
+    "kept_apart",
     "make_plan",
     "partition",
     "partition_count",

@@ -4,7 +4,8 @@ A series may hold more than one thing: a localizer beside the slices, several ki
 every file. Frames are stacked only where a reader of the stack would take them for one set, that is, where these
 agree: pixel format, modality, Image Type (PS3.3 C.7.6.1.1.2: original or derived, localizer or axial, magnitude or
 phase, water or fat), and Image Orientation (Patient). Several frames at one position (echoes, time points, b-values)
-stay together: they are one acquisition, and Instance Number orders them.
+stay together: they are one acquisition, and Instance Number orders them. Files of two patients are never stacked, see
+:mod:`pipeline.plan.patients`.
 
 Nothing here depends on the order in which the instances were found.
 """
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from pipeline.model import Instance
 from pipeline.plan.ordering import order_stack
+from pipeline.plan.patients import differing, divide
 
 ORIENTATION_TOLERANCE = 1e-3
 """Direction cosines closer than this (0.06 degrees) are the same: scanners round them to as few as 4 decimals."""
@@ -57,14 +59,45 @@ def group_instances(instances: Sequence[Instance], positions: Iterable[int], gro
 def _stacks(instances: Sequence[Instance], positions: list[int]) -> Iterator[list[int]]:
     # Sorted by source, so that floating-point sums and ties come out the same however the files were found.
     positions = sorted(positions, key=lambda position: instances[position].source)
+    for members in _alike(instances, positions):
+        for of_one_patient in _by_patient(instances, members):
+            for copies in _copies(instances, of_one_patient):
+                yield from _by_orientation(instances, copies)
+
+
+def _alike(instances: Sequence[Instance], positions: Iterable[int]) -> Iterable[list[int]]:
+    """Divide instances by all that must be equal for them to be stacked."""
     alike: defaultdict[object, list[int]] = defaultdict(list)
     for position in positions:
         one = instances[position]
         series = (one.study_instance_uid, one.series_instance_uid)
         alike[*series, one.format, one.modality, one.image_type].append(position)
-    for members in alike.values():
-        for copies in _copies(instances, members):
-            yield from _by_orientation(instances, copies)
+    return alike.values()
+
+
+def _by_patient(instances: Sequence[Instance], members: list[int]) -> list[list[int]]:
+    patients = {instances[position].patient for position in members}
+    if len(patients) == 1:
+        return [members]
+    party = divide(patients)
+    parts: defaultdict[object, list[int]] = defaultdict(list)
+    for position in members:
+        parts[party[instances[position].patient]].append(position)
+    return list(parts.values())
+
+
+def kept_apart(instances: Sequence[Instance]) -> dict[int, str]:
+    """Return, by position, each single-frame instance that could be stacked with others if its patient were theirs.
+
+    With the names of the attributes in which they differ, as one text.
+    """
+    single = (position for position, one in enumerate(instances) if one.number_of_frames == 1)
+    apart: dict[int, str] = {}
+    for members in _alike(instances, single):
+        names = differing({instances[position].patient for position in members})
+        if names:
+            apart |= dict.fromkeys(members, ", ".join(names))
+    return apart
 
 
 def _copies(instances: Sequence[Instance], members: list[int]) -> list[list[int]]:

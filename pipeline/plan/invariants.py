@@ -9,6 +9,7 @@ from functools import cache
 
 from pipeline.errors import PlanError
 from pipeline.model import ImageSpec, Plan, Region, Span
+from pipeline.model.patients import ATTRIBUTES, unpack
 from pipeline.plan.layout import Layout
 from pipeline.plan.memory import mebibytes, project_image
 from pipeline.plan.selection import select_frames
@@ -18,9 +19,9 @@ def verify(plan: Plan, layout: Layout) -> None:
     """Check every invariant of `plan`, in time linear in its instances, images and tasks.
 
     The invariants, by the names that the messages bear: *instances are accounted for*, *every selected frame exactly
-    once*, *spans fill the image*, *one pixel format an image*, *chunk divides shard*, *shards cover whole frames*,
-    *paths are unique and not nested*, *tasks are numbered*, *every shard is owned*, *no two tasks share a shard*,
-    *memory is projected*, *memory within the limit*.
+    once*, *spans fill the image*, *one pixel format an image*, *one patient an image*, *chunk divides shard*,
+    *shards cover whole frames*, *paths are unique and not nested*, *tasks are numbered*, *every shard is owned*, *no two
+    tasks share a shard*, *memory is projected*, *memory within the limit*.
 
     Raises
     ------
@@ -31,6 +32,7 @@ def verify(plan: Plan, layout: Layout) -> None:
     for image in plan.images:
         _check_shapes(image)
         _check_spans(plan, image)
+        _check_patient(plan, image)
     _check_frames(plan, layout)
     _check_shards(plan)
     _check_memory(plan, layout)
@@ -86,6 +88,14 @@ def _check_spans(plan: Plan, image: ImageSpec) -> None:
         end += count
     if end != image.frames or not end:
         raise _broken("spans fill the image", f"{image.path}: {end} frame(s) in spans, {image.frames} in the image")
+
+
+def _check_patient(plan: Plan, image: ImageSpec) -> None:
+    patients = {plan.instances[span.instance].patient for span in image.spans}
+    if len(patients) > 1:
+        for name, values in zip(ATTRIBUTES, zip(*map(unpack, patients), strict=True), strict=True):
+            if len({*values} - {b""}) > 1:
+                raise _broken("one patient an image", f"{image.path}: its files differ in {name}")
 
 
 def _check_frames(plan: Plan, layout: Layout) -> None:

@@ -9,6 +9,9 @@ ADVICE = {
     # failed
     "unreadable": "The file could not be read: check its permissions and the disk or network share, then run again.",
     "file_not_found": "Nothing is there: check the path, or whether the file was moved while the run was going on.",
+    "ambiguous_file_id": "Name the folder instead of its DICOMDIR, or give the file the name that the DICOMDIR lists.",
+    "dicomdir_without_files": "The DICOMDIR was copied without its files, or lists none: name the folder that holds them, or "
+    "copy them to where it lists them, beside it.",
     "no_range_requests": "The server sends whole files only, and the frames of one are read by byte ranges. Use another "
     "server, or copy the files here first.",
     "header_too_deep": f"Sequences are nested deeper than any real header: an attack, or damage. {_DAMAGED}",

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.report import places
 from pipeline.report.advice import advice
 from pipeline.report.summary import ImageLine, RunSummary, Totals
 from pipeline.report.units import counted
@@ -18,7 +19,7 @@ STATUSES = ("converted", "failed", "rejected", "skipped")
 def summarise(summary: RunSummary) -> dict[str, Any]:
     """Return a run as plain values, ready for JSON."""
     return {
-        "output": summary.out,
+        "output": summary.out if summary.paths else None,
         "exit_code": summary.exit_code,
         "verdict": verdict(summary),
         "started": summary.started.isoformat(timespec="seconds"),
@@ -29,6 +30,7 @@ def summarise(summary: RunSummary) -> dict[str, Any]:
         "file_bytes": summary.file_bytes,
         "status": {status: summary.count(status) for status in STATUSES},
         "reasons": reasons(summary.status_counts),
+        "remarks": list(summary.remarks),
         "totals": _totals(summary.totals),
         "this_run": {
             "tasks": summary.this_run.tasks,
@@ -60,15 +62,16 @@ def summarise(summary: RunSummary) -> dict[str, Any]:
         "images": [_image(image) for image in summary.images],
         "failures": [
             {
-                "source": failure.source,
+                "catalog_row": failure.row,
+                "source": failure.source if summary.paths else None,
                 "frame": failure.frame,
                 "reason": failure.reason,
-                "message": failure.message,
+                "message": places.told(summary, failure, failure.message),
                 "advice": advice(failure.reason),
             }
             for failure in summary.failures
         ],
-        "how_to_open": summary.how_to_open(),
+        "how_to_open": places.how_to_open(summary),
         "versions": dict(summary.versions),
     }
 

@@ -8,6 +8,7 @@ from importlib.resources import files
 from itertools import islice
 from typing import Any
 
+from pipeline.report import places
 from pipeline.report.advice import advice
 from pipeline.report.asdict import STATUSES, earlier, reasons, throughput, verdict
 from pipeline.report.plots import steps
@@ -21,6 +22,10 @@ MOST_FAILURES = 1000
 FEWEST_SLICES = 3
 """Of time: a run that took less has no course to draw."""
 
+_LOOK_UP = (
+    "Rows are those of catalog.parquet, from 0: once the result is opened as images, images.catalog.source[17] is the path of "
+    "row 17. Paths are left out here because they often say who a file is of; report.paths: true puts them in."
+)
 _BAR = Column("", "bar")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What a browser may do with the page: show it. Nothing is fetched and nothing runs, whatever a header smuggled in."""
@@ -34,7 +39,7 @@ def render_html(summary: RunSummary) -> str:
         for part in (
             _header(summary),
             _figures(summary),
-            *(note(told) for told in earlier(summary)),
+            *(note(told) for told in (*earlier(summary), *summary.remarks)),
             section("What became of the files", _outcomes(summary)),
             section("Failures", _failures(summary)),
             section("Sample frames", _sheet(summary)),
@@ -51,22 +56,19 @@ def render_html(summary: RunSummary) -> str:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f"<title>dcm2zarr: {escape(_name(summary))}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<title>dcm2zarr: {escape(places.title(summary))}</title>\n<style>\n{style}</style>\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
-
-
-def _name(summary: RunSummary) -> str:
-    return summary.out.rstrip("/").rsplit("/", 1)[-1] or summary.out
 
 
 def _header(summary: RunSummary) -> str:
     kind = "failed" if summary.exit_code else "converted"
     when = f"{summary.started:%Y-%m-%d %H:%M:%S %Z}, {duration(summary.seconds)}"
     by = f" · {escape(summary.cluster)}" if summary.cluster else ""
+    where = f'<p class="path">{escape(summary.out)}</p>\n' if summary.paths else ""
     return (
-        f'<header>\n<p class="product">dcm2zarr report</p>\n<h1>{escape(_name(summary))}</h1>\n'
-        f'<p class="path">{escape(summary.out)}</p>\n<p>{escape(when)}{by}</p>\n'
+        f'<header>\n<p class="product">dcm2zarr report</p>\n<h1>{escape(places.title(summary))}</h1>\n'
+        f"{where}<p>{escape(when)}{by}</p>\n"
         f'<p class="verdict {kind}">{escape(verdict(summary))}</p>\n</header>'
     )
 
@@ -125,15 +127,19 @@ def _failures(summary: RunSummary) -> str:
         return ""
     groups: dict[str, list[tuple[str, str]]] = {}
     for failure in islice(summary.failures, listed):
-        groups.setdefault(failure.reason, []).append((failure.source, failure.text))
+        row = (places.file_name(summary, failure), places.told(summary, failure, failure.text))
+        groups.setdefault(failure.reason, []).append(row)
+    file = Column("File", "path") if summary.paths else Column("File in the catalog")
     parts = [
         f"<details open>\n<summary>{_code(reason).html} {counted(len(rows), 'file')}</summary>\n"
         f"{note(advice(reason))}\n"
-        f"{table((Column('File', 'path'), Column('What happened', 'text')), rows)}\n</details>"
+        f"{table((file, Column('What happened', 'text')), rows)}\n</details>"
         for reason, rows in groups.items()
     ]
     if listed < total:
         parts.append(note(f"These are the first {number(listed)} of {number(total)}; catalog.parquet has them all."))
+    if not summary.paths:
+        parts.append(note(_LOOK_UP))
     return "\n".join(parts)
 
 
@@ -276,7 +282,7 @@ def _shares(columns: tuple[Column, ...], seconds: Mapping[str, float], whole: fl
 
 
 def _opening(summary: RunSummary) -> str:
-    text = summary.how_to_open()
+    text = places.how_to_open(summary)
     files_told = "catalog.parquet has one row for every file; images.zarr opens with zarr, xarray or Dask alone."
     return f"<pre><code>{escape(text)}</code></pre>\n{note(files_told)}"
 

@@ -56,6 +56,8 @@ class FailureLine:
     message: str
     frame: int | None = None
     """Frame index, from 0."""
+    row: int | None = None
+    """Its row in ``catalog.parquet``, from 0."""
 
     @property
     def text(self) -> str:
@@ -136,6 +138,8 @@ class RunSummary:
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     """Time summed over all tasks, of earlier runs too, by stage: ``read``, ``decode``, ``write``."""
     images: tuple[ImageLine, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What a person should know of the whole, in sentences."""
     failures: tuple[FailureLine, ...] = ()
     """All that failed, or the first of them: `status_counts` has the number, the catalog has them all."""
     by_transfer_syntax: Mapping[str, Totals] = field(default_factory=dict)
@@ -156,6 +160,8 @@ class RunSummary:
     """Package to version."""
     cluster: str = ""
     """What ran it, for people: ``local, 2 workers``."""
+    paths: bool = False
+    """Whether the report may name folders and files (``report.paths``)."""
 
     @property
     def seconds(self) -> float:

@@ -4,6 +4,7 @@ from pipeline.scan.batch import ScanResult, lost_batch, scan_batch
 from pipeline.scan.columns import column_kinds
 from pipeline.scan.duplicates import candidates, digest, mark, shared_uids
 from pipeline.scan.files import find_files, look_at
+from pipeline.scan.patients import make_salt
 
 __all__ = [
     "ScanResult",
@@ -13,6 +14,7 @@ __all__ = [
     "find_files",
     "look_at",
     "lost_batch",
+    "make_salt",
     "mark",
     "scan_batch",
     "shared_uids",

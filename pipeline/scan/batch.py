@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,9 +10,10 @@ from typing import Any, BinaryIO, Protocol, cast
 from pipeline import frames
 from pipeline.catalog import open_segment, segment_path, write_segment
 from pipeline.config import RunConfig
-from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError
+from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError, foreign_text
 from pipeline.model import FrameIndex, Instance, PixelFormat, SourceFile
 from pipeline.scan.duplicates import digest
+from pipeline.scan.patients import make_salt
 from pipeline.scan.quiet import without_warnings
 from pipeline.scan.records import Place, Record, Wanted
 from pipeline.scan.where import selected
@@ -29,12 +29,18 @@ _PROBLEMS = {
     "memory": ("failed", "reading its header took more memory than limits.decode_memory allows"),
     "file_not_found": ("failed", "there is no such file"),
     "unreadable": ("failed", "it can't be listed or looked at; check its permissions"),
-    "invalid_attribute": ("failed", "Referenced File ID in the DICOMDIR leads out of the file-set; it isn't followed"),
+    "invalid_attribute": (
+        "failed",
+        "Referenced File ID in the DICOMDIR is no path below its folder (empty, absolute, or with '..'); it isn't followed",
+    ),
+    "ambiguous_file_id": (
+        "failed",
+        "no file has the name that the DICOMDIR lists, and several have one that is like it",
+    ),
+    "dicomdir_without_files": ("failed", "none of the files that this DICOMDIR lists is there"),
     "not_a_regular_file": ("rejected", "a pipe, socket or device, or a folder where a file was expected; not opened"),
     "symbolic_link": ("skipped", "a symbolic link to a folder; name its target as a source to convert it"),
 }
-_QUOTED = re.compile(r"""'[^']*'|"[^"]*"|b'.*""")
-_LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,13 @@ class Watch(Protocol):
 
 
 def scan_batch(
-    files: Sequence[SourceFile], config: RunConfig, out: str, segment: int, *, watch: Watch | None = None
+    files: Sequence[SourceFile],
+    config: RunConfig,
+    out: str,
+    segment: int,
+    *,
+    salt: bytes = b"",
+    watch: Watch | None = None,
 ) -> ScanResult:
     """Read the header of each file once, and write the batch's catalog segment.
 
@@ -76,6 +88,9 @@ def scan_batch(
         The output directory; the segment and large frame indices are written below its ``plan/``.
     segment : int
         The segment's number.
+    salt : bytes, optional
+        The key of the hashes that tell patients apart, the same for all batches that are compared; by default a new one,
+        so that files of this batch can be compared with each other and no others.
     watch : Watch, optional
         Told of each file, so that one on which the header's parser hangs is noticed.
 
@@ -86,7 +101,7 @@ def scan_batch(
     OSError
         Where the segment can't be written.
     """
-    wanted = Wanted.by(config)
+    wanted = Wanted.by(config, salt or make_salt())
     instances: list[Instance] = []
     counts: Counter[tuple[str, str]] = Counter()
     seen: list[SourceFile] = []
@@ -156,7 +171,7 @@ def _read(record: Record, config: RunConfig, wanted: Wanted, place: Place) -> tu
         record.end("failed", "unreadable", f"{record.file.source}: reading failed: {error.strerror or error}")
     # pydicom trusts what it reads, so a damaged file may raise anything: struct.error, KeyError, MemoryError, …
     except Exception as error:  # noqa: BLE001
-        text = f"{type(error).__name__}: {_without_values(str(error))}"
+        text = foreign_text(error)
         record.end("failed", "header_unreadable", f"{record.file.source}: the header can't be understood: {text}")
     return None
 
@@ -249,7 +264,7 @@ def _sharing_values(instances: Sequence[Instance]) -> list[Instance]:
     known: dict[Any, Any] = {}
     fields = (
         *("study_instance_uid", "series_instance_uid", "modality", "transfer_syntax_uid", "image_type", "format"),
-        *("frame_index", "orientation"),
+        *("frame_index", "orientation", "patient"),
     )
     changes = ({name: known.setdefault(getattr(i, name), getattr(i, name)) for name in fields} for i in instances)
     return [replace(instance, **change) for instance, change in zip(instances, changes, strict=True)]
@@ -259,8 +274,3 @@ def _told(record: Record, error: PipelineError) -> str:
     """Return an error's text, with the file in front where it doesn't name it."""
     text = str(error)
     return text if record.file.source in text else f"{record.file.source}: {text}"
-
-
-def _without_values(text: str) -> str:
-    """Return a foreign error's text without what it quotes: that may be a patient's."""
-    return _QUOTED.sub("'…'", text)[:_LONGEST]

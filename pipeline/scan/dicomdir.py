@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from pipeline.errors import PipelineError
@@ -18,6 +20,11 @@ _HEAD = 1024
 """Bytes that hold the beginning of the File Meta Information, with Media Storage SOP Class UID in it."""
 _PREFIX = slice(128, 132)
 _VERSION = re.compile(r";\d+$")
+_EXTENSION = re.compile(r"(?<=.)\.([a-z][a-z0-9]{0,4})$")
+_OURS = frozenset({"dcm", "dicom", "dic", "ima"})
+"""Extensions that people give to DICOM files; those of a medium have none (PS3.10 8.2)."""
+_FOREIGN = frozenset({"bmp", "gif", "htm", "html", "jpeg", "jpg", "pdf", "png", "tif", "tiff", "txt", "xml", "zip"})
+"""Extensions of what lies beside a DICOM file of the same name, and is none."""
 _NAME = "dicomdir"
 
 
@@ -38,61 +45,108 @@ def named_dicomdir(path: str) -> bool:
     return _plain(os.path.basename(path)) == _NAME  # noqa: PTH119  text in, text out
 
 
-def referenced_files(path: str) -> Iterator[SourceFile | str]:
-    """Yield the path of each file that a DICOMDIR refers to, or a :class:`SourceFile` with the problem.
-
-    A DICOMDIR that can't be read refers to none: its own row says why.
-    """
+def file_ids(path: str) -> list[list[str]] | None:
+    """Return the components of each Referenced File ID in a DICOMDIR; None of one that can't be read: its row says why."""
     try:
         source = source_of(path)
         with without_warnings(), open_source(source) as file:
             header = read_header(file, source=source)
             records = list(header.dataset.get("DirectoryRecordSequence") or ())
-            file_ids = [_file_id(record) for record in records]
+            found = [_components(record) for record in records]
     # a damaged directory may raise anything while pydicom reads it; the scan reads it again and says so in its row
     except Exception:  # noqa: BLE001
-        return
-    folder = os.path.dirname(path)  # noqa: PTH120  text in, text out
-    names = cache(_names)
-    for parts in file_ids:
-        if parts:
-            yield _locate(folder, parts, names)
+        return None
+    return None if header.truncated else [parts for parts in found if parts]
 
 
-def _file_id(record: object) -> list[str]:
-    """Return the components of Referenced File ID; a record of a patient or a study has none."""
+def _components(record: object) -> list[str]:
+    """Return the components of Referenced File ID; a record of a patient or a study has none.
+
+    PS3.10 8.2 keeps them apart with backslashes; some writers join them with slashes.
+    """
     try:
         value = getattr(record, "ReferencedFileID", None) or ()
     except Exception:  # noqa: BLE001  pydicom converts only now, and a damaged value may raise anything
         return ["(unreadable Referenced File ID)"]
-    return [str(part).strip() for part in ([value] if isinstance(value, str) else value)]
+    parts = [str(part).strip(" \0") for part in ([value] if isinstance(value, str) else value)]
+    return [name.strip() for part in parts for name in part.split("/")]
 
 
-def _locate(folder: str, parts: list[str], names: Callable[[str], dict[str, str]]) -> SourceFile | str:
+def find_referenced(path: str, ids: Iterable[list[str]]) -> Iterator[SourceFile | str]:
+    """Yield the path of each file that a DICOMDIR refers to, or a :class:`SourceFile` with the problem.
+
+    Names on a disk aren't always those that the directory has: a medium was read with other case, version numbers or
+    trailing dots (ISO 9660), or somebody gave its files extensions. Where the name itself isn't there, one that differs in
+    this only is taken, if there is no other such name.
+    """
+    folder = os.path.dirname(path)  # noqa: PTH120  text in, text out
+    listed = cache(_Names.of)
+    for parts in ids:
+        yield _locate(folder, parts, listed)
+
+
+def _locate(folder: str, parts: list[str], listed: Callable[[str], _Names]) -> SourceFile | str:
+    parts = [part for place, part in enumerate(parts) if part != "." and (part or not place)]
     whole = os.path.join(folder, *parts)  # noqa: PTH118  text in, text out
-    if any(part in {"", ".", ".."} or re.search(r"[/\\\0]", part) for part in parts):
+    if not parts or any(part in {"", ".."} or re.search(r"[\\\0]|^[A-Za-z]:", part) for part in parts):
         # as written, so that it is recognised, but never opened: it may lead out of the file-set
         return SourceFile(source_of("/".join([folder, *parts])), -1, problem="invalid_attribute")
     if os.path.lexists(whole):
         return whole
     found = folder
-    for part in parts:
-        name = names(found).get(_plain(part))
-        if name is None:
-            return SourceFile(source_of(whole), -1, problem="file_not_found")
-        found = os.path.join(found, name)  # noqa: PTH118  text in, text out
+    for depth, part in enumerate(parts, 1):
+        names = listed(found).like(part, file=depth == len(parts))
+        if len(names) != 1:
+            return SourceFile(source_of(whole), -1, problem="ambiguous_file_id" if names else "file_not_found")
+        found = os.path.join(found, names[0])  # noqa: PTH118  text in, text out
     return found
 
 
-def _names(folder: str) -> dict[str, str]:
-    """Return the folder's names by their plain form; the first in order where two have the same."""
-    try:
-        names = sorted(os.listdir(folder), reverse=True)  # noqa: PTH208  names are what is wanted
-    except OSError:
-        return {}
-    return {_plain(name): name for name in names}
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The names in a folder, by what they may have been on the medium."""
+
+    plain: Mapping[str, list[str]]
+    """By their plain form."""
+    stems: Mapping[str, list[str]]
+    """Those with an extension, by their plain form without it."""
+
+    @classmethod
+    def of(cls, folder: str) -> _Names:
+        try:
+            names = sorted(os.listdir(folder))  # noqa: PTH208  names are what is wanted
+        except OSError:
+            names = []
+        plain: defaultdict[str, list[str]] = defaultdict(list)
+        stems: defaultdict[str, list[str]] = defaultdict(list)
+        for name in names:
+            plain[_plain(name)].append(name)
+            stem, extension = _split(name)
+            if extension and extension not in _FOREIGN:
+                stems[stem].append(name)
+        return cls(plain, stems)
+
+    def like(self, part: str, *, file: bool) -> list[str]:
+        """Return the names that may stand for a component: the most like it only; of a file, the extension may differ."""
+        found = self.plain.get(_plain(part), [])
+        if part in found:
+            return [part]
+        if found or not file:
+            return found
+        stem, extension = _split(part)
+        if extension in _OURS:
+            return self.plain.get(stem, [])
+        found = self.stems.get(_plain(part), [])
+        return [name for name in found if _split(name)[1] in _OURS] or found
 
 
 def _plain(name: str) -> str:
     """Return a name as written to media and read back: case, version number and a trailing dot may have changed."""
     return _VERSION.sub("", name).rstrip(".").casefold()
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return a plain name's stem and extension; numbers behind a dot, as in a UID, are no extension."""
+    plain = _plain(name)
+    found = _EXTENSION.search(plain)
+    return (plain[: found.start()], found[1]) if found else (plain, "")

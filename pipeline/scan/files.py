@@ -13,10 +13,13 @@ from pipeline.catalog import LIST_SUFFIXES, read_path_list
 from pipeline.errors import ConfigError, SourceError
 from pipeline.model import SourceFile
 from pipeline.model.sources import local_path, source_of
-from pipeline.scan.dicomdir import is_dicomdir, named_dicomdir, referenced_files
+from pipeline.scan.dicomdir import file_ids, find_referenced, is_dicomdir, named_dicomdir
 from pipeline.scan.objects import find_objects, listed_object
 from pipeline.scan.patterns import expand, is_pattern, list_folder
 from pipeline.storage import DICOMWEB, check_url, find_instances, is_remote, place, scheme_of
+
+_NOT_THERE = ("file_not_found", "ambiguous_file_id", "invalid_attribute")
+"""Problems of files that a DICOMDIR lists and that can't be found."""
 
 
 def find_files(paths: Sequence[str], *, exclude: str = "") -> Iterator[SourceFile]:
@@ -125,10 +128,18 @@ def _given(path: str, exclude: str, *, directory: bool) -> Iterator[SourceFile]:
     if os.path.isdir(path):  # noqa: PTH112  text in, text out
         yield from walk(path, exclude)
         return
-    if directory:
-        for found in referenced_files(path):
-            yield found if isinstance(found, SourceFile) else look_at(found)
-    yield look_at(path)
+    yield from (_of_directory(path) if directory else [look_at(path)])
+
+
+def _of_directory(path: str) -> Iterator[SourceFile]:
+    """Yield the files that a DICOMDIR refers to, then itself: with a problem, where none of them is there."""
+    ids = file_ids(path)
+    there = ids is None
+    for found in find_referenced(path, ids or ()):
+        file = found if isinstance(found, SourceFile) else look_at(found)
+        there |= file.problem not in _NOT_THERE
+        yield file
+    yield look_at(path) if there else SourceFile(source_of(path), -1, problem="dicomdir_without_files")
 
 
 def walk(folder: str, exclude: str = "") -> Iterator[SourceFile]:

@@ -12,6 +12,7 @@ from pipeline import frames
 from pipeline.catalog import PENDING
 from pipeline.config import RunConfig
 from pipeline.model import UNKNOWN, FrameIndex, Instance, PixelFormat, SourceFile
+from pipeline.scan import patients
 from pipeline.scan.columns import column_kinds, fit, joined
 
 Value = TypeVar("Value")
@@ -45,15 +46,18 @@ class Wanted:
     """All keywords to read."""
     header: bool
     """Whether the whole header is kept."""
+    salt: bytes
+    """The key of :func:`pipeline.scan.patients.patient_of`."""
 
     @classmethod
-    def by(cls, config: RunConfig) -> Wanted:
+    def by(cls, config: RunConfig, salt: bytes) -> Wanted:
         """Return what `config` wants; ConfigError for a word that is no keyword."""
         kinds = column_kinds(config)
         for keyword in config.select.where:
             frames.keyword_kind(keyword)
-        keywords = (*_UIDS.values(), *_META.values(), *_NUMBERS.values(), *_PLAN_KEYWORDS, *kinds, *config.select.where)
-        return cls(kinds, tuple(dict.fromkeys(keywords)), config.metadata.header == "full")
+        ours = (*_UIDS.values(), *_META.values(), *_NUMBERS.values(), *_PLAN_KEYWORDS, *patients.KEYWORDS)
+        keywords = tuple(dict.fromkeys([*ours, *kinds, *config.select.where]))
+        return cls(kinds, keywords, config.metadata.header == "full", salt)
 
 
 @dataclass(slots=True)
@@ -65,6 +69,7 @@ class Record:
     values: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     unconverted: dict[str, str] = field(default_factory=dict)
+    patient: bytes = b""
 
     def __post_init__(self) -> None:
         self.identify(self.file)
@@ -89,6 +94,8 @@ class Record:
         self.row["transfer_syntax_uid"] = header.transfer_syntax_uid or None
         for name, keyword in _META.items():
             self.row[name] = self.row[name] or joined(self.values.get(keyword)) or None
+        study, series = bool(self.row["study_instance_uid"]), bool(self.row["series_instance_uid"])
+        self.patient = patients.patient_of(self.values | texts, wanted.salt, study=study, series=series)
         if wanted.header:
             model = self._attempt("the header as JSON", lambda: frames.header_json(header))
             self.row["header"], tags = model or (None, {})
@@ -134,6 +141,7 @@ class Record:
             instance_number=_count(self.values.get("InstanceNumber")),
             image_type=joined(self.values.get("ImageType")),
             etag=self.file.etag,
+            patient=self.patient,
         )
 
     def end(self, status: str, reason: str, message: str) -> None:

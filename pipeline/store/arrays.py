@@ -104,8 +104,7 @@ def per_frame_values(name: str, values: npt.ArrayLike, frames: int) -> npt.NDArr
         array = array.astype(object, copy=False)
         strange = [value for value in array.flat if not isinstance(value, str)]
         if strange:
-            found = f"{strange[0]!r} of type {type(strange[0]).__name__}"
-            raise OutputError(f"Per-frame array {name!r} mixes text with {found}")
+            raise OutputError(f"Per-frame array {name!r} mixes text with {type(strange[0]).__name__}")
     elif array.dtype.kind not in "iufb":
         raise OutputError(f"Per-frame array {name!r} has dtype {array.dtype}; expected numbers, booleans or text")
     return array

@@ -40,4 +40,4 @@ def _value(value: Any, name: str) -> Any:
         return {str(key): _value(item, f"{name}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_value(item, name) for item in value]
-    raise OutputError(f"Attribute {name!r} holds {value!r} of type {type(value).__name__}, which JSON can't hold")
+    raise OutputError(f"Attribute {name!r} holds a {type(value).__name__}, which JSON can't hold")

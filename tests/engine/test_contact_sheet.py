@@ -103,7 +103,7 @@ def convert(folder: Path, **report: object) -> tuple[pipeline.report.RunSummary,
 
 
 def test_the_sheet_shows_frames_of_each_image(folder: Path) -> None:
-    summary, html = convert(folder)
+    summary, html = convert(folder, sensitive="show")
     frames = {image.caption.split(",")[0]: [sample.frame for sample in image.samples] for image in summary.sheet}
     assert frames == {"CT": [0], "RTDOSE": [0, 5, 9, 14], "OT": [0, 1]}
     assert html.count("data:image/jpeg;base64,") == 7
@@ -125,18 +125,20 @@ def test_no_image_is_shown_where_none_is_wanted(folder: Path) -> None:
     assert len(convert(folder, images=2)[0].sheet) == 2
 
 
-def test_patients_are_named_and_burned_in_names_are_shown_only_when_asked(folder: Path) -> None:
+def test_patients_are_named_only_when_asked_and_what_names_them_is_never_shown(folder: Path) -> None:
     ds = dcmread(folder / "CT_small.dcm")
     ds.BurnedInAnnotation = "YES"
     ds.save_as(folder / "CT_small.dcm")
     summary, html = convert(folder)
-    (ct,) = (image for image in summary.sheet if image.caption.startswith("CT"))
-    assert ct.samples == ()
-    assert "Burned In Annotation is YES" in html
     assert NAME not in html
-    summary, html = convert(folder, patient_names=True)
-    (ct,) = (image for image in summary.sheet if image.caption.startswith("CT"))
-    assert len(ct.samples) == 1
+    for wanted in ({}, {"patient_names": True}, {"patient_names": True, "sensitive": "show"}):
+        summary, html = convert(folder, **wanted)
+        (ct,) = (image for image in summary.sheet if image.caption.startswith("CT"))
+        assert ct.samples == ()
+        assert ct.why_not == (
+            "not shown: Burned In Annotation is YES, so the pixels may name the patient; open the image itself to see it"
+        )
+        assert ct.why_not in html
     assert ct.patient == f"{NAME}, 1CT1"
     assert NAME in html
     assert NAME not in (folder.parent / "out" / "report.json").read_text("utf-8")

@@ -211,10 +211,10 @@ def test_an_image_cut_before_its_pixel_data_is_no_file_without_image() -> None:
     ("tag", "vr", "value", "text"),
     [
         (0x00280100, "US", [8, 0], r"\(0028,0100\) 'Bits Allocated' must be one whole number, not \[8, 0\]"),
-        (0x00280010, "LO", "many", r"\(0028,0010\) 'Rows' must be one whole number, not 'many'"),
+        (0x00280010, "LO", "many", r"\(0028,0010\) 'Rows' must be one whole number, not a text$"),
         (0x00280008, "IS", "1\\2", r"\(0028,0008\) 'Number of Frames' must be one"),
         (0x00280004, "CS", "RGB\\RGB", r"\(0028,0004\) 'Photometric Interpretation' must be one text"),
-        (0x00280004, "CS", "PURPLE", r"Unknown .*'PURPLE'"),
+        (0x00280004, "CS", "PURPLE", r"Unknown .* 'Photometric Interpretation' value$"),
         (0x00280011, "US", 0, r"\(0028,0011\) 'Columns' value of '0' is invalid"),
         (0x00280100, "US", 12, r"'Bits Allocated' value of '12' is invalid"),
         (0x00280100, "US", 24, r"'Bits Allocated' of 24.*not supported by NumPy"),

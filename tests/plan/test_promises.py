@@ -55,6 +55,7 @@ def an_instance(draw, key):
         orientation=draw(st.sampled_from([AXIAL, AXIAL, AXIAL, SAGITTAL, None])),
         instance_number=draw(number),
         image_type=draw(st.sampled_from(["", "", "ORIGINAL"])),
+        patient=draw(st.sampled_from([b"", b"", b"patient1", b"patient2", b"patient1with ids"])),
     )
 
 
@@ -141,6 +142,7 @@ def test_promises(instances, layout):
     chunk_divides_shard(plan)
     memory_within_limit(plan, layout)
     paths_are_safe_and_unique(plan)
+    no_two_patients_share_an_image(plan)
 
 
 def every_selected_frame_exactly_once(plan, layout):
@@ -211,6 +213,12 @@ def paths_are_safe_and_unique(plan):
     assert len(set(paths)) == len(paths)
     part = r"[A-Za-z0-9]([A-Za-z0-9_-]|\.(?![./]|$))*"
     assert all(re.fullmatch(f"{part}/{part}/{part}", image.path) for image in plan.images)
+
+
+def no_two_patients_share_an_image(plan):
+    for image in plan.images:
+        patients = {plan.instances[span.instance].patient for span in image.spans}
+        assert len({patient[:8] for patient in patients if patient}) <= 1
 
 
 @given(instances=some_instances(), layout=layouts, shuffled=st.randoms(use_true_random=False))

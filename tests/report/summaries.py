@@ -33,7 +33,7 @@ def run_summary(**changes: object) -> RunSummary:
             ImageLine("1.2/3.4/CT", (5, 64, 32), "int16", "CT", 4000, 500),
             ImageLine("1.2/3.5/US", (1, 8, 8, 3), "uint8", "US", 192, None, "failed"),
         ),
-        failures=(FailureLine(NASTY, "decode_failed", "<b>broken</b>", 7),),
+        failures=(FailureLine(NASTY, "decode_failed", "<b>broken</b>", 7, row=17),),
         by_transfer_syntax={"1.2.840.10008.1.2.1": Totals(10, 50, 1000, 4000)},
         by_modality={"CT": Totals(10, 50, 1000, 4000)},
         transfer_syntax_names={"1.2.840.10008.1.2.1": "Explicit VR Little Endian"},

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -78,7 +79,8 @@ def test_json_holds_the_runs_numbers() -> None:
     assert data["throughput"]["frames_per_second"] == 2.5
     assert data["throughput"]["decoded_bytes_per_second"] == 200
     assert data["failures"][0] == {
-        "source": NASTY,
+        "catalog_row": 17,
+        "source": None,
         "frame": 7,
         "reason": "decode_failed",
         "message": "<b>broken</b>",
@@ -114,7 +116,7 @@ def test_verdict(counts: dict, code: int, told: str) -> None:
 
 
 def test_html_runs_and_fetches_nothing_and_shows_foreign_text_as_text() -> None:
-    html = render_html(run_summary(out="/data/<i>out</i>", cluster="<u>x</u>", versions={"<z>": "1"}))
+    html = render_html(run_summary(out="/data/<i>out</i>", cluster="<u>x</u>", versions={"<z>": "1"}, paths=True))
     page = Page(html)
     assert "default-src 'none'" in html
     assert page.open == []
@@ -129,10 +131,43 @@ def test_html_tells_everything() -> None:
     text = Page(render_html(run_summary())).text
     for told in (
         *("Exit code 1", "10", "not_dicom", "5 × 64 × 32", "int16", "1.2/3.4/CT", "8.00×", "200 B/s"),  # noqa: RUF001
-        *("Explicit VR Little Endian", "1.2.840.10008.1.2.1", "decode", "pipeline.open('/data/out')", "zarr 3.1.6"),
+        *("Explicit VR Little Endian", "1.2.840.10008.1.2.1", "decode", "row 17", 'pipeline.open(".")', "zarr 3.1.6"),
         *(ADVICE["decode_failed"], "local, 2 workers", "These are the first 1 of 3"),
     ):
         assert told in text
+
+
+SOURCE = "/archive/Doe John/o'hara/[1].dcm"
+TOLD = {
+    f"{SOURCE}: cut short": "cut short",
+    f"can't open {SOURCE}": "can't open the file",
+    "FileNotFoundError: [Errno 2] No such file or directory: '/elsewhere/Doe/x'": (
+        "FileNotFoundError: [Errno 2] No such file or directory: '…'"
+    ),
+    "[Errno 28] No space left on device: '/data/Doe out/plan/1'": (
+        "[Errno 28] No space left on device: 'the output directory/plan/1'"
+    ),
+    "s3://bucket/doe/1.dcm: 404; C:\\Doe\\x is away (file:///doe/y)": "… 404; … is away (…",
+    "1.2/3.4/CT: 3 of 7 frames/s, (0028,0010) 'Rows' and/or 1/2": (
+        "1.2/3.4/CT: 3 of 7 frames/s, (0028,0010) 'Rows' and/or 1/2"
+    ),
+}
+
+
+@pytest.mark.parametrize("message", TOLD)
+def test_folders_and_files_are_named_only_where_that_is_asked_for(message: str) -> None:
+    summary = run_summary(out="/data/Doe out", failures=(FailureLine(SOURCE, "unreadable", message, row=3),))
+    texts = [Page(render_html(summary)).text, json.dumps(json.loads(render_json(summary)), ensure_ascii=False)]
+    assert all(TOLD[message] in text for text in texts)
+    assert all(not re.search(r"doe|o'hara|elsewhere|bucket|\[1\]", text, re.IGNORECASE) for text in texts)
+    assert "row 3" in texts[0]
+    data = json.loads(texts[1])
+    assert (data["output"], data["failures"][0]["catalog_row"], data["failures"][0]["source"]) == (None, 3, None)
+    named = replace(summary, paths=True)
+    page, data = Page(render_html(named)).text, json.loads(render_json(named))
+    assert (data["output"], data["failures"][0]["source"]) == ("/data/Doe out", SOURCE)
+    for told in (SOURCE, message.removeprefix(f"{SOURCE}: "), "pipeline.open('/data/Doe out')"):
+        assert told in page
 
 
 def test_html_stays_small_with_many_images_and_failures() -> None:
@@ -143,7 +178,7 @@ def test_html_stays_small_with_many_images_and_failures() -> None:
     text = Page(render_html(summary)).text
     assert text.count("1.2/3.4/CT") == 500
     assert "2,500 more images" in text
-    assert text.count("alert('x')") == 1000
+    assert text.count("<b>broken</b>") == 1000
     assert "These are the first 1,000 of 5,000; catalog.parquet has them all." in text
 
 
@@ -182,7 +217,7 @@ def test_an_empty_run_is_a_report_too() -> None:
 
 
 def test_both_files_are_written(tmp_path: Path) -> None:
-    write(str(tmp_path), run_summary(failures=(FailureLine("/in/\udcff.dcm", "unreadable", "x"),)))
+    write(str(tmp_path), run_summary(failures=(FailureLine("/in/\udcff.dcm", "unreadable", "x"),), paths=True))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
     assert json.loads((tmp_path / "report.json").read_text("utf-8"))["failures"][0]["source"] == "/in/\udcff.dcm"
     (tmp_path / "file").write_bytes(b"")

@@ -18,6 +18,7 @@ from pipeline.engine.scanning import Scan, scan_sources
 from pipeline.frames import transfer_syntax_name
 from pipeline.model import Instance
 from pipeline.report.units import counted, number, shape, size
+from pipeline.scan import make_salt
 from pipeline.storage import place
 
 SOME_KINDS = 40
@@ -50,7 +51,7 @@ def _scan(screen: Screen, folder: str) -> Scan:
             }
         )
         with start(config.cluster) as executor:
-            return scan_sources(config, place(temporary), executor, progress)
+            return scan_sources(config, place(temporary), executor, progress, make_salt())
 
 
 def kinds_table(instances: Sequence[Instance], limit: int | None) -> Table:
