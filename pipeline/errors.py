@@ -6,7 +6,19 @@ The codes are what ``catalog.parquet`` holds in its ``reason`` column. An error 
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
+
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]{8,}")
+
+
+def error_text(error: BaseException | str) -> str:
+    """Return what a message says of an error: its type's name and its text, without memory addresses.
+
+    Some libraries put objects' addresses into their texts, which differ in every run. Of a text, that text.
+    """
+    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    return _ADDRESS.sub("", text)
 
 
 class PipelineError(Exception):
@@ -29,7 +41,7 @@ class PipelineError(Exception):
     def __init__(
         self, message: str, *, reason: str | None = None, source: str | None = None, frame: int | None = None
     ) -> None:
-        super().__init__(message)
+        super().__init__(error_text(message))
         self.reason = reason or type(self).reason
         self.source = source
         self.frame = frame
@@ -124,3 +136,15 @@ class DecodeError(PipelineError, RuntimeError):
     """All decoding plugins failed on a frame, or gave another frame than the attributes declare."""
 
     reason = "decode_failed"
+
+
+class CodestreamError(PixelDataError, DecodeError):
+    """What a frame's codestream says of itself contradicts the attributes: so it is, whichever decoder is asked."""
+
+    reason = "frame_mismatch"
+
+
+class CutShortError(CodestreamError):
+    """A frame's codestream ends, or breaks, before its picture does: half a picture, whichever decoder makes it."""
+
+    reason = DecodeError.reason

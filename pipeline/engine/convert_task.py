@@ -14,7 +14,7 @@ import xxhash
 
 from pipeline.engine.reading import frame_index, readings
 from pipeline.engine.watch import Watch
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, error_text
 from pipeline.frames import FrameReader, open_source
 from pipeline.model import (
     Failure,
@@ -285,4 +285,4 @@ def failure_of(error: Exception, instance: Instance, frame: int | None = None) -
         return Failure(error.reason, str(error), frame if error.frame is None else error.frame)
     reasons = ((MemoryError, "memory"), (OSError, "unreadable"))
     reason = next((reason for kind, reason in reasons if isinstance(error, kind)), "decode_failed")
-    return Failure(reason, f"{instance.source}: {type(error).__name__}: {error}", frame)
+    return Failure(reason, f"{instance.source}: {error_text(error)}", frame)

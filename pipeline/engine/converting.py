@@ -17,7 +17,7 @@ from pipeline.engine.isolated import convert_carefully
 from pipeline.engine.locking import at_work
 from pipeline.engine.progress import Progress
 from pipeline.engine.timeline import Timeline
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, error_text
 from pipeline.ledger import Ledger
 from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, Task, TaskInput, TaskResult
 from pipeline.plan import task_input
@@ -264,7 +264,7 @@ def _before(new: Failure, known: Failure | None) -> bool:
 def lost(task: TaskInput, error: Exception) -> TaskResult:
     """Return what stands for the result of a task that ended with an error: all instances it touched failed."""
     reason = "write_failed" if isinstance(error, OSError) else "worker_lost"
-    message = f"The task that converted this file ended with {type(error).__name__}: {error}"
+    message = f"The task that converted this file ended with {error_text(error)}"
     instances = sorted({i for region in task.regions for i in region.instances})
     return TaskResult(
         task=task.id,

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from pipeline import frames
 from pipeline.catalog import open_segment, segment_path, write_segment
 from pipeline.config import RunConfig
-from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError
+from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError, error_text
 from pipeline.model import FrameIndex, Instance, PixelFormat, SourceFile
 from pipeline.scan.duplicates import digest
 from pipeline.scan.quiet import without_warnings
@@ -156,7 +156,7 @@ def _read(record: Record, config: RunConfig, wanted: Wanted, place: Place) -> tu
         record.end("failed", "unreadable", f"{record.file.source}: reading failed: {error.strerror or error}")
     # pydicom trusts what it reads, so a damaged file may raise anything: struct.error, KeyError, MemoryError, …
     except Exception as error:  # noqa: BLE001
-        text = f"{type(error).__name__}: {_without_values(str(error))}"
+        text = _without_values(error_text(error))
         record.end("failed", "header_unreadable", f"{record.file.source}: the header can't be understood: {text}")
     return None
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import xxhash
 
 from pipeline.catalog import read_row
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, error_text
 from pipeline.frames import SecondReader, header_json, open_source
 from pipeline.model import ImageSpec, Instance, Span
 from pipeline.storage import Found, is_remote
@@ -113,7 +113,7 @@ def compare(check: SourceCheck, out: str, tell: Teller) -> Comparison:
         _tell(check, found, codes.get(error.reason, "decode_failed"), str(error))
     # decoders and pydicom are foreign code and raise anything on files that have been damaged since
     except Exception as error:  # noqa: BLE001
-        _tell(check, found, "decode_failed", f"{type(error).__name__}: {error}")
+        _tell(check, found, "decode_failed", error_text(error))
     tell("")
     return found
 
