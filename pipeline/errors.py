@@ -14,6 +14,7 @@ _OPENED: Final = re.compile(r"""(?<!\w)b?['"].*""", re.DOTALL)
 _STRAY: Final = re.compile(r"""(?<!\w)b?['"]|['"](?!\w)""")
 """A quotation mark whose partner isn't known: what it quotes holds such marks itself, or was cut."""
 _LONGEST: Final = 200
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]{8,}")
 
 
 def foreign_text(error: BaseException) -> str:
@@ -21,8 +22,13 @@ def foreign_text(error: BaseException) -> str:
 
     Of errors of ours, which quote no such thing, the whole text.
     """
-    text = str(error) if isinstance(error, PipelineError) else _unquoted(str(error))[:_LONGEST]
+    text = str(error) if isinstance(error, PipelineError) else _unquoted(without_addresses(str(error)))[:_LONGEST]
     return f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def without_addresses(text: str) -> str:
+    """Return a text without the memory addresses that some libraries put into theirs, which differ in every run."""
+    return _ADDRESS.sub("", text)
 
 
 def _unquoted(text: str) -> str:
@@ -50,7 +56,7 @@ class PipelineError(Exception):
     def __init__(
         self, message: str, *, reason: str | None = None, source: str | None = None, frame: int | None = None
     ) -> None:
-        super().__init__(message)
+        super().__init__(without_addresses(message))
         self.reason = reason or type(self).reason
         self.source = source
         self.frame = frame
@@ -145,3 +151,15 @@ class DecodeError(PipelineError, RuntimeError):
     """All decoding plugins failed on a frame, or gave another frame than the attributes declare."""
 
     reason = "decode_failed"
+
+
+class CodestreamError(PixelDataError, DecodeError):
+    """What a frame's codestream says of itself contradicts the attributes: so it is, whichever decoder is asked."""
+
+    reason = "frame_mismatch"
+
+
+class CutShortError(CodestreamError):
+    """A frame's codestream ends, or breaks, before its picture does: half a picture, whichever decoder makes it."""
+
+    reason = DecodeError.reason

@@ -12,19 +12,31 @@ it wherever a decoding plugin can be named::
 
 from pipeline.codecs.boxes import stalls_pydicom
 from pipeline.codecs.direct import DirectDecoder, direct_decoder
-from pipeline.codecs.frame import LOSSY_JPEG
+from pipeline.codecs.frame import LOSSY_JPEG, YBR_FULL, FrameRequest
 from pipeline.codecs.plugin import RGB_OPTION
 from pipeline.codecs.registry import PLUGIN, decoder_of, fast_transfer_syntaxes, plugin_version, register
+from pipeline.codecs.samples import WORDS, Coded, SampleBits
+from pipeline.codecs.syntaxes import UNCOMPRESSED
+from pipeline.codecs.verdicts import examine, panics, require_complete
 
 __all__ = [
     "LOSSY_JPEG",
     "PLUGIN",
     "RGB_OPTION",
+    "UNCOMPRESSED",
+    "WORDS",
+    "YBR_FULL",
+    "Coded",
     "DirectDecoder",
+    "FrameRequest",
+    "SampleBits",
     "decoder_of",
     "direct_decoder",
+    "examine",
     "fast_transfer_syntaxes",
+    "panics",
     "plugin_version",
     "register",
+    "require_complete",
     "stalls_pydicom",
 ]

@@ -13,19 +13,25 @@ from typing import Any, Final
 import numpy as np
 from pydicom.pixels.decoders import base
 from pydicom.pixels.processing import convert_color_space
-from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
 
 from pipeline.codecs.families import SERVED, prepare
 from pipeline.codecs.frame import ITEMSIZES, YBR_FULL, Array, FrameRequest, PreparedFrame, plain_bytes
 from pipeline.codecs.plugin import RGB_OPTION
+from pipeline.codecs.samples import SampleBits
 
 _REQUIRED: Final = ("rows", "columns", "samples_per_pixel", "bits_allocated", "bits_stored", "pixel_representation")
 _UNDERSTOOD: Final = {
     *_REQUIRED,
-    *("photometric_interpretation", "planar_configuration", "number_of_frames", "pixel_keyword", "pixel_vr"),
+    *(
+        "photometric_interpretation",
+        "planar_configuration",
+        "number_of_frames",
+        "pixel_keyword",
+        "pixel_vr",
+        "high_bit",
+    ),
     *("raw", "validate", "as_rgb", "view_only", "allow_excess_frames", RGB_OPTION),
 }
-_MONOCHROME: Final = ("MONOCHROME1", "MONOCHROME2")
 _PROCESSORS: Final = tuple(base.PROCESSORS)
 
 
@@ -36,8 +42,7 @@ class DirectDecoder:
     request: FrameRequest
     dtype: np.dtype[Any]
     """What Bits Allocated and Pixel Representation declare."""
-    bits_stored: int
-    pixel_representation: int
+    bits: SampleBits
     to_rgb: bool
     """Whether YBR_FULL shall become RGB."""
 
@@ -73,8 +78,10 @@ class DirectDecoder:
 
         Raises
         ------
+        CodestreamError
+            The codestream contradicts the attributes, or not all of it is there. `out` may hold anything then.
         PixelDataError, RuntimeError, ValueError
-            The codestream contradicts the attributes, or is damaged. `out` may hold anything then.
+            It is damaged, or of a kind that can't be decoded here.
         """
         frame = prepare(src, self.request)
         interpretation = frame.photometric_interpretation
@@ -85,7 +92,7 @@ class DirectDecoder:
         in_place = out is not None and _fits(frame, out)
         array = out.view(frame.dtype) if out is not None and in_place else np.empty(frame.shape, frame.dtype)
         frame.decode(array)
-        array = self._corrected(array, frame)
+        array = self.bits.correct(array, frame.coded)
         if frame.planar:
             array = array.transpose(1, 2, 0)
         if convert:
@@ -95,29 +102,6 @@ class DirectDecoder:
         if convert or not in_place:
             out[...] = array
         return out, interpretation
-
-    def _corrected(self, array: Array, frame: PreparedFrame) -> Array:
-        """Give the samples the sign that Pixel Representation declares, and clear or extend into unused high bits."""
-        if array.dtype.kind != self.dtype.kind:
-            array = array.view(self.dtype.kind + str(array.dtype.itemsize))
-        syntax = self.request.transfer_syntax_uid
-        used = self.bits_stored
-        if syntax in JPEG2000TransferSyntaxes:
-            signed = frame.dtype.kind == "i"
-            if signed == bool(self.pixel_representation) or frame.photometric_interpretation not in _MONOCHROME:
-                return array
-            used = frame.precision
-        elif syntax in JPEGLSTransferSyntaxes:
-            if not self.pixel_representation:
-                return array
-            used = frame.precision
-        unused = min(8 * array.dtype.itemsize, self.request.bits_allocated) - used
-        if unused > 0 and array.dtype.kind == "u":
-            np.bitwise_and(array, array.dtype.type((1 << (8 * array.dtype.itemsize - unused)) - 1), out=array)
-        elif unused > 0:
-            np.left_shift(array, unused, out=array)
-            np.right_shift(array, unused, out=array)
-        return array
 
 
 def direct_decoder(uid: str, options: Mapping[str, Any]) -> DirectDecoder | None:
@@ -138,7 +122,8 @@ def direct_decoder(uid: str, options: Mapping[str, Any]) -> DirectDecoder | None
     rows, columns, samples, allocated, stored, representation = values
     if allocated not in ITEMSIZES or representation not in (0, 1):
         return None
-    to_rgb = bool(options.get("as_rgb", True)) and not options.get("raw", False)
+    # A single sample has no colour, whatever Photometric Interpretation calls it.
+    to_rgb = bool(options.get("as_rgb", True)) and not options.get("raw", False) and samples > 1
     request = FrameRequest(
         transfer_syntax_uid=uid,
         rows=rows,
@@ -151,7 +136,8 @@ def direct_decoder(uid: str, options: Mapping[str, Any]) -> DirectDecoder | None
         conform=True,
     )
     kind = "u" if allocated == 1 else "ui"[representation]
-    return DirectDecoder(request, np.dtype(f"<{kind}{ITEMSIZES[allocated]}"), stored, representation, to_rgb)
+    bits = SampleBits.of(allocated, stored, representation, options.get("high_bit"))
+    return DirectDecoder(request, np.dtype(f"<{kind}{ITEMSIZES[allocated]}"), bits, to_rgb)
 
 
 def _fits(frame: PreparedFrame, out: Array) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import imagecodecs
 from pydicom.uid import (
@@ -25,25 +25,29 @@ from pipeline.codecs import jpeg, jpeg2000, jpegls, jpegxl, rle, uncompressed
 from pipeline.codecs.frame import FrameRequest, PreparedFrame
 from pipeline.codecs.syntaxes import DEFLATED_FRAMES, ENCAPSULATED_UNCOMPRESSED, JPEG_XL
 
-_FAMILIES: Final[dict[str, tuple[Callable[[bytes, FrameRequest], PreparedFrame], tuple[str, ...]]]] = {
-    JPEGBaseline8Bit: (jpeg.prepare, ("JPEG8",)),
-    JPEGExtended12Bit: (jpeg.prepare, ("JPEG8",)),
-    JPEGLossless: (jpeg.prepare, ("JPEG8",)),
-    JPEGLosslessSV1: (jpeg.prepare, ("JPEG8",)),
-    JPEGLSLossless: (jpegls.prepare, ("JPEGLS",)),
-    JPEGLSNearLossless: (jpegls.prepare, ("JPEGLS",)),
-    JPEG2000Lossless: (jpeg2000.prepare, ("JPEG2K",)),
-    JPEG2000: (jpeg2000.prepare, ("JPEG2K",)),
-    HTJ2KLossless: (jpeg2000.prepare, ("JPEG2K", "HTJ2K")),
-    HTJ2KLosslessRPCL: (jpeg2000.prepare, ("JPEG2K", "HTJ2K")),
-    HTJ2K: (jpeg2000.prepare, ("JPEG2K", "HTJ2K")),
-    RLELossless: (rle.prepare, ("PACKBITS",)),
-    ENCAPSULATED_UNCOMPRESSED: (uncompressed.prepare, ()),
-    DEFLATED_FRAMES: (uncompressed.prepare_deflated, ("DEFLATE",)),
-    **dict.fromkeys(JPEG_XL, (jpegxl.prepare, ("JPEGXL",))),
-}
-"""Transfer syntax (PS3.5 Annex A.4) to the function that prepares a frame, and the codecs that imagecodecs must have."""
 
+class _Family(NamedTuple):
+    """How frames of some transfer syntaxes (PS3.5 Annex A.4) are decoded."""
+
+    prepare: Callable[[bytes, FrameRequest], PreparedFrame]
+    codecs: tuple[str, ...]
+    """What imagecodecs must have."""
+
+
+_JPEG = _Family(jpeg.prepare, ("JPEG8",))
+_JPEG_LS = _Family(jpegls.prepare, ("JPEGLS",))
+_JPEG_2000 = _Family(jpeg2000.prepare, ("JPEG2K",))
+_HTJ2K = _Family(jpeg2000.prepare, ("JPEG2K", "HTJ2K"))
+_FAMILIES: Final[dict[str, _Family]] = {
+    **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1), _JPEG),
+    **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), _JPEG_LS),
+    **dict.fromkeys((JPEG2000Lossless, JPEG2000), _JPEG_2000),
+    **dict.fromkeys((HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K), _HTJ2K),
+    RLELossless: _Family(rle.prepare, ("PACKBITS",)),
+    ENCAPSULATED_UNCOMPRESSED: _Family(uncompressed.prepare, ()),
+    DEFLATED_FRAMES: _Family(uncompressed.prepare_deflated, ("DEFLATE",)),
+    **dict.fromkeys(JPEG_XL, _Family(jpegxl.prepare, ("JPEGXL",))),
+}
 SERVED: Final[frozenset[str]] = frozenset(_FAMILIES)
 """UIDs of the transfer syntaxes that the plugin serves."""
 
@@ -52,7 +56,7 @@ def is_available(uid: str) -> bool:
     """Whether this build of imagecodecs has the codecs for transfer syntax `uid`."""
     family = _FAMILIES.get(str(uid))
     # Builds of imagecodecs leave codecs out where a platform lacks the library.
-    return family is not None and all(getattr(imagecodecs, codec).available for codec in family[1])
+    return family is not None and all(getattr(imagecodecs, codec).available for codec in family.codecs)
 
 
 def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
@@ -60,7 +64,9 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
 
     Raises
     ------
+    CodestreamError
+        The codestream contradicts the attributes, or is cut short; so also :attr:`PreparedFrame.decode`.
     PixelDataError
-        The codestream contradicts the attributes, is cut short or is damaged.
+        It is damaged, or of a kind that can't be decoded here.
     """
-    return _FAMILIES[str(request.transfer_syntax_uid)][0](src, request)
+    return _FAMILIES[str(request.transfer_syntax_uid)].prepare(src, request)

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
 
-from pipeline.errors import PixelDataError
+from pipeline.codecs.samples import WORDS, Coded
+from pipeline.errors import CodestreamError, PixelDataError
 
 Array = npt.NDArray[Any]
 
@@ -19,6 +20,7 @@ ITEMSIZES: Final = {1: 1, 8: 1, 16: 2, 32: 4, 64: 8}
 """Bits Allocated to bytes of a decoded sample."""
 LOSSY_JPEG: Final[frozenset[str]] = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
 """Transfer syntaxes whose decoders may legally differ by a grey level or two (PS3.5 8.2.1, ITU-T T.83)."""
+_PADDING: Final = 16
 YBR_FULL = ("YBR_FULL", "YBR_FULL_422")
 """Photometric Interpretations of full-range YCbCr, which becomes RGB unless raw frames are wanted."""
 
@@ -57,8 +59,8 @@ class PreparedFrame:
     """Of what :attr:`decode` gives."""
     decode: Callable[[Array], None]
     """Decodes into a C-contiguous array of :attr:`shape` and :attr:`dtype`."""
-    precision: int = 0
-    """Bits of the codestream's samples, where the codestream says so."""
+    coded: Coded = WORDS
+    """What its samples are."""
 
 
 def prepared(
@@ -69,7 +71,7 @@ def prepared(
     kind: str = "u",
     planar: bool = False,
     photometric_interpretation: str = "",
-    precision: int = 0,
+    coded: Coded = WORDS,
 ) -> PreparedFrame:
     """Return the prepared frame of a request whose size has been checked."""
     samples = request.samples_per_pixel
@@ -82,7 +84,7 @@ def prepared(
         planar=planar and samples > 1,
         photometric_interpretation=photometric_interpretation or request.photometric_interpretation,
         decode=decode,
-        precision=precision,
+        coded=coded,
     )
 
 
@@ -91,15 +93,30 @@ def _dtype(kind: str, itemsize: int) -> np.dtype[Any]:
     return np.dtype(f"<{kind}{itemsize}")
 
 
-def require_size(request: FrameRequest, *, rows: int, columns: int, samples: int) -> None:
-    """Refuse a codestream whose frame isn't the one that the attributes declare, before memory is taken for it."""
+def require_size(request: FrameRequest, *, rows: int, columns: int, samples: int, precision: int = 0) -> None:
+    """Refuse a codestream whose frame isn't the one that the attributes declare, before memory is taken for it.
+
+    Raises
+    ------
+    CodestreamError
+        It has other rows, columns or samples, or samples of more bits than Bits Allocated.
+    """
     seen = (rows, columns, samples)
     declared = (request.rows, request.columns, request.samples_per_pixel)
     if seen != declared:
-        raise PixelDataError(
+        raise CodestreamError(
             f"the codestream holds {rows} x {columns} pixels of {samples} samples, but Rows, Columns and Samples per "
             f"Pixel say {declared[0]} x {declared[1]} x {declared[2]}"
         )
+    if precision > 8 * ITEMSIZES.get(request.bits_allocated, 0):
+        raise CodestreamError(
+            f"the codestream's samples have {precision} bits, but Bits Allocated is {request.bits_allocated}"
+        )
+
+
+def spare_bytes(request: FrameRequest) -> int:
+    """Return how many bytes behind a frame are padding: less than a row, or a few; more are another picture's."""
+    return max(request.columns - 1, _PADDING)
 
 
 def itemsize_of(precision: int, maximum: int = 16) -> int:

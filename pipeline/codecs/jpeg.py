@@ -6,6 +6,9 @@ component ids (see :func:`pipeline.codecs.markers.conformed`), by an Adobe marke
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Final
+
 import imagecodecs
 import numpy as np
 
@@ -19,29 +22,30 @@ from pipeline.codecs.frame import (
     prepared,
     require_size,
 )
-from pipeline.codecs.markers import JpegHeader, conformed, read_jpeg_header, require_end
-from pipeline.errors import PixelDataError
+from pipeline.codecs.markers import JpegHeader, conformed, read_jpeg_header, read_rows
+from pipeline.codecs.samples import Coded
+from pipeline.codecs.scans import require_complete
+from pipeline.errors import CutShortError
 
 _ADOBE_YCBCR = 1
 _BASELINE_BITS = 8
 _BLOCK = 64  # samples that one Huffman code, at least a bit long, stands for in a DCT process
+_AS_STORED: Final = ("RGB", "RGB")
+"""Two equal names of colour spaces keep libjpeg from converting; which name doesn't matter then."""
 
 
 def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
     """Read the header of one JPEG frame, rows x columns x samples of Bits Allocated."""
-    header = read_jpeg_header(src)
-    require_size(request, rows=header.rows, columns=header.columns, samples=len(header.component_ids))
+    header, coded = read(src, request)
     itemsize = itemsize_of(header.precision)
-    _require_container(request, itemsize)
-    _require_plausible(src, header)
-    require_end(src, header)
     interpretation = conformed(header, request)
-    stored, wanted = _colour(header, request, interpretation)
+    spaces = _colour(header, request, interpretation)
 
     def decode(out: Array) -> None:
         # 8-bit data of 16 Bits Allocated: signs are extended by Bits Stored, which needs the declared container.
         narrow = out if out.dtype.itemsize == itemsize else np.empty(out.shape, f"<u{itemsize}")
-        imagecodecs.jpeg8_decode(src, colorspace=stored, outcolorspace=wanted, out=narrow)
+        imagecodecs.jpeg8_decode(src, colorspace=spaces[0], outcolorspace=spaces[1], out=narrow)
+        require_complete(src, header, narrow, lambda data: narrow if data is src else _decoded(data, spaces))
         if narrow is not out:
             out[...] = narrow
 
@@ -49,15 +53,40 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
         request,
         request.bits_allocated // 8,
         decode,
-        photometric_interpretation="RGB" if wanted != stored else interpretation,
-        precision=header.precision,
+        photometric_interpretation=interpretation if spaces[0] == spaces[1] else "RGB",
+        coded=coded,
     )
+
+
+def read(src: bytes, request: FrameRequest) -> tuple[JpegHeader, Coded]:
+    """Read the header of one JPEG frame, and refuse one that isn't the frame asked for."""
+    header = read_jpeg_header(src)
+    rows, samples = read_rows(src, header), len(header.component_ids)
+    require_size(request, rows=rows, columns=header.columns, samples=samples, precision=header.precision)
+    _require_plausible(src, header)
+    return header, Coded(header.precision, is_exact=header.is_lossless)
+
+
+def check(src: bytes, request: FrameRequest, decoded: Array) -> None:
+    """Refuse what another decoder has made of a frame of which a part is missing."""
+    header = read_jpeg_header(src)
+    require_complete(src, header, decoded, partial(_decoded, spaces=_spaces(request.samples_per_pixel)))
+
+
+def _decoded(data: bytes, spaces: tuple[str, str]) -> Array:
+    array: Array = imagecodecs.jpeg8_decode(data, colorspace=spaces[0], outcolorspace=spaces[1])
+    return array
+
+
+def _spaces(samples: int) -> tuple[str, str]:
+    return ("GRAYSCALE", "GRAYSCALE") if samples == 1 else _AS_STORED
 
 
 def _colour(header: JpegHeader, request: FrameRequest, interpretation: str) -> tuple[str, str]:
     """Choose the colour space to tell libjpeg that the codestream has, and the one to ask for."""
+    stored = _spaces(request.samples_per_pixel)
     if request.samples_per_pixel == 1:
-        return "GRAYSCALE", "GRAYSCALE"
+        return stored
     # An Adobe marker that contradicts RGB is right: such files' writers used libjpeg's defaults.
     contradicted = interpretation == "RGB" and header.adobe_transform == _ADOBE_YCBCR
     # pydicom's own conversion is one for 8 bits, and so is that bound to be within a grey level of it.
@@ -66,15 +95,7 @@ def _colour(header: JpegHeader, request: FrameRequest, interpretation: str) -> t
     asked_for &= request.transfer_syntax_uid in LOSSY_JPEG
     if (contradicted or asked_for) and not header.is_lossless:
         return "YCBCR", "RGB"
-    # Two equal names keep libjpeg from converting; which name doesn't matter then.
-    return "RGB", "RGB"
-
-
-def _require_container(request: FrameRequest, itemsize: int) -> None:
-    if 8 * itemsize > request.bits_allocated:
-        raise PixelDataError(
-            f"the codestream's samples need {8 * itemsize} bits, but Bits Allocated is {request.bits_allocated}"
-        )
+    return stored
 
 
 def _require_plausible(src: bytes, header: JpegHeader) -> None:
@@ -83,4 +104,4 @@ def _require_plausible(src: bytes, header: JpegHeader) -> None:
         return
     per_bit = 1 if header.is_lossless else _BLOCK
     if header.rows * header.columns > 8 * per_bit * len(src):
-        raise PixelDataError(f"{len(src)} bytes can't hold {header.rows} x {header.columns} pixels of JPEG")
+        raise CutShortError(f"{len(src)} bytes can't hold {header.rows} x {header.columns} pixels of JPEG")

@@ -7,13 +7,19 @@ from typing import Final
 import imagecodecs
 from pydicom.uid import HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL
 
-from pipeline.codecs.boxes import J2kHeader, codestream, read_j2k_header, require_whole
+from pipeline.codecs.boxes import codestream
 from pipeline.codecs.frame import Array, FrameRequest, PreparedFrame, itemsize_of, prepared, require_size
-from pipeline.errors import PixelDataError
+from pipeline.codecs.packets import parses, require_packets
+from pipeline.codecs.samples import Coded
+from pipeline.codecs.tileparts import Component, J2kHeader, read_j2k_header, read_tile_parts
+from pipeline.errors import CodestreamError
 
 _HIGH_THROUGHPUT: Final = frozenset({HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL})
 _TRANSFORMED: Final = ("YBR_ICT", "YBR_RCT")
 _MAX_BITS = 32
+_FULL = (1, 1)
+_SHARED_CHROMA: Final = ([_FULL, (2, 1), (2, 1)], [_FULL, (2, 2), (2, 2)])
+"""Pixels per sample of each component, across and down: 4:2:2 and 4:2:0."""
 
 
 def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
@@ -21,16 +27,15 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
 
     The container follows the codestream's precision, not Bits Allocated, and the codec undoes the multiple component
     transformation: both as pydicom's other plugins do. Whoever asks corrects a sign that contradicts Pixel
-    Representation.
+    Representation. Components of which two pixels or four share the chroma come as RGB.
     """
-    data = codestream(src)
-    header = read_j2k_header(data)
-    require_size(request, rows=header.rows, columns=header.columns, samples=len(header.components))
-    component = _one_component(header)
-    itemsize = itemsize_of(component.precision, _MAX_BITS)
-    require_whole(data, header)
-    # OpenJPH is twice as fast as OpenJPEG on HTJ2K, but rounds the irreversible wavelet in its own way.
-    by_openjph = request.transfer_syntax_uid in _HIGH_THROUGHPUT and header.is_reversible
+    data, header, coded = read(src, request)
+    itemsize = itemsize_of(coded.precision, _MAX_BITS)
+    subsampled = _is_subsampled(header)
+    # OpenJPH is faster than OpenJPEG on HTJ2K, but rounds the irreversible wavelet in its own way, and takes zeros for
+    # what is missing inside of packets.
+    by_openjph = request.transfer_syntax_uid in _HIGH_THROUGHPUT and header.is_reversible and not subsampled
+    by_openjph = by_openjph and parses(data, header)
 
     def decode(out: Array) -> None:
         if by_openjph:
@@ -38,21 +43,43 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
         else:
             imagecodecs.jpeg2k_decode(data, planar=False, numthreads=1, out=out)
 
+    transformed = subsampled or request.photometric_interpretation in _TRANSFORMED
     return prepared(
         request,
         itemsize,
         decode,
-        kind="i" if component.is_signed else "u",
-        photometric_interpretation="RGB" if request.photometric_interpretation in _TRANSFORMED else "",
-        precision=component.precision,
+        kind="i" if coded.is_signed else "u",
+        photometric_interpretation="RGB" if transformed else "",
+        coded=coded,
     )
 
 
-def _one_component(header: J2kHeader) -> J2kHeader.Component:
-    """Return the format that all components share."""
-    first = header.components[0]
-    if any(component != first for component in header.components):
-        raise PixelDataError("the codestream's components differ in precision, sign or sampling")
-    if first.sampling != (1, 1):
-        raise PixelDataError(f"the codestream's components are subsampled {first.sampling}")
+def read(src: bytes, request: FrameRequest) -> tuple[bytes, J2kHeader, Coded]:
+    """Return the bare codestream of one JPEG 2000 frame and its header; refuse one that isn't the whole frame asked for."""
+    data = codestream(src)
+    header = read_j2k_header(data)
+    first = _one_format(header, request)
+    samples = len(header.components)
+    require_size(request, rows=header.rows, columns=header.columns, samples=samples, precision=first.precision)
+    require_packets(data, header, read_tile_parts(data, header))
+    coded = Coded(first.precision, first.is_signed, is_exact=header.is_reversible, sign_by_precision=True)
+    return data, header, coded
+
+
+def _is_subsampled(header: J2kHeader) -> bool:
+    return header.components[-1].sampling != header.components[0].sampling
+
+
+def _one_format(header: J2kHeader, request: FrameRequest) -> Component:
+    """Return the first component's format, which all have to share but for the size of chroma."""
+    first, *others = header.components
+    if any(other[:2] != first[:2] for other in others):
+        raise CodestreamError("the codestream's components differ in precision or sign")
+    sampling = [component.sampling for component in header.components]
+    if _is_subsampled(header) and not (request.rgb and sampling in _SHARED_CHROMA and not first.is_signed):
+        shared = ", ".join(f"{across} x {down}" for across, down in sampling)
+        raise CodestreamError(
+            f"the codestream's components are subsampled (each sample stands for {shared} pixels): only imagecodecs "
+            "decodes that, to RGB of 8 bits, where two or four pixels share their chroma"
+        )
     return first

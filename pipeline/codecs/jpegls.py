@@ -5,8 +5,11 @@ from __future__ import annotations
 import imagecodecs
 
 from pipeline.codecs.frame import Array, FrameRequest, PreparedFrame, itemsize_of, prepared, require_size
-from pipeline.codecs.markers import SOF_JPEG_LS, conformed, read_jpeg_header, require_end
-from pipeline.errors import PixelDataError
+from pipeline.codecs.markers import END, SOF_JPEG_LS, JpegHeader, conformed, has_end, read_jpeg_header, read_rows
+from pipeline.codecs.samples import Coded
+from pipeline.errors import CutShortError, PixelDataError
+
+_FULL_SIZE = b"\x11"
 
 
 def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
@@ -14,14 +17,17 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
 
     Samples are unsigned; whoever asks extends the sign where Pixel Representation says so.
     """
-    header = read_jpeg_header(src)
-    if header.process != SOF_JPEG_LS:
-        raise PixelDataError("the codestream is JPEG, not JPEG-LS")
-    require_size(request, rows=header.rows, columns=header.columns, samples=len(header.component_ids))
-    require_end(src, header)
+    header, coded = read(src, request)
+    # CharLS may search for the end for ever; whether the scan goes on to it is seen in decoding.
+    data = src if has_end(src, header) else src + END
 
     def decode(out: Array) -> None:
-        imagecodecs.jpegls_decode(src, out=out)
+        try:
+            imagecodecs.jpegls_decode(data, out=out)
+        except imagecodecs.JpeglsError as error:
+            if header.is_usual and header.sampling == _FULL_SIZE * request.samples_per_pixel:
+                raise CutShortError(f"the codestream is cut short or damaged: {error}") from error
+            raise
 
     return prepared(
         request,
@@ -29,5 +35,15 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
         decode,
         planar=header.interleave == 0,
         photometric_interpretation=conformed(header, request),
-        precision=header.precision,
+        coded=coded,
     )
+
+
+def read(src: bytes, request: FrameRequest) -> tuple[JpegHeader, Coded]:
+    """Read the header of one JPEG-LS frame, and refuse one that isn't the frame asked for."""
+    header = read_jpeg_header(src)
+    if header.process != SOF_JPEG_LS:
+        raise PixelDataError("the codestream is JPEG, not JPEG-LS")
+    rows, samples = read_rows(src, header), len(header.component_ids)
+    require_size(request, rows=rows, columns=header.columns, samples=samples, precision=header.precision)
+    return header, Coded(header.precision, is_exact=not header.scan_parameters[0], sign_by_precision=True)

@@ -8,16 +8,20 @@ import imagecodecs
 import numpy as np
 
 from pipeline.codecs.boxes import walk_boxes
-from pipeline.codecs.frame import Array, FrameRequest, PreparedFrame, prepared
-from pipeline.errors import PixelDataError
+from pipeline.codecs.frame import ITEMSIZES, Array, FrameRequest, PreparedFrame, prepared, require_size
+from pipeline.codecs.samples import Coded
+from pipeline.codecs.syntaxes import JPEG_XL
+from pipeline.errors import CodestreamError, PixelDataError
 
 _CONTAINER: Final = b"\x00\x00\x00\x0cJXL "
 _PARTS: Final = {b"jxlc": 0, b"jxlp": 4}
 """Boxes that hold the codestream or a part of it, and the bytes of the part's number in front."""
+LOSSLESS: Final = JPEG_XL[0]
 _CODESTREAM: Final = b"\xff\x0a"
 _HEADER: Final = 16  # bytes that hold the size, and more
 _RATIOS: Final = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _RGB: Final = 3
+_PRECISIONS: Final = (8, 10, 12)
 
 
 def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
@@ -25,26 +29,32 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
 
     The size is looked at first, for the rest of the header can't be read without decoding.
     """
-    rows, columns = read_size(src)
-    if (rows, columns) != (request.rows, request.columns):
-        raise PixelDataError(
-            f"the codestream holds {rows} x {columns} pixels, but Rows and Columns say {request.rows} x "
-            f"{request.columns}"
-        )
+    coded = read(src, request)
     array: Array = imagecodecs.jpegxl_decode(src, numthreads=1)
     samples = request.samples_per_pixel
-    expected = (rows, columns) if samples == 1 else (rows, columns, samples)
-    if array.shape != expected or array.dtype.kind != "u":
-        raise PixelDataError(f"the codestream holds {array.dtype} of shape {array.shape}, not {expected}")
+    expected = (request.rows, request.columns) if samples == 1 else (request.rows, request.columns, samples)
+    if array.shape != expected or array.dtype.kind != "u" or array.dtype.itemsize > ITEMSIZES[request.bits_allocated]:
+        raise CodestreamError(
+            f"the codestream holds {array.dtype} of shape {array.shape}, but the attributes make {expected} of "
+            f"{request.bits_allocated} bits"
+        )
 
     def decode(out: Array) -> None:
         np.copyto(out, array, casting="no")
 
-    return prepared(request, array.dtype.itemsize, decode, photometric_interpretation="RGB" if samples == _RGB else "")
+    interpretation = "RGB" if samples == _RGB else ""
+    return prepared(request, array.dtype.itemsize, decode, photometric_interpretation=interpretation, coded=coded)
 
 
-def read_size(src: bytes) -> tuple[int, int]:
-    """Return rows and columns (ISO/IEC 18181-1, SizeHeader).
+def read(src: bytes, request: FrameRequest) -> Coded:
+    """Read the header of one JPEG XL frame, and refuse one that isn't the frame asked for."""
+    rows, columns, precision = read_header(src)
+    require_size(request, rows=rows, columns=columns, samples=request.samples_per_pixel, precision=precision)
+    return Coded(precision, is_exact=request.transfer_syntax_uid == LOSSLESS, sign_by_precision=precision > 0)
+
+
+def read_header(src: bytes) -> tuple[int, int, int]:
+    """Return rows, columns and bits of a sample, 0 if unknown (ISO/IEC 18181-1, SizeHeader and ImageMetadata).
 
     Raises
     ------
@@ -58,10 +68,20 @@ def read_size(src: bytes) -> tuple[int, int]:
     small = bool(bits.take(1))
     rows = _extent(bits, small=small)
     ratio = bits.take(3)
-    if not ratio:
-        return rows, _extent(bits, small=small)
     across, down = _RATIOS[ratio - 1]
-    return rows, rows * across // down
+    columns = rows * across // down if ratio else _extent(bits, small=small)
+    return rows, columns, _precision(bits)
+
+
+def _precision(bits: _Bits) -> int:
+    """Return the bits of a sample; 0 where they can't be read without much else."""
+    if bits.take(1):  # all as usual
+        return _PRECISIONS[0]
+    # orientation follows where there are extra fields, and whether there are an intrinsic size, a preview, an animation
+    if (bits.take(1) and bits.take(6) >> 3) or bits.take(1):
+        return 0
+    choice = bits.take(2)
+    return _PRECISIONS[choice] if choice < len(_PRECISIONS) else bits.take(6) + 1
 
 
 class _Bits:

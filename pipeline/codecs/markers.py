@@ -16,16 +16,24 @@ from pipeline.codecs.frame import FrameRequest
 from pipeline.errors import PixelDataError
 
 SOF_JPEG_LS: Final = 0xF7
-_SOI, _SOS, _APP14, _TEM = 0xD8, 0xDA, 0xEE, 0x01
-_END: Final = b"\xff\xd9"
+END: Final = b"\xff\xd9"
+"""The end-of-image marker, which can't occur within a scan's data (T.81 B.1.1.5, T.87 A.1)."""
+_SOS, _EOI, _APP14, _DHT, _DRI, _LSE, _COM = 0xDA, 0xD9, 0xEE, 0xC4, 0xDD, 0xF8, 0xFE
+SOI: Final = b"\xff\xd8"
+"""The start-of-image marker."""
+_NUMBER_OF_LINES: Final = b"\xff\xdc\x00\x04"
+# T.81 B.1.1.4: markers that stand alone; what follows them is the next marker.
+_ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 # T.81 table B.1: start of frame, all but DHT (C4), JPG (C8) and DAC (CC) of the same range.
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {SOF_JPEG_LS}
 _APPLICATIONS: Final = range(0xE0, 0xF0)
 _LOSSLESS: Final = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
+_PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _ARITHMETIC: Final = frozenset(range(0xC9, 0xD0)) - {0xCC}
 _RGB_IDS: Final = (b"RGB", b"rgb")
 _RGB_SAMPLES = 3
 _FIXED = 6  # bytes of a frame header before its components (T.81 B.2.2), without the length
+_PRESETS = 1  # the kind of JPEG-LS parameters (T.87 C.2.4.1) that every decoder knows
 _ADOBE_TRANSFORM = 11  # where APP14 holds the colour transform
 
 
@@ -33,9 +41,11 @@ _ADOBE_TRANSFORM = 11  # where APP14 holds the colour transform
 class JpegHeader:
     """What the markers before the first scan's data say.
 
-    ``adobe_transform`` is None without an Adobe marker (0: none or RGB, 1: YCbCr); ``interleave`` is JPEG-LS's ILV
-    of the first scan (0 by plane, 1 by line, 2 by sample), 0 in JPEG; ``scan`` is where that scan's data start;
-    ``has_fill`` says that fill bytes or a TEM marker stand before it, which pydicom's own parser stumbles over.
+    ``adobe_transform`` is None without an Adobe marker (0: none or RGB, 1: YCbCr). ``sampling`` holds a byte for each
+    component; of the first scan, ``scan_components`` holds each one's id and tables, ``scan_parameters`` the last three
+    bytes of its header (T.81 B.2.3, T.87 C.2.3), ``scan`` is where its data start. ``huffman`` are the payloads of the
+    segments that define Huffman tables. ``has_fill`` says that something stands between the segments, which pydicom's
+    own parser stumbles over; ``is_usual`` that nothing but what every decoder of JPEG-LS knows stands in them.
     """
 
     process: int
@@ -44,10 +54,15 @@ class JpegHeader:
     columns: int
     component_ids: bytes
     adobe_transform: int | None
-    interleave: int
     scan: int
+    sampling: bytes = b""
+    scan_components: bytes = b""
+    scan_parameters: bytes = b""
+    huffman: tuple[bytes, ...] = ()
+    has_restarts: bool = False
     is_jfif: bool = False
     has_fill: bool = False
+    is_usual: bool = True
 
     @property
     def is_lossless(self) -> bool:
@@ -58,6 +73,16 @@ class JpegHeader:
     def is_arithmetic(self) -> bool:
         """Whether entropy is coded arithmetically, not by Huffman."""
         return self.process in _ARITHMETIC
+
+    @property
+    def is_progressive(self) -> bool:
+        """Whether each scan refines the picture, so that any number of them make one."""
+        return self.process in _PROGRESSIVE
+
+    @property
+    def interleave(self) -> int:
+        """JPEG-LS's ILV of the first scan: 0 by plane, 1 by line, 2 by sample; 0 in JPEG."""
+        return self.scan_parameters[1] if self.process == SOF_JPEG_LS else 0
 
     @property
     def has_rgb_ids(self) -> bool:
@@ -93,8 +118,9 @@ def _read_header(data: bytes) -> JpegHeader:
     adobe: int | None = None
     frame: tuple[int, bytes] | None = None
     applications: dict[int, bytes] = {}  # of several equal markers the last one counts, as in pydicom
-    expected, has_fill = 2, False
-    for marker, payload, end in _segments(data):
+    huffman: list[bytes] = []
+    expected, has_fill, has_restarts, is_usual = 2, False, False, True
+    for marker, payload, end in segments(data):
         has_fill |= end != expected + 4 + len(payload)
         expected = end
         if marker == _APP14 and payload.startswith(b"Adobe") and len(payload) > _ADOBE_TRANSFORM:
@@ -103,23 +129,36 @@ def _read_header(data: bytes) -> JpegHeader:
             applications[marker] = payload
         elif marker in _FRAMES and frame is None:
             frame = marker, payload
+        elif marker == _DHT:
+            huffman.append(payload)
+        elif marker == _DRI:
+            has_restarts = any(payload)
         elif marker == _SOS:
             if frame is None:
                 break
-            is_jfif = any(text.startswith(b"JFIF") for text in applications.values())
-            return replace(_header(*frame, adobe, payload, end), is_jfif=is_jfif, has_fill=has_fill)
+            return replace(
+                _header(*frame, payload, end),
+                adobe_transform=adobe,
+                huffman=tuple(huffman),
+                has_restarts=has_restarts,
+                is_jfif=any(text.startswith(b"JFIF") for text in applications.values()),
+                has_fill=has_fill,
+                is_usual=is_usual and not has_restarts,
+            )
+        elif marker != _COM and marker not in _APPLICATIONS:
+            is_usual &= marker == _LSE and payload[:1] == bytes((_PRESETS,))
     raise PixelDataError("the codestream ends before its first scan")
 
 
-def require_end(data: bytes, header: JpegHeader) -> None:
-    """Refuse JPEG or JPEG-LS data cut short: the end-of-image marker must follow the first scan.
+def read_rows(data: bytes, header: JpegHeader) -> int:
+    """Return the picture's rows; 0 in the frame header means that they are said behind the first scan (T.81 B.2.5)."""
+    at = -1 if header.rows else data.find(_NUMBER_OF_LINES, header.scan)
+    return header.rows if at < 0 else int.from_bytes(data[at + 4 : at + 6], "big")
 
-    libjpeg fills what is missing with grey and only warns, which its Python wrapper doesn't show; CharLS may search for
-    the end forever. The marker can't occur within a scan's data (T.81 B.1.1.5, T.87 A.1), and whatever follows it,
-    padding or rubbish, does no harm.
-    """
-    if data.rfind(_END, header.scan) < 0:
-        raise PixelDataError("the codestream is cut short: no end-of-image marker")
+
+def has_end(data: bytes, header: JpegHeader) -> bool:
+    """Whether the end-of-image marker follows the first scan; whatever follows it, padding or rubbish, does no harm."""
+    return data.rfind(END, header.scan) >= 0
 
 
 def conformed(header: JpegHeader, request: FrameRequest) -> str:
@@ -146,7 +185,7 @@ def conformed(header: JpegHeader, request: FrameRequest) -> str:
     return declared
 
 
-def _header(marker: int, frame: bytes, adobe: int | None, scan: bytes, end: int) -> JpegHeader:
+def _header(marker: int, frame: bytes, scan: bytes, end: int) -> JpegHeader:
     count = frame[5] if len(frame) >= _FIXED else 0
     if not count or len(frame) < _FIXED + 3 * count or len(scan) < 4 + 2 * scan[0]:
         raise PixelDataError("the codestream's frame or scan header is damaged")
@@ -156,27 +195,40 @@ def _header(marker: int, frame: bytes, adobe: int | None, scan: bytes, end: int)
         rows=int.from_bytes(frame[1:3], "big"),
         columns=int.from_bytes(frame[3:5], "big"),
         component_ids=frame[_FIXED : _FIXED + 3 * count : 3],
-        adobe_transform=adobe,
-        interleave=scan[2 + 2 * scan[0]] if marker == SOF_JPEG_LS else 0,
+        adobe_transform=None,
         scan=end,
+        sampling=frame[_FIXED + 1 : _FIXED + 3 * count : 3],
+        scan_components=scan[1 : 1 + 2 * scan[0]],
+        scan_parameters=scan[1 + 2 * scan[0] : 4 + 2 * scan[0]],
     )
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """Marker, payload and end of each segment, up to the first scan's header."""
-    if data[:2] != bytes((0xFF, _SOI)):
+def segments(data: bytes, at: int | None = None) -> Iterator[tuple[int, bytes, int]]:
+    """Yield marker, payload and end of each segment up to the next scan's header, or to the end of the image.
+
+    As libjpeg does it, whatever stands between segments is passed over.
+
+    Parameters
+    ----------
+    data : bytes
+    at : int, optional
+        Where to begin; at the start-of-image marker, which must be there, where nothing is given.
+
+    Raises
+    ------
+    PixelDataError
+        The data don't begin as JPEG, or end within a segment.
+    """
+    if at is None and data[:2] != SOI:
         raise PixelDataError("the data aren't a JPEG codestream: no start-of-image marker")
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:  # noqa: PLR2004  every marker starts so
-            raise PixelDataError(f"the codestream is damaged: no marker at byte {at}")
+    at = 2 if at is None else at
+    while 0 <= (at := data.find(b"\xff", at)) <= len(data) - 4:
         marker = data[at + 1]
-        if marker == 0xFF:  # noqa: PLR2004  any number of fill bytes may precede a marker (T.81 B.1.1.2)
-            at += 1
+        if marker in {0x00, 0xFF} or marker in _ALONE:  # fill bytes may precede a marker (T.81 B.1.1.2)
+            at += 1 if marker == 0xFF else 2  # noqa: PLR2004
             continue
-        if marker == _TEM:
-            at += 2
-            continue
+        if marker == _EOI:
+            return
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         if length < 2 or at + 2 + length > len(data):  # noqa: PLR2004  the length counts itself
             raise PixelDataError(f"the codestream is cut short or damaged in the segment at byte {at}")

@@ -28,7 +28,8 @@ for raw pixels. Best used with one frame per call: pydicom warns about every lat
 marker, because the runner says RGB then.
 """
 
-_DECLARED: Final = "declared_photometric_interpretation"  # option in which the runner keeps what the dataset said
+_DECLARED: Final = "declared_photometric_interpretation"  # options in which the runner keeps what the dataset said
+_DECLARED_BITS: Final = "declared_bits_allocated"
 
 
 def decode_frame(src: bytes, runner: DecodeRunner) -> bytearray:
@@ -50,8 +51,10 @@ def decode_frame(src: bytes, runner: DecodeRunner) -> bytearray:
 
     Raises
     ------
+    pipeline.errors.CodestreamError
+        The codestream contradicts the attributes, or is cut short.
     pipeline.errors.PixelDataError
-        The codestream contradicts the attributes, is cut short or is damaged.
+        It is damaged, or of a kind that can't be decoded here.
     RuntimeError
         The codec gave up on the codestream.
     """
@@ -62,6 +65,7 @@ def decode_frame(src: bytes, runner: DecodeRunner) -> bytearray:
     frame.decode(np.frombuffer(buffer, frame.dtype).reshape(frame.shape))
 
     if runner.bits_allocated != 1:
+        runner.set_option(_DECLARED_BITS, _bits_allocated(runner))
         runner.set_option("bits_allocated", 8 * frame.dtype.itemsize)
     if runner.samples_per_pixel > 1:
         runner.set_option("planar_configuration", int(frame.planar))
@@ -78,13 +82,18 @@ def _request(runner: DecodeRunner) -> FrameRequest:
         rows=runner.rows,
         columns=runner.columns,
         samples_per_pixel=runner.samples_per_pixel,
-        bits_allocated=runner.bits_allocated,
+        bits_allocated=_bits_allocated(runner),
         photometric_interpretation=str(runner.photometric_interpretation),
         planar_configuration=runner.get_option("planar_configuration") or 0,
         rgb=bool(runner.get_option(RGB_OPTION, False) and runner.get_option("as_rgb", False) and not forced)
-        and plain_bytes(runner.bits_allocated, runner.bits_stored, runner.pixel_representation),
+        and plain_bytes(_bits_allocated(runner), runner.bits_stored, runner.pixel_representation),
         rle_segment_order=runner.get_option("rle_segment_order", ">"),
     )
+
+
+def _bits_allocated(runner: DecodeRunner) -> int:
+    """Return what the dataset said: the runner's own option may be what an earlier frame has needed."""
+    return int(runner.get_option(_DECLARED_BITS, None) or runner.bits_allocated)
 
 
 def _restore_interpretation(runner: DecodeRunner) -> None:

@@ -8,8 +8,8 @@ from typing import Final
 import imagecodecs
 import numpy as np
 
-from pipeline.codecs.frame import ITEMSIZES, Array, FrameRequest, PreparedFrame, prepared
-from pipeline.errors import PixelDataError
+from pipeline.codecs.frame import ITEMSIZES, Array, FrameRequest, PreparedFrame, prepared, spare_bytes
+from pipeline.errors import CodestreamError, CutShortError, PixelDataError
 
 _HEADER: Final = 64  # bytes (G.5)
 _MAX_SEGMENTS: Final = 15
@@ -23,35 +23,54 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
     becomes a byte.
     """
     bits, samples, pixels = request.bits_allocated, request.samples_per_pixel, request.rows * request.columns
-    if bits not in ITEMSIZES:
-        raise PixelDataError(f"Bits Allocated is {bits}; RLE of 1, 8, 16, 32 and 64 bits can be decoded")
+    segments = _frame_segments(src, request)
     itemsize = ITEMSIZES[bits]
-    segments = _segments(src, samples * itemsize)
-    _require_plausible(segments, -(-pixels // 8) if bits == 1 else pixels)
+    spare = spare_bytes(request)
     step = 1 if request.rle_segment_order == ">" else -1
+
+    def unpack(segment: bytes, length: int) -> Array:
+        return _unpack_into(segment, np.empty(length, "u1"), spare)
 
     def decode(out: Array) -> None:
         for number, plane in enumerate(out.reshape(samples, pixels)):
             parts = segments[number * itemsize : (number + 1) * itemsize][::step]
             if bits == 1:
-                plane[:] = np.unpackbits(_unpack(parts[0], -(-pixels // 8)), count=pixels, bitorder="little")
+                plane[:] = np.unpackbits(unpack(parts[0], -(-pixels // 8)), count=pixels, bitorder="little")
             elif itemsize == 1:
-                _unpack_into(parts[0], plane)
+                _unpack_into(parts[0], plane, spare)
             else:
-                _join(parts, plane)
+                _join([unpack(part, pixels) for part in parts], plane)
 
     return prepared(request, itemsize, decode, planar=True)
+
+
+def is_padded(src: bytes, request: FrameRequest) -> bool:
+    """Whether a segment decodes to another number of bytes than there are pixels, be it for padding."""
+    pixels = request.rows * request.columns
+    expected = -(-pixels // 8) if request.bits_allocated == 1 else pixels
+    return any(len(imagecodecs.packbits_decode(segment)) != expected for segment in _frame_segments(src, request))
+
+
+def _frame_segments(src: bytes, request: FrameRequest) -> list[bytes]:
+    bits, pixels = request.bits_allocated, request.rows * request.columns
+    if bits not in ITEMSIZES:
+        raise PixelDataError(f"Bits Allocated is {bits}; RLE of 1, 8, 16, 32 and 64 bits can be decoded")
+    segments = _segments(src, request.samples_per_pixel * ITEMSIZES[bits])
+    _require_plausible(segments, -(-pixels // 8) if bits == 1 else pixels)
+    return segments
 
 
 def _segments(src: bytes, expected: int) -> list[bytes]:
     """Cut the frame into its segments, by the offsets in its header (G.5)."""
     header = np.frombuffer(src[:_HEADER], "<u4") if len(src) >= _HEADER else np.zeros(16, "<u4")
     count = int(header[0])
-    if count != expected or count > _MAX_SEGMENTS:
-        raise PixelDataError(f"the RLE frame has {count} segments, but the attributes ask for {expected}")
+    if not 0 < count <= _MAX_SEGMENTS:
+        raise CutShortError(f"the RLE frame of {len(src)} bytes is cut short or damaged: it has {count} segments")
+    if count != expected:
+        raise CodestreamError(f"the RLE frame has {count} segments, but the attributes ask for {expected}")
     offsets = [*header[1 : count + 1].tolist(), len(src)]
     if offsets[0] < _HEADER or any(first >= second for first, second in pairwise(offsets)):
-        raise PixelDataError(f"the RLE frame's offsets are damaged, or its {len(src)} bytes cut short: {offsets[:-1]}")
+        raise CutShortError(f"the RLE frame's offsets are damaged, or its {len(src)} bytes cut short: {offsets[:-1]}")
     return [src[first:second] for first, second in pairwise(offsets)]
 
 
@@ -59,31 +78,29 @@ def _require_plausible(segments: list[bytes], length: int) -> None:
     """Refuse segments too short for what the attributes ask for, before memory is taken for it."""
     shortest = min(map(len, segments))
     if length > _BEST_RATIO * shortest:
-        raise PixelDataError(f"an RLE segment of {shortest} bytes can't hold {length} bytes")
+        raise CutShortError(f"an RLE segment of {shortest} bytes can't hold {length} bytes")
 
 
-def _join(parts: list[bytes], plane: Array) -> None:
+def _join(parts: list[Array], plane: Array) -> None:
     """Put the bytes of all samples together, given from the most significant on."""
-    np.left_shift(_unpack(parts[0], plane.size), 8, out=plane, dtype=plane.dtype)
+    np.left_shift(parts[0], 8, out=plane, dtype=plane.dtype)
     for part in parts[1:-1]:
-        plane |= _unpack(part, plane.size)
+        plane |= part
         plane <<= 8
-    plane |= _unpack(parts[-1], plane.size)
+    plane |= parts[-1]
 
 
-def _unpack(segment: bytes, length: int) -> Array:
-    plane = np.empty(length, "u1")
-    _unpack_into(segment, plane)
-    return plane
-
-
-def _unpack_into(segment: bytes, plane: Array) -> None:
-    """Decode one segment, which must hold at least as many bytes as `plane`."""
+def _unpack_into(segment: bytes, plane: Array, spare: int) -> Array:
+    """Decode one segment, which must hold as many bytes as `plane`, or up to so many more."""
     try:
-        decoded = imagecodecs.packbits_decode(segment, out=plane.data)
-    except imagecodecs.ImcdError:
+        found = len(imagecodecs.packbits_decode(segment, out=plane.data))
+    except imagecodecs.PackbitsError:
         # Some writers' padding decodes to more bytes than there are pixels; pydicom leaves them out with a warning.
-        decoded = imagecodecs.packbits_decode(segment)[: plane.size]
-        plane[: len(decoded)] = np.frombuffer(decoded, "u1")
-    if len(decoded) != plane.size:
-        raise PixelDataError(f"an RLE segment holds {len(decoded)} bytes instead of {plane.size}")
+        decoded = imagecodecs.packbits_decode(segment)
+        found = len(decoded)
+        plane[:found] = np.frombuffer(decoded, "u1", min(found, plane.size))
+    if found < plane.size:
+        raise CutShortError(f"an RLE segment holds {found} bytes instead of {plane.size}")
+    if found - plane.size > spare:
+        raise CodestreamError(f"an RLE segment holds {found} bytes, but Rows and Columns make {plane.size}")
+    return plane

@@ -8,6 +8,8 @@ from pydicom._uid_dict import UID_dictionary
 
 ENCAPSULATED_UNCOMPRESSED: Final = "1.2.840.10008.1.2.1.98"
 DEFLATED_FRAMES: Final = "1.2.840.10008.1.2.8.1"
+UNCOMPRESSED: Final = frozenset({ENCAPSULATED_UNCOMPRESSED, DEFLATED_FRAMES})
+"""Encapsulated data whose frames are those of native data inside."""
 JPEG_XL: Final = ("1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.111", "1.2.840.10008.1.2.4.112")
 
 _NEWER: Final = {

@@ -11,8 +11,8 @@ from typing import Final
 import imagecodecs
 import numpy as np
 
-from pipeline.codecs.frame import ITEMSIZES, Array, FrameRequest, PreparedFrame, prepared
-from pipeline.errors import PixelDataError
+from pipeline.codecs.frame import ITEMSIZES, Array, FrameRequest, PreparedFrame, prepared, spare_bytes
+from pipeline.errors import CodestreamError, CutShortError, PixelDataError
 
 _BEST_RATIO: Final = 1032  # of deflate: 258 bytes of a run in two bits
 
@@ -21,7 +21,9 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
     """Take one frame as it is; bytes behind it are padding."""
     length = _length(request)
     if len(src) < length:
-        raise PixelDataError(f"the frame has {len(src)} bytes, but the attributes ask for {length}")
+        raise CutShortError(f"the frame has {len(src)} bytes, but the attributes ask for {length}")
+    if len(src) - length > spare_bytes(request):
+        raise CodestreamError(f"the frame has {len(src)} bytes, but the attributes make {length}")
     return _prepared(request, lambda: np.frombuffer(src, "u1", length))
 
 
@@ -29,13 +31,13 @@ def prepare_deflated(src: bytes, request: FrameRequest) -> PreparedFrame:
     """Take one frame that is to be inflated."""
     length = _length(request)
     if length > _BEST_RATIO * len(src):
-        raise PixelDataError(f"{len(src)} deflated bytes can't hold a frame of {length} bytes")
+        raise CutShortError(f"{len(src)} deflated bytes can't hold a frame of {length} bytes")
 
     def inflate() -> Array:
-        inflated = np.frombuffer(imagecodecs.deflate_decode(src, raw=True, out=length), "u1")
-        if inflated.size != length:
-            raise PixelDataError(f"the frame inflates to {inflated.size} bytes, but the attributes ask for {length}")
-        return inflated
+        inflated = np.frombuffer(imagecodecs.deflate_decode(src, raw=True, out=length + length % 2), "u1")
+        if inflated.size not in {length, length + length % 2}:
+            raise CodestreamError(f"the frame inflates to {inflated.size} bytes, but the attributes ask for {length}")
+        return inflated[:length]
 
     return _prepared(request, inflate)
 

@@ -4,6 +4,7 @@ The only room that reads DICOM: what others need of a header, they get as plain 
 """
 
 from pipeline.frames.again import SecondReader
+from pipeline.frames.attempts import DecodedFrame
 from pipeline.frames.attributes import INTERPRETIVE_KEYWORDS, frame_attributes
 from pipeline.frames.describe import geometry, keyword_values, pixel_format
 from pipeline.frames.dicomjson import header_json
@@ -18,7 +19,7 @@ from pipeline.frames.keywords import (
     nearest_keywords,
 )
 from pipeline.frames.plugins import check_plugin
-from pipeline.frames.reader import DecodedFrame, FrameReader
+from pipeline.frames.reader import FrameReader
 from pipeline.frames.sources import open_source
 from pipeline.frames.syntax import transfer_syntax_name
 

@@ -8,10 +8,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 from pydicom.pixels.utils import iter_pixels
-from pydicom.uid import HTJ2K, JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit
+from pydicom.uid import HTJ2K, JPEG2000
 
+from pipeline.codecs import LOSSY_JPEG, SampleBits
 from pipeline.frames.header import read_header
 from pipeline.frames.index import index_frames
+from pipeline.frames.native import swaps_bits, uneven_columns
 from pipeline.frames.plugins import decoder_for
 from pipeline.frames.reader import FrameReader
 from pipeline.frames.sources import open_source
@@ -19,9 +21,11 @@ from pipeline.model import FrameIndex
 
 PYDICOM = "pydicom"
 """What native data are compared by: pydicom's own path, from the file's header to the array."""
-_LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEG2000, HTJ2K})
+_LOSSY_WAVELETS = frozenset({JPEG2000, HTJ2K})
 _EIGHT_BITS = 8
-_WITHIN_8_BITS, _WITHIN_MORE = 2, 4
+_WITHIN_8_BITS, _WITHIN_MORE, _WITHIN_WAVELETS = 2, 4, 1
+_READ_HERE = ("photometric_interpretation", "planar_configuration")
+"""What pydicom is told of a native file: it knows no blanks around the one, nor that the other can't be."""
 
 
 class SecondReader:
@@ -48,15 +52,18 @@ class SecondReader:
         first = [label.split(" ")[0] for label in used.split("+") if label]
         available = () if not self.index.encapsulated else decoder_for(self.index.transfer_syntax_uid).available_plugins
         others = sorted(name for name in available if name not in first)
-        self.others = tuple(others) if self.index.encapsulated else (PYDICOM,)
+        native_others = () if _pydicom_departs(self.index) else (PYDICOM,)
+        self.others = tuple(others) if self.index.encapsulated else native_others
         """What can decode it otherwise than the first time."""
         self._first = tuple(first) or ("",)
         self._readers: dict[str, FrameReader] = {}
 
     @property
     def tolerance(self) -> int:
-        """Grey levels by which two right decoders may differ: 0 for lossless data (PS3.5 8.2.1, ITU-T T.83)."""
-        if self.index.transfer_syntax_uid not in _LOSSY:
+        """Grey levels by which two right decoders may differ: 0 for lossless data (PS3.5 8.2.1, ITU-T T.83, T.803)."""
+        if self.index.transfer_syntax_uid in _LOSSY_WAVELETS:
+            return _WITHIN_WAVELETS
+        if self.index.transfer_syntax_uid not in LOSSY_JPEG:
             return 0
         return _WITHIN_8_BITS if int(self.index.options["bits_stored"]) <= _EIGHT_BITS else _WITHIN_MORE
 
@@ -83,9 +90,14 @@ class SecondReader:
             for frame in frames:
                 yield self._reader(by).read_as(frame, dtype).array
             return
+        told = {name: self.index.options[name] for name in _READ_HERE if name in self.index.options} | dict(
+            self._options
+        )
+        bits = _elsewhere(self.index)
+        told |= {"correct_unused_bits": False} if bits else {}
         with open_source(self._source) as file:
-            for array in iter_pixels(file, indices=list(frames), raw=self._raw, **self._options):
-                yield array.astype(np.dtype(dtype), copy=False)
+            for array in iter_pixels(file, indices=list(frames), raw=self._raw, **told):
+                yield (bits.correct(array) if bits else array).astype(np.dtype(dtype), copy=False)
 
     def _reader(self, plugin: str) -> FrameReader:
         if plugin not in self._readers:
@@ -98,3 +110,17 @@ class SecondReader:
                 source=self._source,
             )
         return self._readers[plugin]
+
+
+def _pydicom_departs(index: FrameIndex) -> bool:
+    """Whether pydicom's own path gives other pixels of a native file than the standard says (see ``DIFFERENCES.md``)."""
+    moved_colours = "high_bit" in index.options and index.options["samples_per_pixel"] != 1
+    return moved_colours or swaps_bits(index) or uneven_columns(index)
+
+
+def _elsewhere(index: FrameIndex) -> SampleBits | None:
+    """Return where samples lie that aren't in the lowest bits of their words, which pydicom doesn't look for."""
+    if "high_bit" not in index.options:
+        return None
+    names = ("bits_allocated", "bits_stored", "pixel_representation", "high_bit")
+    return SampleBits.of(*(int(index.options[name]) for name in names))

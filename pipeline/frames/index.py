@@ -14,6 +14,7 @@ from pipeline.frames.datasets import dataset_header
 from pipeline.frames.encapsulated import Boundaries, find_boundaries
 from pipeline.frames.header import Header, open_data_set, read_header
 from pipeline.frames.items import Items, walk_items
+from pipeline.frames.labels import is_native_422
 from pipeline.frames.options import describe_options, native_frame_bits, pixel_options, validate_options
 from pipeline.frames.plugins import decoder_for
 from pipeline.frames.sources import kept_position, name_of, open_source, size_of
@@ -22,7 +23,7 @@ from pipeline.model import FrameIndex
 
 _STORED = (
     *("rows", "columns", "samples_per_pixel", "photometric_interpretation", "planar_configuration"),
-    *("bits_allocated", "bits_stored", "pixel_representation", "pixel_keyword", "pixel_vr"),
+    *("bits_allocated", "bits_stored", "high_bit", "pixel_representation", "pixel_keyword", "pixel_vr"),
 )
 
 
@@ -149,8 +150,12 @@ def _index(header: Header, options: Mapping[str, Any], **fields: Any) -> FrameIn
 
 def _native(file: BinaryIO, header: Header, options: Mapping[str, Any], *, lenient: bool) -> FrameIndex:
     length = native.value_extent(file, header, inflate=not lenient)
+    notes = describe_options(header, options)
     bits = native_frame_bits(header.transfer_syntax_uid, options)
-    notes = describe_options(header)
+    if is_native_422(header.transfer_syntax_uid, options):
+        options = {**options, "planar_configuration": 0}
+        bits, layout = native.shared_chroma_bits(options, length, header.source)
+        notes += layout
     index = _index(header, options, value_length=length, frame_bits=bits, notes=notes)
     short = index.value_length * 8 < bits * index.number_of_frames
     if not (short and lenient):
@@ -184,7 +189,7 @@ def _encapsulated(file: BinaryIO, header: Header, options: Mapping[str, Any], *,
         fragment_lengths=found.lengths,
         frame_fragments=starts,
         boundaries=found.source,
-        notes=describe_options(header) + found.notes + _item_notes(header, items, problem),
+        notes=describe_options(header, options) + found.notes + _item_notes(header, items, problem),
     )
 
 

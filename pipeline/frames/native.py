@@ -7,13 +7,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from pipeline.errors import PixelDataError
+from pipeline.errors import InvalidAttributeError, PixelDataError
 from pipeline.frames.header import Header
 from pipeline.frames.items import ITEM
+from pipeline.frames.labels import SHARED_CHROMA
 from pipeline.frames.sources import Bytes, clip, read_range, view_range
 from pipeline.model import FrameIndex
 
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
+_LESS_THAN_A_WORD = (1, 8)
 _ITEM_TAGS = {(ITEM >> 16).to_bytes(2, order) + (ITEM & 0xFFFF).to_bytes(2, order) for order in ("little", "big")}
 
 
@@ -59,7 +61,8 @@ def check_extent(file: BinaryIO, index: FrameIndex, source: str) -> tuple[str, .
             reason="transfer_syntax_mismatch" if hint else "pixel_data_too_short",
             source=source,
         )
-    if index.options["photometric_interpretation"] == "YBR_FULL_422" and actual >= expected // 2 * 3 > 0:
+    full = expected // 2 * 3
+    if index.options["photometric_interpretation"] == SHARED_CHROMA and full <= actual <= full + full % 2:
         raise PixelDataError(
             f"The number of bytes of pixel data is a third larger than expected ({actual} vs {expected} bytes) which "
             "indicates the set (0028,0004) 'Photometric Interpretation' value of 'YBR_FULL_422' is incorrect and may "
@@ -74,6 +77,45 @@ def check_extent(file: BinaryIO, index: FrameIndex, source: str) -> tuple[str, .
     return (f"{extra}: enough for {whole} frames, only the declared ones are used" if whole > frames else extra,)
 
 
+def shared_chroma_bits(options: Mapping[str, Any], length: int, source: str) -> tuple[int, tuple[str, ...]]:
+    """Return the bits of one frame whose pixels share their chroma in pairs, and a note on its layout.
+
+    Rows of an odd number of columns are filled up with a pixel each, or pairs go on from row to row; the length of the
+    value tells.
+
+    Raises
+    ------
+    InvalidAttributeError
+        Neither is possible (``contradictory_attributes``).
+    """
+    rows, columns, bits = (int(options[name]) for name in ("rows", "columns", "bits_allocated"))
+    if not columns % 2:
+        return rows * columns * 2 * bits, ()
+    filled = rows * (columns + 1) * 2 * bits
+    if length * 8 == filled * int(options["number_of_frames"]):
+        return filled, ("an odd number of columns: each row ends with a pixel more, which isn't part of it",)
+    if rows % 2:
+        raise InvalidAttributeError(
+            f"(0028,0004) 'Photometric Interpretation' is YBR_FULL_422, but {rows} rows of {columns} columns make no pairs "
+            "of pixels",
+            reason="contradictory_attributes",
+            source=source,
+        )
+    return rows * columns * 2 * bits, ("an odd number of columns: pixels share their chroma across the ends of rows",)
+
+
+def uneven_columns(index: FrameIndex) -> bool:
+    """Whether pixels share their chroma in pairs, but there is an odd number of columns."""
+    shares = not index.encapsulated and index.options["photometric_interpretation"] == SHARED_CHROMA
+    return shares and int(index.options["columns"]) % 2 == 1
+
+
+def filling_columns(index: FrameIndex) -> int:
+    """Return how many columns a native frame has more than it shows: see :func:`shared_chroma_bits`."""
+    rows, columns, bits = (int(index.options[name]) for name in ("rows", "columns", "bits_allocated"))
+    return int(uneven_columns(index) and index.frame_bits == rows * (columns + 1) * 2 * bits)
+
+
 def available_native(index: FrameIndex) -> int:
     """Return how many of the declared frames the value holds whole."""
     return min(index.number_of_frames, index.value_length * 8 // index.frame_bits)
@@ -85,14 +127,19 @@ def _hint(file: BinaryIO, index: FrameIndex) -> str:
     return "; they begin with an item, as encapsulated pixel data do" if items else ""
 
 
+def swaps_bits(index: FrameIndex) -> bool:
+    """Whether single bits were written as big endian 16-bit words."""
+    return index.options["bits_allocated"] == 1 and swaps_pairs(index, {})
+
+
 def swaps_pairs(index: FrameIndex, options: Mapping[str, Any]) -> bool:
-    """Whether 8-bit data were written as big endian 16-bit words, that is, with the bytes of each pair swapped."""
+    """Whether bytes or single bits were written as big endian 16-bit words, that is, with the bytes of each pair swapped."""
     if options.get("be_swap_ow"):
         return True
     stored = index.options
     return (
         index.transfer_syntax_uid == BIG_ENDIAN
-        and int(stored["bits_allocated"]) // 8 == 1
+        and int(stored["bits_allocated"]) in _LESS_THAN_A_WORD
         and stored["pixel_keyword"] == "PixelData"
         and stored.get("pixel_vr") == "OW"
     )
@@ -128,7 +175,7 @@ def read_native(file: BinaryIO, index: FrameIndex, frame: int, *, swap: bool, vi
             frame=frame,
         )
     if swap:
-        return data.view("u2").byteswap().view("u1")[lead : lead + length]
+        data = data.view("u2").byteswap().view("u1")[lead : lead + length]
     return _aligned(data, frame * index.frame_bits % 8, index.frame_bits)
 
 

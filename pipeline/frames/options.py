@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from pydicom.uid import UID
 from pipeline.errors import InvalidAttributeError, MissingAttributeError, foreign_text
 from pipeline.frames.elements import Elements, Memo
 from pipeline.frames.header import Header
+from pipeline.frames.labels import check_labels, label_notes
 
 Answer = TypeVar("Answer")
 
@@ -27,12 +28,15 @@ OPTION_TAGS = {
     "columns": 0x00280011,
     "bits_allocated": 0x00280100,
     "bits_stored": 0x00280101,
+    "high_bit": 0x00280102,
     "pixel_representation": 0x00280103,
 }
 _EXTENDED_OFFSETS = (0x7FE00001, 0x7FE00002)
 """Extended Offset Table and its lengths (PS3.3 C.7.6.3.1.8)."""
 _XYB = "XYB"
 """JPEG XL's own colour space (PS3.3 C.7.6.3.1.2), which pydicom's list of Photometric Interpretations lacks."""
+_INSIGNIFICANT = " \0"
+"""What a code string may begin and end with (PS3.5 6.2), and what some writers fill it up with."""
 _FLOAT_BITS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 
 
@@ -48,8 +52,9 @@ def pixel_options(header: Header, overrides: Mapping[str, Any] | None = None) ->
     Returns
     -------
     dict[str, Any]
-        Plain int and str; absent attributes are left out, except ``number_of_frames``, which is 1 then.
-        ``extended_offsets`` holds the two tables' bytes where both are there.
+        Plain int and str; absent attributes are left out, except ``number_of_frames``, which is 1 then. ``high_bit`` is
+        there only where it isn't the one that follows from ``bits_stored``, and can be. ``extended_offsets`` holds the
+        two tables' bytes where both are there.
 
     Raises
     ------
@@ -68,15 +73,43 @@ def pixel_options(header: Header, overrides: Mapping[str, Any] | None = None) ->
         options["extended_offsets"] = tuple(_value(elements, tag, source) for tag in _EXTENDED_OFFSETS)
     options |= overrides or {}
     options["number_of_frames"] = _whole(options["number_of_frames"], 0x00280008, source) or 1
+    if not _is_elsewhere(options):
+        options.pop("high_bit", None)
     return options
 
 
-def describe_options(header: Header) -> tuple[str, ...]:
-    """Return notes on attributes that were assumed."""
+def _is_elsewhere(options: Mapping[str, Any]) -> bool:
+    """Whether samples don't lie in the lowest bits of their words, but where High Bit says (PS3.5 8.1.1)."""
+    high, stored, allocated = (options.get(name) for name in ("high_bit", "bits_stored", "bits_allocated"))
+    return None not in (high, stored, allocated) and bool(stored <= high < allocated)  # type: ignore[operator]  # not None
+
+
+def describe_options(header: Header, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return notes on attributes that were assumed, or not believed.
+
+    Parameters
+    ----------
+    header : Header
+    options : Mapping[str, Any]
+        As :func:`pixel_options` made them of it, and :func:`validate_options` found them right.
+    """
     tag = OPTION_TAGS["number_of_frames"]
+    notes = []
     if tag in header.elements.by_tag and _value(header.elements, tag, header.source) in (None, 0):
-        return ("Number of Frames is empty or 0: 1 frame assumed",)
-    return ()
+        notes.append("Number of Frames is empty or 0: 1 frame assumed")
+    return (*notes, *_place_notes(header, options), *label_notes(header.transfer_syntax_uid, options))
+
+
+def _place_notes(header: Header, options: Mapping[str, Any]) -> Iterator[str]:
+    """Say where samples lie in their words, if it isn't in the lowest bits."""
+    stored = options.get("bits_stored")
+    if "high_bit" in options:
+        low = options["high_bit"] - stored + 1
+        yield f"High Bit is {options['high_bit']}, not Bits Stored - 1: samples of words are bits {low} to {options['high_bit']}"
+    elif OPTION_TAGS["high_bit"] in header.elements.by_tag and stored is not None:
+        high = _value(header.elements, OPTION_TAGS["high_bit"], header.source)
+        if high is not None and high + 1 != stored:
+            yield f"High Bit {high} contradicts Bits Stored {stored}: samples are the lowest {stored} bits"
 
 
 def _value(elements: Elements, tag: int, source: str) -> Any:
@@ -99,7 +132,7 @@ def _text(value: Any, tag: int, source: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise InvalidAttributeError(f"{source}: {_label(tag)} must be one text, not {_seen(value)}", source=source)
-    return str(value)
+    return value.strip(_INSIGNIFICANT) or None
 
 
 def _whole(value: Any, tag: int, source: str) -> int | None:
@@ -140,7 +173,8 @@ def validate_options(uid: str, options: Mapping[str, Any], source: str) -> None:
     MissingAttributeError
         A required attribute is absent or empty.
     InvalidAttributeError
-        A value outside what the standard allows, or a type NumPy doesn't have.
+        A value outside what the standard allows, or a type NumPy doesn't have; with the reason
+        ``contradictory_attributes`` where two contradict each other so that pixels can't be told.
     """
     try:
         _validate(uid, {**options, "photometric_interpretation": "RGB"} if _is_xyb(options) else options)
@@ -159,6 +193,7 @@ def validate_options(uid: str, options: Mapping[str, Any], source: str) -> None:
             source=source,
         )
     stored_dtype(uid, options, source)
+    check_labels(uid, options, source)
 
 
 def stored_dtype(uid: str, options: Mapping[str, Any], source: str) -> np.dtype[Any]:

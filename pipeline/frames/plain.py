@@ -1,7 +1,6 @@
 """Native frames that are stored as they are wanted: read straight into the caller's array, without pydicom.
 
-What pydicom would do to such a frame is done here, to the same bits: clear, or fill with the sign, the bits above Bits
-Stored (PS3.5 8.1.1), which may hold anything. Every other kind of frame is left to pydicom.
+Every other kind of frame is left to pydicom.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from pydicom.pixels.decoders import base
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from pipeline.codecs import RGB_OPTION
+from pipeline.codecs import RGB_OPTION, SampleBits
 from pipeline.frames.sources import fill_range
 from pipeline.model import FrameIndex
 
@@ -26,7 +25,7 @@ _NUMBERS: Final = ("rows", "columns", "samples_per_pixel", "bits_allocated", "bi
 _UNDERSTOOD: Final = frozenset(
     {
         *_NUMBERS,
-        *("photometric_interpretation", "planar_configuration", "pixel_keyword", "pixel_vr"),
+        *("photometric_interpretation", "planar_configuration", "pixel_keyword", "pixel_vr", "high_bit"),
         *("number_of_frames", "raw", "validate", "as_rgb", "view_only", RGB_OPTION),
     }
 )
@@ -41,7 +40,7 @@ class PlainFrames:
     index: FrameIndex
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    unused_bits: int
+    bits: SampleBits
     photometric_interpretation: str
 
     def read_into(self, file: BinaryIO, frame: int, out: Array) -> bool:
@@ -51,11 +50,7 @@ class PlainFrames:
         ((offset, length),) = self.index.ranges(frame)
         if length != out.nbytes or not fill_range(file, offset, out.reshape(-1).view(np.uint8).data):
             return False
-        if self.unused_bits and self.dtype.kind == "u":
-            np.bitwise_and(out, self.dtype.type((1 << (8 * self.dtype.itemsize - self.unused_bits)) - 1), out=out)
-        elif self.unused_bits:
-            np.left_shift(out, self.unused_bits, out=out)
-            np.right_shift(out, self.unused_bits, out=out)
+        self.bits.correct(out)
         return True
 
 
@@ -84,4 +79,5 @@ def plain_frames(index: FrameIndex, options: Mapping[str, Any]) -> PlainFrames |
     if not colour and not (samples == 1 and interpretation in _ONE_SAMPLE):
         return None
     shape = (rows, columns, samples) if colour else (rows, columns)
-    return PlainFrames(index, shape, np.dtype(f"<{'ui'[representation]}{itemsize}"), allocated - stored, interpretation)
+    bits = SampleBits.of(allocated, stored, representation, options.get("high_bit"))
+    return PlainFrames(index, shape, np.dtype(f"<{'ui'[representation]}{itemsize}"), bits, interpretation)

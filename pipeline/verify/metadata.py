@@ -11,6 +11,7 @@ import numpy.typing as npt
 import xxhash
 
 from pipeline.engine.finalise import FinaliseInput, describe
+from pipeline.errors import foreign_text
 from pipeline.model import ImageSpec
 from pipeline.store import StoredImage, chunk_names, combined_digest, read_stored, shard_name, shard_starts, strict
 from pipeline.verify.problems import Problem
@@ -57,7 +58,7 @@ def check_image(check: ImageCheck) -> Iterator[Problem]:
             wrong = _wrong(stored, name, expected, spec)
         # zarr and its codecs raise anything on damaged metadata and chunks; that they do is what is looked for
         except Exception as error:  # noqa: BLE001
-            yield found("metadata_unreadable", name, f"can't be read: {type(error).__name__}: {error}")
+            yield found("metadata_unreadable", name, f"can't be read: {foreign_text(error)}")
         else:
             yield from (found("metadata_differ", name, message) for message in wrong)
 

@@ -19,7 +19,7 @@ from pipeline.engine.clusters import start
 from pipeline.engine.executors import Executor, Outcome
 from pipeline.engine.output import RUN_FILE
 from pipeline.engine.stores import options_of
-from pipeline.errors import OutputError, PipelineError
+from pipeline.errors import OutputError, PipelineError, foreign_text
 from pipeline.storage import absolute, active, place, using
 from pipeline.verify.expected import Expected
 from pipeline.verify.folders import check_groups, check_ledger_end, check_sealed, check_top
@@ -132,7 +132,7 @@ def _check_files(expected: Expected) -> Iterator[Problem]:
         yield from list(check_rows(expected))
     # Parquet readers raise anything on damaged files; that they do is what is looked for
     except Exception as error:  # noqa: BLE001
-        yield Problem("catalog_unreadable", "catalog.parquet", f"{type(error).__name__}: {error}")
+        yield Problem("catalog_unreadable", "catalog.parquet", foreign_text(error))
 
 
 def _check_images(executor: Executor, result: Verification, expected: Expected, progress: Progress, seed: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline import catalog, ledger
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, foreign_text
 from pipeline.verify.expected import Expected
 from pipeline.verify.problems import Problem
 
@@ -22,7 +22,7 @@ def read_expected(out: str) -> tuple[Expected | None, list[Problem]]:
         plan_id = catalog.read_facts(out)["id"]
     # Parquet readers raise anything on damaged files; that they do is what is looked for
     except Exception as error:  # noqa: BLE001
-        problems.append(Problem("plan_unreadable", "plan", f"{type(error).__name__}: {error}"))
+        problems.append(Problem("plan_unreadable", "plan", foreign_text(error)))
         made, plan_id = None, None
     try:
         finished = ledger.read(out, plan_id)

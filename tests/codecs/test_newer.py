@@ -17,7 +17,7 @@ from pydicom.pixels import iter_pixels, pixel_array
 
 import pipeline
 from pipeline import codecs
-from pipeline.codecs.jpegxl import read_size
+from pipeline.codecs.jpegxl import read_header
 from pipeline.errors import PipelineError
 from pipeline.frames import iter_frames
 
@@ -113,7 +113,7 @@ def test_size_of_a_jpeg_xl_codestream(shape: tuple[int, int]) -> None:
 
     for container in (False, True):
         data = imagecodecs.jpegxl_encode(np.zeros(shape, np.uint8), lossless=True, usecontainer=container)
-        assert read_size(data) == shape
+        assert read_header(data) == (*shape, 8)
 
 
 def test_a_size_that_isnt_the_declared_one() -> None:

@@ -1,0 +1,71 @@
+"""Whether all packets of a JPEG 2000 codestream are there (ITU-T T.800 Annex B): OpenJPEG takes missing ones for empty.
+
+The codestream is parsed, not decoded: Pillow's OpenJPEG reads all packets' headers where nothing but the smallest
+resolution is asked of it, in the time that decoding takes for a hundredth of the picture or less.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Final
+
+from PIL import Jpeg2KImagePlugin, features
+
+from pipeline.codecs.tileparts import EOC, J2kHeader, TilePart, packs_headers
+from pipeline.errors import CutShortError
+
+_NO_PACKET: Final = b"\xff\x7f" * 5
+"""Where a packet's header should be: one of lengths that nothing can have (T.800 B.10). Ones, and after a byte of FF the
+zero that must follow."""
+_SMALLEST: Final = 16
+"""Pixels of the smallest resolution that is asked for."""
+
+
+def require_packets(data: bytes, header: J2kHeader, parts: Sequence[TilePart]) -> None:
+    """Refuse a codestream in which packets are missing.
+
+    Raises
+    ------
+    CutShortError
+        They are.
+    """
+    packed = header.has_packed_headers or any(packs_headers(data, part) for part in parts)
+    if packed or not features.check_codec("jpg_2000"):
+        return
+    if not parses(with_something_left(data, header, parts), header) and parses(data, header):
+        raise CutShortError("the codestream is cut short: packets are missing from its tiles")
+
+
+def parses(data: bytes, header: J2kHeader) -> bool:
+    """Whether OpenJPEG finds nothing wrong with the packets' headers and lengths."""
+    shortest = min(header.rows, header.columns)
+    reduce = 0
+    while reduce < header.levels and shortest >> (reduce + 1) >= _SMALLEST:
+        reduce += 1
+    try:
+        image = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data))
+        image.reduce = reduce
+        image.load()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True
+
+
+def with_something_left(data: bytes, header: J2kHeader, parts: Sequence[TilePart]) -> bytes:
+    """Return the codestream with something behind each tile's last packet that is no packet.
+
+    A decoder that has found all packets never looks at it.
+    """
+    last = {part.tile: part for part in parts}
+    at, pieces = 0, []
+    for start, end in header.lengths:  # they would be wrong
+        pieces.append(data[at:start])
+        at = end
+    pieces.append(data[at : header.end])
+    for part in parts:
+        whole = data[part.start : part.end]
+        if last[part.tile] is part:
+            whole += _NO_PACKET
+        pieces.append(whole[:6] + len(whole).to_bytes(4, "big") + whole[10:])
+    return b"".join([*pieces, EOC])

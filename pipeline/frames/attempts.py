@@ -1,0 +1,230 @@
+"""Decoding one frame by pydicom and one of its plugins, of which none is believed without a look at the codestream.
+
+pydicom finds the bytes, calls the plugin and puts the pixels in order; which bits are the sample, and what colours they
+are, is done as for frames that are decoded without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from struct import pack
+from typing import Any, Final
+
+import numpy.typing as npt
+from pydicom.pixels.decoders import base
+from pydicom.pixels.decoders.base import Decoder
+from pydicom.pixels.processing import convert_color_space
+
+from pipeline import codecs
+from pipeline.errors import CodestreamError, DecodeError, PixelDataError, foreign_text
+from pipeline.frames.items import ITEM
+from pipeline.frames.plugins import plugin_label, quiet_tries
+
+Array = npt.NDArray[Any]
+
+_LONGEST_ITEM = 0xFFFFFFFE
+_SIGNS_OF_SIZE = ("reshape", "broadcast", "multiple of element size")
+"""How NumPy puts it that a decoded frame has another number of pixels than rows, columns and samples make."""
+_RUST_PANIC = "PanicException"
+"""What a plugin written in Rust raises where it finds its own assumptions wrong; no Exception, so nobody catches it."""
+_ALL_FAILED = "Unable to decode as exceptions were raised by all available plugins:\n  "
+_PROCESSORS: Final = tuple(base.PROCESSORS)
+_CORRECTIONS: Final = ("correct_unused_bits", "apply_j2k_sign_correction", "apply_jls_sign_correction")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedFrame:
+    """One frame, and what it is."""
+
+    array: Array
+    """``(rows, columns)`` or ``(rows, columns, samples)``, in the data's byte order."""
+    photometric_interpretation: str
+    """Of `array`: YBR_FULL becomes RGB unless raw frames were asked for."""
+    decoder: str
+    """Plugin and version, ``imagecodecs 2026.3.6``; empty for native data."""
+
+    def cut(self, columns: int) -> DecodedFrame:
+        """Return the same with no more than so many columns."""
+        return replace(self, array=self.array[:, :columns].copy())
+
+
+class Attempts:
+    """Decodes frames of one instance by pydicom.
+
+    Parameters
+    ----------
+    decoder : pydicom.pixels.decoders.base.Decoder
+    uid : str
+        Transfer syntax.
+    options : Mapping[str, Any]
+        pydicom's decoding options, with ``raw``.
+    """
+
+    def __init__(self, decoder: Decoder, uid: str, options: Mapping[str, Any]) -> None:
+        self._decoder, self._uid = decoder, uid
+        self._raw = bool(options.get("raw", False))
+        self._options = {name: value for name, value in options.items() if name not in ("raw", "high_bit")}
+        self._options |= {"number_of_frames": 1, "validate": False}
+        # Whoever replaces pydicom's processors gets all that pydicom does around them.
+        self._finishes = tuple(base.PROCESSORS) == _PROCESSORS
+        self._bits = _sample_bits(options) if self._finishes else None
+        if self._finishes:
+            self._options["correct_unused_bits"] = False
+
+    def native(self, data: bytes | memoryview) -> DecodedFrame:
+        """Decode a native frame, given by its bytes alone."""
+        return self._decode(data, "", codecs.WORDS, as_stored=True)
+
+    def encapsulated(self, codestream: bytes, plugins: tuple[str, ...], *, as_stored: bool) -> DecodedFrame:
+        """Decode an encoded frame by the first plugin that can.
+
+        Raises
+        ------
+        CodestreamError
+            The codestream contradicts the attributes, or isn't all there: no plugin is believed then.
+        PixelDataError
+            With the reason ``frame_mismatch`` where the only plugin gives another number of pixels.
+        DecodeError
+            No plugin can decode it, or its header can't be read, and so no plugin's output be checked.
+        """
+        if codecs.stalls_pydicom(codestream):
+            raise DecodeError("The JP2 file in the pixel data has a box of length 0 before its codestream")
+        failures: list[str] = []
+        mismatch: PixelDataError | None = None
+        with quiet_tries() as raised:
+            for plugin in plugins:
+                try:
+                    return self._attempt(codestream, plugin, as_stored=as_stored)
+                except CodestreamError:
+                    raise
+                except RuntimeError as error:
+                    if isinstance(error, DecodeError) and error.reason != DecodeError.reason:
+                        raise
+                    _raise_verdict(raised)
+                    failures.append(str(error).removeprefix(_ALL_FAILED))
+                except PixelDataError as error:
+                    failures.append(f"{plugin}: {error}")
+                    mismatch = error
+        if mismatch is not None and len(failures) == 1:
+            raise mismatch
+        reason = "memory" if any(isinstance(error, MemoryError) for error in raised) else None
+        raise DecodeError(_ALL_FAILED + "\n  ".join(failures), reason=reason)
+
+    def _attempt(self, codestream: bytes, plugin: str, *, as_stored: bool) -> DecodedFrame:
+        request = self._request(plugin)
+        try:
+            coded = codecs.examine(codestream, request)
+        except CodestreamError:
+            raise
+        except PixelDataError as error:
+            unasked = "" if plugin == codecs.PLUGIN else "not asked, for what it gives couldn't be checked: "
+            raise DecodeError(f"{plugin}: {unasked}{error}") from error
+        if codecs.panics(plugin, codestream, request):
+            raise DecodeError(
+                f"{plugin}: a segment decodes to more bytes than there are pixels, on which it would panic"
+            )
+        check = None if plugin == codecs.PLUGIN else (codestream, request)
+        return self._decode(_one_item(codestream), plugin, coded, as_stored=as_stored, check=check)
+
+    def _request(self, plugin: str) -> codecs.FrameRequest:
+        """Return what the attributes say of a frame, for those who look at its codestream."""
+        options = self._options
+        return codecs.FrameRequest(
+            transfer_syntax_uid=self._uid,
+            rows=options["rows"],
+            columns=options["columns"],
+            samples_per_pixel=options["samples_per_pixel"],
+            bits_allocated=options["bits_allocated"],
+            photometric_interpretation=str(options["photometric_interpretation"]),
+            planar_configuration=options.get("planar_configuration") or 0,
+            rgb=plugin == codecs.PLUGIN and bool(options.get(codecs.RGB_OPTION)) and options.get("as_rgb", True),
+            rle_segment_order=options.get("rle_segment_order", ">"),
+        )
+
+    def _decode(
+        self,
+        data: bytes | memoryview,
+        plugin: str,
+        coded: codecs.Coded,
+        *,
+        as_stored: bool,
+        check: tuple[bytes, codecs.FrameRequest] | None = None,
+    ) -> DecodedFrame:
+        try:
+            array, properties = self._run(data, plugin, as_stored=as_stored)
+            if check:
+                codecs.require_complete(*check, array)
+            array, interpretation = self._finished(array, str(properties["photometric_interpretation"]), coded)
+        except (RuntimeError, CodestreamError):
+            raise
+        except ValueError as error:
+            if as_stored or "read-only" not in str(error):
+                raise self._mismatch(error) from error
+            # pydicom corrects signs in place and forgets that some plugins return immutable bytes; with an index it
+            # copies the frame first.
+            return self._decode(data, plugin, coded, as_stored=True, check=check)
+        except MemoryError as error:
+            raise DecodeError(f"Not enough memory for one frame: {error}", reason="memory") from error
+        except Exception as error:
+            # pydicom looks into codestreams outside of its plugins' reach, where damage may raise anything.
+            raise DecodeError(f"{plugin}: {foreign_text(error)}") from error
+        except BaseException as error:
+            if type(error).__name__ != _RUST_PANIC:
+                raise
+            raise DecodeError(f"{plugin}: {error}") from error
+        return DecodedFrame(array, interpretation, plugin_label(plugin, self._uid) if plugin else "")
+
+    def _run(self, data: bytes | memoryview, plugin: str, *, as_stored: bool) -> tuple[Array, dict[str, str | int]]:
+        """Decode with a runner of its own: pydicom's carries what one frame changed into the next."""
+        indices, raw = [0] if as_stored else None, self._raw or self._finishes
+        return next(self._decoder.iter_array(data, indices=indices, raw=raw, decoding_plugin=plugin, **self._options))
+
+    def _finished(self, array: Array, interpretation: str, coded: codecs.Coded) -> tuple[Array, str]:
+        """Do what is left to do to samples and colours."""
+        if self._bits is not None:
+            array = self._bits.correct(array, coded)
+        if self._raw or not self._finishes:
+            return array, interpretation
+        options = self._options
+        if options.get("force_ybr", False):
+            return convert_color_space(array, "RGB", "YBR_FULL"), "YBR_FULL"
+        # A single sample has no colour, whatever Photometric Interpretation calls it.
+        is_ybr = interpretation in codecs.YBR_FULL and options.get("as_rgb", True) and array.ndim > 2  # noqa: PLR2004
+        if is_ybr or options.get("force_rgb", False):
+            return convert_color_space(array, "YBR_FULL", "RGB"), "RGB"
+        return array, interpretation
+
+    def _mismatch(self, error: ValueError) -> PixelDataError:
+        if not any(sign in str(error) for sign in _SIGNS_OF_SIZE):
+            return PixelDataError(f"The decoded frame can't be processed: {error}")
+        return PixelDataError(
+            f"The decoded frame isn't what the attributes declare ({self._options['rows']} rows, "
+            f"{self._options['columns']} columns, {self._options['samples_per_pixel']} sample(s)): {error}",
+            reason="frame_mismatch",
+        )
+
+
+def _sample_bits(options: Mapping[str, Any]) -> codecs.SampleBits | None:
+    """Return where samples lie in their words; None where they are floats, or corrections aren't wanted."""
+    if options.get("pixel_keyword") != "PixelData" or not all(options.get(name, True) for name in _CORRECTIONS):
+        return None
+    allocated, stored, representation = (
+        options[name] for name in ("bits_allocated", "bits_stored", "pixel_representation")
+    )
+    return codecs.SampleBits.of(allocated, stored, representation, options.get("high_bit"))
+
+
+def _raise_verdict(raised: list[BaseException]) -> None:
+    """Raise what our plugin has found wrong with a codestream, of which pydicom passes on the text alone."""
+    for error in raised:
+        if isinstance(error, CodestreamError):
+            raise error
+
+
+def _one_item(codestream: bytes) -> bytes:
+    """Return the codestream as one item behind an empty offset table: a pixel data value of its own."""
+    if len(codestream) > _LONGEST_ITEM:
+        raise PixelDataError(f"The frame's {len(codestream)} encoded bytes are more than an item can hold")
+    group, element = ITEM >> 16, ITEM & 0xFFFF
+    return pack("<HHLHHL", group, element, 0, group, element, len(codestream)) + codestream
