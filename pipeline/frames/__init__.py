@@ -18,9 +18,11 @@ from pipeline.frames.keywords import (
     nearest_keywords,
 )
 from pipeline.frames.plugins import check_plugin
+from pipeline.frames.promised import no_pixel_data
 from pipeline.frames.reader import DecodedFrame, FrameReader
 from pipeline.frames.sources import open_source
 from pipeline.frames.syntax import transfer_syntax_name
+from pipeline.frames.unstored import unstored
 
 __all__ = [
     "INTERPRETIVE_KEYWORDS",
@@ -42,8 +44,10 @@ __all__ = [
     "keyword_values",
     "known_keyword",
     "nearest_keywords",
+    "no_pixel_data",
     "open_source",
     "pixel_format",
     "read_header",
     "transfer_syntax_name",
+    "unstored",
 ]

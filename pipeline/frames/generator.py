@@ -17,7 +17,8 @@ from pydicom.tag import BaseTag
 
 from pipeline.frames.datasets import check_buffer, dataset_header
 from pipeline.frames.header import Header, open_data_set, read_header
-from pipeline.frames.index import available_frames, index_frames, missing_frames, no_pixel_data
+from pipeline.frames.index import available_frames, index_frames, missing_frames
+from pipeline.frames.promised import no_pixel_data
 from pipeline.frames.reader import FrameReader
 from pipeline.frames.sources import kept_position, name_of, open_source
 from pipeline.model import FrameIndex

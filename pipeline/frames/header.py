@@ -8,18 +8,18 @@ from io import BytesIO
 from typing import Any, BinaryIO, cast
 
 from pydicom.charset import default_encoding
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import read_dataset, read_preamble
+from pydicom.filereader import read_preamble
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from pipeline.errors import InvalidAttributeError, MissingAttributeError, NotDicomError, PipelineError, SourceError
+from pipeline.frames.careful import CarefulReader, StopWhen
 from pipeline.frames.deflate import DEFLATED, InflatedFile
 from pipeline.frames.elements import Elements
 from pipeline.frames.items import UNDEFINED, Items, walk_items
-from pipeline.frames.quick import next_group, quick_dataset, read_group
-from pipeline.frames.sources import HeaderFile, clip, read_range, size_of
+from pipeline.frames.quick import is_explicit_group, next_group, quick_dataset, read_group
+from pipeline.frames.sources import HeaderFile, clip, is_blank, read_range, size_of
 from pipeline.frames.syntax import encoding_of, guess_syntax, looks_like_dicom, transfer_syntax_name
 
 PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
@@ -33,6 +33,7 @@ _BEFORE_PIXELS = min(PIXEL_KEYWORDS) - 1
 _LAST_TAG = 0xFFFCFFFC
 """Data Set Trailing Padding: no data element has a higher tag."""
 _PREAMBLE, _PREFIX_END = 128, 132
+_REPEATED_META = "the file meta information is repeated in the data set: the first one holds"
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,10 @@ class Header:
     """Tags of the elements behind the pixel data."""
     truncated: str = ""
     """Where the file ends inside an element before the pixel data: which one; else empty."""
+    left_over: int = 0
+    """Bytes behind the last element of a file without pixel data that are neither an element nor padding."""
+    unstored: tuple[str, ...] = ()
+    """What the file holds beside its elements and pixel data, that may be an image and is stored nowhere."""
     checked: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The Image Pixel attributes as :func:`~pipeline.frames.index.checked_options` found them; empty before."""
 
@@ -89,7 +94,11 @@ class _Parse:
     pixel_tag: int = 0
     pixel_vr: str = ""
     pixel_length: int = 0
+    value_offset: int = 0
+    """First byte of the pixel data's value, where it isn't as far from the element's beginning as it should be."""
     truncated: str = ""
+    left_over: int = 0
+    unstored: list[str] = field(default_factory=list)
 
     def at_pixel_data(self, tag: BaseTag, vr: str | None, length: int) -> bool:
         """Stop pydicom's reading at pixel data, and remember its element header."""
@@ -97,6 +106,16 @@ class _Parse:
             return False
         self.pixel_tag, self.pixel_vr, self.pixel_length = int(tag), vr or "", length
         return True
+
+    def read_carefully(self, stream: _Stream, stop_when: StopWhen, *, implicit: bool, little: bool) -> Dataset:
+        """Read elements that aren't ordinary, and note what is wrong with them."""
+        reader = CarefulReader(stream, stop_when, LARGE_ELEMENT)
+        dataset = reader.read(implicit=implicit, little=little)
+        self.value_offset, self.truncated = reader.value_at, reader.cut
+        self.assumptions += [text if times == 1 else f"{text} ({times} times)" for text, times in reader.mended.items()]
+        for tag, length in reader.left_out.items():
+            self.unstored.append(f"{tag} of {length} bytes left out of the header")
+        return dataset
 
 
 def read_header(
@@ -176,11 +195,13 @@ def _read(stream: _Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid
     implicit, little = encoding_of(uid)
     dataset = _elements(stream, parse, implicit=implicit, little=little)
     _note_encoding(parse, dataset, implicit=implicit)
+    _drop_meta(parse, dataset)
     if command:
         dataset.update(command)
     if not parse.pixel_tag:
-        return _header(parse, dataset, file_meta, uid, truncated=_truncation(dataset))
-    start = stream.tell() + (12 if _has_long_length(parse, dataset) else 8)
+        _note_left_over(parse, data, stream.tell())
+        return _header(parse, dataset, file_meta, uid)
+    start = parse.value_offset or stream.tell() + (12 if _has_long_length(parse, dataset) else 8)
     header = _header(parse, dataset, file_meta, uid, start)
     return _with_trailing(header, data, parse) if trailing else header
 
@@ -191,14 +212,10 @@ def _elements(stream: _Stream, parse: _Parse, *, implicit: bool, little: bool) -
         dataset = quick_dataset(stream, implicit=implicit, stop_when=parse.at_pixel_data, last=_BEFORE_PIXELS)
         if dataset is not None:
             return dataset
-    dataset = read_dataset(stream, implicit, little, stop_when=parse.at_pixel_data, defer_size=LARGE_ELEMENT)
-    _drop_deferred(parse, dataset)
-    return dataset
+    return parse.read_carefully(stream, parse.at_pixel_data, implicit=implicit, little=little)
 
 
-def _header(  # noqa: PLR0917  one value a field
-    parse: _Parse, dataset: Dataset, file_meta: FileMetaDataset, uid: str, start: int = 0, truncated: str = ""
-) -> Header:
+def _header(parse: _Parse, dataset: Dataset, file_meta: FileMetaDataset, uid: str, start: int = 0) -> Header:
     return Header(
         source=parse.source,
         dataset=dataset,
@@ -210,7 +227,9 @@ def _header(  # noqa: PLR0917  one value a field
         value_length=None if parse.pixel_length == UNDEFINED or not parse.pixel_tag else parse.pixel_length,
         deflated=uid == DEFLATED,
         assumptions=tuple(parse.assumptions),
-        truncated=truncated,
+        truncated=parse.truncated,
+        left_over=parse.left_over,
+        unstored=tuple(parse.unstored),
     )
 
 
@@ -229,16 +248,31 @@ def _read_meta(stream: _Stream, file: BinaryIO, parse: _Parse, *, guess: bool) -
         parse.assumptions.append("no DICOM preamble")
     else:
         read_preamble(stream, force=True)
-    start = stream.tell()
     meta = read_group(stream, _META_GROUP, implicit=False)
-    if meta and _vr_is_wrong(meta):
-        stream.seek(start)
-        meta = read_group(stream, _META_GROUP, implicit=True)
+    if meta and meta.original_encoding[0]:
         parse.assumptions.append("file meta information in implicit VR")
+    while is_explicit_group(stream, _META_GROUP) and (again := read_group(stream, _META_GROUP, implicit=False)):
+        for tag, element in again._dict.items():  # noqa: SLF001  unconverted, as they are
+            meta._dict.setdefault(tag, element)  # noqa: SLF001
+        _note_once(parse, _REPEATED_META)
     file_meta = FileMetaDataset(meta)
     implicit, little = meta.original_encoding[:2]
     file_meta.set_original_encoding(implicit, little, default_encoding)
     return file_meta
+
+
+def _note_once(parse: _Parse, note: str) -> None:
+    if note not in parse.assumptions:
+        parse.assumptions.append(note)
+
+
+def _drop_meta(parse: _Parse, dataset: Dataset) -> None:
+    """Take out a copy of the file meta information that is encoded as the data set it begins."""
+    for tag in list(dataset._dict):  # noqa: SLF001  keys without converting elements
+        if tag >> 16 != _META_GROUP:
+            return
+        del dataset[tag]
+        _note_once(parse, _REPEATED_META)
 
 
 def _is_file_format(head: bytes) -> bool:
@@ -246,15 +280,6 @@ def _is_file_format(head: bytes) -> bool:
     if head[_PREAMBLE:_PREFIX_END] != b"DICM":
         return False
     return looks_like_dicom(head[_PREFIX_END:], 1 << 62) or not looks_like_dicom(head, 1 << 62)
-
-
-def _vr_is_wrong(meta: Dataset) -> bool:
-    """Whether the first element's VR is none: some writers use implicit VR in the file meta information."""
-    try:
-        meta[next(iter(meta.keys()))]
-    except NotImplementedError:
-        return True
-    return False
 
 
 def _declared_syntax(file_meta: FileMetaDataset, source: str) -> str:
@@ -291,21 +316,12 @@ def _has_long_length(parse: _Parse, dataset: Dataset) -> bool:
     return not dataset.original_encoding[0] and parse.pixel_vr in EXPLICIT_VR_LENGTH_32
 
 
-def _drop_deferred(parse: _Parse, dataset: Dataset) -> None:
-    for tag, element in list(dataset._dict.items()):  # noqa: SLF001  the raw elements, unconverted
-        if isinstance(element, RawDataElement) and element.value is None and element.length:
-            del dataset[tag]
-            parse.assumptions.append(f"{tag} of {element.length} bytes left out of the header")
-
-
-def _truncation(dataset: Dataset) -> str:
-    """Return which element the file ends in, or an empty text."""
-    for element in dataset._dict.values():  # noqa: SLF001  the raw elements, unconverted
-        if isinstance(element, RawDataElement) and element.length != UNDEFINED:
-            got = len(element.value or b"")
-            if got < element.length:
-                return f"the file ends inside {element.tag}: {got} of {element.length} bytes"
-    return ""
+def _note_left_over(parse: _Parse, data: BinaryIO, start: int) -> None:
+    """Note what lies behind the last element of a file without pixel data."""
+    size = size_of(data)
+    if not parse.truncated and not is_blank(data, start, size):
+        parse.left_over = size - start
+        parse.assumptions.append(f"{size - start} bytes after the last element are no data element")
 
 
 def _with_trailing(header: Header, data: BinaryIO, parse: _Parse) -> Header:
@@ -319,7 +335,13 @@ def _with_trailing(header: Header, data: BinaryIO, parse: _Parse) -> Header:
     tags: list[int] = []
     if not (items and items.damage) and clip(data, end, 8):
         tags = _read_trailing(header, HeaderFile(data, end), parse)
-    return replace(header, items=items, trailing=frozenset(tags), assumptions=tuple(parse.assumptions))
+    return replace(
+        header,
+        items=items,
+        trailing=frozenset(tags),
+        assumptions=tuple(parse.assumptions),
+        unstored=tuple(parse.unstored),
+    )
 
 
 def _read_trailing(header: Header, stream: HeaderFile, parse: _Parse) -> list[int]:
@@ -336,16 +358,19 @@ def _read_trailing(header: Header, stream: HeaderFile, parse: _Parse) -> list[in
         return wrong
 
     try:
-        extra = read_dataset(stream, bool(implicit), bool(little), stop_when=out_of_order, defer_size=LARGE_ELEMENT)
-        _drop_deferred(parse, extra)
-        rest = stream.read(1)
+        extra = parse.read_carefully(stream, out_of_order, implicit=bool(implicit), little=bool(little))
     except Exception as error:  # noqa: BLE001  garbage may raise anything, and the image before it is whole
-        parse.assumptions.append(f"what follows the pixel data can't be parsed ({type(error).__name__})")
+        parse.unstored.append(f"what follows the pixel data can't be read ({type(error).__name__})")
         return []
-    if rest:
-        parse.assumptions.append("bytes after the last element are no data elements")
+    start, size = stream.tell(), size_of(stream.source)
+    if parse.truncated:
+        parse.unstored.append(f"{parse.truncated}, behind the pixel data")
+    elif not is_blank(stream.source, start, size):
+        parse.unstored.append(f"{size - start} bytes after the last element are no data elements")
+    elif start < size:
+        parse.assumptions.append(f"{size - start} bytes of padding after the last element")
     for tag in PIXEL_KEYWORDS.keys() & extra.keys():
-        parse.assumptions.append(f"holds {PIXEL_KEYWORDS[tag]} too, {header.pixel_keyword} is used")
+        parse.unstored.append(f"{PIXEL_KEYWORDS[tag]} is there too, only {header.pixel_keyword} is stored")
         del extra[tag]
     header.dataset.update(extra)
     return [int(tag) for tag in extra._dict]  # noqa: SLF001  keys without converting elements
