@@ -24,7 +24,14 @@ from pipeline.catalog.segments import (
     segment_path,
     write_segment,
 )
-from pipeline.catalog.tables import count_reasons, iter_rows, open_catalog, read_failures, read_row
+from pipeline.catalog.tables import (
+    count_reasons,
+    iter_rows,
+    open_catalog,
+    read_failures,
+    read_partly_stored,
+    read_row,
+)
 from pipeline.catalog.verdicts import write_verdicts
 
 __all__ = [
@@ -53,6 +60,7 @@ __all__ = [
     "read_facts",
     "read_failures",
     "read_listing",
+    "read_partly_stored",
     "read_path_list",
     "read_plan",
     "read_row",

@@ -89,6 +89,14 @@ def count_reasons(out: str) -> dict[tuple[str, str], int]:
     return dict(sorted(Counter((status, reason or "") for status, reason in pairs).items()))
 
 
+def read_partly_stored(out: str, limit: int | None = None) -> tuple[int, list[dict[str, Any]]]:
+    """Return how many converted files hold more than what is stored, and source and message of `limit` of them."""
+    table = open_catalog(out, ("source", "status", "message"))
+    partly = table.filter(pc.and_(pc.equal(table["status"], "converted"), pc.is_valid(table["message"])))
+    rows: list[dict[str, Any]] = partly.slice(0, limit).drop_columns(["status"]).to_pylist()
+    return len(partly), rows
+
+
 def read_failures(out: str, limit: int | None = None) -> list[dict[str, Any]]:
     """Return source, reason and message of the rows that failed, in the catalog's order; at most `limit` of them."""
     table = open_catalog(out, ("source", "status", "reason", "message"))

@@ -88,7 +88,7 @@ def geometry(header: Header) -> tuple[Vector | None, tuple[Vector, Vector] | Non
     """
     values, _ = keyword_values(header, ("ImagePositionPatient", "ImageOrientationPatient"))
     if None in values.values() and "PerFrameFunctionalGroupsSequence" in header.dataset:
-        values |= frame_attributes(header, 1)[0]
+        values |= frame_attributes(header, 1).constant
     position = _numbers(values.get("ImagePositionPatient"), _POSITION)
     orientation = _numbers(values.get("ImageOrientationPatient"), _ORIENTATION)
     return (

@@ -37,6 +37,7 @@ def render_html(summary: RunSummary) -> str:
             *(note(told) for told in earlier(summary)),
             section("What became of the files", _outcomes(summary)),
             section("Failures", _failures(summary)),
+            section("Not everything is stored", _partly_stored(summary)),
             section("Sample frames", _sheet(summary)),
             section("Throughput", _pace(summary)),
             section("Where the time went", _seconds(summary), _syntaxes(summary)),
@@ -135,6 +136,16 @@ def _failures(summary: RunSummary) -> str:
     if listed < total:
         parts.append(note(f"These are the first {number(listed)} of {number(total)}; catalog.parquet has them all."))
     return "\n".join(parts)
+
+
+def _partly_stored(summary: RunSummary) -> str:
+    total, lines = summary.partly_stored_files, summary.partly_stored[:MOST_FAILURES]
+    if not total:
+        return ""
+    told = f"{counted(total, 'converted file')} hold more than what is stored of them: keep the originals."
+    rest = f" These are the first {number(len(lines))}." if len(lines) < total else ""
+    columns = (Column("File", "path"), Column("What is in it and isn't stored", "text"))
+    return note(told + rest) + "\n" + table(columns, ((line.source, line.text) for line in lines))
 
 
 def _images(summary: RunSummary) -> str:

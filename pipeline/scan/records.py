@@ -113,7 +113,8 @@ class Record:
         self.row |= {"num_frames": index.number_of_frames, "status": PENDING, "message": "; ".join(unstored) or None}
         count = index.number_of_frames
         described = self._attempt("the attributes for readers", lambda: frames.frame_attributes(header, count))
-        constant, by_frame = described or ({}, {})
+        constant, by_frame, told = described or ({}, {}, ())
+        self.notes += told
         self.row["attributes"] = json.dumps(constant)
         self.row["frame_attributes"] = json.dumps(by_frame) if by_frame else None
         position, orientation = self._attempt("the geometry", lambda: frames.geometry(header)) or (None, None)
