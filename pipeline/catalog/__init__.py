@@ -21,6 +21,7 @@ from pipeline.catalog.segments import (
     read_attributes,
     read_listing,
     read_rows,
+    read_unstored,
     segment_path,
     write_segment,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "read_row",
     "read_rows",
     "read_scanned",
+    "read_unstored",
     "remove_plan",
     "segment_path",
     "segment_schema",

@@ -7,33 +7,28 @@ from functools import cached_property
 from io import BytesIO
 from typing import Any, BinaryIO, cast
 
-from pydicom.charset import default_encoding
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import read_preamble
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
-from pipeline.errors import InvalidAttributeError, MissingAttributeError, NotDicomError, PipelineError, SourceError
+from pipeline.errors import PipelineError, SourceError
 from pipeline.frames.careful import CarefulReader, StopWhen
 from pipeline.frames.deflate import DEFLATED, InflatedFile
 from pipeline.frames.elements import Elements
 from pipeline.frames.items import UNDEFINED, Items, walk_items
-from pipeline.frames.quick import is_explicit_group, next_group, quick_dataset, read_group
+from pipeline.frames.meta import Stream, assumed_syntax, declared_syntax, drop_meta, read_meta
+from pipeline.frames.quick import next_group, quick_dataset, read_group
 from pipeline.frames.sources import HeaderFile, clip, is_blank, read_range, size_of
-from pipeline.frames.syntax import encoding_of, guess_syntax, looks_like_dicom, transfer_syntax_name
+from pipeline.frames.syntax import encoding_of
 
 PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 LARGE_ELEMENT = 64 << 20
 """Bytes from which an element other than pixel data is left out of the header (with a note): nobody reads it there."""
 HEAD = 1 << 14
 """Bytes that hold most headers whole: read at once and parsed from memory."""
-_BEGINNING = 1 << 10
-_META_GROUP = 2
 _BEFORE_PIXELS = min(PIXEL_KEYWORDS) - 1
 _LAST_TAG = 0xFFFCFFFC
 """Data Set Trailing Padding: no data element has a higher tag."""
-_PREAMBLE, _PREFIX_END = 128, 132
-_REPEATED_META = "the file meta information is repeated in the data set: the first one holds"
 
 
 @dataclass(frozen=True)
@@ -82,9 +77,6 @@ class Header:
         return Elements(self.file_meta)
 
 
-_Stream = HeaderFile | BytesIO
-
-
 @dataclass(slots=True)
 class _Parse:
     """What one pass gathers."""
@@ -107,7 +99,7 @@ class _Parse:
         self.pixel_tag, self.pixel_vr, self.pixel_length = int(tag), vr or "", length
         return True
 
-    def read_carefully(self, stream: _Stream, stop_when: StopWhen, *, implicit: bool, little: bool) -> Dataset:
+    def read_carefully(self, stream: Stream, stop_when: StopWhen, *, implicit: bool, little: bool) -> Dataset:
         """Read elements that aren't ordinary, and note what is wrong with them."""
         reader = CarefulReader(stream, stop_when, LARGE_ELEMENT)
         dataset = reader.read(implicit=implicit, little=little)
@@ -168,7 +160,7 @@ def open_data_set(file: BinaryIO, *, deflated: bool, source: str) -> BinaryIO:
     if not deflated or isinstance(file, InflatedFile):
         return file
     stream = HeaderFile(file)
-    _read_meta(stream, file, _Parse(source), guess=False)
+    read_meta(stream, file, source, [], guess=False)
     return cast(BinaryIO, InflatedFile(file, stream.tell(), source))
 
 
@@ -184,10 +176,11 @@ def _read_head(file: BinaryIO, source: str, **options: Any) -> Header | None:
     return header if parse.pixel_tag or len(head) < HEAD else None
 
 
-def _read(stream: _Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid: str, guess: bool) -> Header:
-    file_meta = _read_meta(stream, file, parse, guess=guess)
+def _read(stream: Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid: str, guess: bool) -> Header:
+    file_meta = read_meta(stream, file, parse.source, parse.assumptions, guess=guess)
     command = read_group(stream, 0, implicit=True) if next_group(stream) == 0 else None
-    uid = uid or _declared_syntax(file_meta, parse.source) or _assumed_syntax(stream, parse, guess=guess)
+    uid = uid or declared_syntax(file_meta, parse.source)
+    uid = uid or assumed_syntax(stream, parse.source, parse.assumptions, guess=guess)
     data = file
     if uid == DEFLATED:
         data = cast(BinaryIO, InflatedFile(file, stream.tell(), parse.source))
@@ -195,7 +188,7 @@ def _read(stream: _Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid
     implicit, little = encoding_of(uid)
     dataset = _elements(stream, parse, implicit=implicit, little=little)
     _note_encoding(parse, dataset, implicit=implicit)
-    _drop_meta(parse, dataset)
+    drop_meta(dataset, parse.assumptions)
     if command:
         dataset.update(command)
     if not parse.pixel_tag:
@@ -206,7 +199,7 @@ def _read(stream: _Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid
     return _with_trailing(header, data, parse) if trailing else header
 
 
-def _elements(stream: _Stream, parse: _Parse, *, implicit: bool, little: bool) -> Dataset:
+def _elements(stream: Stream, parse: _Parse, *, implicit: bool, little: bool) -> Dataset:
     """Read all elements in front of the pixel data."""
     if isinstance(stream, BytesIO) and little and len(stream.getvalue()) <= LARGE_ELEMENT:
         dataset = quick_dataset(stream, implicit=implicit, stop_when=parse.at_pixel_data, last=_BEFORE_PIXELS)
@@ -231,77 +224,6 @@ def _header(parse: _Parse, dataset: Dataset, file_meta: FileMetaDataset, uid: st
         left_over=parse.left_over,
         unstored=tuple(parse.unstored),
     )
-
-
-def _read_meta(stream: _Stream, file: BinaryIO, parse: _Parse, *, guess: bool) -> FileMetaDataset:
-    """Read preamble and File Meta Information (PS3.10 7.1); leave `stream` behind them."""
-    head = stream.read(_BEGINNING) if guess else b""
-    stream.seek(0)
-    # A data set without preamble may hold "DICM" in the 129th byte by chance: then only its beginning is plausible.
-    if guess and not _is_file_format(head):
-        if not looks_like_dicom(head, size_of(file)):
-            raise NotDicomError(
-                f"{parse.source}: not DICOM: no 'DICM' at byte 128, and the first bytes {head[:8]!r} are no data "
-                "element",
-                source=parse.source,
-            )
-        parse.assumptions.append("no DICOM preamble")
-    else:
-        read_preamble(stream, force=True)
-    meta = read_group(stream, _META_GROUP, implicit=False)
-    if meta and meta.original_encoding[0]:
-        parse.assumptions.append("file meta information in implicit VR")
-    while is_explicit_group(stream, _META_GROUP) and (again := read_group(stream, _META_GROUP, implicit=False)):
-        for tag, element in again._dict.items():  # noqa: SLF001  unconverted, as they are
-            meta._dict.setdefault(tag, element)  # noqa: SLF001
-        _note_once(parse, _REPEATED_META)
-    file_meta = FileMetaDataset(meta)
-    implicit, little = meta.original_encoding[:2]
-    file_meta.set_original_encoding(implicit, little, default_encoding)
-    return file_meta
-
-
-def _note_once(parse: _Parse, note: str) -> None:
-    if note not in parse.assumptions:
-        parse.assumptions.append(note)
-
-
-def _drop_meta(parse: _Parse, dataset: Dataset) -> None:
-    """Take out a copy of the file meta information that is encoded as the data set it begins."""
-    for tag in list(dataset._dict):  # noqa: SLF001  keys without converting elements
-        if tag >> 16 != _META_GROUP:
-            return
-        del dataset[tag]
-        _note_once(parse, _REPEATED_META)
-
-
-def _is_file_format(head: bytes) -> bool:
-    """Whether preamble and prefix are there (PS3.10 7.1), and no data set that only looks so."""
-    if head[_PREAMBLE:_PREFIX_END] != b"DICM":
-        return False
-    return looks_like_dicom(head[_PREFIX_END:], 1 << 62) or not looks_like_dicom(head, 1 << 62)
-
-
-def _declared_syntax(file_meta: FileMetaDataset, source: str) -> str:
-    value = file_meta.get("TransferSyntaxUID")
-    if value is not None and not isinstance(value, str):
-        raise InvalidAttributeError(
-            f"{source}: (0002,0010) 'Transfer Syntax UID' must be one UID, not {value!r}", source=source
-        )
-    return str(value or "").strip(" \0")
-
-
-def _assumed_syntax(stream: _Stream, parse: _Parse, *, guess: bool) -> str:
-    if not guess:
-        raise MissingAttributeError(
-            "'transfer_syntax_uid' is required if the dataset in 'src' is not in the DICOM File Format",
-            source=parse.source,
-        )
-    start = stream.tell()
-    uid = guess_syntax(stream.read(6))
-    stream.seek(start)
-    parse.assumptions.append(f"no Transfer Syntax UID: {transfer_syntax_name(uid)} assumed")
-    return uid
 
 
 def _note_encoding(parse: _Parse, dataset: Dataset, *, implicit: bool) -> None:
@@ -335,6 +257,8 @@ def _with_trailing(header: Header, data: BinaryIO, parse: _Parse) -> Header:
     tags: list[int] = []
     if not (items and items.damage) and clip(data, end, 8):
         tags = _read_trailing(header, HeaderFile(data, end), parse)
+    if isinstance(data, InflatedFile):
+        parse.unstored += _behind_deflated(data)
     return replace(
         header,
         items=items,
@@ -342,6 +266,14 @@ def _with_trailing(header: Header, data: BinaryIO, parse: _Parse) -> Header:
         assumptions=tuple(parse.assumptions),
         unstored=tuple(parse.unstored),
     )
+
+
+def _behind_deflated(data: InflatedFile) -> list[str]:
+    try:
+        left = data.left_over()
+    except PipelineError:
+        return ["what follows the pixel data can't be inflated"]
+    return [f"{left} bytes after the deflated data set are no part of it"] if left else []
 
 
 def _read_trailing(header: Header, stream: HeaderFile, parse: _Parse) -> list[int]:
