@@ -23,7 +23,6 @@ from pydicom.tag import BaseTag, SequenceDelimiterTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 from pydicom.values import convert_string
 
-from pipeline.errors import PipelineError
 from pipeline.frames.items import ITEM, SEQUENCE_DELIMITER, UNDEFINED
 from pipeline.frames.sources import clip, is_blank, size_of
 
@@ -103,8 +102,8 @@ class CarefulReader:
 
         Raises
         ------
-        PipelineError
-            With the reason ``header_unreadable`` where a sequence holds what can't be in one.
+        ValueError
+            Where a sequence holds what can't be in one.
         """
         mode = self._mode_of_first(_Mode(implicit, little))
         elements, encoding = self._elements(mode)
@@ -292,10 +291,7 @@ class CarefulReader:
                 break
             if tag != ITEM:
                 if tag <= head.tag:
-                    raise PipelineError(
-                        f"{BaseTag(tag)} instead of an item in the sequence {BaseTag(head.tag)} at offset {at}",
-                        reason="header_unreadable",
-                    )
+                    raise ValueError(f"{BaseTag(tag)} instead of an item of {BaseTag(head.tag)} at offset {at}")
                 self.mended[f"the delimiter of the sequence {BaseTag(head.tag)} is missing"] += 1
                 self.stream.seek(at)
                 break

@@ -81,12 +81,20 @@ def codestream_starts(file: BinaryIO, items: Items, uid: str, frame_bytes: int) 
     -------
     numpy.ndarray of bool, shape (fragments,)
     """
-    found = begins_codestream(items.starts, uid)
+    found = begins_codestream(_first_bytes(file, items.offsets), uid)
     if uid == _UNCOMPRESSED and len(items.lengths):
         found[:] = items.lengths[0] >= frame_bytes
     elif uid == _DEFLATED and len(items.lengths):
         found[:] = _inflates(file, int(items.offsets[0]), int(items.lengths[0]))
     return found
+
+
+def _first_bytes(file: BinaryIO, offsets: Numbers) -> Numbers:
+    """Return the eight bytes at each offset, as far as they are there, as a little endian number."""
+    expect = getattr(file, "expect", None)
+    if expect is not None:
+        expect([(offset, offset + 8) for offset in offsets.tolist()])
+    return np.frombuffer(b"".join(read_bytes(file, at, 8).ljust(8, b"\0") for at in offsets.tolist()), "<u8")
 
 
 def is_one_fragment_a_frame(uid: str) -> bool:

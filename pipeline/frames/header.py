@@ -24,6 +24,8 @@ from pipeline.frames.syntax import encoding_of
 PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 LARGE_ELEMENT = 64 << 20
 """Bytes from which an element other than pixel data is left out of the header (with a note): nobody reads it there."""
+LEAST_IMAGE = 16
+"""Bytes behind everything else from which they may be an image: a checksum or the end of a line is shorter."""
 HEAD = 1 << 14
 """Bytes that hold most headers whole: read at once and parsed from memory."""
 _BEFORE_PIXELS = min(PIXEL_KEYWORDS) - 1
@@ -273,7 +275,7 @@ def _behind_deflated(data: InflatedFile) -> list[str]:
         left = data.left_over()
     except PipelineError:
         return ["what follows the pixel data can't be inflated"]
-    return [f"{left} bytes after the deflated data set are no part of it"] if left else []
+    return [f"{left} bytes after the deflated data set are no part of it"] if left >= LEAST_IMAGE else []
 
 
 def _read_trailing(header: Header, stream: HeaderFile, parse: _Parse) -> list[int]:
@@ -297,10 +299,10 @@ def _read_trailing(header: Header, stream: HeaderFile, parse: _Parse) -> list[in
     start, size = stream.tell(), size_of(stream.source)
     if parse.truncated:
         parse.unstored.append(f"{parse.truncated}, behind the pixel data")
-    elif not is_blank(stream.source, start, size):
+    elif size - start >= LEAST_IMAGE and not is_blank(stream.source, start, size):
         parse.unstored.append(f"{size - start} bytes after the last element are no data elements")
     elif start < size:
-        parse.assumptions.append(f"{size - start} bytes of padding after the last element")
+        parse.assumptions.append(f"{size - start} bytes after the last element, of no account")
     for tag in PIXEL_KEYWORDS.keys() & extra.keys():
         parse.unstored.append(f"{PIXEL_KEYWORDS[tag]} is there too, only {header.pixel_keyword} is stored")
         del extra[tag]

@@ -18,10 +18,10 @@ UNDEFINED = 0xFFFFFFFF
 _PIXEL_DATA = 0x7FE00010
 
 _HEADER = struct.Struct("<HHL")
-_START = struct.Struct("<HHLQ")
-"""An item's header and the first bytes of its value."""
 _TAIL = 10
 """How many of a fragment's last bytes may hold its end-of-image marker (pydicom's rule: padding may follow it)."""
+_FIRST = 8
+"""Bytes that tell what begins."""
 _LONGEST_TABLE = 1 << 26
 _END_OF_IMAGE = b"\xff\xd9"
 _DELIMITER = _HEADER.pack(SEQUENCE_DELIMITER >> 16, SEQUENCE_DELIMITER & 0xFFFF, 0)
@@ -45,8 +45,6 @@ class Items:
     offsets: npt.NDArray[np.uint64]
     """First byte of each fragment's value."""
     lengths: npt.NDArray[np.uint64]
-    starts: npt.NDArray[np.uint64]
-    """The first eight bytes from each fragment's beginning on, as a little endian number: they tell a codestream's start."""
     ends_image: npt.NDArray[np.bool_]
     """Whether an end-of-image marker is among a fragment's last ten bytes."""
     end: int
@@ -121,7 +119,6 @@ class _Walk:
     position: int
     offsets: array[int] = field(default_factory=lambda: array("Q"))
     lengths: array[int] = field(default_factory=lambda: array("Q"))
-    starts: array[int] = field(default_factory=lambda: array("Q"))
     ends_image: bytearray = field(default_factory=bytearray)
     damage: str = ""
     truncated: bool = False
@@ -131,17 +128,14 @@ class _Walk:
     def run(self) -> None:
         """Hop from item to item until something else comes."""
         while self.position < self.peek.stop:
-            head = self.peek.at(self.position, _START.size)
-            if len(head) < _START.size:
-                if len(head) < _HEADER.size:
-                    self._cut(head)
-                    return
-                head = head.ljust(_START.size, b"\0")
-            group, element, length, start = _START.unpack(head)
+            head = self.peek.at(self.position, _HEADER.size)
+            if len(head) < _HEADER.size:
+                self._cut(head)
+                return
+            group, element, length = _HEADER.unpack(head)
             if (tag := group << 16 | element) != ITEM or length == UNDEFINED:
                 self._end(tag, length)
                 return
-            self.starts.append(start)
             self._add(self.position + _HEADER.size, length)
 
     def _add(self, value: int, length: int) -> None:
@@ -149,10 +143,10 @@ class _Walk:
         if end > self.peek.stop:
             self.truncated, end = True, self.peek.stop
         self.ahead.passes(end - value, end)
-        self.peek.block = _BLOCK if length < self.peek.near else _START.size + _TAIL
+        self.peek.block = _BLOCK if length < self.peek.near else _HEADER.size + _TAIL
         tail = min(_TAIL, end - value)
-        # The marker, the next header and what it begins lie side by side: one read brings them all.
-        self.ends_image.append(_END_OF_IMAGE in self.peek.at(end - tail, tail + _START.size)[:tail])
+        # The marker and the next header lie side by side: one read brings both.
+        self.ends_image.append(_END_OF_IMAGE in self.peek.at(end - tail, tail + _HEADER.size)[:tail])
         self.offsets.append(value)
         self.lengths.append(end - value)
         self.position = end
@@ -202,7 +196,7 @@ def walk_items(file: BinaryIO, start: int, stop: int) -> Items:
     # An object far away says itself what another request costs.
     peek = _Peek(file, stop, block=_HEADER.size, near=getattr(file, "near", _SMALL))
     ahead = _Ahead(file, stop, getattr(file, "through", 0))
-    head = peek.at(start, _START.size)
+    head = peek.at(start, _HEADER.size + _FIRST)
     tag, length = _header(head)
     if tag != ITEM or length == UNDEFINED:
         walk = _Walk(peek, ahead, start, damage=_problem(tag, length, start, "the basic offset table's item"))
@@ -225,7 +219,6 @@ def with_first_item(file: BinaryIO, items: Items) -> Items:
         table_length=0,
         offsets=np.insert(items.offsets, 0, items.table_offset),
         lengths=np.insert(items.lengths, 0, items.table_length),
-        starts=np.insert(items.starts, 0, items.table_start),
         ends_image=np.insert(items.ends_image, 0, _END_OF_IMAGE in tail),
     )
 
@@ -241,7 +234,7 @@ def _foresee(file: BinaryIO, table: int, length: int, first: int, stop: int) -> 
     places = offsets + first
     before = np.maximum(places - _TAIL, first)
     gap = max(getattr(file, "near", 0), getattr(file, "through", 0))
-    expect(zip(before.tolist(), np.minimum(places + _START.size, stop).tolist(), strict=True), gap)
+    expect(zip(before.tolist(), np.minimum(places + _HEADER.size, stop).tolist(), strict=True), gap)
     return True
 
 
@@ -253,7 +246,6 @@ def _items(walk: _Walk, first: int, table: int, table_length: int, table_start: 
         first_item=first,
         offsets=_numbers(walk.offsets),
         lengths=_numbers(walk.lengths),
-        starts=_numbers(walk.starts),
         ends_image=np.frombuffer(walk.ends_image, np.bool_),
         end=min(walk.position - walk.padding, walk.peek.stop),
         after=walk.position + _HEADER.size * walk.delimited,

@@ -25,7 +25,7 @@ _IMAGES = {
     "1.2.840.10008.5.1.4.1.1.81.1": "Ophthalmic Thickness Map Storage",
     "1.2.840.10008.5.1.4.1.1.82.1": "Corneal Topography Map Storage",
 }
-_MISSING = (
+PYDICOM_S_WORDS = (
     "The dataset in 'src' has no 'Pixel Data', 'Float Pixel Data' or 'Double Float Pixel Data' element, no pixel data to "
     "decode"
 )
@@ -46,20 +46,24 @@ def no_pixel_data(header: Header) -> PipelineError:
     """
     source, cut, name = header.source, header.truncated, _sop_class_name(header)
     why = _promise(header, name)
-    if header.left_over and not cut and (why or not name):
+    if not header.dataset:
+        cut = "the file ends before its data set"
+    elif header.left_over and not cut and (why or not name):
         cut = f"the file ends {header.left_over} bytes into an element"
     if why and cut:
         return PixelDataError(
             f"{source}: {cut}, before its pixel data; {why}", reason="pixel_data_too_short", source=source
         )
     if why:
-        elsewhere = ", and Pixel Data Provider URL says that it is elsewhere" if _URL in header.elements.by_tag else ""
-        return NoPixelDataError(f"{_MISSING}; {why}{elsewhere}", reason="pixel_data_missing", source=source)
+        elsewhere = "; by Pixel Data Provider URL they are elsewhere" if _URL in header.elements.by_tag else ""
+        return NoPixelDataError(
+            f"{source}: no pixel data, although {why}{elsewhere}", reason="pixel_data_missing", source=source
+        )
     if cut:
         return PipelineError(
             f"{source}: {cut}; whether it was an image can't be told", reason="header_unreadable", source=source
         )
-    return NoPixelDataError(_MISSING, source=source)
+    return NoPixelDataError(f"{source}: no pixel data", source=source)
 
 
 def _promise(header: Header, name: str) -> str:
