@@ -4,7 +4,7 @@ The only room that reads DICOM: what others need of a header, they get as plain 
 """
 
 from pipeline.frames.again import SecondReader
-from pipeline.frames.attributes import INTERPRETIVE_KEYWORDS, frame_attributes
+from pipeline.frames.attributes import INTERPRETIVE_KEYWORDS, FrameAttributes, frame_attributes
 from pipeline.frames.describe import geometry, keyword_values, pixel_format
 from pipeline.frames.dicomjson import header_json
 from pipeline.frames.generator import iter_frames
@@ -27,6 +27,7 @@ from pipeline.frames.unstored import unstored
 __all__ = [
     "INTERPRETIVE_KEYWORDS",
     "DecodedFrame",
+    "FrameAttributes",
     "FrameReader",
     "Header",
     "SecondReader",

@@ -35,6 +35,7 @@ _PROBLEMS = {
 }
 _QUOTED = re.compile(r"""'[^']*'|"[^"]*"|b'.*""")
 _LONGEST = 200
+_MISSING = "pixel_data_missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ def _read_instance(
         record.describe(header, wanted)
         lacking = None if header.pixel_keyword else frames.no_pixel_data(header)
         # what isn't an image, or was cut, is told as that whatever was asked for
-        if not (_is_no_image(lacking) or header.truncated) and not selected(config.select.where, record.values):
+        if (lacking is None or lacking.reason == _MISSING) and not selected(config.select.where, record.values):
             record.end("skipped", "not_selected", f"left out by select.where ({', '.join(config.select.where)})")
             return None
         if lacking:
@@ -216,17 +217,13 @@ def _index(file: BinaryIO, header: frames.Header, *, salvage: bool) -> FrameInde
     return frames.index_frames(file, header)
 
 
-def _is_no_image(lacking: PipelineError | None) -> bool:
-    return lacking is not None and lacking.reason == NoPixelDataError.reason
-
-
 def _without_pixels(record: Record, error: NoPixelDataError) -> None:
     """End the record of a file without pixel data: by nature, or although it should have some."""
     source, what = record.file.source, record.row.get("sop_class_uid") or "unknown"
-    if _is_no_image(error):
-        record.end("rejected", error.reason, f"{source}: DICOM without pixel data; SOP Class UID {what}")
-    else:
+    if error.reason == _MISSING:
         record.end("failed", error.reason, _told(record, error))
+    else:
+        record.end("rejected", error.reason, f"{source}: DICOM without pixel data; SOP Class UID {what}")
 
 
 def _check_size(pixels: PixelFormat, limit: int, source: str) -> None:
