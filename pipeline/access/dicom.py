@@ -117,7 +117,7 @@ def _open_file(path: str, decode: Decode, frames_per_block: int) -> xr.Dataset:
         index = frames.index_frames(file, header)
     decoding = decode(frames.pixel_format(header))
     source = FrameSource(path, size, mtime_ns, index, etag)
-    constant, by_frame = frames.frame_attributes(header, index.number_of_frames)
+    constant, by_frame, _ = frames.frame_attributes(header, index.number_of_frames)
     uids, _ = frames.keyword_values(header, _UIDS)
     described = Described(str(uids.get("SOPInstanceUID") or ""), constant, by_frame)
     return build_dataset(

@@ -21,10 +21,18 @@ from pipeline.catalog.segments import (
     read_attributes,
     read_listing,
     read_rows,
+    read_unstored,
     segment_path,
     write_segment,
 )
-from pipeline.catalog.tables import count_reasons, iter_rows, open_catalog, read_failures, read_row
+from pipeline.catalog.tables import (
+    count_reasons,
+    iter_rows,
+    open_catalog,
+    read_failures,
+    read_partly_stored,
+    read_row,
+)
 from pipeline.catalog.verdicts import write_verdicts
 
 __all__ = [
@@ -53,11 +61,13 @@ __all__ = [
     "read_facts",
     "read_failures",
     "read_listing",
+    "read_partly_stored",
     "read_path_list",
     "read_plan",
     "read_row",
     "read_rows",
     "read_scanned",
+    "read_unstored",
     "remove_plan",
     "scan_salt",
     "segment_path",

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.catalog.schema import segment_schema
+from pipeline.catalog.schema import PENDING, segment_schema
 from pipeline.model import SourceFile
 from pipeline.storage import Place, place
 
@@ -156,6 +156,16 @@ def read_listing(out: str, segments: Iterable[int], without: Collection[tuple[in
                 status, reason = (texts.setdefault(text or "", text or "") for text in ended)
                 known[source] = Known(identity, status, reason, segment, row, sha256 or "")
     return known
+
+
+def read_unstored(out: str, segments: Iterable[int]) -> Iterator[tuple[str, str]]:
+    """Yield the source of each file that is to be converted and holds what won't be stored, and what that is."""
+    for segment in segments:
+        with segment_path(out, segment).open() as opened:
+            table = pq.read_table(opened, columns=["source", "status", "message"])
+        for source, status, message in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            if status == PENDING and message:
+                yield source, message
 
 
 def count_scanned(out: str) -> dict[tuple[str, str], int]:

@@ -89,12 +89,23 @@ def count_reasons(out: str) -> dict[tuple[str, str], int]:
     return dict(sorted(Counter((status, reason or "") for status, reason in pairs).items()))
 
 
+def read_partly_stored(out: str, limit: int | None = None) -> tuple[int, list[dict[str, Any]]]:
+    """Return how many converted files hold more than what is stored; and row, source and message of `limit` of them."""
+    table = open_catalog(out, ("source", "status", "message"))
+    partly = pc.indices_nonzero(pc.and_(pc.equal(table["status"], "converted"), pc.is_valid(table["message"])))
+    return len(partly), _numbered(table, partly.slice(0, limit))
+
+
 def read_failures(out: str, limit: int | None = None) -> list[dict[str, Any]]:
     """Return number, source, reason and message of the rows that failed, in the catalog's order; at most `limit` of them.
 
     The number, ``row``, counts from 0.
     """
     table = open_catalog(out, ("source", "status", "reason", "message"))
-    failed = pc.indices_nonzero(pc.equal(table["status"], "failed")).slice(0, limit)
-    rows: list[dict[str, Any]] = table.take(failed).drop_columns(["status"]).append_column("row", failed).to_pylist()
+    return _numbered(table, pc.indices_nonzero(pc.equal(table["status"], "failed")).slice(0, limit))
+
+
+def _numbered(table: pa.Table, places: pa.Array) -> list[dict[str, Any]]:
+    """Return the rows at these places with their numbers, ``row``, and without their status."""
+    rows: list[dict[str, Any]] = table.take(places).drop_columns(["status"]).append_column("row", places).to_pylist()
     return rows

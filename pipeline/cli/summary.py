@@ -21,6 +21,7 @@ SOME_FAILURES = 10
 def show_summary(screen: Screen, summary: RunSummary) -> None:
     """Print the outcome of a run: by reason, in figures, what failed, and how to open the result."""
     screen.show("", reasons_table(summary.status_counts), "", *_figures(summary), *_failures(summary, screen.verbose))
+    screen.show(*_partly_stored(summary, screen.verbose))
     screen.show("", "Open the result in Python:", _indented(summary.how_to_open(), 4))
     screen.show(f"Report: {escape(str(place(summary.out) / 'report.html'))}", "")
     screen.final(final_line(summary))
@@ -47,10 +48,26 @@ def _failures(summary: RunSummary, verbose: int) -> Iterable[RenderableType]:
         return
     shown = summary.failures if verbose else summary.failures[:SOME_FAILURES]
     yield ""
-    yield f"[red]Failed:[/]{'' if len(shown) == failed else f' (the first {len(shown)} of {number(failed)})'}"
+    yield f"[red]Failed:[/]{_first_of(len(shown), failed)}"
     for failure in shown:
         yield _indented(failure.source, 2)
         yield _indented(f"{failure.reason}: {failure.text}", 4)
+
+
+def _partly_stored(summary: RunSummary, verbose: int) -> Iterable[RenderableType]:
+    """Yield which converted files hold more than what is stored of them."""
+    if not (total := summary.partly_stored_files):
+        return
+    shown = summary.partly_stored if verbose else summary.partly_stored[:SOME_FAILURES]
+    yield ""
+    yield f"[yellow]Not everything is stored:[/]{_first_of(len(shown), total)}"
+    for line in shown:
+        yield _indented(line.source, 2)
+        yield _indented(line.text, 4)
+
+
+def _first_of(shown: int, total: int) -> str:
+    return "" if shown == total else f" (the first {shown} of {number(total)})"
 
 
 def _indented(text: str, columns: int) -> Padding:

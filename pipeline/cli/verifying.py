@@ -72,7 +72,7 @@ def _verdict_table(found: Verification) -> Table:
     table.add_column("What it means", overflow="fold")
     for verdict, meaning in VERDICTS.items():
         if found.verdicts[verdict]:
-            colour = {"equal": "green", "copy": "green", "unsound": "red"}.get(verdict, "")
+            colour = {"equal": "green", "copy": "green", "unsound": "red", "partly_stored": "yellow"}.get(verdict, "")
             table.add_row(Text(verdict, style=colour), number(found.verdicts[verdict]), Text(meaning))
     return table
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.catalog import Outcome, count_reasons, read_failures
+from pipeline.catalog import Outcome, count_reasons, read_failures, read_partly_stored
 from pipeline.config import RunConfig
 from pipeline.engine.contact_sheet import contact_sheet
 from pipeline.engine.converting import Conversion
@@ -54,10 +54,16 @@ def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int]
                     frames_missing=0,
                     decoder=conversion.decoders.get(position),
                     photometric_interpretation=conversion.photometric.get(position),
-                    note=told.get(position, ""),
+                    note="; ".join(filter(None, (told.get(position), _selection(plan, position, frames)))),
                 )
                 result[_key(plan.instances[position])] = _salvaged(stored, failed, missing or 0) if failed else stored
     return result
+
+
+def _selection(plan: Plan, position: int, frames: Mapping[int, int]) -> str:
+    """Say so where only some frames of an instance were selected."""
+    count = plan.instances[position].number_of_frames
+    return "" if frames[position] == count else f"select.frames takes {frames[position]} of its {count} frames"
 
 
 def _salvaged(stored: Outcome, failure: Failure, missing: int) -> Outcome:
@@ -98,6 +104,7 @@ def summarise(
     plan = prepared.plan
     converted = {i: number for i, number in sorted(stored_frames(plan).items()) if i not in conversion.failures}
     uids = {plan.instances[i].transfer_syntax_uid for i in converted}
+    partly, lines = read_partly_stored(str(out), MOST_FAILURES)
     return RunSummary(
         out=str(out),
         started=clock.started,
@@ -122,6 +129,8 @@ def summarise(
         ),
         remarks=remarks(prepared),
         failures=tuple(_failure_lines(out)),
+        partly_stored=tuple(FailureLine(line["source"], "", line["message"], row=line["row"]) for line in lines),
+        partly_stored_files=partly,
         by_transfer_syntax=_grouped(plan, converted, "transfer_syntax_uid"),
         by_modality=_with_stored(_grouped(plan, converted, "modality"), plan, conversion),
         transfer_syntax_names={uid: transfer_syntax_name(uid) for uid in uids},

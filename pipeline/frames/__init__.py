@@ -5,7 +5,7 @@ The only room that reads DICOM: what others need of a header, they get as plain 
 
 from pipeline.frames.again import SecondReader
 from pipeline.frames.attempts import DecodedFrame
-from pipeline.frames.attributes import INTERPRETIVE_KEYWORDS, frame_attributes
+from pipeline.frames.attributes import INTERPRETIVE_KEYWORDS, FrameAttributes, frame_attributes
 from pipeline.frames.describe import geometry, keyword_values, pixel_format
 from pipeline.frames.dicomjson import header_json
 from pipeline.frames.generator import iter_frames
@@ -19,13 +19,16 @@ from pipeline.frames.keywords import (
     nearest_keywords,
 )
 from pipeline.frames.plugins import check_plugin
+from pipeline.frames.promised import no_pixel_data
 from pipeline.frames.reader import FrameReader
 from pipeline.frames.sources import open_source
 from pipeline.frames.syntax import transfer_syntax_name
+from pipeline.frames.unstored import unstored
 
 __all__ = [
     "INTERPRETIVE_KEYWORDS",
     "DecodedFrame",
+    "FrameAttributes",
     "FrameReader",
     "Header",
     "SecondReader",
@@ -43,8 +46,10 @@ __all__ = [
     "keyword_values",
     "known_keyword",
     "nearest_keywords",
+    "no_pixel_data",
     "open_source",
     "pixel_format",
     "read_header",
     "transfer_syntax_name",
+    "unstored",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
@@ -11,7 +12,9 @@ from pydicom.dataset import Dataset
 
 from pipeline.frames.elements import Elements
 from pipeline.frames.header import Header
-from pipeline.frames.values import find_value, first_item, raw_element
+from pipeline.frames.keywords import dictionary_keyword, keyword_kind
+from pipeline.frames.tiles import UNKNOWN_PLACE, first_tile, tile_columns
+from pipeline.frames.values import find_items, find_value, first_item, has_value, raw_element
 
 _IMAGE = (
     *("RescaleSlope", "RescaleIntercept", "RescaleType", "WindowCenter", "WindowWidth", "VOILUTFunction"),
@@ -36,7 +39,7 @@ _IMAGE = (
     "ImagedVolumeDepth",
 )
 """Interpretive keywords of the whole instance."""
-_IMAGE_TAGS = tuple((keyword, tag_for_keyword(keyword) or 0) for keyword in _IMAGE)
+_IMAGE_TAGS = {keyword: tag_for_keyword(keyword) or 0 for keyword in _IMAGE}
 
 _VECTORS = ("FrameTimeVector", "GridFrameOffsetVector", "SliceLocationVector", "TimeSlotVector", "SliceVector")
 """Elements outside of functional groups that hold one value a frame."""
@@ -78,82 +81,154 @@ _MACRO_TAGS = {
 INTERPRETIVE_KEYWORDS = tuple(dict.fromkeys([*_IMAGE, *_VECTORS, *(k for ks in _MACROS.values() for k in ks)]))
 """All keywords that may be among an image's attributes."""
 
+_NUMBERS = {
+    keyword: int(vm) if (vm := (dictionary_keyword(keyword) or ("", ""))[1]).isdecimal() else 0
+    for keyword in INTERPRETIVE_KEYWORDS
+    if keyword_kind(keyword).rstrip("s") in {"number", "integer"}
+}
+"""Keywords of numbers, each with how many there must be (PS3.6); 0 where there may be some."""
+
 _SHARED, _PER_FRAME = 0x52009229, 0x52009230
-_TILE = ("ColumnPositionInTotalImagePixelMatrix", "RowPositionInTotalImagePixelMatrix")
+_UNUSABLE: Any = object()
+"""Stands for a value that is there and isn't what its keyword stands for."""
 
 
-def frame_attributes(header: Header, number_of_frames: int) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+class FrameAttributes(NamedTuple):
+    """What interprets the pixels of one instance, under DICOM keywords."""
+
+    constant: dict[str, Any]
+    """Values that hold for all frames: int, float, str, or a list of these; sequences as lists of dicts, bytes as base64
+    text of little endian data."""
+    by_frame: dict[str, list[Any]]
+    """Values that differ between frames: one a frame, None where a frame has none."""
+    notes: tuple[str, ...] = ()
+    """What the header says of frames and couldn't be used."""
+
+
+@dataclass(slots=True)
+class _Unusable:
+    """Values that are there and couldn't be used."""
+
+    frames: dict[str, list[int]] = field(default_factory=dict)
+    """Keyword → frames; none for the instance's own value."""
+    notes: list[str] = field(default_factory=list)
+
+    def without(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values that can be used, and take note of the others."""
+        for keyword, value in values.items():
+            if value is _UNUSABLE:
+                self.frames.setdefault(keyword, [])
+        return {keyword: value for keyword, value in values.items() if value is not _UNUSABLE}
+
+    def told(self) -> tuple[str, ...]:
+        """Return all of it as notes, without values: those may be a patient's."""
+        return (*self.notes, *(self._told(keyword, frames) for keyword, frames in self.frames.items()))
+
+    def _told(self, keyword: str, frames: list[int]) -> str:
+        count = _NUMBERS.get(keyword)
+        what = "can't be read" if not count else f"isn't {count} numbers" if count > 1 else "isn't one number"
+        where = f" in {len(frames)} frame(s), the first is frame index {frames[0]}" if frames else ""
+        return f"{keyword} {what}{where}: left out"
+
+
+def frame_attributes(header: Header, number_of_frames: int) -> FrameAttributes:
     """Return the interpretive attributes of an instance and of its frames.
 
-    Functional groups (PS3.3 C.7.6.16) are read once; what they say of a frame goes before what the data set says.
+    Functional groups (PS3.3 C.7.6.16) are read once; what they say of a frame goes before what the data set says. A value
+    that isn't the numbers which its keyword stands for is none, and noted.
 
     Parameters
     ----------
     header : Header
     number_of_frames : int
-
-    Returns
-    -------
-    dict[str, Any]
-        Keyword → value that holds for all frames: int, float, str, or a list of these; sequences as lists of dicts,
-        bytes as base64 text of little endian data.
-    dict[str, list]
-        Keyword → one value a frame, None where a frame has none; only keywords whose values differ.
     """
-    elements = header.elements
-    present = elements.by_tag
-    constant: dict[str, Any] = {
-        keyword: value
-        for keyword, tag in _IMAGE_TAGS
-        if tag in present and (value := find_value(elements, tag)) is not None
-    }
-    constant |= shared_values(header)
+    elements, unusable = header.elements, _Unusable()
+    constant = unusable.without(_read(elements, _IMAGE_TAGS)) | unusable.without(_shared(header))
     varying: dict[str, list[Any]] = {}
-    for keyword, values in _columns(elements, constant, number_of_frames):
+    for keyword, values in _columns(elements, constant, number_of_frames, unusable):
         if number_of_frames > 1 and any(value != values[0] for value in values):
             constant.pop(keyword, None)
             varying[keyword] = values
         else:
             constant[keyword] = values[0]
-    return {keyword: value for keyword, value in constant.items() if value is not None}, varying
+    kept = {keyword: value for keyword, value in constant.items() if value is not None}
+    return FrameAttributes(kept, varying, unusable.told())
 
 
 def shared_values(header: Header) -> dict[str, Any]:
     """Return what the Shared Functional Groups say of every frame."""
+    return _Unusable().without(_shared(header))
+
+
+def _shared(header: Header) -> dict[str, Any]:
     shared = first_item(header.dataset, _SHARED) if _SHARED in header.elements.by_tag else None
     return {} if shared is None else _group_values(shared, {})
 
 
-def _columns(elements: Elements, constant: Mapping[str, Any], frames: int) -> Iterator[tuple[str, list[Any]]]:
+def _read(elements: Elements, tags: Mapping[str, int]) -> dict[str, Any]:
+    """Return the values of those keywords that are there, :data:`_UNUSABLE` of one that can't be used."""
+    found: dict[str, Any] = {}
+    for keyword, tag in tags.items():
+        if tag not in elements.by_tag:
+            continue
+        value = find_value(elements, tag)
+        if value is not None and _is_sound(keyword, value):
+            found[keyword] = value
+        elif value is not None or has_value(elements, tag):
+            found[keyword] = _UNUSABLE
+    return found
+
+
+def _is_sound(keyword: str, value: Any) -> bool:
+    """Whether a value is as many numbers as its keyword stands for; of texts and sequences, that it is."""
+    count = _NUMBERS.get(keyword)
+    if count is None:
+        return True
+    parts = value if isinstance(value, list) else [value]
+    numbers = [part for part in parts if isinstance(part, int | float)]
+    return len(numbers) == len(parts) == count if count else bool(numbers) and not any(map(_is_text, parts))
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, str)
+
+
+def _columns(
+    elements: Elements, constant: Mapping[str, Any], frames: int, unusable: _Unusable
+) -> Iterator[tuple[str, list[Any]]]:
     """Yield keywords with one value for each frame."""
     for keyword, tag in _VECTOR_TAGS:
         values = find_value(elements, tag)
         if isinstance(values, list) and len(values) == frames:
             yield keyword, values
+        elif has_value(elements, tag) and (isinstance(values, list) or frames > 1):
+            found = len(values) if isinstance(values, list) else int(values is not None)
+            unusable.notes.append(f"{keyword} has {found} value(s) for {frames} frame(s): left out")
     if constant.get("DimensionOrganizationType") == "TILED_FULL":
-        yield from _tile_positions(elements, constant, frames)
-    yield from _per_frame_columns(elements.dataset, frames)
+        yield from tile_columns(elements, constant, frames).items()
+        if first_tile(elements) is None:
+            unusable.notes.append(UNKNOWN_PLACE)
+    yield from _per_frame_columns(elements, frames, unusable)
 
 
-def _per_frame_columns(dataset: Dataset, frames: int) -> Iterator[tuple[str, list[Any]]]:
-    groups = _items(dataset, _PER_FRAME)
+def _per_frame_columns(elements: Elements, frames: int, unusable: _Unusable) -> Iterator[tuple[str, list[Any]]]:
+    groups = [item.dataset for item in find_items(elements.dataset, _PER_FRAME)]
     if len(groups) != frames:  # then nobody knows which item is which frame's
+        if has_value(elements, _PER_FRAME):
+            unusable.notes.append(
+                f"the Per-frame Functional Groups have {len(groups)} item(s) for {frames} frame(s): left out"
+            )
         return
     known: dict[tuple[int, bytes], dict[str, Any]] = {}
     columns: dict[str, list[Any]] = {}
     for place, group in enumerate(groups):
         for keyword, value in _group_values(group, known).items():
-            columns.setdefault(keyword, [None] * frames)[place] = value
+            column = columns.setdefault(keyword, [None] * frames)
+            if value is _UNUSABLE:
+                unusable.frames.setdefault(keyword, []).append(place)
+            else:
+                column[place] = value
     yield from columns.items()
-
-
-def _items(dataset: Dataset, tag: int) -> Sequence[Dataset]:
-    if tag not in dataset:
-        return ()
-    try:
-        return list(dataset[tag].value or ())
-    except Exception:  # noqa: BLE001  a damaged sequence may raise anything; the frames themselves are fine
-        return ()
 
 
 def _group_values(group: Dataset, known: dict[tuple[int, bytes], dict[str, Any]]) -> dict[str, Any]:
@@ -165,24 +240,8 @@ def _group_values(group: Dataset, known: dict[tuple[int, bytes], dict[str, Any]]
         found = known.get(key) if key else None
         if found is None:
             macro = first_item(group, int(tag))
-            found = {} if macro is None else _macro_values(Elements(macro), _MACRO_TAGS[tag])
+            found = {} if macro is None else _read(Elements(macro), _MACRO_TAGS[tag])
             if key:
                 known[key] = found
-        values |= {keyword: value for keyword, value in found.items() if value is not None}
+        values |= found
     return values
-
-
-def _macro_values(macro: Elements, tags: Mapping[str, int]) -> dict[str, Any]:
-    return {keyword: find_value(macro, tag) for keyword, tag in tags.items()}
-
-
-def _tile_positions(elements: Elements, constant: Mapping[str, Any], frames: int) -> Iterator[tuple[str, list[Any]]]:
-    """Yield the tiles' positions, from 1: in rows, then planes, then optical paths (PS3.3 C.7.6.17.3, TILED_FULL)."""
-    size = [find_value(elements, tag_for_keyword(keyword) or 0) for keyword in ("Columns", "Rows")]
-    total: list[Any] = [constant.get(keyword) for keyword in ("TotalPixelMatrixColumns", "TotalPixelMatrixRows")]
-    if not all(isinstance(number, int) and number > 0 for number in (*size, *total)):
-        return
-    across, down = (-(-whole // tile) for whole, tile in zip(total, size, strict=True))
-    places = [divmod(frame % (across * down), across) for frame in range(frames)]
-    yield _TILE[0], [column * size[0] + 1 for _, column in places]
-    yield _TILE[1], [row * size[1] + 1 for row, _ in places]

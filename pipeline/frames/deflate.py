@@ -7,6 +7,7 @@ import zlib
 from typing import Any, BinaryIO
 
 from pipeline.errors import PixelDataError
+from pipeline.frames.sources import is_blank, size_of
 from pipeline.storage.positioned import PositionedFile
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -71,6 +72,12 @@ class InflatedFile(PositionedFile):
             self._kept.write(piece := self._step())
             self._size += len(piece)
         return self._size
+
+    def left_over(self) -> int:
+        """Inflate everything, and return how many bytes lie behind the deflated stream, 0 where they are padding."""
+        self.reach(None)
+        start, size = self._next - len(self._inflate.unused_data), size_of(self._file)
+        return 0 if is_blank(self._file, start, size) else size - start
 
     def _step(self) -> bytes:
         """Return the next inflated piece; empty only at the end."""

@@ -11,9 +11,10 @@ from pydicom.datadict import tag_for_keyword
 from pipeline.errors import UnsupportedTransferSyntaxError
 from pipeline.frames.attributes import frame_attributes, shared_values
 from pipeline.frames.header import Header
-from pipeline.frames.index import checked_options, no_pixel_data
+from pipeline.frames.index import checked_options
 from pipeline.frames.options import stored_dtype
 from pipeline.frames.plugins import decoder_for, plugin_order
+from pipeline.frames.promised import no_pixel_data
 from pipeline.frames.values import plain_element, text_of
 from pipeline.model import PixelFormat, Vector
 
@@ -87,7 +88,7 @@ def geometry(header: Header) -> tuple[Vector | None, tuple[Vector, Vector] | Non
     """
     values, _ = keyword_values(header, ("ImagePositionPatient", "ImageOrientationPatient"))
     if None in values.values() and "PerFrameFunctionalGroupsSequence" in header.dataset:
-        values |= frame_attributes(header, 1)[0]
+        values |= frame_attributes(header, 1).constant
     position = _numbers(values.get("ImagePositionPatient"), _POSITION)
     orientation = _numbers(values.get("ImageOrientationPatient"), _ORIENTATION)
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -27,6 +27,10 @@ class Boundaries:
     notes: tuple[str, ...] = ()
     problem: str = ""
     """Why fewer frames than declared were found; empty where all are there."""
+    surplus: int = 0
+    """Frames that the pixel data hold beyond the declared ones, as far as can be told."""
+    left: int = 0
+    """Fragments that belong to no frame that can be told."""
 
     @property
     def frames(self) -> int:
@@ -42,13 +46,14 @@ class _Finder:
     items: Items
     frames: int
     extended: Any
+    begins: npt.NDArray[np.bool_]
+    """Which fragments begin a codestream."""
     notes: list[str] = field(default_factory=list)
 
     def find(self) -> Boundaries:
-        rules = (self.by_extended_table, self.by_basic_table, self.by_count, self.by_markers)
-        for rule in rules:
+        for rule in (self.by_extended_table, self.by_basic_table, self.by_count, self.by_markers, self.by_starts):
             if (found := rule()) is not None:
-                return found
+                return self._without_surplus(found)
         return self._all("one_fragment_per_frame", np.zeros(1, np.uint64), self._missing_text())
 
     def by_extended_table(self) -> Boundaries | None:
@@ -68,15 +73,20 @@ class _Finder:
         # An odd frame is padded in its item; the table tells the length without the padding.
         if not np.all((lengths == real) | (lengths + np.uint64(1) == real)):
             return self._disbelieve("Extended Offset Table", "a length isn't its item's")
-        starts = np.arange(self.frames + 1, dtype=np.uint64)
-        self._note_excess(entries)
-        return Boundaries("extended_offset_table", self.items.offsets[at], lengths, starts, tuple(self.notes))
+        return Boundaries(
+            "extended_offset_table",
+            self.items.offsets[at],
+            lengths,
+            np.arange(self.frames + 1, dtype=np.uint64),
+            tuple(self.notes),
+            surplus=max(entries, len(self.items.offsets)) - self.frames,
+        )
 
     def by_basic_table(self) -> Boundaries | None:
         """Take the Basic Offset Table where it begins at 0, rises, and each entry is an item's offset."""
         if not self.items.table_length:
             return None
-        table = read_table(self.file, self.items, 2 * self.frames + 1024)
+        table = read_table(self.file, self.items, max(2 * self.frames + 1024, len(self.items.offsets)))
         if table is None or not len(table):
             return self._disbelieve("Basic Offset Table", f"{self.items.table_length} bytes are no table")
         if table[0] != 0 or np.any(table[1:] <= table[:-1]):
@@ -88,9 +98,9 @@ class _Finder:
         cut = len(here) < min(len(table), self.frames)
         if not cut and len(table) < self.frames and len(self.items.offsets) > len(table):
             return self._disbelieve("Basic Offset Table", f"{len(table)} entries for {self.frames} frames")
-        self._note_excess(len(table))
         ends = np.append(at, len(self.items.offsets))[: self.frames + 1].astype(np.uint64)
-        return self._all("basic_offset_table", ends, self._missing_text() if len(ends) <= self.frames else "")
+        problem = self._missing_text() if len(ends) <= self.frames else ""
+        return replace(self._all("basic_offset_table", ends, problem), surplus=max(len(table) - self.frames, 0))
 
     def by_count(self) -> Boundaries | None:
         """One frame takes all fragments; as many fragments as frames are one each."""
@@ -102,19 +112,50 @@ class _Finder:
         return None
 
     def by_markers(self) -> Boundaries | None:
-        """End a frame with each fragment that has an end-of-image marker in its last ten bytes, as pydicom does."""
+        """End a frame with each fragment that has an end-of-image marker in its last ten bytes, as pydicom does.
+
+        None where that gives too few frames, and the codestreams' beginnings give more.
+        """
         fragments = len(self.items.offsets)
         if fragments <= self.frames:
             return None
         ends = np.flatnonzero(self.items.ends_image) + 1
-        if not len(ends) or (ends[-1] != fragments and len(ends) < self.frames):
+        left = fragments - int(ends[-1]) if len(ends) else fragments
+        if left and len(ends) < self.frames:
+            if self.begins[0] and np.count_nonzero(self.begins) > len(ends) + 1:
+                return None
             self.notes.append("the last frame has no end-of-image marker")
-            ends = np.append(ends, fragments)
-        elif ends[-1] != fragments:
-            self.notes.append(f"{fragments - int(ends[-1])} fragments behind the last end-of-image marker are left out")
-        self._note_excess(len(ends))
+            ends, left = np.append(ends, fragments), 0
         starts = np.concatenate([[0], ends[: self.frames]]).astype(np.uint64)
-        return self._all("end_of_image_markers", starts, self._missing_text(len(ends)))
+        found = self._all("end_of_image_markers", starts, self._missing_text(len(ends)))
+        return replace(found, surplus=max(len(ends) - self.frames, 0), left=left)
+
+    def by_starts(self) -> Boundaries | None:
+        """Begin a frame with each fragment that begins a codestream, where the first one does."""
+        if not len(self.begins) or not self.begins[0]:
+            return None
+        at = np.append(np.flatnonzero(self.begins), len(self.begins)).astype(np.uint64)
+        found = len(at) - 1
+        return replace(
+            self._all("codestream_starts", at[: self.frames + 1], self._missing_text(found)),
+            surplus=max(found - self.frames, 0),
+        )
+
+    def _without_surplus(self, found: Boundaries) -> Boundaries:
+        """Take fragments out of a frame that begin another codestream: they are frames that nothing declares."""
+        used = int(found.starts[-1]) if found.frames else 0
+        if found.source == "extended_offset_table" or used <= found.frames:
+            return found
+        begun = np.cumsum(self.begins[:used])
+        starts = found.starts.astype(np.intp)
+        frame = np.repeat(starts[:-1], starts[1:] - starts[:-1])
+        others = (begun > begun[frame]) & self.begins[frame]
+        if not others.any():
+            return found
+        kept = np.flatnonzero(~others)
+        ends = np.searchsorted(kept, found.starts).astype(np.uint64)
+        surplus = found.surplus + int(np.count_nonzero(self.begins[:used] & others))
+        return replace(found, offsets=found.offsets[kept], lengths=found.lengths[kept], starts=ends, surplus=surplus)
 
     def _all(self, source: str, starts: Numbers, problem: str = "") -> Boundaries:
         return Boundaries(source, self.items.offsets, self.items.lengths, starts, tuple(self.notes), problem)
@@ -131,10 +172,6 @@ class _Finder:
         self.notes.append(f"{table} not believed: {why}")
         return None
 
-    def _note_excess(self, found: int) -> None:
-        if found > self.frames:
-            self.notes.append(f"{found} frames found, only the declared {self.frames} are used")
-
     def _missing_text(self, found: int | None = None) -> str:
         if found is not None and found >= self.frames:
             return ""
@@ -148,7 +185,9 @@ class _Finder:
         return f"fewer frames than expected have been found in {fragments} fragments ({self.frames} expected)"
 
 
-def find_boundaries(file: BinaryIO, items: Items, frames: int, extended: Sequence[Any] | None) -> Boundaries:
+def find_boundaries(
+    file: BinaryIO, items: Items, frames: int, extended: Sequence[Any] | None, begins: npt.NDArray[np.bool_]
+) -> Boundaries:
     """Tell which fragments make which frame.
 
     Parameters
@@ -161,8 +200,10 @@ def find_boundaries(file: BinaryIO, items: Items, frames: int, extended: Sequenc
         Number of Frames as declared.
     extended : Sequence, optional
         Extended Offset Table and Extended Offset Table Lengths, as bytes or numbers.
+    begins : numpy.ndarray of bool, shape (fragments,)
+        Which fragments begin a codestream.
     """
-    return _Finder(file, items, frames, extended).find()
+    return _Finder(file, items, frames, extended, begins).find()
 
 
 def _entries(table: Any) -> Numbers | None:

@@ -15,9 +15,11 @@ from pydicom._dicom_dict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
+from pipeline.errors import NoPixelDataError
 from pipeline.frames.datasets import check_buffer, dataset_header
 from pipeline.frames.header import Header, open_data_set, read_header
-from pipeline.frames.index import available_frames, index_frames, missing_frames, no_pixel_data
+from pipeline.frames.index import available_frames, index_frames, missing_frames
+from pipeline.frames.promised import PYDICOM_S_WORDS, no_pixel_data
 from pipeline.frames.reader import FrameReader
 from pipeline.frames.sources import kept_position, name_of, open_source
 from pipeline.model import FrameIndex
@@ -131,7 +133,10 @@ def _header(file: BinaryIO, source: str, kwargs: dict[str, Any]) -> Header:
     uid = kwargs.get("transfer_syntax_uid")
     header = read_header(file, source=source, trailing=False, transfer_syntax_uid=str(uid or ""), guess=False)
     if header.pixel_keyword is None:
-        raise no_pixel_data(header)
+        error = no_pixel_data(header)
+        if isinstance(error, NoPixelDataError):
+            raise NoPixelDataError(PYDICOM_S_WORDS, reason=error.reason, source=source)
+        raise error
     return header
 
 

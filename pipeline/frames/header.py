@@ -7,39 +7,30 @@ from functools import cached_property
 from io import BytesIO
 from typing import Any, BinaryIO, cast
 
-from pydicom.charset import default_encoding
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import read_dataset, read_preamble
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
-from pipeline.errors import (
-    InvalidAttributeError,
-    MissingAttributeError,
-    NotDicomError,
-    PipelineError,
-    SourceError,
-    foreign_text,
-)
+from pipeline.errors import PipelineError, SourceError, foreign_text
+from pipeline.frames.careful import CarefulReader, StopWhen
 from pipeline.frames.deflate import DEFLATED, InflatedFile
 from pipeline.frames.elements import Elements
 from pipeline.frames.items import UNDEFINED, Items, walk_items
+from pipeline.frames.meta import Stream, assumed_syntax, declared_syntax, drop_meta, read_meta
 from pipeline.frames.quick import next_group, quick_dataset, read_group
-from pipeline.frames.sources import HeaderFile, clip, read_range, size_of
-from pipeline.frames.syntax import encoding_of, guess_syntax, looks_like_dicom, transfer_syntax_name
+from pipeline.frames.sources import HeaderFile, clip, is_blank, read_range, size_of
+from pipeline.frames.syntax import encoding_of
 
 PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 LARGE_ELEMENT = 64 << 20
 """Bytes from which an element other than pixel data is left out of the header (with a note): nobody reads it there."""
+LEAST_IMAGE = 16
+"""Bytes behind everything else from which they may be an image: a checksum or the end of a line is shorter."""
 HEAD = 1 << 14
 """Bytes that hold most headers whole: read at once and parsed from memory."""
-_BEGINNING = 1 << 10
-_META_GROUP = 2
 _BEFORE_PIXELS = min(PIXEL_KEYWORDS) - 1
 _LAST_TAG = 0xFFFCFFFC
 """Data Set Trailing Padding: no data element has a higher tag."""
-_PREAMBLE, _PREFIX_END = 128, 132
 
 
 @dataclass(frozen=True)
@@ -70,6 +61,10 @@ class Header:
     """Tags of the elements behind the pixel data."""
     truncated: str = ""
     """Where the file ends inside an element before the pixel data: which one; else empty."""
+    left_over: int = 0
+    """Bytes behind the last element of a file without pixel data that are neither an element nor padding."""
+    unstored: tuple[str, ...] = ()
+    """What the file holds beside its elements and pixel data, that may be an image and is stored nowhere."""
     checked: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The Image Pixel attributes as :func:`~pipeline.frames.index.checked_options` found them; empty before."""
 
@@ -84,9 +79,6 @@ class Header:
         return Elements(self.file_meta)
 
 
-_Stream = HeaderFile | BytesIO
-
-
 @dataclass(slots=True)
 class _Parse:
     """What one pass gathers."""
@@ -96,7 +88,11 @@ class _Parse:
     pixel_tag: int = 0
     pixel_vr: str = ""
     pixel_length: int = 0
+    value_offset: int = 0
+    """First byte of the pixel data's value, where it isn't as far from the element's beginning as it should be."""
     truncated: str = ""
+    left_over: int = 0
+    unstored: list[str] = field(default_factory=list)
 
     def at_pixel_data(self, tag: BaseTag, vr: str | None, length: int) -> bool:
         """Stop pydicom's reading at pixel data, and remember its element header."""
@@ -104,6 +100,16 @@ class _Parse:
             return False
         self.pixel_tag, self.pixel_vr, self.pixel_length = int(tag), vr or "", length
         return True
+
+    def read_carefully(self, stream: Stream, stop_when: StopWhen, *, implicit: bool, little: bool) -> Dataset:
+        """Read elements that aren't ordinary, and note what is wrong with them."""
+        reader = CarefulReader(stream, stop_when, LARGE_ELEMENT)
+        dataset = reader.read(implicit=implicit, little=little)
+        self.value_offset, self.truncated = reader.value_at, reader.cut
+        self.assumptions += [text if times == 1 else f"{text} ({times} times)" for text, times in reader.mended.items()]
+        for tag, length in reader.left_out.items():
+            self.unstored.append(f"{tag} of {length} bytes left out of the header")
+        return dataset
 
 
 def read_header(
@@ -156,7 +162,7 @@ def open_data_set(file: BinaryIO, *, deflated: bool, source: str) -> BinaryIO:
     if not deflated or isinstance(file, InflatedFile):
         return file
     stream = HeaderFile(file)
-    _read_meta(stream, file, _Parse(source), guess=False)
+    read_meta(stream, file, source, [], guess=False)
     return cast(BinaryIO, InflatedFile(file, stream.tell(), source))
 
 
@@ -172,10 +178,11 @@ def _read_head(file: BinaryIO, source: str, **options: Any) -> Header | None:
     return header if parse.pixel_tag or len(head) < HEAD else None
 
 
-def _read(stream: _Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid: str, guess: bool) -> Header:
-    file_meta = _read_meta(stream, file, parse, guess=guess)
+def _read(stream: Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid: str, guess: bool) -> Header:
+    file_meta = read_meta(stream, file, parse.source, parse.assumptions, guess=guess)
     command = read_group(stream, 0, implicit=True) if next_group(stream) == 0 else None
-    uid = uid or _declared_syntax(file_meta, parse.source) or _assumed_syntax(stream, parse, guess=guess)
+    uid = uid or declared_syntax(file_meta, parse.source)
+    uid = uid or assumed_syntax(stream, parse.source, parse.assumptions, guess=guess)
     data = file
     if uid == DEFLATED:
         data = cast(BinaryIO, InflatedFile(file, stream.tell(), parse.source))
@@ -183,29 +190,27 @@ def _read(stream: _Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid
     implicit, little = encoding_of(uid)
     dataset = _elements(stream, parse, implicit=implicit, little=little)
     _note_encoding(parse, dataset, implicit=implicit)
+    drop_meta(dataset, parse.assumptions)
     if command:
         dataset.update(command)
     if not parse.pixel_tag:
-        return _header(parse, dataset, file_meta, uid, truncated=_truncation(dataset))
-    start = stream.tell() + (12 if _has_long_length(parse, dataset) else 8)
+        _note_left_over(parse, data, stream.tell())
+        return _header(parse, dataset, file_meta, uid)
+    start = parse.value_offset or stream.tell() + (12 if _has_long_length(parse, dataset) else 8)
     header = _header(parse, dataset, file_meta, uid, start)
     return _with_trailing(header, data, parse) if trailing else header
 
 
-def _elements(stream: _Stream, parse: _Parse, *, implicit: bool, little: bool) -> Dataset:
+def _elements(stream: Stream, parse: _Parse, *, implicit: bool, little: bool) -> Dataset:
     """Read all elements in front of the pixel data."""
     if isinstance(stream, BytesIO) and little and len(stream.getvalue()) <= LARGE_ELEMENT:
         dataset = quick_dataset(stream, implicit=implicit, stop_when=parse.at_pixel_data, last=_BEFORE_PIXELS)
         if dataset is not None:
             return dataset
-    dataset = read_dataset(stream, implicit, little, stop_when=parse.at_pixel_data, defer_size=LARGE_ELEMENT)
-    _drop_deferred(parse, dataset)
-    return dataset
+    return parse.read_carefully(stream, parse.at_pixel_data, implicit=implicit, little=little)
 
 
-def _header(  # noqa: PLR0917  one value a field
-    parse: _Parse, dataset: Dataset, file_meta: FileMetaDataset, uid: str, start: int = 0, truncated: str = ""
-) -> Header:
+def _header(parse: _Parse, dataset: Dataset, file_meta: FileMetaDataset, uid: str, start: int = 0) -> Header:
     return Header(
         source=parse.source,
         dataset=dataset,
@@ -217,70 +222,10 @@ def _header(  # noqa: PLR0917  one value a field
         value_length=None if parse.pixel_length == UNDEFINED or not parse.pixel_tag else parse.pixel_length,
         deflated=uid == DEFLATED,
         assumptions=tuple(parse.assumptions),
-        truncated=truncated,
+        truncated=parse.truncated,
+        left_over=parse.left_over,
+        unstored=tuple(parse.unstored),
     )
-
-
-def _read_meta(stream: _Stream, file: BinaryIO, parse: _Parse, *, guess: bool) -> FileMetaDataset:
-    """Read preamble and File Meta Information (PS3.10 7.1); leave `stream` behind them."""
-    head = stream.read(_BEGINNING) if guess else b""
-    stream.seek(0)
-    # A data set without preamble may hold "DICM" in the 129th byte by chance: then only its beginning is plausible.
-    if guess and not _is_file_format(head):
-        if not looks_like_dicom(head, size_of(file)):
-            raise NotDicomError(
-                f"{parse.source}: not DICOM: no 'DICM' at byte 128, and it doesn't begin with a data element",
-                source=parse.source,
-            )
-        parse.assumptions.append("no DICOM preamble")
-    else:
-        read_preamble(stream, force=True)
-    start = stream.tell()
-    meta = read_group(stream, _META_GROUP, implicit=False)
-    if meta and _vr_is_wrong(meta):
-        stream.seek(start)
-        meta = read_group(stream, _META_GROUP, implicit=True)
-        parse.assumptions.append("file meta information in implicit VR")
-    file_meta = FileMetaDataset(meta)
-    implicit, little = meta.original_encoding[:2]
-    file_meta.set_original_encoding(implicit, little, default_encoding)
-    return file_meta
-
-
-def _is_file_format(head: bytes) -> bool:
-    """Whether preamble and prefix are there (PS3.10 7.1), and no data set that only looks so."""
-    if head[_PREAMBLE:_PREFIX_END] != b"DICM":
-        return False
-    return looks_like_dicom(head[_PREFIX_END:], 1 << 62) or not looks_like_dicom(head, 1 << 62)
-
-
-def _vr_is_wrong(meta: Dataset) -> bool:
-    """Whether the first element's VR is none: some writers use implicit VR in the file meta information."""
-    try:
-        meta[next(iter(meta.keys()))]
-    except NotImplementedError:
-        return True
-    return False
-
-
-def _declared_syntax(file_meta: FileMetaDataset, source: str) -> str:
-    value = file_meta.get("TransferSyntaxUID")
-    if value is not None and not isinstance(value, str):
-        raise InvalidAttributeError(f"{source}: (0002,0010) 'Transfer Syntax UID' must be one UID", source=source)
-    return str(value or "").strip(" \0")
-
-
-def _assumed_syntax(stream: _Stream, parse: _Parse, *, guess: bool) -> str:
-    if not guess:
-        raise MissingAttributeError(
-            "'transfer_syntax_uid' is required if the dataset in 'src' is not in the DICOM File Format",
-            source=parse.source,
-        )
-    start = stream.tell()
-    uid = guess_syntax(stream.read(6))
-    stream.seek(start)
-    parse.assumptions.append(f"no Transfer Syntax UID: {transfer_syntax_name(uid)} assumed")
-    return uid
 
 
 def _note_encoding(parse: _Parse, dataset: Dataset, *, implicit: bool) -> None:
@@ -295,21 +240,12 @@ def _has_long_length(parse: _Parse, dataset: Dataset) -> bool:
     return not dataset.original_encoding[0] and parse.pixel_vr in EXPLICIT_VR_LENGTH_32
 
 
-def _drop_deferred(parse: _Parse, dataset: Dataset) -> None:
-    for tag, element in list(dataset._dict.items()):  # noqa: SLF001  the raw elements, unconverted
-        if isinstance(element, RawDataElement) and element.value is None and element.length:
-            del dataset[tag]
-            parse.assumptions.append(f"{tag} of {element.length} bytes left out of the header")
-
-
-def _truncation(dataset: Dataset) -> str:
-    """Return which element the file ends in, or an empty text."""
-    for element in dataset._dict.values():  # noqa: SLF001  the raw elements, unconverted
-        if isinstance(element, RawDataElement) and element.length != UNDEFINED:
-            got = len(element.value or b"")
-            if got < element.length:
-                return f"the file ends inside {element.tag}: {got} of {element.length} bytes"
-    return ""
+def _note_left_over(parse: _Parse, data: BinaryIO, start: int) -> None:
+    """Note what lies behind the last element of a file without pixel data."""
+    size = size_of(data)
+    if not parse.truncated and not is_blank(data, start, size):
+        parse.left_over = size - start
+        parse.assumptions.append(f"{size - start} bytes after the last element are no data element")
 
 
 def _with_trailing(header: Header, data: BinaryIO, parse: _Parse) -> Header:
@@ -323,7 +259,23 @@ def _with_trailing(header: Header, data: BinaryIO, parse: _Parse) -> Header:
     tags: list[int] = []
     if not (items and items.damage) and clip(data, end, 8):
         tags = _read_trailing(header, HeaderFile(data, end), parse)
-    return replace(header, items=items, trailing=frozenset(tags), assumptions=tuple(parse.assumptions))
+    if isinstance(data, InflatedFile):
+        parse.unstored += _behind_deflated(data)
+    return replace(
+        header,
+        items=items,
+        trailing=frozenset(tags),
+        assumptions=tuple(parse.assumptions),
+        unstored=tuple(parse.unstored),
+    )
+
+
+def _behind_deflated(data: InflatedFile) -> list[str]:
+    try:
+        left = data.left_over()
+    except PipelineError:
+        return ["what follows the pixel data can't be inflated"]
+    return [f"{left} bytes after the deflated data set are no part of it"] if left >= LEAST_IMAGE else []
 
 
 def _read_trailing(header: Header, stream: HeaderFile, parse: _Parse) -> list[int]:
@@ -340,16 +292,19 @@ def _read_trailing(header: Header, stream: HeaderFile, parse: _Parse) -> list[in
         return wrong
 
     try:
-        extra = read_dataset(stream, bool(implicit), bool(little), stop_when=out_of_order, defer_size=LARGE_ELEMENT)
-        _drop_deferred(parse, extra)
-        rest = stream.read(1)
+        extra = parse.read_carefully(stream, out_of_order, implicit=bool(implicit), little=bool(little))
     except Exception as error:  # noqa: BLE001  garbage may raise anything, and the image before it is whole
-        parse.assumptions.append(f"what follows the pixel data can't be parsed ({type(error).__name__})")
+        parse.unstored.append(f"what follows the pixel data can't be read ({type(error).__name__})")
         return []
-    if rest:
-        parse.assumptions.append("bytes after the last element are no data elements")
+    start, size = stream.tell(), size_of(stream.source)
+    if parse.truncated:
+        parse.unstored.append(f"{parse.truncated}, behind the pixel data")
+    elif size - start >= LEAST_IMAGE and not is_blank(stream.source, start, size):
+        parse.unstored.append(f"{size - start} bytes after the last element are no data elements")
+    elif start < size:
+        parse.assumptions.append(f"{size - start} bytes after the last element, of no account")
     for tag in PIXEL_KEYWORDS.keys() & extra.keys():
-        parse.assumptions.append(f"holds {PIXEL_KEYWORDS[tag]} too, {header.pixel_keyword} is used")
+        parse.unstored.append(f"{PIXEL_KEYWORDS[tag]} is there too, only {header.pixel_keyword} is stored")
         del extra[tag]
     header.dataset.update(extra)
     return [int(tag) for tag in extra._dict]  # noqa: SLF001  keys without converting elements

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, BinaryIO
 
+import numpy as np
 from pydicom.dataset import Dataset
 
-from pipeline.errors import NoPixelDataError, PixelDataError
+from pipeline.errors import PixelDataError
 from pipeline.frames import native
+from pipeline.frames.codestream_starts import begins_codestream, codestream_starts, is_one_fragment_a_frame
 from pipeline.frames.datasets import dataset_header
 from pipeline.frames.encapsulated import Boundaries, find_boundaries
 from pipeline.frames.header import Header, open_data_set, read_header
-from pipeline.frames.items import Items, walk_items
+from pipeline.frames.items import Items, walk_items, with_first_item
 from pipeline.frames.labels import is_native_422
 from pipeline.frames.options import describe_options, native_frame_bits, pixel_options, validate_options
 from pipeline.frames.plugins import decoder_for
+from pipeline.frames.promised import no_pixel_data
 from pipeline.frames.sources import kept_position, name_of, open_source, size_of
 from pipeline.frames.syntax import is_encapsulated
 from pipeline.model import FrameIndex
@@ -122,24 +126,11 @@ def encapsulates(header: Header) -> bool:
     return is_encapsulated(header.transfer_syntax_uid)
 
 
-def no_pixel_data(header: Header) -> NoPixelDataError | PixelDataError:
-    """Return the error for a header without pixel data: it may be none by nature, or a file cut short."""
-    if header.truncated and "Rows" in header.dataset:
-        return PixelDataError(
-            f"{header.source}: {header.truncated}, before its pixel data",
-            reason="pixel_data_too_short",
-            source=header.source,
-        )
-    return NoPixelDataError(
-        "The dataset in 'src' has no 'Pixel Data', 'Float Pixel Data' or 'Double Float Pixel Data' element, no pixel "
-        "data to decode",
-        source=header.source,
-    )
-
-
 def _index(header: Header, options: Mapping[str, Any], **fields: Any) -> FrameIndex:
+    # What was written as UN is little endian, whatever the data set is (PS3.5 6.2.2).
+    swapped = header.transfer_syntax_uid == native.BIG_ENDIAN and header.pixel_vr == "UN"
     return FrameIndex(
-        transfer_syntax_uid=header.transfer_syntax_uid,
+        transfer_syntax_uid=native.LITTLE_ENDIAN if swapped else header.transfer_syntax_uid,
         number_of_frames=options["number_of_frames"],
         options={name: options[name] for name in _STORED if options.get(name) is not None},
         value_offset=header.value_offset,
@@ -158,26 +149,26 @@ def _native(file: BinaryIO, header: Header, options: Mapping[str, Any], *, lenie
         notes += layout
     index = _index(header, options, value_length=length, frame_bits=bits, notes=notes)
     short = index.value_length * 8 < bits * index.number_of_frames
-    if not (short and lenient):
-        notes += native.check_extent(file, index, header.source)
-    return _index(header, options, value_length=length, frame_bits=bits, notes=notes)
+    if short and lenient:
+        return index
+    notes += native.check_extent(file, index, header.source)
+    found = native.whole_frames(index)
+    unstored = (_surplus(header, found, index.number_of_frames),) if found > index.number_of_frames else ()
+    return replace(index, notes=notes, unstored=unstored)
 
 
 def _encapsulated(file: BinaryIO, header: Header, options: Mapping[str, Any], *, lenient: bool) -> FrameIndex:
-    items = header.items or _walk(file, header)
-    if items.damage and not len(items.offsets):
-        hint = "" if header.value_length is None else "; its defined length is that of native pixel data"
-        raise PixelDataError(
-            f"{header.source}: encapsulated pixel data: {items.damage}{hint}",
-            reason="transfer_syntax_mismatch" if hint else None,
-            source=header.source,
-        )
-    found = find_boundaries(file, items, options["number_of_frames"], options.get("extended_offsets"))
-    problem, starts = _problem(found, items)
+    items, told = _items(file, header)
+    frames, uid = options["number_of_frames"], header.transfer_syntax_uid
+    begins = np.zeros(len(items.offsets), np.bool_)
+    if len(begins) > frames:
+        begins = codestream_starts(file, items, uid, -(-native_frame_bits(uid, options) // 8))
+    found = find_boundaries(file, items, frames, options.get("extended_offsets"), begins)
+    problem, starts = _problem(found, items, uid)
     if problem and not lenient:
-        missing = len(starts) - 1 < options["number_of_frames"]
+        missing = len(starts) - 1 < frames
         raise PixelDataError(
-            _missing(header.source, problem, len(starts) - 1, options["number_of_frames"]),
+            _missing(header.source, problem, len(starts) - 1, frames),
             reason="frames_missing" if missing and not items.damage else None,
             source=header.source,
         )
@@ -189,8 +180,25 @@ def _encapsulated(file: BinaryIO, header: Header, options: Mapping[str, Any], *,
         fragment_lengths=found.lengths,
         frame_fragments=starts,
         boundaries=found.source,
-        notes=describe_options(header, options) + found.notes + _item_notes(header, items, problem),
+        notes=describe_options(header, options) + told + found.notes + _item_notes(header, items, problem),
+        unstored=_unstored(header, found, items, frames),
     )
+
+
+def _items(file: BinaryIO, header: Header) -> tuple[Items, tuple[str, ...]]:
+    """Return the items, and a note where the first one isn't the basic offset table that it should be."""
+    items = header.items or _walk(file, header)
+    if begins_codestream(np.array([items.table_start], np.uint64), header.transfer_syntax_uid).any():
+        note = "the basic offset table is missing: the first item is a fragment"
+        return with_first_item(file, items), (note,)
+    if items.damage and not len(items.offsets):
+        hint = "" if header.value_length is None else "; its defined length is that of native pixel data"
+        raise PixelDataError(
+            f"{header.source}: encapsulated pixel data: {items.damage}{hint}",
+            reason="transfer_syntax_mismatch" if hint else None,
+            source=header.source,
+        )
+    return items, ()
 
 
 def _walk(file: BinaryIO, header: Header) -> Items:
@@ -200,11 +208,36 @@ def _walk(file: BinaryIO, header: Header) -> Items:
     return walk_items(file, header.value_offset, end)
 
 
-def _problem(found: Boundaries, items: Items) -> tuple[str, Any]:
+def _problem(found: Boundaries, items: Items, uid: str) -> tuple[str, Any]:
     """Return what is wrong and where the sound frames begin: damage makes the last frame before it doubtful."""
-    if not items.damage or found.source == "extended_offset_table":
+    if not items.damage or found.source == "extended_offset_table" or _ends_whole(found, items, uid):
         return found.problem, found.starts
     return items.damage, found.starts[: max(len(found.starts) - 1, 1)]
+
+
+def _ends_whole(found: Boundaries, items: Items, uid: str) -> bool:
+    """Whether all frames are there, and nothing of the last one can lie behind its last fragment."""
+    if found.problem:
+        return False
+    last = np.searchsorted(items.offsets, found.offsets[int(found.starts[-1]) - 1])
+    return bool(found.surplus or is_one_fragment_a_frame(uid) or items.ends_image[last])
+
+
+def _surplus(header: Header, found: int, declared: int) -> str:
+    """Say how many frames there are beyond the declared ones."""
+    stated = "" if "NumberOfFrames" in header.dataset else " (Number of Frames is absent)"
+    verb = "is" if declared == 1 else "are"
+    return f"{found} frames found, only the declared {declared} {verb} stored{stated}"
+
+
+def _unstored(header: Header, found: Boundaries, items: Items, frames: int) -> tuple[str, ...]:
+    """Say what else the items hold."""
+    told = [_surplus(header, frames + found.surplus, frames)] if found.surplus else []
+    if found.left:
+        told.append(f"{found.left} fragment(s) behind the last end-of-image marker belong to no frame")
+    if items.damage:
+        told.append(f"what follows the last fragment can't be read: {items.damage}")
+    return tuple(told)
 
 
 def _missing(source: str, problem: str, found: int, declared: int) -> str:
@@ -232,7 +265,8 @@ def _item_notes(header: Header, items: Items, problem: str) -> tuple[str, ...]:
     if header.value_length is not None:
         notes.append("encapsulated pixel data in an element of defined length")
     elif not items.delimited and not items.damage:
-        notes.append("the sequence delimiter is missing")
+        padding = f": {items.padding} bytes of padding stand in its place" if items.padding else ""
+        notes.append(f"the sequence delimiter is missing{padding}")
     if items.truncated:
         notes.append("the file ends inside the last fragment, which is cut")
     if problem:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import struct
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.frames.sources import read_range
+from pipeline.frames.sources import is_blank, read_range
 
 ITEM = 0xFFFEE000
 SEQUENCE_DELIMITER = 0xFFFEE0DD
@@ -20,8 +20,11 @@ _PIXEL_DATA = 0x7FE00010
 _HEADER = struct.Struct("<HHL")
 _TAIL = 10
 """How many of a fragment's last bytes may hold its end-of-image marker (pydicom's rule: padding may follow it)."""
+_FIRST = 8
+"""Bytes that tell what begins."""
 _LONGEST_TABLE = 1 << 26
 _END_OF_IMAGE = b"\xff\xd9"
+_DELIMITER = _HEADER.pack(SEQUENCE_DELIMITER >> 16, SEQUENCE_DELIMITER & 0xFFFF, 0)
 _SMALL = 1 << 11
 _BLOCK = 1 << 16
 _IN_A_ROW = 8
@@ -35,6 +38,8 @@ class Items:
 
     table_offset: int
     table_length: int
+    table_start: int
+    """The first eight bytes of the basic offset table's item, as a little endian number."""
     first_item: int
     """Offset of the item tag that follows the basic offset table: what offset tables count from."""
     offsets: npt.NDArray[np.uint64]
@@ -52,6 +57,8 @@ class Items:
     """Whether the file ends inside an item: the last fragment is cut to what is there."""
     delimited: bool = True
     """Whether a sequence delimiter ended it."""
+    padding: int = 0
+    """Bytes that stand where the delimiter should: padding, or its beginning."""
 
 
 @dataclass(slots=True)
@@ -116,13 +123,14 @@ class _Walk:
     damage: str = ""
     truncated: bool = False
     delimited: bool = False
+    padding: int = 0
 
     def run(self) -> None:
         """Hop from item to item until something else comes."""
         while self.position < self.peek.stop:
             head = self.peek.at(self.position, _HEADER.size)
             if len(head) < _HEADER.size:
-                self.truncated = True
+                self._cut(head)
                 return
             group, element, length = _HEADER.unpack(head)
             if (tag := group << 16 | element) != ITEM or length == UNDEFINED:
@@ -143,10 +151,29 @@ class _Walk:
         self.lengths.append(end - value)
         self.position = end
 
+    def _cut(self, head: bytes) -> None:
+        """Judge the last bytes, fewer than an item's header has: padding, the delimiter's beginning, or an item's."""
+        if _DELIMITER.startswith(head) or is_blank(self.peek.file, self.position, self.peek.stop):
+            self.padding = len(head)
+            self.position = self.peek.stop
+        else:
+            self.damage = f"the file ends inside an item's header at offset {self.position}"
+
     def _end(self, tag: int, length: int) -> None:
         self.delimited = tag == SEQUENCE_DELIMITER
-        if not self.delimited and not _may_follow(tag):
+        if self.delimited or _may_follow(tag):
+            return
+        self.padding = self._padding(zeros=not (tag or length))
+        self.position += self.padding
+        if not self.padding:
             self.damage = _problem(tag, length, self.position, "an item or the sequence delimiter")
+
+    def _padding(self, *, zeros: bool) -> int:
+        """Return how many bytes stand in place of the delimiter: zeros as long as it, or all up to the end; else 0."""
+        tag, _ = _header(self.peek.at(self.position + _HEADER.size, _HEADER.size))
+        if zeros and _may_follow(tag):
+            return _HEADER.size
+        return self.peek.stop - self.position if is_blank(self.peek.file, self.position, self.peek.stop) else 0
 
 
 def walk_items(file: BinaryIO, start: int, stop: int) -> Items:
@@ -169,7 +196,8 @@ def walk_items(file: BinaryIO, start: int, stop: int) -> Items:
     # An object far away says itself what another request costs.
     peek = _Peek(file, stop, block=_HEADER.size, near=getattr(file, "near", _SMALL))
     ahead = _Ahead(file, stop, getattr(file, "through", 0))
-    tag, length = _header(peek.at(start, _HEADER.size))
+    head = peek.at(start, _HEADER.size + _FIRST)
+    tag, length = _header(head)
     if tag != ITEM or length == UNDEFINED:
         walk = _Walk(peek, ahead, start, damage=_problem(tag, length, start, "the basic offset table's item"))
         return _items(walk, start, start, 0)
@@ -178,7 +206,21 @@ def walk_items(file: BinaryIO, start: int, stop: int) -> Items:
         ahead.limit = 0
     walk = _Walk(peek, ahead, table + length)
     walk.run()
-    return _items(walk, table + length, table, min(length, max(stop - table, 0)))
+    first = int.from_bytes(head[_HEADER.size :], "little") if length else 0
+    return _items(walk, table + length, table, min(length, max(stop - table, 0)), first)
+
+
+def with_first_item(file: BinaryIO, items: Items) -> Items:
+    """Return the items of a writer that leaves out the basic offset table: its item is the first fragment."""
+    end = items.table_offset + items.table_length
+    tail = read_range(file, max(end - _TAIL, items.table_offset), min(_TAIL, items.table_length)).tobytes()
+    return replace(
+        items,
+        table_length=0,
+        offsets=np.insert(items.offsets, 0, items.table_offset),
+        lengths=np.insert(items.lengths, 0, items.table_length),
+        ends_image=np.insert(items.ends_image, 0, _END_OF_IMAGE in tail),
+    )
 
 
 def _foresee(file: BinaryIO, table: int, length: int, first: int, stop: int) -> bool:
@@ -196,28 +238,33 @@ def _foresee(file: BinaryIO, table: int, length: int, first: int, stop: int) -> 
     return True
 
 
-def _items(walk: _Walk, first: int, table: int, table_length: int) -> Items:
-    none = np.zeros(0, np.uint64)
+def _items(walk: _Walk, first: int, table: int, table_length: int, table_start: int = 0) -> Items:
     return Items(
         table_offset=table,
         table_length=table_length,
+        table_start=table_start,
         first_item=first,
-        offsets=np.frombuffer(walk.offsets, np.uint64) if walk.offsets else none,
-        lengths=np.frombuffer(walk.lengths, np.uint64) if walk.lengths else none,
+        offsets=_numbers(walk.offsets),
+        lengths=_numbers(walk.lengths),
         ends_image=np.frombuffer(walk.ends_image, np.bool_),
-        end=min(walk.position, walk.peek.stop),
+        end=min(walk.position - walk.padding, walk.peek.stop),
         after=walk.position + _HEADER.size * walk.delimited,
         damage=walk.damage,
         truncated=walk.truncated,
         delimited=walk.delimited,
+        padding=walk.padding,
     )
+
+
+def _numbers(values: array[int]) -> npt.NDArray[np.uint64]:
+    return np.frombuffer(values, np.uint64) if values else np.zeros(0, np.uint64)
 
 
 def _header(head: bytes) -> tuple[int, int]:
     """Return tag and length, zeros where the data end."""
     if len(head) < _HEADER.size:
         return 0, 0
-    group, element, length = _HEADER.unpack(head)
+    group, element, length = _HEADER.unpack_from(head)
     return group << 16 | element, length
 
 

@@ -14,7 +14,8 @@ from pipeline.frames.labels import SHARED_CHROMA
 from pipeline.frames.sources import Bytes, clip, read_range, view_range
 from pipeline.model import FrameIndex
 
-BIG_ENDIAN = "1.2.840.10008.1.2.2"
+BIG_ENDIAN, LITTLE_ENDIAN = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1"
+"""Explicit VR Big Endian and Little Endian."""
 _LESS_THAN_A_WORD = (1, 8)
 _ITEM_TAGS = {(ITEM >> 16).to_bytes(2, order) + (ITEM & 0xFFFF).to_bytes(2, order) for order in ("little", "big")}
 
@@ -72,9 +73,15 @@ def check_extent(file: BinaryIO, index: FrameIndex, source: str) -> tuple[str, .
         )
     if actual <= expected + expected % 2:
         return ()
-    extra = f"the pixel data hold {actual - expected} bytes more than {frames} frame(s) need"
-    whole = actual * 8 // bits
-    return (f"{extra}: enough for {whole} frames, only the declared ones are used" if whole > frames else extra,)
+    return (f"the pixel data hold {actual - expected} bytes more than {frames} frame(s) need",)
+
+
+def whole_frames(index: FrameIndex) -> int:
+    """Return how many frames the value holds whole, declared or not; the byte that pads it to even length is none."""
+    expected = -(-index.frame_bits * index.number_of_frames // 8)
+    if expected <= index.value_length <= expected + expected % 2:
+        return index.number_of_frames
+    return index.value_length * 8 // index.frame_bits
 
 
 def shared_chroma_bits(options: Mapping[str, Any], length: int, source: str) -> tuple[int, tuple[str, ...]]:

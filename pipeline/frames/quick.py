@@ -7,7 +7,6 @@ header holds, pydicom reads it as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache, partial
 from io import BytesIO
 from struct import Struct
@@ -17,13 +16,12 @@ from pydicom import config
 from pydicom.charset import convert_encodings, default_encoding
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element, empty_value_for_VR
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset, read_sequence
+from pydicom.filereader import read_sequence
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
+from pipeline.frames.careful import CarefulReader, StopWhen
 from pipeline.frames.items import UNDEFINED
-
-StopWhen = Callable[[BaseTag, str | None, int], bool]
 
 _explicit = Struct("<HH2sH").unpack_from
 _implicit = Struct("<HHL").unpack_from
@@ -32,8 +30,8 @@ _VRS = {vr.value.encode(): vr.value for vr in VR if len(vr.value) == 2}  # noqa:
 _LONG = frozenset(vr.value for vr in EXPLICIT_VR_LENGTH_32)
 _CHARSET = 0x00080005
 _FIRST_OF_ITEMS = 0xFFFE0000
-_LEAST = 8
-"""Bytes of the shortest element."""
+MOST_IN_A_GROUP = 1 << 24
+"""Bytes from which an element of the file meta information or of a command is left out: nothing real is so long."""
 _tag = lru_cache(4096)(BaseTag)
 _raw = partial(tuple.__new__, RawDataElement)
 
@@ -77,7 +75,7 @@ def _read(stream: BytesIO, stop_when: StopWhen, wanted: range, *, implicit: bool
     encoding: list[str] | None = None
     end = len(data)
     vr: str | None = None
-    while at + _LEAST <= end:
+    while at < end:
         value_at = at + 8
         if implicit:
             group, number, length = _implicit(data, at)
@@ -125,17 +123,26 @@ def _encodings(vr: str | None, value: bytes | None) -> tuple[str, ...]:
 
 
 def read_group(stream: BinaryIO, group: int, *, implicit: bool) -> Dataset:
-    """Read the elements of one group, which is always little endian, by pydicom where they aren't ordinary."""
-
-    def other(tag: BaseTag, _vr: str | None, _length: int) -> bool:
-        return tag >> 16 != group
-
+    """Read the elements of one group, which is always little endian, up to the first that was there before."""
     if isinstance(stream, BytesIO):
-        first = group << 16
-        dataset = quick_dataset(stream, implicit=implicit, stop_when=other, first=first, last=first | 0xFFFF)
+        # No tag is beyond asking: the group's few elements may be followed by the same once more.
+        dataset = quick_dataset(stream, implicit=implicit, stop_when=_once(group), first=0, last=-1)
         if dataset is not None:
             return dataset
-    return read_dataset(stream, implicit, is_little_endian=True, stop_when=other)
+    return CarefulReader(stream, _once(group), MOST_IN_A_GROUP).read(implicit=implicit, little=True)
+
+
+def _once(group: int) -> StopWhen:
+    """Stop in front of another group, and of an element that was there before."""
+    seen: set[int] = set()
+
+    def stops(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+        if tag >> 16 != group or tag in seen:
+            return True
+        seen.add(tag)
+        return False
+
+    return stops
 
 
 def next_group(stream: BinaryIO) -> int | None:
@@ -144,3 +151,11 @@ def next_group(stream: BinaryIO) -> int | None:
     group = stream.read(2)
     stream.seek(start)
     return int.from_bytes(group, "little") if group else None
+
+
+def is_explicit_group(stream: BinaryIO, group: int) -> bool:
+    """Return whether the next element is of a group, in explicit VR and little endian."""
+    start = stream.tell()
+    head = stream.read(6)
+    stream.seek(start)
+    return head[:2] == group.to_bytes(2, "little") and head[4:] in _VRS

@@ -19,6 +19,7 @@ __all__ = [
     "Bytes",
     "HeaderFile",
     "clip",
+    "is_blank",
     "kept_position",
     "name_of",
     "open_source",
@@ -30,6 +31,9 @@ Bytes = npt.NDArray[np.uint8]
 
 _TRUSTED = 1 << 16
 """Bytes that may be allocated before looking whether the file holds them."""
+_PIECE = 1 << 20
+_PADDING = b"\0 \r\n"
+"""What writers, tapes and multipart messages leave behind a file's last byte."""
 
 
 def size_of(file: BinaryIO) -> int:
@@ -73,6 +77,14 @@ def fill_range(file: BinaryIO, offset: int, target: memoryview) -> bool:
     """Read bytes from `offset` on into all of `target`; false where `file` ends before."""
     file.seek(offset)
     return _fill(file, target) == len(target)
+
+
+def is_blank(file: BinaryIO, start: int, stop: int) -> bool:
+    """Return whether nothing but padding (zeros, blanks, ends of lines) lies from `start` to before `stop`."""
+    for offset in range(start, stop, _PIECE):
+        if read_bytes(file, offset, min(_PIECE, stop - offset)).strip(_PADDING):
+            return False
+    return True
 
 
 def view_range(file: BinaryIO, offset: int, length: int) -> Bytes:

@@ -105,6 +105,24 @@ def first_item(dataset: Dataset, tag: int) -> Dataset | None:
         return None
 
 
+def find_items(dataset: Dataset, tag: int) -> list[Elements]:
+    """Return the items of a sequence, none without one or where it can't be parsed."""
+    if tag not in dataset:
+        return []
+    try:
+        return [Elements(item) for item in dataset[tag].value or ()]
+    except Exception:  # noqa: BLE001  see plain_value
+        return []
+
+
+def has_value(elements: Elements, tag: int) -> bool:
+    """Return whether an element is there and not empty, convertible or not."""
+    if tag not in elements.by_tag:
+        return False
+    value = raw_element(elements.dataset, tag).value
+    return bool(value.strip(b" \0") if isinstance(value, bytes) else value)
+
+
 def _plain_item(item: Dataset, depth: int) -> Mapping[str, Any]:
     found = {}
     for tag in item.keys():  # noqa: SIM118  iterating a Dataset converts every element

@@ -33,6 +33,11 @@ def _require_magic(found: bytes) -> None:
         raise ValueError(f"Not a serialised frame index: it starts with {found!r} instead of {_MAGIC!r}")
 
 
+def _fields(head: dict[str, Any]) -> dict[str, Any]:
+    """Return an index's fields from its JSON header."""
+    return head | {name: tuple(head.get(name, ())) for name in ("notes", "unstored")}
+
+
 @dataclass(frozen=True, slots=True)
 class PixelFormat(Compact):
     """What all frames of an image share (PS3.3 C.7.6.3, Image Pixel Module)."""
@@ -85,9 +90,11 @@ class FrameIndex:
     """Encapsulated: fragments ``[frame_fragments[i], frame_fragments[i + 1])`` make frame i."""
     boundaries: str = "native"
     """Where the frames' boundaries come from: ``native``, ``basic_offset_table``, ``extended_offset_table``,
-    ``one_fragment_per_frame``, ``single_frame``, ``end_of_image_markers``."""
+    ``one_fragment_per_frame``, ``single_frame``, ``end_of_image_markers``, ``codestream_starts``."""
     notes: tuple[str, ...] = ()
     """What was assumed or not believed while indexing, for the catalog."""
+    unstored: tuple[str, ...] = ()
+    """What else the pixel data hold that is no declared frame, but may be an image: it is stored nowhere."""
     deflated: bool = False
     first_frame: int = 0
     """Of a part (:meth:`read_part`): the first frame whose fragments are here, as frame 0 of the arrays."""
@@ -141,6 +148,7 @@ class FrameIndex:
             )
         }
         head |= {"options": dict(self.options), "notes": list(self.notes), "fragments": len(self.fragment_offsets)}
+        head |= {"unstored": list(self.unstored)} if self.unstored else {}
         text = json.dumps(head, separators=(",", ":")).encode()
         arrays = (self.fragment_offsets, self.fragment_lengths, self.frame_fragments)
         return b"".join([_MAGIC, struct.pack("<I", len(text)), text, *(a.astype("<u8").tobytes() for a in arrays)])
@@ -153,9 +161,8 @@ class FrameIndex:
         head = json.loads(data[12 : 12 + size])
         values = np.frombuffer(data, "<u8", offset=12 + size).astype(np.uint64, copy=False)
         count = head.pop("fragments")
-        head["notes"] = tuple(head["notes"])
         return cls(
-            **head,
+            **_fields(head),
             fragment_offsets=values[:count],
             fragment_lengths=values[count : 2 * count],
             frame_fragments=values[2 * count :],
@@ -181,8 +188,7 @@ class FrameIndex:
         """
         magic, size = file.read(8), file.read(4)
         _require_magic(magic)
-        head = json.loads(file.read(struct.unpack("<I", size)[0]))
-        head["notes"] = tuple(head["notes"])
+        head = _fields(json.loads(file.read(struct.unpack("<I", size)[0])))
         count, arrays = head.pop("fragments"), file.tell()
         if not count:
             return cls(**head)

@@ -25,6 +25,8 @@ ADVICE = {
     "another transfer syntax first, or install a pydicom decoding plugin that can.",
     "frame_too_large": "The header declares frames above limits.frame. If that is true and intended, raise it: "
     "--set limits.frame='8 GiB'.",
+    "pixel_data_missing": "An image by its SOP Class or its attributes, and there are no pixel data: they were left out, or the "
+    "file was cut before them. Fetch it again from its archive; if only headers were exported, nothing is to be had from it.",
     "pixel_data_too_short": f"There are fewer bytes of pixel data than the header declares. {_DAMAGED}",
     "damaged_pixel_data": f"The pixel data's structure is broken. {_DAMAGED}",
     "frames_missing": f"Fewer frames are in the file than Number of Frames declares. {_DAMAGED}",

@@ -71,6 +71,15 @@ def summarise(summary: RunSummary) -> dict[str, Any]:
             }
             for failure in summary.failures
         ],
+        "partly_stored_files": summary.partly_stored_files,
+        "partly_stored": [
+            {
+                "catalog_row": line.row,
+                "source": line.source if summary.paths else None,
+                "message": places.told(summary, line, line.message),
+            }
+            for line in summary.partly_stored
+        ],
         "how_to_open": places.how_to_open(summary),
         "versions": dict(summary.versions),
     }
@@ -85,6 +94,8 @@ def verdict(summary: RunSummary) -> str:
         told = "nothing failed"
     else:
         told = "nothing failed, but nothing was converted either: no image was found or selected"
+    if summary.partly_stored_files:
+        told += f"; of {counted(summary.partly_stored_files, 'converted file')} not everything is stored"
     return f"Exit code {summary.exit_code}: {told}."
 
 

@@ -42,6 +42,7 @@ def render_html(summary: RunSummary) -> str:
             *(note(told) for told in (*earlier(summary), *summary.remarks)),
             section("What became of the files", _outcomes(summary)),
             section("Failures", _failures(summary)),
+            section("Not everything is stored", _partly_stored(summary)),
             section("Sample frames", _sheet(summary)),
             section("Throughput", _pace(summary)),
             section("Where the time went", _seconds(summary), _syntaxes(summary)),
@@ -129,11 +130,10 @@ def _failures(summary: RunSummary) -> str:
     for failure in islice(summary.failures, listed):
         row = (places.file_name(summary, failure), places.told(summary, failure, failure.text))
         groups.setdefault(failure.reason, []).append(row)
-    file = Column("File", "path") if summary.paths else Column("File in the catalog")
     parts = [
         f"<details open>\n<summary>{_code(reason).html} {counted(len(rows), 'file')}</summary>\n"
         f"{note(advice(reason))}\n"
-        f"{table((file, Column('What happened', 'text')), rows)}\n</details>"
+        f"{table((_file(summary), Column('What happened', 'text')), rows)}\n</details>"
         for reason, rows in groups.items()
     ]
     if listed < total:
@@ -141,6 +141,22 @@ def _failures(summary: RunSummary) -> str:
     if not summary.paths:
         parts.append(note(_LOOK_UP))
     return "\n".join(parts)
+
+
+def _partly_stored(summary: RunSummary) -> str:
+    total, lines = summary.partly_stored_files, summary.partly_stored[:MOST_FAILURES]
+    if not total:
+        return ""
+    told = f"{counted(total, 'converted file')} hold more than what is stored of them: keep the originals."
+    rest = f" These are the first {number(len(lines))}." if len(lines) < total else ""
+    rows = ((places.file_name(summary, line), places.told(summary, line, line.text)) for line in lines)
+    look_up = "" if summary.paths else f"\n{note(_LOOK_UP)}"
+    columns = (_file(summary), Column("What is in it and isn't stored", "text"))
+    return f"{note(told + rest)}\n{table(columns, rows)}{look_up}"
+
+
+def _file(summary: RunSummary) -> Column:
+    return Column("File", "path") if summary.paths else Column("File in the catalog")
 
 
 def _images(summary: RunSummary) -> str:

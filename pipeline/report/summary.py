@@ -142,6 +142,10 @@ class RunSummary:
     """What a person should know of the whole, in sentences."""
     failures: tuple[FailureLine, ...] = ()
     """All that failed, or the first of them: `status_counts` has the number, the catalog has them all."""
+    partly_stored: tuple[FailureLine, ...] = ()
+    """Converted files that hold more than what is stored of them, or the first of them; their reason is empty."""
+    partly_stored_files: int = 0
+    """How many there are."""
     by_transfer_syntax: Mapping[str, Totals] = field(default_factory=dict)
     """Transfer Syntax UID to sums."""
     by_modality: Mapping[str, Totals] = field(default_factory=dict)

@@ -41,6 +41,7 @@ _PROBLEMS = {
     "not_a_regular_file": ("rejected", "a pipe, socket or device, or a folder where a file was expected; not opened"),
     "symbolic_link": ("skipped", "a symbolic link to a folder; name its target as a source to convert it"),
 }
+_MISSING = "pixel_data_missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +164,7 @@ def _read(record: Record, config: RunConfig, wanted: Wanted, place: Place) -> tu
     except NotDicomError as error:
         record.end("rejected", error.reason, _told(record, error))
     except NoPixelDataError as error:
-        what = record.row.get("sop_class_uid") or "unknown"
-        record.end("rejected", error.reason, f"{record.file.source}: DICOM without pixel data; SOP Class UID {what}")
+        _without_pixels(record, error)
     except PipelineError as error:
         record.end("failed", error.reason, _told(record, error))
     except OSError as error:
@@ -184,10 +184,14 @@ def _read_instance(
             file.read_through()
         header = frames.read_header(file, source=record.file.source)
         record.describe(header, wanted)
-        if header.pixel_keyword and not selected(config.select.where, record.values):
+        lacking = None if header.pixel_keyword else frames.no_pixel_data(header)
+        # what isn't an image, or was cut, is told as that whatever was asked for
+        if (lacking is None or lacking.reason == _MISSING) and not selected(config.select.where, record.values):
             record.end("skipped", "not_selected", f"left out by select.where ({', '.join(config.select.where)})")
             return None
-        pixels = _pixel_format(header)
+        if lacking:
+            raise lacking
+        pixels = frames.pixel_format(header)
         record.describe_format(pixels)
         _check_size(pixels, config.limits.frame, header.source)
         index = _index(file, header, salvage=config.decode.salvage)
@@ -228,15 +232,13 @@ def _index(file: BinaryIO, header: frames.Header, *, salvage: bool) -> FrameInde
     return frames.index_frames(file, header)
 
 
-def _pixel_format(header: frames.Header) -> PixelFormat:
-    if header.truncated and header.pixel_keyword is None and "Rows" not in header.dataset:
-        # what comes behind the cut may have been an image; with Rows, frames says so itself
-        raise PipelineError(
-            f"{header.source}: {header.truncated}; whether it was an image can't be told",
-            reason="header_unreadable",
-            source=header.source,
-        )
-    return frames.pixel_format(header)
+def _without_pixels(record: Record, error: NoPixelDataError) -> None:
+    """End the record of a file without pixel data: by nature, or although it should have some."""
+    source, what = record.file.source, record.row.get("sop_class_uid") or "unknown"
+    if error.reason == _MISSING:
+        record.end("failed", error.reason, _told(record, error))
+    else:
+        record.end("rejected", error.reason, f"{source}: DICOM without pixel data; SOP Class UID {what}")
 
 
 def _check_size(pixels: PixelFormat, limit: int, source: str) -> None:

@@ -70,6 +70,7 @@ class Record:
     notes: list[str] = field(default_factory=list)
     unconverted: dict[str, str] = field(default_factory=dict)
     patient: bytes = b""
+    header_kept: bool = False
 
     def __post_init__(self) -> None:
         self.identify(self.file)
@@ -99,6 +100,7 @@ class Record:
         if wanted.header:
             model = self._attempt("the header as JSON", lambda: frames.header_json(header))
             self.row["header"], tags = model or (None, {})
+            self.header_kept = model is not None
             self.unconverted |= tags
 
     def describe_format(self, pixels: PixelFormat) -> None:
@@ -113,11 +115,13 @@ class Record:
 
     def instance(self, header: frames.Header, pixels: PixelFormat, index: FrameIndex, place: Place) -> Instance:
         """Fill in what an instance to be converted has beyond other files, and return it."""
-        self.notes += index.notes
-        self.row |= {"num_frames": index.number_of_frames, "status": PENDING}
+        unstored = frames.unstored(header, index, header_kept=self.header_kept)
+        self.notes += [*index.notes, *unstored]
+        self.row |= {"num_frames": index.number_of_frames, "status": PENDING, "message": "; ".join(unstored) or None}
         count = index.number_of_frames
         described = self._attempt("the attributes for readers", lambda: frames.frame_attributes(header, count))
-        constant, by_frame = described or ({}, {})
+        constant, by_frame, told = described or ({}, {}, ())
+        self.notes += told
         self.row["attributes"] = json.dumps(constant)
         self.row["frame_attributes"] = json.dumps(by_frame) if by_frame else None
         position, orientation = self._attempt("the geometry", lambda: frames.geometry(header)) or (None, None)
@@ -130,7 +134,7 @@ class Record:
             series_instance_uid=self._uid("series_instance_uid", "Series Instance UID", UNKNOWN),
             sop_instance_uid=self._uid("sop_instance_uid", "SOP Instance UID", placeholder(self.file.source)),
             modality=self.row["modality"] or "",
-            transfer_syntax_uid=index.transfer_syntax_uid,
+            transfer_syntax_uid=header.transfer_syntax_uid,
             format=pixels,
             number_of_frames=count,
             encoded_bytes=index.value_length,

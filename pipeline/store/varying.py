@@ -56,16 +56,21 @@ def split_attributes(
 
 
 def as_array(values: Sequence[Any]) -> npt.NDArray[Any]:
-    """Return per-frame values as the plainest array that holds them all; what fits no such array becomes JSON text."""
+    """Return per-frame values as the plainest array that holds them all; what fits no such array becomes JSON text.
+
+    Where frames have several numbers, NaN fills up the rows of those that have fewer.
+    """
     present = [value for value in values if value is not None]
     if all(isinstance(value, str) for value in present):
         return np.array([value or "" for value in values], dtype=object)
     if all(_is_number(value) for value in present):
         return np.array([np.nan if value is None else value for value in values], np.float64)
-    lengths = {len(value) if isinstance(value, list) and all(map(_is_number, value)) else None for value in present}
-    if len(lengths) == 1 and None not in lengths:
-        (length,) = lengths
-        return np.array([[np.nan] * (length or 0) if value is None else value for value in values], np.float64)
+    rows = [value if isinstance(value, list) else [value] for value in values]
+    if all(part is None or _is_number(part) for row in rows for part in row):
+        array = np.full((len(rows), max(map(len, rows))), np.nan)
+        for place, row in enumerate(rows):
+            array[place, : len(row)] = [np.nan if part is None else part for part in row]
+        return array
     return np.array(["" if value is None else json.dumps(value) for value in values], dtype=object)
 
 

@@ -14,7 +14,7 @@ import xxhash
 
 from pipeline.catalog import read_row
 from pipeline.errors import PipelineError, foreign_text
-from pipeline.frames import SecondReader, header_json, open_source
+from pipeline.frames import SecondReader, header_json, open_source, unstored
 from pipeline.model import ImageSpec, Instance, Span
 from pipeline.storage import Found, is_remote
 from pipeline.store import stored_frames
@@ -44,6 +44,8 @@ class SourceCheck:
     """In the catalog."""
     header: str | None
     """xxh3_128 of the stored header's text; None where none is stored, or where another task compares it."""
+    header_kept: bool
+    """Whether the header is stored."""
     without: frozenset[str] = frozenset()
     """Decoders that aren't to be tried: the process dies of them."""
 
@@ -73,6 +75,8 @@ class Comparison:
     notes: dict[str, None] = field(default_factory=dict)
     by: dict[str, None] = field(default_factory=dict)
     """What decoded it again."""
+    unstored: tuple[str, ...] = ()
+    """What it holds beside the frames that are stored, and may be an image."""
 
 
 Teller = Callable[[str], None]
@@ -102,6 +106,7 @@ def compare(check: SourceCheck, out: str, tell: Teller) -> Comparison:
             tell(HEADER)
             reader = SecondReader(file, source, check.decoder, raw=check.raw, options=check.options)
             _check_header(check, reader, found, out)
+            found.unstored = unstored(reader.header, reader.index, header_kept=check.header_kept)
             tell("")
             if reader.index.number_of_frames != check.instance.number_of_frames:
                 told = f"it has {reader.index.number_of_frames} frames, had {check.instance.number_of_frames}"

@@ -42,6 +42,8 @@ class Verification:
     """Instance whose original was compared → what decoded it again."""
     notes: dict[int, str] = field(default_factory=dict)
     """Instance → remarks on its original that are no problem."""
+    partly: dict[int, str] = field(default_factory=dict)
+    """Instance → what its original holds that isn't stored."""
     copies: dict[str, int] = field(default_factory=dict)
     """Source of a byte-identical copy → the instance that it equals."""
     verdicts: Counter[str] = field(default_factory=Counter)
@@ -65,6 +67,8 @@ class Verification:
             self.compared[one.position] = "+".join(sorted({*filter(None, known.split("+")), *one.by}))
             if one.notes:
                 self.notes[one.position] = "; ".join(one.notes)
+            if one.unstored:
+                self.partly[one.position] = "; ".join(one.unstored)
 
     def _note(self, findings: Findings) -> None:
         for problem in findings.problems:

@@ -117,6 +117,7 @@ def _pieces(
         options=dict(decode.options),
         row=row["row"],
         header=xxhash.xxh3_128_hexdigest(row["header"].encode()) if row["header"] else None,
+        header_kept=bool(row["header"]),
     )
     most = max(1, TASK_BYTES // spec.format.frame_bytes)
     if whole.frames <= most or instance.transfer_syntax_uid == DEFLATED:  # no frame of it is reached without the others

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.catalog import iter_rows
+from pipeline.engine.summary import stored_frames
+from pipeline.verify.expected import Expected
 from pipeline.verify.outcome import Verification
 
 VERDICTS = {
     "equal": "the original was compared and is stored: it can be deleted",
     "copy": "a byte-identical copy of an original that is equal: it can be deleted",
     "stored": "what is stored is what was written; the original was not compared",
+    "partly_stored": "what is stored of it is sound, but it holds frames or other images that aren't stored: keep it",
     "gone": "its original isn't there any more; nothing is wrong with what is stored of it",
     "unsound": "something is wrong with what is stored of it, or with the original",
     "not_stored": "it was not converted, so it is nowhere but in its original",
@@ -26,10 +29,11 @@ def file_verdicts(found: Verification) -> Iterator[dict[str, Any]]:
     if expected is None:
         return
     by_source = {instance.source: i for i, instance in enumerate(expected.plan.instances)}
+    partly = _partly_stored(found, expected)
     for row in iter_rows(expected.out, ("source", "status", "reason")):
         position = by_source.get(row["source"])
         kept = found.copies.get(row["source"])
-        verdict = _verdict(found, row["status"], position, kept)
+        verdict = _verdict(found, partly, row["status"], position, kept)
         problem = found.touched.get(position) if position is not None else None
         yield {
             **row,
@@ -38,23 +42,45 @@ def file_verdicts(found: Verification) -> Iterator[dict[str, Any]]:
             "problem": problem and problem.code,
             "message": problem and f"{problem.where}: {problem.message}",
             "compared_by": found.compared.get(-1 if position is None else position),
-            "note": found.notes.get(-1 if position is None else position),
+            "note": _note(found, partly, position),
         }
 
 
-def _verdict(found: Verification, status: str, position: int | None, kept: int | None) -> str:
+def _partly_stored(found: Verification, expected: Expected) -> dict[int, str]:
+    """Return, by instance, what of its original isn't stored: because nothing declares it, or because of select.frames."""
+    counts = stored_frames(expected.plan)
+    instances = expected.plan.instances
+    chosen = {i: count for i, count in counts.items() if count < instances[i].number_of_frames}
+    selected = {
+        i: f"select.frames: {n} of {instances[i].number_of_frames} frames are stored" for i, n in chosen.items()
+    }
+    return {i: "; ".join(one[i] for one in (selected, found.partly) if i in one) for i in selected | found.partly}
+
+
+def _note(found: Verification, partly: Mapping[int, str], position: int | None) -> str | None:
+    if position is None:
+        return None
+    return "; ".join(one[position] for one in (found.notes, partly) if position in one) or None
+
+
+def _verdict(
+    found: Verification, partly: Mapping[int, str], status: str, position: int | None, kept: int | None
+) -> str:
     if status == "converted" and position is not None:
-        return _stored(found, position)
+        return _stored(found, partly, position)
     if kept is not None:
-        return {"equal": "copy"}.get(_stored(found, kept), "not_stored")
+        stored = _stored(found, partly, kept)
+        return {"equal": "copy", "partly_stored": stored}.get(stored, "not_stored")
     return "not_stored"
 
 
-def _stored(found: Verification, position: int) -> str:
+def _stored(found: Verification, partly: Mapping[int, str], position: int) -> str:
     # what can't be attributed to a file, such as a lost plan, speaks against all of them
     problem = found.touched.get(position)
     if found.general or (problem and problem.code != "source_gone"):
         return "unsound"
     if problem:
         return "gone"
-    return "equal" if position in found.compared else "stored"
+    if position not in found.compared:
+        return "stored"
+    return "partly_stored" if position in partly else "equal"

@@ -49,6 +49,8 @@ def test_vectors_become_a_second_axis_and_the_missing_nan():
 
 
 def test_what_fits_no_plain_array_is_json_text():
-    assert as_array([[1.0, 2.0], [3.0], None]).tolist() == ["[1.0, 2.0]", "[3.0]", ""]
+    rows = as_array([[1.0, 2.0], [3.0], None, 4, [5.0, None]])  # of another length: NaN fills up
+    np.testing.assert_array_equal(rows, [[1, 2], [3, np.nan], [np.nan] * 2, [4, np.nan], [5, np.nan]])
+    assert as_array([[1.0, 2.0], "far"]).tolist() == ["[1.0, 2.0]", '"far"']
     assert as_array(["a", 1, None]).tolist() == ['"a"', "1", ""]
     assert as_array(["a", None]).tolist() == ["a", ""]

@@ -111,15 +111,26 @@ def attributes(rows: int = 4, columns: int = 4, bits: int = 8, frames: int | Non
     return {keyword: value for keyword, value in values.items() if value is not None}
 
 
-def header(values: dict[str, Any], syntax: str = EXPLICIT) -> bytes:
-    """Return the data set's elements in order."""
-    parts = sorted((TAGS[keyword], value) for keyword, value in values.items())
-    return b"".join(element(tag, vr, value, syntax=syntax) for (tag, vr), value in parts)
+def header(values: dict[str, Any], syntax: str = EXPLICIT, more: Sequence[bytes] = ()) -> bytes:
+    """Return the data set's elements in order, `more` among them."""
+    parts = [element(*TAGS[keyword], value, syntax=syntax) for keyword, value in values.items()]
+    return b"".join(
+        sorted([*parts, *more], key=lambda part: struct.unpack(f"{'>' if syntax == BIG else '<'}HH", part[:4]))
+    )
 
 
-def native_file(pixels: bytes, syntax: str = EXPLICIT, vr: str = "OW", after: bytes = b"", **values: Any) -> bytes:
-    """Return a file with native pixel data."""
-    data = header(attributes(**values), syntax) + element(PIXEL_DATA, vr, pixels, syntax=syntax) + after
+def native_file(  # noqa: PLR0917  one a part of the file
+    pixels: bytes,
+    syntax: str = EXPLICIT,
+    vr: str = "OW",
+    after: bytes = b"",
+    more: Sequence[bytes] = (),
+    before: bytes = b"",
+    **values: Any,
+) -> bytes:
+    """Return a file with native pixel data; `before` goes in front of the data set, `more` into it, `after` behind it."""
+    image = header(attributes(**values), syntax, more) + element(PIXEL_DATA, vr, pixels, syntax=syntax)
+    data = before + image + after
     if syntax == DEFLATED:
         packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
         data = packer.compress(data) + packer.flush()
@@ -135,11 +146,18 @@ def encapsulated_value(
 
 
 def encapsulated_file(
-    value: bytes, syntax: str = RLE, *, extra: bytes = b"", after: bytes = b"", length: int = UNDEFINED, **values: Any
+    value: bytes,
+    syntax: str = RLE,
+    *,
+    extra: bytes = b"",
+    after: bytes = b"",
+    length: int = UNDEFINED,
+    more: Sequence[bytes] = (),
+    **values: Any,
 ) -> bytes:
-    """Return a file with encapsulated pixel data; `extra` goes right before them, `after` right behind."""
+    """Return a file with encapsulated pixel data; `extra` goes right before them, `after` right behind, `more` in front."""
     head = struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OB", 0, length)
-    return meta(syntax) + header(attributes(**values)) + extra + head + value + after
+    return meta(syntax) + header(attributes(**values), more=more) + extra + head + value + after
 
 
 def table_offsets(fragments: Sequence[bytes], starts: Sequence[int]) -> list[int]:

@@ -89,7 +89,10 @@ def test_garbage_behind_the_pixel_data_costs_nothing() -> None:
         assert not got.trailing
         assert got.pixel_keyword == "PixelData"
     assert read(native_file(bytes(16), after=bytes(64))).assumptions == (
-        "bytes after the last element are no data elements",
+        "64 bytes after the last element, of no account",
+    )
+    assert read(native_file(bytes(16), after=LIKE_TEXT)).unstored == (
+        f"{len(LIKE_TEXT)} bytes after the last element are no data elements",
     )
 
 
@@ -177,7 +180,7 @@ def test_large_elements_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     got = read(data)
     assert 0x00091010 not in got.dataset
     assert got.dataset.Rows == 4
-    assert got.assumptions == ("(0009,1010) of 2000 bytes left out of the header",)
+    assert got.unstored == ("(0009,1010) of 2000 bytes left out of the header",)
 
 
 def test_deeply_nested_sequences_are_unreadable_not_fatal() -> None:
@@ -194,14 +197,15 @@ def test_a_header_cut_anywhere_is_an_error_of_ours(cut: int) -> None:
     data = native_file(bytes(16))[:cut]
     with pytest.raises(PipelineError) as caught:
         pixel_format(read(data))
-    assert caught.value.reason in {"header_unreadable", "no_pixel_data", "pixel_data_too_short"}
+    assert caught.value.reason in {"header_unreadable", "pixel_data_missing", "pixel_data_too_short"}
 
 
 def test_an_image_cut_before_its_pixel_data_is_no_file_without_image() -> None:
     long_element = element(0x00291010, "OB", bytes(500))
     data = meta(EXPLICIT) + header(attributes()) + long_element
-    with pytest.raises(NoPixelDataError):
+    with pytest.raises(NoPixelDataError, match="although its SOP Class is Secondary Capture Image Storage") as caught:
         pixel_format(read(data))
+    assert caught.value.reason == "pixel_data_missing"
     with pytest.raises(PixelDataError, match=r"ends inside \(0029,1010\): 400 of 500 bytes") as caught:
         pixel_format(read(data[:-100]))
     assert caught.value.reason == "pixel_data_too_short"
@@ -269,7 +273,7 @@ def test_two_pixel_data_elements_use_the_first() -> None:
     data = meta(EXPLICIT) + header(values) + floats + element(0x7FE00010, "OW", bytes(64))
     got = read(data)
     assert got.pixel_keyword == "FloatPixelData"
-    assert got.assumptions == ("holds PixelData too, FloatPixelData is used",)
+    assert got.unstored == ("PixelData is there too, only FloatPixelData is stored",)
 
 
 class Broken(io.BytesIO):

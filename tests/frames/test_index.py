@@ -294,7 +294,8 @@ def test_more_frames_than_declared_are_left_out() -> None:
     data = encapsulated_file(encapsulated_value(fragments, table_offsets(fragments, range(3))), frames=2)
     index = build_index(io.BytesIO(data))
     assert_holds(data, index, [[b"ab"], [b"cd"]])
-    assert index.notes == ("3 frames found, only the declared 2 are used",)
+    assert index.unstored == ("3 frames found, only the declared 2 are stored",)
+    assert FrameIndex.from_bytes(index.to_bytes()).unstored == index.unstored
 
 
 def test_a_missing_delimiter_is_noted() -> None:
@@ -365,8 +366,9 @@ def test_native_data_with_extra_bytes() -> None:
     assert build_index(io.BytesIO(native_file(bytes(36), frames=2))).notes == (
         "the pixel data hold 4 bytes more than 2 frame(s) need",
     )
-    (note,) = build_index(io.BytesIO(native_file(bytes(64), frames=2))).notes
-    assert note.endswith("enough for 4 frames, only the declared ones are used")
+    index = build_index(io.BytesIO(native_file(bytes(64), frames=2)))
+    assert index.unstored == ("4 frames found, only the declared 2 are stored",)
+    assert index.notes == ("the pixel data hold 32 bytes more than 2 frame(s) need",)
 
 
 def test_colour_of_full_size_that_claims_to_be_subsampled() -> None:

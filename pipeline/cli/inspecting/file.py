@@ -48,23 +48,28 @@ Facts = Iterable[tuple[str, str]]
 
 def inspect_file(screen: Screen, path: str) -> int:
     """Print header, frame index and decoder of a file; returns 1 where it can't be converted, else 0."""
-    code, told = 0, "it can be converted"
+    code = 0
     with frames.open_source(str(path)) as file:
         try:
-            _inspect(screen, file, path)
-        except (NotDicomError, NoPixelDataError) as error:
-            told = f"not an image, so a conversion leaves it alone ({error.reason})"
-            screen.show("", escape(str(error)))
+            told = "it can be converted" + (", but not all that it holds" if _inspect(screen, file, path) else "")
         except PipelineError as error:
-            code = 1
-            told = f"it can't be converted ({error.reason})"
-            screen.show("", f"[red]{escape(error.reason)}[/]: {escape(str(error))}", escape(advice(error.reason)))
+            code, told = _told(screen, error)
     screen.show("")
     screen.final(escape(f"{path}. Exit code {code}: {told}."))
     return code
 
 
-def _inspect(screen: Screen, file: BinaryIO, path: str) -> None:
+def _told(screen: Screen, error: PipelineError) -> tuple[int, str]:
+    """Print what is wrong with a file; return the exit code and its meaning."""
+    if error.reason in {NotDicomError.reason, NoPixelDataError.reason}:
+        screen.show("", escape(str(error)))
+        return 0, f"not an image, so a conversion leaves it alone ({error.reason})"
+    screen.show("", f"[red]{escape(error.reason)}[/]: {escape(str(error))}", escape(advice(error.reason)))
+    return 1, f"it can't be converted ({error.reason})"
+
+
+def _inspect(screen: Screen, file: BinaryIO, path: str) -> bool:
+    """Print what there is to know of a file; return whether it holds what a conversion doesn't store."""
     header = frames.read_header(file, source=str(path))
     screen.show("", "[bold]Header[/]", _facts(_header_facts(header)))
     begin = perf_counter()
@@ -75,6 +80,10 @@ def _inspect(screen: Screen, file: BinaryIO, path: str) -> None:
     screen.show("", "[bold]Frame index[/]", _facts([*facts, *_index_facts(index, seconds)]))
     reader = frames.FrameReader(file, index, source=str(path))
     screen.show("", "[bold]Decoding[/]", _facts(_decoding_facts(reader)))
+    unstored = frames.unstored(header, index)
+    if unstored:
+        screen.show("", "[yellow]Not stored[/]", _facts(("", told) for told in unstored))
+    return bool(unstored)
 
 
 def _facts(facts: Facts) -> Table:

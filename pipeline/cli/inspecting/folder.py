@@ -6,9 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from tempfile import TemporaryDirectory
 
+from rich.console import RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
+from pipeline.catalog import read_unstored
 from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.tables import add, grid, reasons_table
@@ -21,18 +25,18 @@ from pipeline.report.units import counted, number, shape, size
 from pipeline.scan import make_salt
 from pipeline.storage import place
 
-SOME_KINDS = 40
+SOME_KINDS, SOME_FILES = 40, 10
 
 
 def inspect_folder(screen: Screen, folder: str) -> int:
     """Print what the scan finds in a folder, a DICOMDIR or a list; returns 1 where files would fail, else 0."""
-    found = _scan(screen, folder)
+    found, unstored = _scan(screen, folder)
     if found.instances:
         kinds = kinds_table(found.instances, None if screen.verbose else SOME_KINDS)
         screen.show("", kinds)
     if found.counts:
         screen.show("", reasons_table(found.counts))
-    screen.show("", *_totals(found), "")
+    screen.show("", *_totals(found), *_unstored(unstored, None if screen.verbose else SOME_FILES), "")
     failed = sum(count for (status, _), count in found.counts.items() if status == "failed")
     code = int(failed > 0)
     told = f"{number(failed)} would fail" if failed else "nothing is wrong with their headers and lengths"
@@ -40,18 +44,30 @@ def inspect_folder(screen: Screen, folder: str) -> int:
     return code
 
 
-def _scan(screen: Screen, folder: str) -> Scan:
+def _unstored(files: Sequence[tuple[str, str]], limit: int | None) -> Iterable[RenderableType]:
+    """Yield which files hold more than a conversion would store."""
+    if not files:
+        return
+    yield ""
+    yield f"[yellow]Of {counted(len(files), 'file')} not everything would be stored:[/]"
+    for source, told in files[:limit]:
+        yield Padding(Text(f"{source}: {told}", overflow="fold"), (0, 0, 0, 2))
+    if limit is not None and len(files) > limit:
+        yield f"  … {len(files) - limit} more (-v shows all)"
+
+
+def _scan(screen: Screen, folder: str) -> tuple[Scan, list[tuple[str, str]]]:
     with TemporaryDirectory(prefix="dcm2zarr-inspect-") as temporary, watched(screen) as progress:
         config = from_dict(
             {
                 "source": {"paths": [str(folder)]},
                 "output": {"path": temporary},
-                "metadata": {"header": "none"},
                 "cluster": {"kind": "synchronous"},
             }
         )
         with start(config.cluster) as executor:
-            return scan_sources(config, place(temporary), executor, progress, make_salt())
+            found = scan_sources(config, place(temporary), executor, progress, make_salt())
+        return found, list(read_unstored(temporary, found.segments))
 
 
 def kinds_table(instances: Sequence[Instance], limit: int | None) -> Table:

@@ -1,0 +1,116 @@
+"""Which fragments begin a codestream: how surplus frames are told from the further pieces of one frame."""
+
+from __future__ import annotations
+
+import zlib
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.uid import (
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLETransferSyntaxes,
+)
+
+from pipeline.frames.items import Items
+from pipeline.frames.sources import read_bytes
+
+Numbers = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.bool_]
+
+_UNCOMPRESSED, _DEFLATED = "1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.8.1"
+"""Encapsulated Uncompressed Explicit VR Little Endian, and Deflated Image Frame Compression."""
+_JPEG_XL = ("1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.111", "1.2.840.10008.1.2.4.112")
+
+_SIGNATURES: dict[str, tuple[bytes, ...]] = {
+    # Start of image, and the first byte of the next marker (ITU-T T.81 B.1.1.3, T.87 C.1.1).
+    **dict.fromkeys((*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes), (b"\xff\xd8\xff",)),
+    # Start of codestream and SIZ (ITU-T T.800 A.4.1), or the signature box of a JP2 file (I.5.1).
+    **dict.fromkeys(JPEG2000TransferSyntaxes, (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")),
+    # A bare codestream, or the container's signature box (ISO/IEC 18181-2 9.1).
+    **dict.fromkeys(_JPEG_XL, (b"\xff\x0a", b"\0\0\0\x0cJXL ")),
+}
+_RLE_HEADER, _RLE_SEGMENTS = 64, 15
+_PIECE = 1 << 20
+
+
+def begins_codestream(starts: Numbers, uid: str) -> Flags:
+    """Tell which of these beginnings are a codestream's in a transfer syntax; none where nothing tells.
+
+    Parameters
+    ----------
+    starts : numpy.ndarray of uint64
+        Eight bytes each, as a little endian number.
+    uid : str
+        The transfer syntax.
+
+    Returns
+    -------
+    numpy.ndarray of bool
+        Of the same shape.
+    """
+    if uid in RLETransferSyntaxes:
+        # The number of segments, and the first one's offset: right behind the header (PS3.5 G.5).
+        segments = starts & np.uint64(0xFFFFFFFF)
+        return np.asarray((segments >= 1) & (segments <= _RLE_SEGMENTS) & (starts >> np.uint64(32) == _RLE_HEADER))
+    found = np.zeros(starts.shape, np.bool_)
+    for signature in _SIGNATURES.get(uid, ()):
+        mask = np.uint64((1 << 8 * len(signature)) - 1)
+        found |= starts & mask == np.uint64(int.from_bytes(signature, "little"))
+    return found
+
+
+def codestream_starts(file: BinaryIO, items: Items, uid: str, frame_bytes: int) -> Flags:
+    """Tell which fragments begin a codestream.
+
+    Frames that are uncompressed or deflated by themselves begin with nothing that tells; but the standard asks for one
+    fragment each (PS3.5 A.4), and where the first fragment is a whole frame, so are all others.
+
+    Parameters
+    ----------
+    file : BinaryIO
+    items : Items
+    uid : str
+        The transfer syntax.
+    frame_bytes : int
+        Bytes of a frame without compression.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (fragments,)
+    """
+    found = begins_codestream(_first_bytes(file, items.offsets), uid)
+    if uid == _UNCOMPRESSED and len(items.lengths):
+        found[:] = items.lengths[0] >= frame_bytes
+    elif uid == _DEFLATED and len(items.lengths):
+        found[:] = _inflates(file, int(items.offsets[0]), int(items.lengths[0]))
+    return found
+
+
+def _first_bytes(file: BinaryIO, offsets: Numbers) -> Numbers:
+    """Return the eight bytes at each offset, as far as they are there, as a little endian number."""
+    expect = getattr(file, "expect", None)
+    if expect is not None:
+        expect([(offset, offset + 8) for offset in offsets.tolist()])
+    return np.frombuffer(b"".join(read_bytes(file, at, 8).ljust(8, b"\0") for at in offsets.tolist()), "<u8")
+
+
+def is_one_fragment_a_frame(uid: str) -> bool:
+    """Return whether the standard asks for each frame to be one fragment, so that it ends with it (PS3.5 A.4)."""
+    return uid in RLETransferSyntaxes or uid in {_UNCOMPRESSED, _DEFLATED}
+
+
+def _inflates(file: BinaryIO, offset: int, length: int) -> bool:
+    """Whether a deflated stream ends within these bytes (RFC 1951)."""
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        for start in range(offset, offset + length, _PIECE):
+            pending = read_bytes(file, start, min(_PIECE, offset + length - start))
+            while pending and not stream.eof:
+                stream.decompress(pending, _PIECE)
+                pending = stream.unconsumed_tail
+    except zlib.error:
+        return False
+    return stream.eof

@@ -1,0 +1,113 @@
+"""Preamble and File Meta Information (PS3.10 7.1): what they say, and what is assumed where they don't."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import BinaryIO
+
+from pydicom.charset import default_encoding
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_preamble
+
+from pipeline.errors import InvalidAttributeError, MissingAttributeError, NotDicomError
+from pipeline.frames.quick import is_explicit_group, read_group
+from pipeline.frames.sources import HeaderFile, size_of
+from pipeline.frames.syntax import guess_syntax, looks_like_dicom, transfer_syntax_name
+
+Stream = HeaderFile | BytesIO
+
+META_GROUP = 2
+_BEGINNING = 1 << 10
+_PREAMBLE, _PREFIX_END = 128, 132
+_REPEATED = "the file meta information is repeated in the data set: the first one holds"
+
+
+def read_meta(stream: Stream, file: BinaryIO, source: str, assumptions: list[str], *, guess: bool) -> FileMetaDataset:
+    """Read preamble and File Meta Information; leave `stream` behind them.
+
+    Where the data set begins with a second copy of the group, the first one's elements hold, as in most toolkits, which go by the
+    group's length.
+
+    Parameters
+    ----------
+    stream : HeaderFile or BytesIO
+        The file from its beginning, or that beginning.
+    file : BinaryIO
+    source : str
+        The file's name for messages.
+    assumptions : list of str
+        Gets what isn't as it should be.
+    guess : bool
+        Whether a file without DICOM prefix is to be looked at closer.
+
+    Raises
+    ------
+    NotDicomError
+        Without prefix, and the first elements aren't plausible either.
+    """
+    head = stream.read(_BEGINNING) if guess else b""
+    stream.seek(0)
+    # A data set without preamble may hold "DICM" in the 129th byte by chance: then only its beginning is plausible.
+    if guess and not _is_file_format(head):
+        if not looks_like_dicom(head, size_of(file)):
+            raise NotDicomError(
+                f"{source}: not DICOM: no 'DICM' at byte 128, and it doesn't begin with a data element",
+                source=source,
+            )
+        assumptions.append("no DICOM preamble")
+    else:
+        read_preamble(stream, force=True)
+    meta = read_group(stream, META_GROUP, implicit=False)
+    if meta and meta.original_encoding[0]:
+        assumptions.append("file meta information in implicit VR")
+    while is_explicit_group(stream, META_GROUP) and (again := read_group(stream, META_GROUP, implicit=False)):
+        for tag, element in again._dict.items():  # noqa: SLF001  unconverted, as they are
+            meta._dict.setdefault(tag, element)  # noqa: SLF001
+        _note_once(assumptions, _REPEATED)
+    file_meta = FileMetaDataset(meta)
+    implicit, little = meta.original_encoding[:2]
+    file_meta.set_original_encoding(implicit, little, default_encoding)
+    return file_meta
+
+
+def declared_syntax(file_meta: FileMetaDataset, source: str) -> str:
+    """Return the Transfer Syntax UID, empty where there is none; InvalidAttributeError where it isn't one UID."""
+    value = file_meta.get("TransferSyntaxUID")
+    if value is not None and not isinstance(value, str):
+        raise InvalidAttributeError(f"{source}: (0002,0010) 'Transfer Syntax UID' must be one UID", source=source)
+    return str(value or "").strip(" \0")
+
+
+def assumed_syntax(stream: Stream, source: str, assumptions: list[str], *, guess: bool) -> str:
+    """Return the transfer syntax that the data set's beginning suggests; MissingAttributeError where none may be guessed."""
+    if not guess:
+        raise MissingAttributeError(
+            "'transfer_syntax_uid' is required if the dataset in 'src' is not in the DICOM File Format",
+            source=source,
+        )
+    start = stream.tell()
+    uid = guess_syntax(stream.read(6))
+    stream.seek(start)
+    assumptions.append(f"no Transfer Syntax UID: {transfer_syntax_name(uid)} assumed")
+    return uid
+
+
+def drop_meta(dataset: Dataset, assumptions: list[str]) -> None:
+    """Take out a copy of the file meta information that is encoded as the data set it begins."""
+    for tag in list(dataset._dict):  # noqa: SLF001  keys without converting elements
+        if tag >> 16 != META_GROUP:
+            return
+        del dataset[tag]
+        _note_once(assumptions, _REPEATED)
+
+
+def _note_once(assumptions: list[str], note: str) -> None:
+    if note not in assumptions:
+        assumptions.append(note)
+
+
+def _is_file_format(head: bytes) -> bool:
+    """Whether preamble and prefix are there (PS3.10 7.1), and no data set that only looks so."""
+    if head[_PREAMBLE:_PREFIX_END] != b"DICM":
+        return False
+    return looks_like_dicom(head[_PREFIX_END:], 1 << 62) or not looks_like_dicom(head, 1 << 62)
