@@ -15,12 +15,14 @@ import click
 from rich.console import Console, RenderableType
 from rich.markup import escape
 
+from pipeline.cli.interrupts import Interrupted, end_now, heeding_signals
 from pipeline.errors import ClusterError, ConfigError, OutputError, PipelineError, PlanError
 
 P = ParamSpec("P")
 
 USAGE = 2
 INTERRUPTED = 130
+_INTERRUPTED = "interrupted; the same command goes on"
 _PLAIN_WIDTH = 160
 """Columns where the output isn't a terminal: wide enough that tables keep their lines."""
 
@@ -97,12 +99,13 @@ def guarded(action: Callable[Concatenate[Screen, P], int]) -> Callable[..., None
 
 def _code(screen: Screen, action: Callable[[], int]) -> int:
     try:
-        return action()
+        with heeding_signals():
+            return action()
+    except Interrupted as stop:
+        screen.error(_INTERRUPTED)
+        end_now(stop.exit_code)
     except KeyboardInterrupt:
-        if not screen.verbose:
-            # Dask's own clean-up at exit fails on a cluster that was interrupted while it started
-            sys.unraisablehook = lambda _unraisable: None
-        screen.error("interrupted; run the same command again to go on")
+        screen.error(_INTERRUPTED)
         return INTERRUPTED
     except (ConfigError, PlanError, OutputError, ClusterError) as error:
         screen.error(str(error))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import dask
 from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster
+from distributed.utils import LoopRunner
 
 from pipeline.config import Cluster
 from pipeline.engine.clusters.defaults import dask_defaults
@@ -29,7 +32,8 @@ def local_threads(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
     """Threads of this process."""
     threads = _count(cluster) * cluster.threads_per_worker
     # workers of this process need no address, and none that others could reach
-    with _local_cluster(cluster, progress, n_workers=1, threads_per_worker=threads, processes=False) as executor:
+    options = {"n_workers": 1, "threads_per_worker": threads, "processes": False}
+    with _local_cluster(cluster, progress, **options) as executor:
         yield executor
 
 
@@ -48,11 +52,47 @@ def _local_cluster(cluster: Cluster, progress: Progress, **options: Any) -> Iter
     quiet = {} if cluster.dashboard else {"scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}
     with (
         dask.config.set(dask_defaults()),
-        LocalCluster(dashboard_address=cluster.dashboard or None, silence_logs="ERROR", **quiet, **options) as local,
+        _deaf_to_interrupts() as loop,
+        LocalCluster(
+            dashboard_address=cluster.dashboard or None, silence_logs="ERROR", loop=loop, **quiet, **options
+        ) as local,
         Client(local) as client,
     ):
         tell_dashboard(client, progress)
-        yield Distributed(client)
+        try:
+            yield Distributed(client)
+        except KeyboardInterrupt:
+            _kill_workers(local)
+            raise
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[Any]:
+    """Give an event loop from which nothing is started that hears Ctrl-C, which a terminal sends to every process.
+
+    Worker processes and threads, and all that they start, inherit the mask of signals of the loop's thread. The main
+    thread alone hears it, and ends them.
+    """
+    runner = LoopRunner()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if os.name == "posix" else set()
+    try:
+        runner.start()
+    finally:
+        if os.name == "posix":
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        yield runner.loop
+    finally:
+        runner.stop()
+
+
+def _kill_workers(local: LocalCluster) -> None:
+    """End worker processes amid their tasks: whoever interrupts a run doesn't wait for what nobody will record."""
+    for nanny in local.workers.values():
+        pid = getattr(nanny, "pid", None)
+        if pid:
+            nanny.auto_restart = False
+            os.kill(pid, signal.SIGKILL)
 
 
 def _count(cluster: Cluster) -> int:
