@@ -58,15 +58,17 @@ def _parquet(out: str, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
     except OutputError:
         raise
     except FileNotFoundError as error:
-        raise OutputError(f"{out} holds no catalog.parquet: it isn't the output directory of a finished run") from error
+        raise OutputError(
+            f"{out} holds no catalog.parquet: it isn't the output directory of a finished run", reason="no_result"
+        ) from error
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise OutputError(f"{path} can't be read as Parquet: {error}") from error
+        raise OutputError(f"{path} can't be read as Parquet: {error}", reason="damaged_result") from error
 
 
 def _require(names: Sequence[str], columns: Sequence[str], path: Place) -> None:
     for name in columns:
         if name not in names:
-            raise OutputError(f"{path} has no column {name!r}; it has {', '.join(names)}")
+            raise OutputError(f"{path} has no column {name!r}; it has {', '.join(names)}", reason="other_version")
 
 
 def read_row(out: str, number: int, columns: Sequence[str]) -> dict[str, Any]:
@@ -91,7 +93,16 @@ def count_reasons(out: str) -> dict[tuple[str, str], int]:
 
 def read_failures(out: str, limit: int | None = None) -> list[dict[str, Any]]:
     """Return source, reason and message of the rows that failed, in the catalog's order; at most `limit` of them."""
+    return _told(out, "status", ("failed",), limit)
+
+
+def read_reasons(out: str, reasons: Sequence[str], limit: int | None = None) -> list[dict[str, Any]]:
+    """Return source, reason and message of the rows with one of these reasons, as :func:`read_failures` does."""
+    return _told(out, "reason", reasons, limit)
+
+
+def _told(out: str, column: str, values: Sequence[str], limit: int | None) -> list[dict[str, Any]]:
     table = open_catalog(out, ("source", "status", "reason", "message"))
-    failed = table.filter(pc.equal(table["status"], "failed")).slice(0, limit)
-    rows: list[dict[str, Any]] = failed.drop_columns(["status"]).to_pylist()
+    found = table.filter(pc.is_in(table[column], pa.array(values, pa.string()))).slice(0, limit)
+    rows: list[dict[str, Any]] = found.drop_columns(["status"]).to_pylist()
     return rows

@@ -16,11 +16,10 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from pipeline.cli.interrupts import Interrupted, end_now, heeding_signals
-from pipeline.errors import ClusterError, ConfigError, OutputError, PipelineError, PlanError
+from pipeline.errors import SURROUNDINGS, PipelineError
 
 P = ParamSpec("P")
 
-USAGE = 2
 INTERRUPTED = 130
 _INTERRUPTED = "interrupted; the same command goes on"
 _PLAIN_WIDTH = 160
@@ -107,13 +106,16 @@ def _code(screen: Screen, action: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         screen.error(_INTERRUPTED)
         return INTERRUPTED
-    except (ConfigError, PlanError, OutputError, ClusterError) as error:
-        screen.error(str(error))
-        return USAGE
     except PipelineError as error:
         screen.error(str(error))
+        return error.exit_code
     except BrokenPipeError:
         return 0
+    except OSError as error:  # a disk, a network, the temporary folder: mend that, and run again
+        if screen.verbose:
+            screen.err.print_exception()
+        screen.error(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        return SURROUNDINGS
     # the last resort: a fault of this program is told in one line, and in full to those who ask
     except Exception as error:  # noqa: BLE001
         if screen.verbose:

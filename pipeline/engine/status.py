@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pipeline import catalog, ledger
+from pipeline.catalog import RUN_FILE
 from pipeline.engine.holders import Holder
 from pipeline.engine.locking import holder
-from pipeline.engine.output import RUN_FILE
 from pipeline.engine.partitions import Progressed, progressed, read_partitions
 from pipeline.engine.preparing import load
 from pipeline.engine.state import Prepared
@@ -69,7 +69,9 @@ def status(out: str | os.PathLike[str]) -> Status:
     """
     root = place(absolute(os.fspath(out)))
     if not {"plan", "ledger", RUN_FILE}.intersection(root.children()):
-        raise OutputError(f"{out} isn't the output directory of a run: there is neither a plan nor a ledger in it")
+        raise OutputError(
+            f"{out} isn't the output directory of a run: there is neither a plan nor a ledger in it", reason="no_result"
+        )
     prepared = load(root)
     if prepared is None:
         return Status(str(root), "scan", holder(root), _progressed(root), catalog.count_scanned(str(root)))

@@ -14,9 +14,10 @@ from pydicom.filereader import read_dataset, read_preamble
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
-from pipeline.errors import InvalidAttributeError, MissingAttributeError, NotDicomError, PipelineError, SourceError
+from pipeline.errors import InvalidAttributeError, MissingAttributeError, PipelineError, SourceError
 from pipeline.frames.deflate import DEFLATED, InflatedFile
 from pipeline.frames.elements import Elements
+from pipeline.frames.foreign import not_dicom
 from pipeline.frames.items import UNDEFINED, Items, walk_items
 from pipeline.frames.quick import next_group, quick_dataset, read_group
 from pipeline.frames.sources import HeaderFile, clip, read_range, size_of
@@ -221,11 +222,7 @@ def _read_meta(stream: _Stream, file: BinaryIO, parse: _Parse, *, guess: bool) -
     # A data set without preamble may hold "DICM" in the 129th byte by chance: then only its beginning is plausible.
     if guess and not _is_file_format(head):
         if not looks_like_dicom(head, size_of(file)):
-            raise NotDicomError(
-                f"{parse.source}: not DICOM: no 'DICM' at byte 128, and the first bytes {head[:8]!r} are no data "
-                "element",
-                source=parse.source,
-            )
+            raise not_dicom(parse.source, head, size_of(file))
         parse.assumptions.append("no DICOM preamble")
     else:
         read_preamble(stream, force=True)

@@ -78,6 +78,10 @@ def verdict(summary: RunSummary) -> str:
     failed = summary.count("failed")
     if failed:
         told = f"{failed:,} of {counted(_rows(summary), 'file')} could not be stored; catalog.parquet says why"
+    elif summary.unopened:
+        told = (
+            f"{counted(len(summary.unopened), 'source')} could not be looked into: nothing but archives and empty files"
+        )
     elif summary.count("converted"):
         told = "nothing failed"
     else:

@@ -12,12 +12,11 @@ from time import perf_counter
 from typing import Any
 
 from pipeline import config
-from pipeline.catalog import catalog_path
+from pipeline.catalog import RUN_FILE, catalog_path
 from pipeline.config import Cluster, RunConfig
 from pipeline.engine import NullProgress, Progress
 from pipeline.engine.clusters import start
 from pipeline.engine.executors import Executor, Outcome
-from pipeline.engine.output import RUN_FILE
 from pipeline.engine.stores import options_of
 from pipeline.errors import OutputError, PipelineError
 from pipeline.storage import absolute, active, place, using
@@ -90,7 +89,7 @@ def verify(
 
 def _check_result(root: str) -> None:
     if not {"images.zarr", "ledger", "plan"}.intersection(place(root).children()):
-        raise OutputError(f"{root} is no result of a conversion: give the output directory itself")
+        raise OutputError(f"{root} is no result of a conversion: give the output directory itself", reason="no_result")
 
 
 def _reaching_stores(root: str) -> AbstractContextManager[Any]:

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.catalog import write_verdicts
-from pipeline.errors import OutputError
-from pipeline.storage import place
+from pipeline.storage import place, unwritable
 from pipeline.verify.outcome import Verification
 from pipeline.verify.verdicts import file_verdicts
 
@@ -28,7 +27,7 @@ def write(found: Verification, folder: str | os.PathLike[str] | None = None) -> 
             write_verdicts(beside / "verify.parquet", file_verdicts(found))
         (beside / "verify.json").write_bytes((json.dumps(as_dict(found), indent=1) + "\n").encode())
     except OSError as error:
-        raise OutputError(f"{beside}: the verdicts can't be written: {error.strerror or error}") from error
+        raise unwritable(str(beside), error, "can't take the verdicts") from error
 
 
 def as_dict(found: Verification) -> dict[str, Any]:
