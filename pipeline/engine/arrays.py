@@ -19,6 +19,7 @@ from pipeline.engine.completing import complete, unchanged
 from pipeline.engine.converting import Conversion
 from pipeline.engine.executors import Deferred
 from pipeline.engine.locking import locked, wait_for_tasks
+from pipeline.engine.mainguard import end_in_a_worker
 from pipeline.engine.partitions import (
     Partitions,
     partition_locked,
@@ -195,6 +196,7 @@ def finalize(
 
 def _opened(named: str | os.PathLike[str]) -> tuple[Place, RunConfig, Prepared, Partitions]:
     """Return the output directory's whole path, its configuration, plan and partitions."""
+    end_in_a_worker()
     out = place(absolute(os.fspath(named)))
     prepared = load_prepared(out)
     parts = read_partitions(out, prepared) if prepared else None

@@ -21,6 +21,7 @@ from pipeline.engine.executors import Deferred, Executor
 from pipeline.engine.growing import grown
 from pipeline.engine.listing import compare
 from pipeline.engine.locking import locked, wait_for_tasks
+from pipeline.engine.mainguard import end_in_a_worker
 from pipeline.engine.output import begin, check_places
 from pipeline.engine.partitions import refuse_running
 from pipeline.engine.preparing import check_settings, load, prepare, prepare_and_save
@@ -178,6 +179,7 @@ def check(config: RunConfig) -> None:
     ------
     ConfigError
     """
+    end_in_a_worker()
     unknown_keywords(config, frames.known_keyword)
     frames.check_plugin(config.decode.plugin)
     store.check_codec(config.output.codec)

@@ -17,6 +17,7 @@ from pipeline.config import Cluster, RunConfig
 from pipeline.engine import NullProgress, Progress
 from pipeline.engine.clusters import start
 from pipeline.engine.executors import Executor, Outcome
+from pipeline.engine.mainguard import end_in_a_worker
 from pipeline.engine.stores import options_of
 from pipeline.errors import OutputError, PipelineError
 from pipeline.storage import absolute, active, place, using
@@ -66,6 +67,7 @@ def verify(
     ConfigError
         Where the cluster can't be used.
     """
+    end_in_a_worker()
     progress = progress or NullProgress()
     begin = perf_counter()
     root = absolute(os.fspath(out))

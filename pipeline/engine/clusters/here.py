@@ -17,7 +17,9 @@ from pipeline.config import Cluster
 from pipeline.engine.clusters.defaults import dask_defaults
 from pipeline.engine.clusters.workers import tell_dashboard
 from pipeline.engine.executors import Distributed, Executor, Synchronous
+from pipeline.engine.mainguard import GUARD, refuse_without_guard
 from pipeline.engine.progress import Progress
+from pipeline.errors import ClusterError
 
 
 @contextmanager
@@ -40,6 +42,7 @@ def local_threads(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
 @contextmanager
 def local_processes(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
     """Worker processes of this machine."""
+    refuse_without_guard()
     # on loopback only: nobody outside this machine is to reach a worker that runs any code
     options = {"host": "127.0.0.1", "threads_per_worker": cluster.threads_per_worker, "memory_limit": cluster.memory}
     with _local_cluster(cluster, progress, n_workers=_count(cluster), **options) as executor:
@@ -50,12 +53,11 @@ def local_processes(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
 def _local_cluster(cluster: Cluster, progress: Progress, **options: Any) -> Iterator[Executor]:
     # without a dashboard the scheduler's server for its metrics takes any port: Dask's own is often taken, and it would say so
     quiet = {} if cluster.dashboard else {"scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}
+    options |= {"dashboard_address": cluster.dashboard or None, "silence_logs": "ERROR", **quiet}
     with (
         dask.config.set(dask_defaults()),
         _deaf_to_interrupts() as loop,
-        LocalCluster(
-            dashboard_address=cluster.dashboard or None, silence_logs="ERROR", loop=loop, **quiet, **options
-        ) as local,
+        _started(loop=loop, **options) as local,
         Client(local) as client,
     ):
         tell_dashboard(client, progress)
@@ -64,6 +66,17 @@ def _local_cluster(cluster: Cluster, progress: Progress, **options: Any) -> Iter
         except KeyboardInterrupt:
             _kill_workers(local)
             raise
+
+
+def _started(**options: Any) -> LocalCluster:
+    """Start the cluster; ClusterError where a worker ends at once."""
+    try:
+        return LocalCluster(**options)
+    except RuntimeError as error:
+        problem = ClusterError(
+            f"cluster: worker processes could not be started: {error} {GUARD}", reason="workers_failed"
+        )
+    raise problem
 
 
 @contextmanager

@@ -45,11 +45,6 @@ def await_first(client: Client, progress: Progress, hint: str) -> None:
         _check_versions(client)
 
 
-def not_started(what: str, error: Exception) -> ClusterError:
-    """Return what ends a run whose cluster didn't start for a reason that isn't the configuration's."""
-    return ClusterError(f"cluster: {what} could not be started: {error}", reason="workers_failed")
-
-
 def _patience() -> Iterator[int]:
     return chain(PATIENCE, repeat(PATIENCE[-1]))
 
