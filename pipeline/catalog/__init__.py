@@ -26,7 +26,7 @@ from pipeline.catalog.segments import (
     write_segment,
 )
 from pipeline.catalog.tables import count_reasons, iter_rows, open_catalog, read_failures, read_reasons, read_row
-from pipeline.catalog.verdicts import write_verdicts
+from pipeline.catalog.verdicts import read_verified, write_verdicts
 
 __all__ = [
     "DEFAULT_KEYWORDS",
@@ -64,6 +64,7 @@ __all__ = [
     "read_row",
     "read_rows",
     "read_scanned",
+    "read_verified",
     "remove_plan",
     "segment_path",
     "segment_schema",

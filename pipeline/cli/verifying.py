@@ -16,7 +16,7 @@ from pipeline.cli.tables import grid
 from pipeline.errors import OutputError
 from pipeline.report.units import counted, duration, number, size
 from pipeline.storage import place
-from pipeline.verify import CODES, VERDICTS, Verification, write
+from pipeline.verify import CODES, REPAIRS, VERDICTS, Verification, write
 from pipeline.verify import verify as run_verification
 
 SOME_PROBLEMS = 20
@@ -61,9 +61,9 @@ def _show(screen: Screen, found: Verification) -> None:
 
 def _problem_table(found: Verification) -> Table:
     table = grid(("Problem",), ("Times",))
-    table.add_column("What it means", overflow="fold")
+    table.add_column("What it means, and what to do", overflow="fold")
     for code, count in found.counts.most_common():
-        table.add_row(Text(code, style="red"), number(count), Text(CODES[code]))
+        table.add_row(Text(code, style="red"), number(count), Text(f"{CODES[code]}: {REPAIRS[code]}"))
     return table
 
 
@@ -91,6 +91,8 @@ def _verdict(found: Verification) -> str:
     if found.source:
         whole = "" if found.sample is None else f" looked at ({number(found.verdicts.total())} in all)"
         told = f"{number(found.deletable)} of {counted(found.files, 'file')}{whole} can be deleted"
+        if found.rightly_gone:
+            told += f", {number(found.rightly_gone)} are gone and were equal to what is stored when they were verified"
         told = f"{told}; {wrong}" if wrong else told
     elif wrong:
         told = wrong

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.catalog import iter_rows
-from pipeline.verify.outcome import Verification
+from pipeline.verify.earlier import Verified, fingerprints
+from pipeline.verify.outcome import GONE, Verification
 
 VERDICTS = {
     "equal": "the original was compared and is stored: it can be deleted",
@@ -26,11 +27,15 @@ def file_verdicts(found: Verification) -> Iterator[dict[str, Any]]:
     if expected is None:
         return
     by_source = {instance.source: i for i, instance in enumerate(expected.plan.instances)}
+    marks = fingerprints(expected)
     for row in iter_rows(expected.out, ("source", "status", "reason")):
         position = by_source.get(row["source"])
         kept = found.copies.get(row["source"])
-        verdict = _verdict(found, row["status"], position, kept)
+        verdict = _verdict(found, row, position, kept)
         problem = found.touched.get(position) if position is not None else None
+        before = _before(found, row["source"], verdict)
+        if verdict in DELETABLE:
+            before = Verified(found.when, marks.get(_instance(position, kept), ""))
         yield {
             **row,
             "verdict": verdict,
@@ -39,22 +44,39 @@ def file_verdicts(found: Verification) -> Iterator[dict[str, Any]]:
             "message": problem and f"{problem.where}: {problem.message}",
             "compared_by": found.compared.get(-1 if position is None else position),
             "note": found.notes.get(-1 if position is None else position),
+            "verified": before and before.when,
+            "fingerprint": before and before.fingerprint,
         }
 
 
-def _verdict(found: Verification, status: str, position: int | None, kept: int | None) -> str:
-    if status == "converted" and position is not None:
-        return _stored(found, position)
+def _before(found: Verification, source: str, verdict: str) -> Verified | None:
+    """Return what an earlier verification said, where this one doesn't know better."""
+    unseen = verdict in {"gone", "stored"} or (verdict == "not_stored" and found.sample is not None)
+    return found.before.get(source) if unseen else None
+
+
+def _instance(position: int | None, kept: int | None) -> int:
+    """Return the instance that a file's frames are stored of; -1 for none."""
+    return next((one for one in (kept, position) if one is not None), -1)
+
+
+def _verdict(found: Verification, row: Mapping[str, Any], position: int | None, kept: int | None) -> str:
+    if row["status"] == "converted" and position is not None:
+        return _stored(found, position, row["source"])
     if kept is not None:
         return {"equal": "copy"}.get(_stored(found, kept), "not_stored")
-    return "not_stored"
+    return "gone" if _rightly_gone(found, row["source"]) and not found.general else "not_stored"
 
 
-def _stored(found: Verification, position: int) -> str:
+def _rightly_gone(found: Verification, source: str) -> bool:
+    return source in found.absent and source in found.before
+
+
+def _stored(found: Verification, position: int, source: str = "") -> str:
     # what can't be attributed to a file, such as a lost plan, speaks against all of them
     problem = found.touched.get(position)
-    if found.general or (problem and problem.code != "source_gone"):
+    if found.general or (problem and problem.code != GONE):
         return "unsound"
-    if problem:
+    if problem or _rightly_gone(found, source):
         return "gone"
     return "equal" if position in found.compared else "stored"
