@@ -35,10 +35,10 @@ def not_dicom(source: str, head: bytes, size: int) -> NotDicomError:
         Bytes in the whole file.
     """
     if not size:
-        return NotDicomError(f"{source}: the file is empty", reason="empty_file", source=source)
+        return NotDicomError(f"{source}: not DICOM: the file is empty", reason="empty_file", source=source)
     kind = archive_kind(head)
     if kind:
-        told = f"{source}: {kind}, which is not looked into: unpack it first"
+        told = f"{source}: not DICOM but {kind}, and not looked into: unpack it first"
         return NotDicomError(told, reason="archive", source=source)
     return NotDicomError(
         f"{source}: not DICOM: no 'DICM' at byte 128, and the first bytes {head[:8]!r} are no data element",
