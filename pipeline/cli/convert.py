@@ -14,6 +14,7 @@ from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.summary import show_summary
 from pipeline.config import RunConfig, from_dict, load
+from pipeline.engine.output import no_result
 from pipeline.errors import ConfigError, OutputError
 from pipeline.storage import absolute, place
 
@@ -80,10 +81,15 @@ def earlier_configuration(out: str, settings: Sequence[str]) -> RunConfig:
 
     Raises
     ------
+    OutputError
+        Where there is none.
     ConfigError
-        Where there is none, or it can't be.
+        Where it can't be.
     """
-    config = load(str(place(absolute(out)) / RUN_FILE), settings)
+    file = place(absolute(out)) / RUN_FILE
+    if not file.exists():
+        raise no_result(out, f"it isn't the output directory of a run: there is no {RUN_FILE} in it")
+    config = load(str(file), settings)
     return config.model_copy(update={"output": config.output.model_copy(update={"path": absolute(out)})})
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.catalog import OURS, has_plan, remove_plan
 from pipeline.errors import ConfigError, OutputError
-from pipeline.storage import WEB, Place, RemotePlace, absolute, scheme_of, unwritable
+from pipeline.storage import WEB, Place, RemotePlace, absolute, is_remote, scheme_of, unwritable
 
 _TEMPORARY = re.compile(rf"\.({'|'.join(map(re.escape, OURS))})\..*part")
 """What a file is written as before it takes its name."""
@@ -35,6 +35,12 @@ def begin(out: Place, *, overwrite: bool) -> None:
             _clear(out, everything=overwrite)
     except OSError as error:
         raise unwritable(str(out), error, "can't be used as output directory") from error
+
+
+def no_result(out: str, told: str) -> OutputError:
+    """Return the error of a command that needs a result where there is none."""
+    missing = not is_remote(out) and not Path(out).exists()
+    return OutputError(f"{out}: {'there is no such folder' if missing else told}", reason="no_result")
 
 
 def refuse_foreign(out: Place) -> None:

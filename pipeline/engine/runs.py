@@ -180,7 +180,7 @@ def check(config: RunConfig) -> None:
     ConfigError
     """
     end_in_a_worker()
-    unknown_keywords(config, frames.known_keyword)
+    unknown_keywords(config, frames.all_keywords())
     frames.check_plugin(config.decode.plugin)
     store.check_codec(config.output.codec)
     clusters.check(config.cluster)

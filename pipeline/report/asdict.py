@@ -84,8 +84,10 @@ def verdict(summary: RunSummary) -> str:
         )
     elif summary.count("converted"):
         told = "nothing failed"
-    else:
+    elif _rows(summary):
         told = "nothing failed, but nothing was converted either: no image was found or selected"
+    else:
+        told = "nothing failed, but nothing was converted either: there are no files in the sources"
     return f"Exit code {summary.exit_code}: {told}."
 
 

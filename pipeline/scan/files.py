@@ -72,7 +72,7 @@ def _source(path: str, left_out: LeftOut) -> Iterator[SourceFile]:
     path = whole_path(local_path(path))
     if is_pattern(path):
         return _matches(path, left_out)
-    if Path(path).suffix.lower() in LIST_SUFFIXES and os.path.isfile(path) and not _is_dicom(path):  # noqa: PTH113
+    if is_list(path):
         return chain.from_iterable(_entry_of_list(entry, left_out) for entry in read_path_list(path))
     if wrong := result_as_source(path):
         raise ConfigError(f"source.paths: {wrong}", reason="no_such_source")
@@ -192,6 +192,11 @@ def _regular(path: str, info: os.stat_result) -> SourceFile:
 def _missing(path: str, error: Exception) -> SourceFile:
     gone = isinstance(error, FileNotFoundError | NotADirectoryError | ValueError)
     return SourceFile(source_of(path), -1, problem="file_not_found" if gone else "unreadable")
+
+
+def is_list(path: str) -> bool:
+    """Whether a file is a list of paths: by its name, if it isn't DICOM after all."""
+    return Path(path).suffix.lower() in LIST_SUFFIXES and os.path.isfile(path) and not _is_dicom(path)  # noqa: PTH113
 
 
 def _is_dicom(path: str) -> bool:

@@ -9,14 +9,17 @@ from difflib import get_close_matches
 from glob import has_magic
 from pathlib import Path
 
-from pipeline.catalog import LIST_SUFFIXES
+from pipeline.catalog import read_path_list
 from pipeline.errors import ConfigError
 from pipeline.model.sources import local_path, source_of
+from pipeline.scan.files import is_list
 from pipeline.scan.leaving import result_as_source
 from pipeline.scan.patterns import expand, is_pattern, whole_path
 from pipeline.storage import DICOMWEB, WEB, active, find, is_remote, place, scheme_of
 
 _SOME = 5
+_LOOKED_AT = 1000
+"""Entries of a list."""
 _OF_WINDOWS = re.compile(r"[A-Za-z]:|.*\\")
 
 
@@ -63,12 +66,19 @@ def _missing(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
                 yield source_of(path), f"source.paths: nothing matches {path}"
         elif not os.path.exists(path):  # noqa: PTH110  text in; never raises
             yield source_of(path), f"source.paths: {_told(path)}"
-        elif not _is_list(path) and (wrong := result_as_source(path)):
+        elif wrong := _wrong_list(path) if is_list(path) else result_as_source(path):
             yield source_of(path), f"source.paths: {wrong}"
 
 
-def _is_list(path: str) -> bool:
-    return Path(path).suffix.lower() in LIST_SUFFIXES  # a catalog is a list of sources
+def _wrong_list(path: str) -> str:
+    """Return what is wrong with a list of which nothing is there: it may be any text, or count from another folder."""
+    entries = read_path_list(path)
+    if not entries or any(is_remote(one) or os.path.lexists(local_path(one)) for one in entries[:_LOOKED_AT]):
+        return ""
+    return (
+        f"{path} is taken for a list of paths, and none of them is there, such as {entries[0]}; if it is something else, "
+        "leave it out"
+    )
 
 
 def _is_stored(url: str) -> bool:

@@ -18,6 +18,7 @@ from pipeline.engine import NullProgress, Progress
 from pipeline.engine.clusters import start
 from pipeline.engine.executors import Executor, Outcome
 from pipeline.engine.mainguard import end_in_a_worker
+from pipeline.engine.output import no_result
 from pipeline.engine.partitions import writer
 from pipeline.engine.stores import options_of
 from pipeline.errors import OutputError, PipelineError
@@ -102,7 +103,7 @@ def _count_verdicts(result: Verification) -> None:
 
 def _check_result(root: str) -> None:
     if not {"images.zarr", "ledger", "plan"}.intersection(place(root).children()):
-        raise OutputError(f"{root} is no result of a conversion: give the output directory itself", reason="no_result")
+        raise no_result(root, "it is no result of a conversion: give the output directory itself")
     at_work = writer(place(root))
     if at_work:
         raise OutputError(
