@@ -35,11 +35,11 @@ def verify(
     with watched(screen) as progress:
         found = run_verification(out, source=source, sample=sample, seed=seed, cluster=cluster, progress=progress)
     _show(screen, found)
-    if source:
-        _write(screen, found)
+    unwritten = _write(screen, found) if source else None
+    code = unwritten.exit_code if unwritten else found.exit_code
     screen.show("")
-    screen.final(escape(_verdict(found)))
-    return found.exit_code
+    screen.final(escape(f"{_verdict(found, code)}{'; the verdicts could not be written' if unwritten else ''}."))
+    return code
 
 
 def _show(screen: Screen, found: Verification) -> None:
@@ -77,16 +77,17 @@ def _verdict_table(found: Verification) -> Table:
     return table
 
 
-def _write(screen: Screen, found: Verification) -> None:
+def _write(screen: Screen, found: Verification) -> OutputError | None:
     try:
         write(found)
     except OutputError as error:
         screen.error(str(error))
-    else:
-        screen.show("", f"The verdict on every file: {escape(str(place(found.out) / 'verify.parquet'))}")
+        return error
+    screen.show("", f"The verdict on every file: {escape(str(place(found.out) / 'verify.parquet'))}")
+    return None
 
 
-def _verdict(found: Verification) -> str:
+def _verdict(found: Verification, code: int) -> str:
     wrong = f"{counted(found.counts.total(), 'problem')} found" if found.counts else ""
     if found.source:
         whole = "" if found.sample is None else f" looked at ({number(found.verdicts.total())} in all)"
@@ -98,4 +99,4 @@ def _verdict(found: Verification) -> str:
         told = wrong
     else:
         told = f"{'every file and frame' if found.sample is None else 'every file, and every frame looked at,'} is what was written"
-    return f"{found.out}. Exit code {found.exit_code}: {told}."
+    return f"{found.out}. Exit code {code}: {told}"

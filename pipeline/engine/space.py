@@ -62,6 +62,8 @@ def explaining(out: str, needed: Callable[[], int] = int) -> Iterator[None]:
 def _explained(error: OutputError, out: str, needed: int) -> str:
     place, repair = str(error.source), _REPAIRS[error.reason]
     room = _room(place, needed) if error.reason == "disk_full" else ""
+    if place == out:
+        return f"{error}{room}. {repair}, or choose another output directory"
     if place.startswith(tempfile.gettempdir() + os.sep) and not place.startswith(out):
         return f"{error}{room}. {repair}, or let TMPDIR name another folder, and give the same command again"
     return f"{error}{room}. {repair}, and give the same command again: it goes on where it stopped"

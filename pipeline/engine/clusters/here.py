@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
@@ -86,6 +87,7 @@ def _deaf_to_interrupts() -> Iterator[Any]:
     Worker processes and threads, and all that they start, inherit the mask of signals of the loop's thread. The main
     thread alone hears it, and ends them.
     """
+    resource_tracker.ensure_running()  # who starts it later has a mask without these signals afterwards
     runner = LoopRunner()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if os.name == "posix" else set()
     try:
