@@ -36,6 +36,40 @@ def _unquoted(text: str) -> str:
     return _OPENED.sub("…", text) if _STRAY.search(told) else told
 
 
+FILES_FAILED, USAGE, SURROUNDINGS = 1, 2, 3
+"""The commands' exit codes besides 0; ``docs/exit-codes.md`` has them all."""
+EXIT_CODES = {
+    # what was asked for can't be done: another command, or another configuration
+    "invalid_configuration": USAGE,
+    "no_main_guard": USAGE,
+    "no_such_source": USAGE,
+    "file_not_found": USAGE,
+    "plan_refused": USAGE,
+    "not_a_folder": USAGE,
+    "name_refused": USAGE,
+    "foreign_folder": USAGE,
+    "no_result": USAGE,
+    "damaged_result": USAGE,
+    "other_version": USAGE,
+    "settings_changed": USAGE,
+    "source_changed": USAGE,
+    "no_partitions": USAGE,
+    "no_such_partition": USAGE,
+    # what it was done in or with failed: mend that, and give the same command again
+    "in_use": SURROUNDINGS,
+    "disk_full": SURROUNDINGS,
+    "no_permission": SURROUNDINGS,
+    "read_only": SURROUNDINGS,
+    "output_unusable": SURROUNDINGS,
+    "originals_gone": SURROUNDINGS,
+    "unreadable": SURROUNDINGS,
+    "scheduler_unreachable": SURROUNDINGS,
+    "scheduler_lost": SURROUNDINGS,
+    "workers_failed": SURROUNDINGS,
+}
+"""Reason of an error that ends a command → its exit code; all other reasons are those of files, and :data:`FILES_FAILED`."""
+
+
 class PipelineError(Exception):
     """Base of all errors here.
 
@@ -67,6 +101,11 @@ class PipelineError(Exception):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+    @property
+    def exit_code(self) -> int:
+        """What a command exits with that this error ends."""
+        return EXIT_CODES.get(self.reason, FILES_FAILED)
 
 
 def _rebuild(

@@ -26,7 +26,7 @@ from typing import Any, Self
 
 from pipeline.errors import OutputError
 from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, Task, TaskResult
-from pipeline.storage import GrowingFile, Place, growing, place
+from pipeline.storage import GrowingFile, Place, growing, place, unwritable
 
 VERSION = 1
 SYNC_SECONDS = 1.0
@@ -79,7 +79,7 @@ class Ledger:
         try:
             return cls(_create(folder, _line({"kind": "ledger", "version": VERSION, "plan": plan_id})))
         except OSError as error:
-            raise OutputError(f"{folder}: the ledger can't be written: {error.strerror or error}") from error
+            raise unwritable(folder.name, error) from error
 
     def append(self, result: TaskResult) -> None:
         """Record a finished task; it is with the operating system on return, and on the disk soon after.
@@ -121,7 +121,7 @@ class Ledger:
         try:
             self._file.append(_line(record))
         except OSError as error:
-            raise OutputError(f"{self._file.name}: can't be written: {error.strerror or error}") from error
+            raise unwritable(self._file.name, error) from error
         if time.monotonic() - self._synced >= SYNC_SECONDS:
             self._sync()
 
@@ -129,7 +129,7 @@ class Ledger:
         try:
             self._file.sync()
         except OSError as error:
-            raise OutputError(f"{self._file.name}: can't be written: {error.strerror or error}") from error
+            raise unwritable(self._file.name, error) from error
         self._synced = time.monotonic()
 
 
@@ -246,7 +246,7 @@ def _lines(segment: Place) -> Iterator[bytes]:
         with segment.open() as file:
             yield from (line for line in file if line.endswith(b"\n"))
     except OSError as error:
-        raise OutputError(f"{segment}: the ledger can't be read: {error.strerror or error}") from error
+        raise unwritable(segment.name, error, "can't be read") from error
 
 
 def _records(segment: Place, plan_id: str | None, damage: list[str]) -> Iterator[dict[str, Any]]:
@@ -272,7 +272,10 @@ def _records(segment: Place, plan_id: str | None, damage: list[str]) -> Iterator
 def _is_of(segment: Place, record: Mapping[str, Any], plan_id: str | None) -> bool:
     """Whether a segment's first record names the plan that is wanted."""
     if record["version"] != VERSION:
-        raise OutputError(f"{segment}: a ledger of version {record['version']}; this program reads version {VERSION}")
+        raise OutputError(
+            f"{segment}: a ledger of version {record['version']}; this program reads version {VERSION}",
+            reason="other_version",
+        )
     return plan_id in (None, record["plan"])
 
 

@@ -5,7 +5,7 @@
 Needs root on Linux, for a small tmpfs; the runs are those of the user nobody, to whom permissions apply. Each round takes a
 fresh one and, in turn, lets it be too small by some amount, takes away the permission to write at a random moment, or makes
 it read-only.
-That run must end with exit code 2 and name the cause, leave a ledger without damage, and the same command must then end with
+That run must end with exit code 3 and name the cause, leave a ledger without damage, and the same command must then end with
 the result of an undisturbed run. Prints a table. Exits with 1 on any difference.
 """
 
@@ -32,7 +32,7 @@ from rich.table import Table
 CAUSES = {"full": "No space left", "permission": "Permission denied", "read-only": "Read-only file system"}
 ROOM = "512m"
 SECONDS = 240
-BAD = 2
+BAD = 3
 DAMAGED_FILE = 1
 
 

@@ -109,7 +109,8 @@ def open(  # noqa: A001  pipeline.open, as zarr.open and xarray.open_…
     if not unfinished and not catalog_path(folder).exists():
         raise OutputError(
             f"The run in {folder!r} has not finished: it has no catalog yet. Run the same command again to finish "
-            "it, or open the images that are complete so far with unfinished=True"
+            "it, or open the images that are complete so far with unfinished=True",
+            reason="no_result",
         )
     return Result(folder, chunks)
 

@@ -8,6 +8,7 @@ the last is in ``unconverted``.
 from pipeline.catalog.assemble import Outcome, assemble, catalog_path
 from pipeline.catalog.lists import LIST_SUFFIXES, read_path_list
 from pipeline.catalog.plans import has_plan, read_copies, read_facts, read_plan, remove_plan, write_plan
+from pipeline.catalog.results import OURS, RUN_FILE, is_remote_result, is_result
 from pipeline.catalog.scanned import forget_scanned, read_scanned, scan_salt, write_scanned
 from pipeline.catalog.schema import DEFAULT_KEYWORDS, PENDING, Kind, catalog_schema, segment_schema
 from pipeline.catalog.segments import (
@@ -31,14 +32,17 @@ from pipeline.catalog.tables import (
     open_catalog,
     read_failures,
     read_partly_stored,
+    read_reasons,
     read_row,
 )
-from pipeline.catalog.verdicts import write_verdicts
+from pipeline.catalog.verdicts import read_verified, write_verdicts
 
 __all__ = [
     "DEFAULT_KEYWORDS",
     "LIST_SUFFIXES",
+    "OURS",
     "PENDING",
+    "RUN_FILE",
     "Identity",
     "Kind",
     "Known",
@@ -53,6 +57,8 @@ __all__ = [
     "forget_scanned",
     "has_plan",
     "identity",
+    "is_remote_result",
+    "is_result",
     "iter_rows",
     "open_catalog",
     "open_segment",
@@ -64,10 +70,12 @@ __all__ = [
     "read_partly_stored",
     "read_path_list",
     "read_plan",
+    "read_reasons",
     "read_row",
     "read_rows",
     "read_scanned",
     "read_unstored",
+    "read_verified",
     "remove_plan",
     "scan_salt",
     "segment_path",

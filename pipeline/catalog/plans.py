@@ -228,11 +228,13 @@ def _seal(out: str) -> dict[str, Any]:
         seal: dict[str, Any] = json.loads((folder / _SEAL).read_bytes())
         found = seal["format"]
     except FileNotFoundError as error:
-        raise OutputError(f"{folder} holds no whole plan: {error}") from error
+        raise _damaged(f"{folder} holds no whole plan: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise OutputError(f"{folder / _SEAL} can't be read: {error}") from error
+        raise _damaged(f"{folder / _SEAL} can't be read: {error}") from error
     if found != _FORMAT:
-        raise OutputError(f"{folder} holds a plan of format {found}; this version reads format {_FORMAT}")
+        raise OutputError(
+            f"{folder} holds a plan of format {found}; this version reads format {_FORMAT}", reason="other_version"
+        )
     return seal
 
 
@@ -242,15 +244,19 @@ def _read(out: str, name: str, seal: Mapping[str, Any]) -> Iterator[pa.Table]:
     try:
         with path.open() as opened, pq.ParquetFile(opened) as file:
             if file.metadata.num_rows != seal["rows"][name]:
-                raise OutputError(f"{path} has {file.metadata.num_rows} rows, the plan has {seal['rows'][name]}")
+                raise _damaged(f"{path} has {file.metadata.num_rows} rows, the plan has {seal['rows'][name]}")
             for group in range(file.metadata.num_row_groups):
                 yield file.read_row_group(group)
     except FileNotFoundError as error:
-        raise OutputError(f"{_folder(out)} holds no whole plan: {error}") from error
+        raise _damaged(f"{_folder(out)} holds no whole plan: {error}") from error
     except (OSError, pa.ArrowException) as error:
         if isinstance(error, OutputError):
             raise
-        raise OutputError(f"{path} can't be read: {error}") from error
+        raise _damaged(f"{path} can't be read: {error}") from error
+
+
+def _damaged(told: str) -> OutputError:
+    return OutputError(told, reason="damaged_result")
 
 
 def _rows(groups: Iterable[pa.Table]) -> Iterator[tuple[Any, ...]]:

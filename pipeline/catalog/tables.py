@@ -58,15 +58,17 @@ def _parquet(out: str, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
     except OutputError:
         raise
     except FileNotFoundError as error:
-        raise OutputError(f"{out} holds no catalog.parquet: it isn't the output directory of a finished run") from error
+        raise OutputError(
+            f"{out} holds no catalog.parquet: it isn't the output directory of a finished run", reason="no_result"
+        ) from error
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise OutputError(f"{path} can't be read as Parquet: {error}") from error
+        raise OutputError(f"{path} can't be read as Parquet: {error}", reason="damaged_result") from error
 
 
 def _require(names: Sequence[str], columns: Sequence[str], path: Place) -> None:
     for name in columns:
         if name not in names:
-            raise OutputError(f"{path} has no column {name!r}; it has {', '.join(names)}")
+            raise OutputError(f"{path} has no column {name!r}; it has {', '.join(names)}", reason="other_version")
 
 
 def read_row(out: str, number: int, columns: Sequence[str]) -> dict[str, Any]:
@@ -101,8 +103,18 @@ def read_failures(out: str, limit: int | None = None) -> list[dict[str, Any]]:
 
     The number, ``row``, counts from 0.
     """
+    return _told(out, "status", ("failed",), limit)
+
+
+def read_reasons(out: str, reasons: Sequence[str], limit: int | None = None) -> list[dict[str, Any]]:
+    """Return number, source, reason and message of the rows with one of these reasons, as :func:`read_failures` does."""
+    return _told(out, "reason", reasons, limit)
+
+
+def _told(out: str, column: str, values: Sequence[str], limit: int | None) -> list[dict[str, Any]]:
     table = open_catalog(out, ("source", "status", "reason", "message"))
-    return _numbered(table, pc.indices_nonzero(pc.equal(table["status"], "failed")).slice(0, limit))
+    found = pc.indices_nonzero(pc.is_in(table[column], pa.array(values, pa.string())))
+    return _numbered(table, found.slice(0, limit))
 
 
 def _numbered(table: pa.Table, places: pa.Array) -> list[dict[str, Any]]:

@@ -24,6 +24,8 @@ VERDICT_SCHEMA = pa.schema(
         pa.field("message", pa.string()),
         pa.field("compared_by", pa.string()),
         pa.field("note", pa.string()),
+        pa.field("verified", pa.string()),
+        pa.field("fingerprint", pa.string()),
     ]
 )
 
@@ -40,6 +42,19 @@ def write_verdicts(path: str | PathLike[str] | Place, rows: Iterable[Mapping[str
     with place(path).replacing() as part, pq.ParquetWriter(part, VERDICT_SCHEMA, compression="zstd") as file:
         for some in _some(rows):
             file.write_table(pa.Table.from_pylist(some, schema=VERDICT_SCHEMA))
+
+
+def read_verified(path: Place) -> Iterator[dict[str, Any]]:
+    """Yield source, time and fingerprint of the files that were found equal, of a table by :func:`write_verdicts`.
+
+    Nothing of a table of an earlier version, which doesn't tell.
+    """
+    with path.open() as opened, pq.ParquetFile(opened) as file:
+        columns = ["source", "verified", "fingerprint"]
+        if not set(columns).issubset(file.schema_arrow.names):
+            return
+        for batch in file.iter_batches(GROUP_ROWS, columns=columns):
+            yield from (row for row in batch.to_pylist() if row["verified"])
 
 
 def _some(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -22,8 +22,7 @@ def main() -> None:
 
 
 @main.command(short_help="Convert files and folders, no YAML needed.", epilog=codes())
-@click.argument("sources", nargs=-1, required=True, metavar="SRC...")
-@click.argument("out", metavar="OUT")
+@click.argument("paths", nargs=-1, metavar="SRC... OUT")
 @click.option("--grouping", metavar="HOW", help="series (the default) stacks a series' instances; instance doesn't.")
 @click.option("--workers", metavar="N", help="Worker processes or threads; by default one a core.")
 @click.option(
@@ -42,14 +41,14 @@ def main() -> None:
 @overriding
 @common
 @guarded
-def convert(
-    screen: Screen, /, sources: tuple[str, ...], out: str, *, dry_run: bool, overwrite: bool, **given: Any
-) -> int:
+def convert(screen: Screen, /, paths: tuple[str, ...], *, dry_run: bool, overwrite: bool, **given: Any) -> int:
     """Convert files, folders, glob patterns, a DICOMDIR, or .txt, .csv and .parquet lists of paths into OUT."""
     from pipeline.cli import convert as action
 
+    sources, out = action.sources_and_out(paths)
     config = action.configuration(sources, out, given)
-    return action.plan(screen, config) if dry_run else action.run(screen, config, overwrite=overwrite)
+    with action.asking_for_out(out):
+        return action.plan(screen, config) if dry_run else action.run(screen, config, overwrite=overwrite)
 
 
 @main.command(short_help="Convert as a YAML file says.", epilog=codes())

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pipeline import engine
+from pipeline.catalog import RUN_FILE
 from pipeline.cli.planned import show_plan
 from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.summary import show_summary
 from pipeline.config import RunConfig, from_dict, load
-from pipeline.engine.output import RUN_FILE
-from pipeline.errors import ConfigError
+from pipeline.engine.output import no_result
+from pipeline.errors import ConfigError, OutputError
 from pipeline.storage import absolute, place
+
+_HOST_AND_PORT = re.compile(r"[\w.-]+:[0-9]+")
 
 
 def run(screen: Screen, config: RunConfig, *, overwrite: bool) -> int:
@@ -29,6 +34,27 @@ def plan(screen: Screen, config: RunConfig) -> int:
     with watched(screen) as progress:
         prepared = engine.plan_only(config, progress=progress)
     return show_plan(screen, config, prepared)
+
+
+def sources_and_out(paths: Sequence[str]) -> tuple[Sequence[str], str]:
+    """Divide the arguments of ``dcm2zarr convert``; ConfigError where there aren't enough."""
+    if len(paths) > 1:
+        return paths[:-1], paths[-1]
+    if not paths:
+        raise ConfigError("what to convert and where to are missing: dcm2zarr convert SRC... OUT")
+    raise ConfigError(f"the output directory is missing, the last argument: dcm2zarr convert {paths[0]} OUT")
+
+
+@contextmanager
+def asking_for_out(out: str) -> Iterator[None]:
+    """Ask whether the output directory was forgotten where the last argument can't be one."""
+    try:
+        yield
+    except OutputError as error:
+        if error.reason not in {"not_a_folder", "foreign_folder"}:
+            raise
+        told = f"{error}. The last argument, {out}, is where the result goes: was the output directory forgotten?"
+        raise OutputError(told, reason=error.reason) from error
 
 
 def configuration(sources: Sequence[str], out: str, given: Mapping[str, Any]) -> RunConfig:
@@ -55,10 +81,15 @@ def earlier_configuration(out: str, settings: Sequence[str]) -> RunConfig:
 
     Raises
     ------
+    OutputError
+        Where there is none.
     ConfigError
-        Where there is none, or it can't be.
+        Where it can't be.
     """
-    config = load(str(place(absolute(out)) / RUN_FILE), settings)
+    file = place(absolute(out)) / RUN_FILE
+    if not file.exists():
+        raise no_result(out, f"it isn't the output directory of a run: there is no {RUN_FILE} in it")
+    config = load(str(file), settings)
     return config.model_copy(update={"output": config.output.model_copy(update={"path": absolute(out)})})
 
 
@@ -92,5 +123,6 @@ def cluster(kind: str | None, workers: str | None) -> dict[str, Any]:
     """Return the configuration's section ``cluster`` that ``--cluster`` and ``--workers`` describe."""
     given: dict[str, Any] = {}
     if kind is not None:
-        given = {"kind": "address", "address": kind} if "://" in kind else {"kind": kind}
+        address = f"tcp://{kind}" if _HOST_AND_PORT.fullmatch(kind) else kind
+        given = {"kind": "address", "address": address} if "://" in address else {"kind": kind}
     return given | _present(workers=_integer(workers))

@@ -12,7 +12,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def codes() -> str:
     """Return what the exit codes mean, as every command's help tells."""
-    return "Exit codes: 0 nothing failed, 1 something failed, 2 bad usage or configuration."
+    return (
+        "Exit codes: 0 nothing failed; 1 files failed, or something is wrong with a result; 2 usage or configuration; "
+        "3 the surroundings failed (disk, permission, another run, scheduler, network): mend that and run it again; "
+        "130 and 143 after Ctrl-C and SIGTERM. See docs/exit-codes.md."
+    )
 
 
 def common(command: F) -> F:

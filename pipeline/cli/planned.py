@@ -11,6 +11,7 @@ from pipeline.cli.screen import Screen
 from pipeline.cli.tables import images_table, reasons_table
 from pipeline.config import RunConfig
 from pipeline.engine.remarks import remarks
+from pipeline.engine.space import too_small
 from pipeline.engine.state import Prepared
 from pipeline.model import ImageSpec, Plan
 from pipeline.report.units import compact_shape, counted, number, size
@@ -33,15 +34,21 @@ def show_plan(screen: Screen, config: RunConfig, prepared: Prepared) -> int:
             screen.show(f"… and {counted(more, 'more image')} (-v shows all)")
     screen.show("", reasons_table(outcomes(prepared)), "", *_cost(config, plan), *_refused(screen, plan))
     screen.show(*map(escape, remarks(prepared)), "")
-    code = int(failed > 0)
+    code = int(failed > 0 or bool(prepared.unopened))
+    verdict = f"{number(failed)} would fail" if failed else _unopened(prepared) or "nothing would fail"
     screen.final(
         escape(
             f"{counted(len(plan.images), 'image')} of {counted(_frames(plan), 'frame')} in "
             f"{counted(len(plan.tasks), 'task')} → {config.output.path}; nothing was written. "
-            f"Exit code {code}: {f'{number(failed)} would fail' if failed else 'nothing would fail'}."
+            f"Exit code {code}: {verdict}."
         )
     )
     return code
+
+
+def _unopened(prepared: Prepared) -> str:
+    count = len(prepared.unopened)
+    return f"{counted(count, 'source')} could not be looked into: nothing but archives and empty files" if count else ""
 
 
 def _image(image: ImageSpec) -> dict[str, str]:
@@ -78,6 +85,8 @@ def _cost(config: RunConfig, plan: Plan) -> Iterable[str]:
         f"{counted(_shards(plan), 'shard')}"
     )
     yield f"Memory of the largest task: {size(most)} of {size(config.limits.task_memory)} allowed"
+    if warning := too_small(config.output.path, stored):
+        yield f"[yellow]{escape(warning)}[/]"
 
 
 def _shards(plan: Plan) -> int:

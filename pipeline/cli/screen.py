@@ -15,12 +15,13 @@ import click
 from rich.console import Console, RenderableType
 from rich.markup import escape
 
-from pipeline.errors import ClusterError, ConfigError, OutputError, PipelineError, PlanError, foreign_text
+from pipeline.cli.interrupts import Interrupted, end_now, heeding_signals
+from pipeline.errors import SURROUNDINGS, PipelineError, foreign_text
 
 P = ParamSpec("P")
 
-USAGE = 2
 INTERRUPTED = 130
+_INTERRUPTED = "interrupted; the same command goes on"
 _PLAIN_WIDTH = 160
 """Columns where the output isn't a terminal: wide enough that tables keep their lines."""
 
@@ -97,20 +98,24 @@ def guarded(action: Callable[Concatenate[Screen, P], int]) -> Callable[..., None
 
 def _code(screen: Screen, action: Callable[[], int]) -> int:
     try:
-        return action()
+        with heeding_signals():
+            return action()
+    except Interrupted as stop:
+        screen.error(_INTERRUPTED)
+        end_now(stop.exit_code)
     except KeyboardInterrupt:
-        if not screen.verbose:
-            # Dask's own clean-up at exit fails on a cluster that was interrupted while it started
-            sys.unraisablehook = lambda _unraisable: None
-        screen.error("interrupted; run the same command again to go on")
+        screen.error(_INTERRUPTED)
         return INTERRUPTED
-    except (ConfigError, PlanError, OutputError, ClusterError) as error:
-        screen.error(str(error))
-        return USAGE
     except PipelineError as error:
         screen.error(str(error))
+        return error.exit_code
     except BrokenPipeError:
         return 0
+    except OSError as error:  # a disk, a network, the temporary folder: mend that, and run again
+        if screen.verbose:
+            screen.err.print_exception()
+        screen.error(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        return SURROUNDINGS
     # the last resort: a fault of this program is told in one line, and in full to those who ask
     except Exception as error:  # noqa: BLE001
         if screen.verbose:

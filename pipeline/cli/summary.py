@@ -16,6 +16,9 @@ from pipeline.report.units import counted, duration, number, ratio, size
 from pipeline.storage import place
 
 SOME_FAILURES = 10
+SOME_UNREAD = 3
+_UNREAD = {"archive": "archive", "empty_file": "empty file"}
+"""Reason of what isn't looked into → its noun."""
 
 
 def show_summary(screen: Screen, summary: RunSummary) -> None:
@@ -77,4 +80,17 @@ def _indented(text: str, columns: int) -> Padding:
 def final_line(summary: RunSummary) -> str:
     """Return the counts, the output and the exit code with its meaning, in one line."""
     counts = ", ".join(f"{number(summary.count(status))} {status}" for status in STATUSES)
-    return escape(f"{counts} → {summary.out}\n{verdict(summary)}")
+    return escape(f"{counts} → {summary.out}\n{_unread(summary)}{verdict(summary)}")
+
+
+def _unread(summary: RunSummary) -> str:
+    """Return what was not looked into, with the first names, as a line; empty where everything was."""
+    numbers = {noun: summary.status_counts.get(("rejected", reason), 0) for reason, noun in _UNREAD.items()}
+    told = " and ".join(counted(count, noun) for noun, count in numbers.items() if count)
+    if not told:
+        return ""
+    names = ", ".join(line.source for line in summary.unread[:SOME_UNREAD])
+    more = ", …" if sum(numbers.values()) > SOME_UNREAD else ""
+    hint = ": unpack archives first, and run again" if numbers["archive"] else ""
+    alone = f" Nothing else is in {', '.join(summary.unopened)}." if summary.unopened else ""
+    return f"Not looked into: {told} ({names}{more}){hint}.{alone}\n"

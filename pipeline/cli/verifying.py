@@ -16,7 +16,7 @@ from pipeline.cli.tables import grid
 from pipeline.errors import OutputError
 from pipeline.report.units import counted, duration, number, size
 from pipeline.storage import place
-from pipeline.verify import CODES, VERDICTS, Verification, write
+from pipeline.verify import CODES, REPAIRS, VERDICTS, Verification, write
 from pipeline.verify import verify as run_verification
 
 SOME_PROBLEMS = 20
@@ -35,11 +35,11 @@ def verify(
     with watched(screen) as progress:
         found = run_verification(out, source=source, sample=sample, seed=seed, cluster=cluster, progress=progress)
     _show(screen, found)
-    if source:
-        _write(screen, found)
+    unwritten = _write(screen, found) if source else None
+    code = unwritten.exit_code if unwritten else found.exit_code
     screen.show("")
-    screen.final(escape(_verdict(found)))
-    return found.exit_code
+    screen.final(escape(f"{_verdict(found, code)}{'; the verdicts could not be written' if unwritten else ''}."))
+    return code
 
 
 def _show(screen: Screen, found: Verification) -> None:
@@ -61,9 +61,9 @@ def _show(screen: Screen, found: Verification) -> None:
 
 def _problem_table(found: Verification) -> Table:
     table = grid(("Problem",), ("Times",))
-    table.add_column("What it means", overflow="fold")
+    table.add_column("What it means, and what to do", overflow="fold")
     for code, count in found.counts.most_common():
-        table.add_row(Text(code, style="red"), number(count), Text(CODES[code]))
+        table.add_row(Text(code, style="red"), number(count), Text(f"{CODES[code]}: {REPAIRS[code]}"))
     return table
 
 
@@ -77,23 +77,26 @@ def _verdict_table(found: Verification) -> Table:
     return table
 
 
-def _write(screen: Screen, found: Verification) -> None:
+def _write(screen: Screen, found: Verification) -> OutputError | None:
     try:
         write(found)
     except OutputError as error:
         screen.error(str(error))
-    else:
-        screen.show("", f"The verdict on every file: {escape(str(place(found.out) / 'verify.parquet'))}")
+        return error
+    screen.show("", f"The verdict on every file: {escape(str(place(found.out) / 'verify.parquet'))}")
+    return None
 
 
-def _verdict(found: Verification) -> str:
+def _verdict(found: Verification, code: int) -> str:
     wrong = f"{counted(found.counts.total(), 'problem')} found" if found.counts else ""
     if found.source:
         whole = "" if found.sample is None else f" looked at ({number(found.verdicts.total())} in all)"
         told = f"{number(found.deletable)} of {counted(found.files, 'file')}{whole} can be deleted"
+        if found.rightly_gone:
+            told += f", {number(found.rightly_gone)} are gone and were equal to what is stored when they were verified"
         told = f"{told}; {wrong}" if wrong else told
     elif wrong:
         told = wrong
     else:
         told = f"{'every file and frame' if found.sample is None else 'every file, and every frame looked at,'} is what was written"
-    return f"{found.out}. Exit code {found.exit_code}: {told}."
+    return f"{found.out}. Exit code {code}: {told}"

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from pipeline import report, store
+from pipeline.catalog import RUN_FILE
 from pipeline.config import Cluster, RunConfig, load
 from pipeline.engine import clusters
 from pipeline.engine.completing import complete, unchanged
 from pipeline.engine.converting import Conversion
 from pipeline.engine.executors import Deferred
 from pipeline.engine.locking import locked, wait_for_tasks
-from pipeline.engine.output import RUN_FILE
+from pipeline.engine.mainguard import end_in_a_worker
 from pipeline.engine.partitions import (
     Partitions,
     partition_locked,
@@ -32,6 +33,7 @@ from pipeline.engine.preparing import load as load_prepared
 from pipeline.engine.progress import NullProgress, Progress
 from pipeline.engine.recovery import restore
 from pipeline.engine.runs import begun, job_of, resumed, write_run_file, writing
+from pipeline.engine.space import explaining
 from pipeline.engine.state import Clock, Prepared
 from pipeline.engine.stores import options_of, reaching_stores
 from pipeline.engine.versions import provenance
@@ -130,6 +132,7 @@ def convert_partition(
     tasks = parts.tasks(prepared.plan, number)
     with (
         using(options_of(config)),
+        explaining(str(at)),
         partition_locked(at, number),
         Deferred(partial(clusters.start, cluster or Cluster(kind="synchronous"), progress)) as executor,
         Ledger.open(str(at), prepared.id) as book,
@@ -174,6 +177,7 @@ def finalize(
     at, config, prepared, parts = _opened(out)
     with (
         using(options_of(config)),
+        explaining(str(at)),
         locked(at),
         Deferred(partial(clusters.start, cluster or Cluster(), progress)) as executor,
     ):
@@ -192,6 +196,7 @@ def finalize(
 
 def _opened(named: str | os.PathLike[str]) -> tuple[Place, RunConfig, Prepared, Partitions]:
     """Return the output directory's whole path, its configuration, plan and partitions."""
+    end_in_a_worker()
     out = place(absolute(os.fspath(named)))
     prepared = load_prepared(out)
     parts = read_partitions(out, prepared) if prepared else None

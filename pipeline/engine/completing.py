@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline import catalog, ledger, report, scan
+from pipeline.catalog import RUN_FILE
 from pipeline.config import RunConfig, load
 from pipeline.engine.converting import Conversion
 from pipeline.engine.flushing import flush
-from pipeline.engine.output import RUN_FILE
 from pipeline.engine.seal import sealed_files, sealed_names
 from pipeline.engine.state import Clock, Prepared
 from pipeline.engine.summary import outcomes, summarise

@@ -21,6 +21,7 @@ from pipeline.errors import OutputError, foreign_text
 from pipeline.ledger import Ledger
 from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, Task, TaskInput, TaskResult
 from pipeline.plan import task_input
+from pipeline.storage import PASSING
 from pipeline.store import remove_image
 
 
@@ -121,6 +122,11 @@ class Conversion:
         return [task for task in self.plan.tasks if task.id not in self.done]
 
     @property
+    def missing_bytes(self) -> int:
+        """What is still to be stored at most, before compression."""
+        return sum(task.stored_bytes for task in self.remaining)
+
+    @property
     def is_finished(self) -> bool:
         """Whether no task is left, and no image to complete."""
         return len(self.done) == len(self.plan.tasks) and not any(isinstance(one, FinaliseInput) for one in self._ready)
@@ -146,7 +152,7 @@ class Conversion:
         steps = self._steps(tasks, finalising=finalising)
         once, again = partial(execute, job=self.job), partial(execute_carefully, job=self.job)
         for outcome in executor.map(once, steps, name="convert", carefully=again):
-            if isinstance(outcome.error, OutputError) and not isinstance(outcome.item, FinaliseInput):
+            if isinstance(outcome.error, OutputError) and _ends_the_run(outcome.item, outcome.error):
                 raise outcome.error
             if isinstance(outcome.item, TaskInput):
                 self._task_done(outcome, ledger)
@@ -255,6 +261,12 @@ class Conversion:
             self.failures.setdefault(instance, Failure("finalise_failed", message))
             self.salvaged.pop(instance, None)
         self.progress.message(message)
+
+
+def _ends_the_run(step: Step, error: OutputError) -> bool:
+    """Whether a step failed because the output can't be written, which no other step could do better."""
+    # an image that can't be completed for another reason takes no other one with it
+    return not isinstance(step, FinaliseInput) or error.reason in PASSING
 
 
 def _before(new: Failure, known: Failure | None) -> bool:

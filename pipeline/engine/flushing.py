@@ -5,8 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-from pipeline.errors import OutputError
-from pipeline.storage import Place, RemotePlace
+from pipeline.storage import Place, RemotePlace, unwritable
 
 
 def flush(out: Place) -> None:
@@ -30,6 +29,6 @@ def flush(out: Place) -> None:
     try:
         if library.syncfs(descriptor):
             code = ctypes.get_errno()
-            raise OutputError(f"{out}: what was written can't be brought to the disk: {os.strerror(code)}")
+            raise unwritable(str(out), OSError(code, os.strerror(code)), "can't be brought to the disk")
     finally:
         os.close(descriptor)

@@ -19,7 +19,7 @@ from pathlib import Path
 from pipeline.engine.holders import SILENCE, Holder, beating
 from pipeline.engine.objectlock import locked_object, object_holder
 from pipeline.errors import OutputError
-from pipeline.storage import Place, RemotePlace, is_remote, place
+from pipeline.storage import Place, RemotePlace, is_remote, place, unwritable
 
 try:
     import fcntl
@@ -60,9 +60,7 @@ def _locked(out: str, name: str) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = _take(path)
     except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"{out} can't be used as output directory: {error.strerror or error}") from error
+        raise unwritable(out, error, "can't be used as output directory") from error
     try:
         with beating(lambda: os.utime(path), HEARTBEAT):
             yield

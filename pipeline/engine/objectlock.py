@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 
 from pipeline.engine.holders import SILENCE, Holder, beating
 from pipeline.errors import OutputError
-from pipeline.storage import RemotePlace
+from pipeline.storage import RemotePlace, unwritable
 
 HEARTBEAT = 15.0
 """Seconds between two signs of life."""
@@ -50,9 +50,7 @@ def locked_object(at: RemotePlace) -> Iterator[None]:
     try:
         _take(at, mine)
     except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"{at}: can't be written: {error}") from error
+        raise unwritable(str(at), error) from error
     try:
         with beating(lambda: at.write_bytes(mine.to_bytes()), HEARTBEAT):
             yield

@@ -6,15 +6,9 @@ import os
 import re
 from pathlib import Path
 
-from pipeline.catalog import has_plan, remove_plan
+from pipeline.catalog import OURS, has_plan, remove_plan
 from pipeline.errors import ConfigError, OutputError
-from pipeline.storage import WEB, Place, RemotePlace, absolute, scheme_of
-
-RUN_FILE = "run.yaml"
-OURS = (
-    "images.zarr", "catalog.parquet", "plan", "ledger", "report.json", "report.html", RUN_FILE, "verify.parquet", "verify.json",
-)  # fmt: skip
-"""What a run leaves in its output directory, and all that ``overwrite`` removes."""
+from pipeline.storage import WEB, Place, RemotePlace, absolute, is_remote, scheme_of, unwritable
 
 _TEMPORARY = re.compile(rf"\.({'|'.join(map(re.escape, OURS))})\..*part")
 """What a file is written as before it takes its name."""
@@ -30,22 +24,45 @@ def begin(out: Place, *, overwrite: bool) -> None:
     """
     try:
         _sweep(out)
-        foreign = [name for name in out.children() if name not in OURS]
-        if foreign:
-            raise OutputError(
-                f"{out} holds {foreign[0]!r}, which isn't part of a result of dcm2zarr: choose another output directory"
-            )
+        refuse_foreign(out)
         if not overwrite and not has_plan(str(out)) and (out / "catalog.parquet").exists():
             raise OutputError(
                 f"{out} holds a result whose plan is gone, so that nothing can be added to it: choose another output "
-                "directory, or replace it with --overwrite"
+                "directory, or replace it with --overwrite",
+                reason="damaged_result",
             )
         if overwrite or not has_plan(str(out)):
             _clear(out, everything=overwrite)
     except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"{out} can't be used as output directory: {error.strerror or error}") from error
+        raise unwritable(str(out), error, "can't be used as output directory") from error
+
+
+def no_result(out: str, told: str) -> OutputError:
+    """Return the error of a command that needs a result where there is none."""
+    missing = not is_remote(out) and not Path(out).exists()
+    return OutputError(f"{out}: {'there is no such folder' if missing else told}", reason="no_result")
+
+
+def refuse_foreign(out: Place) -> None:
+    """Refuse an output that is a file, or a folder with anything in it that no run has left there.
+
+    Raises
+    ------
+    OutputError
+        Naming what is there (reasons ``not_a_folder`` and ``foreign_folder``).
+    """
+    if out.exists():  # as a file
+        raise OutputError(f"{out} is a file: it can't be the output directory", reason="not_a_folder")
+    try:
+        names = out.children()
+    except OSError as error:
+        raise unwritable(str(out), error, "can't be used as output directory") from error
+    foreign = [name for name in names if name not in OURS and not _TEMPORARY.fullmatch(name)]
+    if foreign:
+        raise OutputError(
+            f"{out} holds {foreign[0]!r}, which isn't part of a result of dcm2zarr: choose another output directory",
+            reason="foreign_folder",
+        )
 
 
 def _sweep(out: Place) -> None:
@@ -82,18 +99,23 @@ def inside(out: Place) -> tuple[str, ...]:
     return f"{out}{os.sep}", f"{out}/"
 
 
-def check_sources(paths: tuple[str, ...], out: Place) -> None:
-    """Refuse sources inside the output directory, and an output on a web server.
+def check_places(paths: tuple[str, ...], out: Place) -> None:
+    """Refuse an output that can't be one, and sources inside of it.
 
     Raises
     ------
-    ConfigError
+    ConfigError, OutputError
         Naming the path.
     """
     if scheme_of(str(out)) in WEB:
         raise ConfigError(
             f"output.path: {out}: a web server can't be written to; use a folder, or s3://, gs:// or az://"
         )
+    refuse_foreign(out)
     for path in paths:
+        if absolute(path) == str(out):
+            raise ConfigError(f"source.paths: {path} is the output directory too: choose another output directory")
         if f"{absolute(path)}/".startswith(inside(out)):
-            raise ConfigError(f"source.paths: {path} lies in the output directory {out}; choose another output.path")
+            raise ConfigError(
+                f"source.paths: {path} lies in the output directory {out}: choose another output directory"
+            )

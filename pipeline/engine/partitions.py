@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pipeline.engine.converting import Conversion
+from pipeline.engine.holders import Holder
 from pipeline.engine.locking import holder, locked
 from pipeline.engine.state import Prepared
 from pipeline.errors import OutputError, PipelineError
@@ -109,6 +110,12 @@ def progressed(out: Place, plan: Plan, parts: Partitions, done: Collection[int])
         begun=tuple(n for n, (count, tasks) in left.items() if count < tasks and n not in held),
         missing=tuple(n for n, (count, tasks) in left.items() if count == tasks and n not in held),
     )
+
+
+def writer(out: Place) -> Holder | None:
+    """Return who is at work on an output, on the whole or on a partition; None where nobody is."""
+    parts = fnmatch.filter((out / "ledger").children(), _lock("*"))
+    return holder(out) or next(filter(None, (holder(out, name) for name in parts)), None)
 
 
 def refuse_running(out: Place) -> None:

@@ -5,28 +5,33 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipeline import frames, report, store
+from pipeline import catalog, frames, report, scan, store
+from pipeline.catalog import RUN_FILE
 from pipeline.config import RunConfig, dump, from_dict, unknown_keywords
 from pipeline.engine import clusters
 from pipeline.engine.completing import complete, unchanged
 from pipeline.engine.convert_task import Job
 from pipeline.engine.converting import Conversion
-from pipeline.engine.executors import Deferred
+from pipeline.engine.executors import Deferred, Executor
 from pipeline.engine.growing import grown
 from pipeline.engine.listing import compare
 from pipeline.engine.locking import locked, wait_for_tasks
-from pipeline.engine.output import RUN_FILE, begin, check_sources
+from pipeline.engine.mainguard import end_in_a_worker
+from pipeline.engine.output import begin, check_places
 from pipeline.engine.partitions import refuse_running
 from pipeline.engine.preparing import check_settings, load, prepare, prepare_and_save
 from pipeline.engine.progress import NullProgress, Progress
 from pipeline.engine.recovery import restore
 from pipeline.engine.scanning import find_files
+from pipeline.engine.space import explaining, too_small
 from pipeline.engine.state import Prepared, Run
 from pipeline.engine.stores import reaching_stores
+from pipeline.engine.unopened import unopened_when_planned
 from pipeline.engine.versions import provenance, versions
 from pipeline.ledger import Ledger
 from pipeline.storage import Place, absolute, place
@@ -62,8 +67,17 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
         write_run_file(config, this.out)
         with Ledger.open(str(this.out), prepared.id) as book:
             with this.clock.phase("convert"):
-                conversion.run(this.executor, conversion.remaining, book)
+                convert_remaining(conversion, this.executor, book)
             return complete(config, prepared, conversion, this.clock, book)
+
+
+def convert_remaining(conversion: Conversion, executor: Executor, book: Ledger) -> None:
+    """Do what is left of a conversion, after a look at whether the disk has room for it."""
+    out = conversion.job.out
+    if warning := too_small(out, conversion.missing_bytes):
+        conversion.progress.message(warning)
+    with explaining(out, lambda: conversion.missing_bytes):
+        conversion.run(executor, conversion.remaining, book)
 
 
 @contextmanager
@@ -72,7 +86,10 @@ def writing(config: RunConfig, progress: Progress | None) -> Iterator[Run]:
     progress = progress or NullProgress()
     out = place(absolute(config.output.path))
     check(config)
-    with locked(out), Deferred(partial(clusters.start, config.cluster, progress)) as executor:
+    if not catalog.has_plan(str(out)):  # a run that goes on may do without its sources
+        scan.refuse_missing(scan.missing_sources(config.source.paths))
+    starting = partial(clusters.start, config.cluster, progress)
+    with explaining(str(out)), locked(out), Deferred(starting) as executor:
         yield Run(config, out, executor, progress)
 
 
@@ -82,7 +99,12 @@ def followed(run: Run, before: Prepared) -> Prepared:
         by_content = run.executor if run.config.source.hash else None
         if by_content:
             run.progress.message("Reading the files, to compare their content with what was scanned (source.hash)")
-        changes = compare(run.out, before, find_files(run.config, run.out), by_content)
+        changes = compare(run.out, before, find_files(run.config, run.out, run.progress), by_content)
+    # nothing is known of them, so they aren't files that have gone, but names that are wrong
+    unknown = {file.source for file in changes.new if file.problem == "file_not_found"}
+    if unknown:
+        missing = scan.missing_sources(run.config.source.paths)
+        scan.refuse_missing({path: told for path, told in missing.items() if path in unknown})
     if changes.gone:
         run.progress.message(f"{len(changes.gone)} file(s) scanned earlier are gone; what is stored of them is kept")
     if changes.unhashed:
@@ -140,8 +162,14 @@ def plan_only(config: RunConfig, *, progress: Progress | None = None) -> Prepare
     """Scan and plan what `config` describes, and leave nothing behind."""
     progress = progress or NullProgress()
     check(config)
-    with TemporaryDirectory(prefix="dcm2zarr-plan-") as folder, clusters.start(config.cluster, progress) as executor:
-        return prepare(Run(config, place(folder), executor, progress))
+    scan.refuse_missing(scan.missing_sources(config.source.paths))
+    with (
+        explaining(absolute(config.output.path)),
+        TemporaryDirectory(prefix="dcm2zarr-plan-") as folder,
+        clusters.start(config.cluster, progress) as executor,
+    ):
+        prepared = prepare(Run(config, place(folder), executor, progress))
+        return replace(prepared, unopened=unopened_when_planned(config, prepared.counts, folder, prepared.segments))
 
 
 def check(config: RunConfig) -> None:
@@ -151,11 +179,12 @@ def check(config: RunConfig) -> None:
     ------
     ConfigError
     """
-    unknown_keywords(config, frames.known_keyword)
+    end_in_a_worker()
+    unknown_keywords(config, frames.all_keywords())
     frames.check_plugin(config.decode.plugin)
     store.check_codec(config.output.codec)
     clusters.check(config.cluster)
-    check_sources(config.source.paths, place(absolute(config.output.path)))
+    check_places(config.source.paths, place(absolute(config.output.path)))
 
 
 def job_of(config: RunConfig, out: Place) -> Job:

@@ -50,7 +50,7 @@ class Scan:
 
 def scan_sources(config: RunConfig, out: Place, executor: Executor, progress: Progress, salt: bytes) -> Scan:
     """Find and read all files; the full rows are in the catalog segments below `out`, the compact records here."""
-    return scan_files(find_files(config, out), config, out, executor, progress, salt=salt)
+    return scan_files(find_files(config, out, progress), config, out, executor, progress, salt=salt)
 
 
 def scan_files(
@@ -86,10 +86,11 @@ def scan_files(
     return found
 
 
-def find_files(config: RunConfig, out: Place) -> Iterator[SourceFile]:
+def find_files(config: RunConfig, out: Place, progress: Progress) -> Iterator[SourceFile]:
     """Yield the files that the configuration's paths stand for, those of the output directory left out."""
     ours = inside(out)
-    return (file for file in scan.find_files(config.source.paths) if not f"{file.source}/".startswith(ours))
+    found = scan.find_files(config.source.paths, exclude=str(out), tell=progress.message)
+    return (file for file in found if not f"{file.source}/".startswith(ours))
 
 
 def _batches(files: Iterator[SourceFile], first: int) -> Iterator[Batch]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import xxhash
 
-from pipeline.engine.output import OURS
+from pipeline.catalog import OURS
 from pipeline.storage import Place, place
 
 _ELSEWHERE = ("images.zarr", "ledger", "verify.parquet", "verify.json")

@@ -64,6 +64,8 @@ class Prepared:
     """Paths of images that earlier plans had and this one hasn't."""
     grown: tuple[str, ...] = ()
     """Paths of images that are made again, because files that belong to them have come."""
+    unopened: tuple[str, ...] = ()
+    """Of what is only planned: sources that hold nothing but archives and empty files; not kept."""
     added: int = 0
     """Files that came since the plan before, or took the place of others."""
     salt: str = ""

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pipeline import catalog, ledger
+from pipeline.catalog import RUN_FILE
 from pipeline.engine.holders import Holder
 from pipeline.engine.locking import holder
-from pipeline.engine.output import RUN_FILE
+from pipeline.engine.output import no_result
 from pipeline.engine.partitions import Progressed, progressed, read_partitions
 from pipeline.engine.preparing import load
 from pipeline.engine.state import Prepared
-from pipeline.errors import OutputError
 from pipeline.storage import Place, absolute, place
 
 
@@ -69,7 +69,7 @@ def status(out: str | os.PathLike[str]) -> Status:
     """
     root = place(absolute(os.fspath(out)))
     if not {"plan", "ledger", RUN_FILE}.intersection(root.children()):
-        raise OutputError(f"{out} isn't the output directory of a run: there is neither a plan nor a ledger in it")
+        raise no_result(str(out), "it isn't the output directory of a run: there is neither a plan nor a ledger in it")
     prepared = load(root)
     if prepared is None:
         return Status(str(root), "scan", holder(root), _progressed(root), catalog.count_scanned(str(root)))

@@ -14,6 +14,7 @@ from pipeline.engine.contact_sheet import contact_sheet
 from pipeline.engine.converting import Conversion
 from pipeline.engine.remarks import notes, remarks
 from pipeline.engine.state import Clock, Prepared
+from pipeline.engine.unopened import read_unopened, unopened
 from pipeline.engine.versions import versions
 from pipeline.frames import transfer_syntax_name
 from pipeline.model import Failure, Instance, Plan, without_collections
@@ -101,7 +102,7 @@ def summarise(
     completed_before: bool = False,
 ) -> RunSummary:
     """Sum up a run; files that have come are news only where the plan that they gave wasn't `completed_before`."""
-    plan = prepared.plan
+    plan, counts = prepared.plan, count_reasons(str(out))
     converted = {i: number for i, number in sorted(stored_frames(plan).items()) if i not in conversion.failures}
     uids = {plan.instances[i].transfer_syntax_uid for i in converted}
     partly, lines = read_partly_stored(str(out), MOST_FAILURES)
@@ -109,7 +110,7 @@ def summarise(
         out=str(out),
         started=clock.started,
         finished=datetime.now(UTC),
-        status_counts=count_reasons(str(out)),
+        status_counts=counts,
         files=prepared.files,
         file_bytes=prepared.bytes,
         totals=_totals(plan, converted, sum(conversion.image_bytes.values())),
@@ -128,9 +129,11 @@ def summarise(
             for position, image in enumerate(plan.images)
         ),
         remarks=remarks(prepared),
-        failures=tuple(_failure_lines(out)),
-        partly_stored=tuple(FailureLine(line["source"], "", line["message"], row=line["row"]) for line in lines),
+        failures=_lines(read_failures(str(out), MOST_FAILURES)),
+        partly_stored=_lines(lines),
         partly_stored_files=partly,
+        unread=_lines(read_unopened(counts, str(out))),
+        unopened=unopened(config, counts, str(out)),
         by_transfer_syntax=_grouped(plan, converted, "transfer_syntax_uid"),
         by_modality=_with_stored(_grouped(plan, converted, "modality"), plan, conversion),
         transfer_syntax_names={uid: transfer_syntax_name(uid) for uid in uids},
@@ -157,9 +160,8 @@ def _this_run(prepared: Prepared, conversion: Conversion, *, completed_before: b
     )
 
 
-def _failure_lines(out: Place) -> Iterable[FailureLine]:
-    for row in read_failures(str(out), MOST_FAILURES):
-        yield FailureLine(row["source"], row["reason"], row["message"], row=row["row"])
+def _lines(rows: Iterable[Mapping[str, Any]]) -> tuple[FailureLine, ...]:
+    return tuple(FailureLine(row["source"], row.get("reason", ""), row["message"], row=row["row"]) for row in rows)
 
 
 def _grouped(plan: Plan, converted: Mapping[int, int], attribute: str) -> Mapping[str, Totals]:

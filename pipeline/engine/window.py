@@ -18,6 +18,7 @@ from distributed import Client, Future, as_completed
 from distributed.comm import CommClosedError
 
 from pipeline.engine.reachable import scheduler_lost
+from pipeline.errors import PipelineError
 
 TASKS_PER_WORKER = 4
 """Tasks submitted ahead per thread of a worker: enough that none waits for the driver."""
@@ -123,20 +124,35 @@ class Window:
     def _results(self, futures: Sequence[Future]) -> tuple[list[Any], list[Exception | None]]:
         if all(future.status == "finished" for future in futures):
             with suppress(Exception, CancelledError):  # a worker died with some of them: then each tells for itself
-                return list(self._client.gather(list(futures))), [None] * len(futures)
+                pairs = [_unpacked(result) for result in self._client.gather(list(futures))]
+                return [result for result, _ in pairs], [error for _, error in pairs]
         pairs = [self._result(future) for future in futures]
         return [result for result, _ in pairs], [error for _, error in pairs]
 
     def _result(self, future: Future) -> tuple[Any, Exception | None]:
         """Return what one future has, or waits for again: its worker may just have left with it."""
         try:
-            return future.result(), None
+            return _unpacked(future.result())
         except (CommClosedError, CancelledError) as error:
             raise scheduler_lost(self._client) from error
         except Exception as error:  # noqa: BLE001  a task's error is data here
             return None, error
 
 
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What a task raised that isn't its own fault: a result for Dask, lest it log the task with all its bytes."""
+
+    error: Exception
+
+
 def _call_packed(packed: bytes, *, function: Callable[[Any], Any]) -> Any:
     """Run in a worker."""
-    return function(pickle.loads(packed))  # noqa: S301  what the driver packed, by the way Dask itself takes
+    try:
+        return function(pickle.loads(packed))  # noqa: S301  what the driver packed, by the way Dask itself takes
+    except (PipelineError, OSError) as error:
+        return Raised(error)
+
+
+def _unpacked(result: Any) -> tuple[Any, Exception | None]:
+    return (None, result.error) if isinstance(result, Raised) else (result, None)

@@ -9,7 +9,8 @@ from pydicom.charset import default_encoding
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_preamble
 
-from pipeline.errors import InvalidAttributeError, MissingAttributeError, NotDicomError
+from pipeline.errors import InvalidAttributeError, MissingAttributeError
+from pipeline.frames.foreign import not_dicom
 from pipeline.frames.quick import is_explicit_group, read_group
 from pipeline.frames.sources import HeaderFile, size_of
 from pipeline.frames.syntax import guess_syntax, looks_like_dicom, transfer_syntax_name
@@ -50,10 +51,7 @@ def read_meta(stream: Stream, file: BinaryIO, source: str, assumptions: list[str
     # A data set without preamble may hold "DICM" in the 129th byte by chance: then only its beginning is plausible.
     if guess and not _is_file_format(head):
         if not looks_like_dicom(head, size_of(file)):
-            raise NotDicomError(
-                f"{source}: not DICOM: no 'DICM' at byte 128, and it doesn't begin with a data element",
-                source=source,
-            )
+            raise not_dicom(source, head, size_of(file))
         assumptions.append("no DICOM preamble")
     else:
         read_preamble(stream, force=True)

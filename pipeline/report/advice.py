@@ -53,6 +53,8 @@ ADVICE = {
     "output_unusable": "The output directory could not be written: check free space and permissions, then run again.",
     # rejected
     "not_dicom": "Not a DICOM file, so it was left alone. Nothing to do, unless it should have been one.",
+    "archive": "An archive or a compressed file, which is not looked into: unpack it first, and run again.",
+    "empty_file": "The file has no bytes at all: fetch it again if it should have been an image.",
     "no_pixel_data": "DICOM without pixels, such as a report or a structure set, so it was left alone.",
     "not_a_regular_file": "A device, pipe or socket, so it was left alone.",
     # skipped

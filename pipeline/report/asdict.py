@@ -90,10 +90,16 @@ def verdict(summary: RunSummary) -> str:
     failed = summary.count("failed")
     if failed:
         told = f"{failed:,} of {counted(_rows(summary), 'file')} could not be stored; catalog.parquet says why"
+    elif summary.unopened:
+        told = (
+            f"{counted(len(summary.unopened), 'source')} could not be looked into: nothing but archives and empty files"
+        )
     elif summary.count("converted"):
         told = "nothing failed"
-    else:
+    elif _rows(summary):
         told = "nothing failed, but nothing was converted either: no image was found or selected"
+    else:
+        told = "nothing failed, but nothing was converted either: there are no files in the sources"
     if summary.partly_stored_files:
         told += f"; of {counted(summary.partly_stored_files, 'converted file')} not everything is stored"
     return f"Exit code {summary.exit_code}: {told}."

@@ -156,6 +156,10 @@ class RunSummary:
     pace: Pace = field(default_factory=Pace)
     """Of the convert phase."""
     this_run: ThisRun = field(default_factory=ThisRun)
+    unread: tuple[FailureLine, ...] = ()
+    """The first of the archives and empty files, which weren't looked into."""
+    unopened: tuple[str, ...] = ()
+    """Sources, as they were given, that hold nothing else."""
     unchanged: bool = False
     """Whether there was nothing to do, and nothing was written."""
     sheet: tuple[SampleImage, ...] = ()
@@ -174,8 +178,8 @@ class RunSummary:
 
     @property
     def exit_code(self) -> int:
-        """0 where nothing failed, 1 where something did."""
-        return int(self.count("failed") > 0)
+        """0 where nothing failed and every source could be looked into, else 1."""
+        return int(self.count("failed") > 0 or bool(self.unopened))
 
     def count(self, status: str) -> int:
         """Catalog rows with this status."""

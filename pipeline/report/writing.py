@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.errors import OutputError
 from pipeline.report.asdict import render_json
 from pipeline.report.page import render_html
 from pipeline.report.summary import RunSummary
-from pipeline.storage import place
+from pipeline.storage import place, unwritable
 
 
 def write(out: str, summary: RunSummary) -> None:
@@ -22,4 +21,4 @@ def write(out: str, summary: RunSummary) -> None:
         try:
             path.write_bytes(text.encode("utf-8", "backslashreplace"))  # paths need not be UTF-8
         except OSError as error:
-            raise OutputError(f"{path} can't be written: {error.strerror or error}") from error
+            raise unwritable(str(path), error) from error

@@ -4,6 +4,8 @@ from pipeline.scan.batch import ScanResult, lost_batch, scan_batch
 from pipeline.scan.columns import column_kinds
 from pipeline.scan.duplicates import candidates, digest, mark, shared_uids
 from pipeline.scan.files import find_files, look_at
+from pipeline.scan.missing import missing_sources, refuse_missing
+from pipeline.scan.objects import pattern_matcher
 from pipeline.scan.patients import make_salt
 
 __all__ = [
@@ -16,6 +18,9 @@ __all__ = [
     "lost_batch",
     "make_salt",
     "mark",
+    "missing_sources",
+    "pattern_matcher",
+    "refuse_missing",
     "scan_batch",
     "shared_uids",
 ]

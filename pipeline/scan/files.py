@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,15 +14,18 @@ from pipeline.errors import ConfigError, SourceError
 from pipeline.model import SourceFile
 from pipeline.model.sources import local_path, source_of
 from pipeline.scan.dicomdir import file_ids, find_referenced, is_dicomdir, named_dicomdir
+from pipeline.scan.leaving import LeftOut, result_as_source, silently
 from pipeline.scan.objects import find_objects, listed_object
-from pipeline.scan.patterns import expand, is_pattern, list_folder
+from pipeline.scan.patterns import expand, is_pattern, list_folder, whole_path
 from pipeline.storage import DICOMWEB, check_url, find_instances, is_remote, place, scheme_of
 
 _NOT_THERE = ("file_not_found", "ambiguous_file_id", "invalid_attribute")
 """Problems of files that a DICOMDIR lists and that can't be found."""
 
 
-def find_files(paths: Sequence[str], *, exclude: str = "") -> Iterator[SourceFile]:
+def find_files(
+    paths: Sequence[str], *, exclude: str = "", tell: Callable[[str], object] = silently
+) -> Iterator[SourceFile]:
     """Yield every file that `paths` stand for, each path once, in the order of their whole paths within a folder.
 
     Parameters
@@ -39,17 +42,21 @@ def find_files(paths: Sequence[str], *, exclude: str = "") -> Iterator[SourceFil
         - A URL of an object store: a prefix, a pattern, an object or a list, see
           :func:`pipeline.scan.objects.find_objects`; or of a file on a web server.
     exclude : str
-        A folder that isn't entered, or a prefix that is left out: the output directory.
+        A folder that isn't entered, or a prefix that is left out: the output directory. What earlier runs have written
+        to theirs is left out too.
+    tell : callable
+        Told, in a line, of each folder that is left out.
 
     Raises
     ------
     ConfigError
-        A pattern that matches nothing, a list without a column of paths, an unusable URL. Raised at once; everything else
-        becomes a :class:`SourceFile` with a problem.
+        A pattern that matches nothing, a list without a column of paths, an unusable URL, a path within an earlier
+        result. Raised at once; everything else becomes a :class:`SourceFile` with a problem.
     SourceError
         A list that can't be read.
     """
-    sources = [_source(path, exclude) for path in paths]
+    left_out = LeftOut(exclude, tell)
+    sources = [_source(path, left_out) for path in paths]
     return _each_once(chain.from_iterable(sources))
 
 
@@ -61,40 +68,44 @@ def _each_once(files: Iterable[SourceFile]) -> Iterator[SourceFile]:
             yield file
 
 
-def _source(path: str, exclude: str) -> Iterator[SourceFile]:
+def _source(path: str, left_out: LeftOut) -> Iterator[SourceFile]:
     """Resolve one of the paths given; what can be wrong with the path itself is found now, the rest lazily."""
     if is_remote(path):
-        return _remote(path, exclude)
-    path = _absolute(local_path(path))
+        return _remote(path, left_out)
+    path = whole_path(local_path(path))
     if is_pattern(path):
-        return _matches(path, exclude)
-    if Path(path).suffix.lower() in LIST_SUFFIXES and os.path.isfile(path) and not _is_dicom(path):  # noqa: PTH113
-        return chain.from_iterable(_entry_of_list(entry, exclude) for entry in read_path_list(path))
-    return _given(path, exclude, directory=os.path.isfile(path) and is_dicomdir(path))  # noqa: PTH113
+        return _matches(path, left_out)
+    if is_list(path):
+        return chain.from_iterable(_entry_of_list(entry, left_out) for entry in read_path_list(path))
+    if wrong := result_as_source(path):
+        raise ConfigError(f"source.paths: {wrong}", reason="no_such_source")
+    return _given(path, left_out, directory=os.path.isfile(path) and is_dicomdir(path))  # noqa: PTH113
 
 
-def _matches(pattern: str, exclude: str) -> Iterator[SourceFile]:
+def _matches(pattern: str, left_out: LeftOut) -> Iterator[SourceFile]:
     found = expand(pattern)
     first = next(found, None)
     if first is None:
         raise ConfigError(f"source.paths: nothing matches {pattern}")
-    return _walk_matches(chain([first], found), exclude)
+    return _walk_matches(chain([first], found), left_out)
 
 
-def _walk_matches(paths: Iterable[str], exclude: str) -> Iterator[SourceFile]:
+def _walk_matches(paths: Iterable[str], left_out: LeftOut) -> Iterator[SourceFile]:
     """Walk the folders that matched, none twice: ``**/*`` matches a folder and all that is in it."""
     walked: set[str] = set()
     for path in paths:
+        if left_out.holds(path):
+            continue
         if not os.path.isdir(path):  # noqa: PTH112  text in, text out
             yield look_at(path)
         elif os.path.islink(path):  # noqa: PTH114
             yield SourceFile(source_of(path), -1, problem="symbolic_link")
         elif not walked.intersection([path, *map(str, Path(path).parents)]):
             walked.add(path)
-            yield from walk(path, exclude)
+            yield from walk(path, left_out)
 
 
-def _remote(url: str, exclude: str) -> Iterator[SourceFile]:
+def _remote(url: str, left_out: LeftOut) -> Iterator[SourceFile]:
     """Resolve a URL: a list of paths, or objects."""
     check_url(url)
     if scheme_of(url) in DICOMWEB:
@@ -102,7 +113,7 @@ def _remote(url: str, exclude: str) -> Iterator[SourceFile]:
     name = url.rpartition("/")[2]
     suffix = Path(name).suffix.lower()
     if suffix not in LIST_SUFFIXES or is_pattern(name):
-        return find_objects(url, exclude)
+        return find_objects(url, left_out)
     with TemporaryDirectory(prefix="dcm2zarr-list-") as folder:
         copy = Path(folder) / f"list{suffix}"
         try:
@@ -110,23 +121,23 @@ def _remote(url: str, exclude: str) -> Iterator[SourceFile]:
         except OSError as error:
             raise SourceError(f"{url}: the list of paths can't be read: {error}", source=url) from error
         if _is_dicom(str(copy)):
-            return find_objects(url, exclude)
+            return find_objects(url, left_out)
         entries = read_path_list(copy, url.rpartition("/")[0])
-    return chain.from_iterable(_entry_of_list(entry, exclude) for entry in entries)
+    return chain.from_iterable(_entry_of_list(entry, left_out) for entry in entries)
 
 
-def _entry_of_list(entry: str, exclude: str) -> Iterator[SourceFile]:
-    return listed_object(entry, exclude) if is_remote(entry) else _listed(_absolute(local_path(entry)), exclude)
+def _entry_of_list(entry: str, left_out: LeftOut) -> Iterator[SourceFile]:
+    return listed_object(entry, left_out) if is_remote(entry) else _listed(whole_path(local_path(entry)), left_out)
 
 
-def _listed(path: str, exclude: str) -> Iterator[SourceFile]:
-    return _given(path, exclude, directory=named_dicomdir(path) and os.path.isfile(path))  # noqa: PTH113
+def _listed(path: str, left_out: LeftOut) -> Iterator[SourceFile]:
+    return _given(path, left_out, directory=named_dicomdir(path) and os.path.isfile(path))  # noqa: PTH113
 
 
-def _given(path: str, exclude: str, *, directory: bool) -> Iterator[SourceFile]:
+def _given(path: str, left_out: LeftOut, *, directory: bool) -> Iterator[SourceFile]:
     """Yield what one existing or missing path stands for."""
     if os.path.isdir(path):  # noqa: PTH112  text in, text out
-        yield from walk(path, exclude)
+        yield from walk(path, left_out)
         return
     yield from (_of_directory(path) if directory else [look_at(path)])
 
@@ -142,12 +153,12 @@ def _of_directory(path: str) -> Iterator[SourceFile]:
     yield look_at(path) if there else SourceFile(source_of(path), -1, problem="dicomdir_without_files")
 
 
-def walk(folder: str, exclude: str = "") -> Iterator[SourceFile]:
+def walk(folder: str, left_out: LeftOut) -> Iterator[SourceFile]:
     """Yield the files below `folder`, sorted by path; a folder that can't be listed is yielded as unreadable."""
-    if folder == exclude:
+    if left_out.is_output(folder):
         return
     try:
-        stack = [iter(list_folder(folder))]
+        stack = [iter(left_out.entries(folder, list_folder(folder)))]
     except OSError:
         yield SourceFile(source_of(folder), -1, problem="unreadable")
         return
@@ -157,9 +168,9 @@ def walk(folder: str, exclude: str = "") -> Iterator[SourceFile]:
             stack.pop()
         elif not entry.is_dir(follow_symlinks=False):
             yield _entry(entry)
-        elif entry.path != exclude:
+        else:
             try:
-                stack.append(iter(list_folder(entry.path)))
+                stack.append(iter(left_out.entries(entry.path, list_folder(entry.path))))
             except OSError:
                 yield SourceFile(source_of(entry.path), -1, problem="unreadable")
 
@@ -194,13 +205,9 @@ def _missing(path: str, error: Exception) -> SourceFile:
     return SourceFile(source_of(path), -1, problem="file_not_found" if gone else "unreadable")
 
 
-def _absolute(path: str) -> str:
-    """Return the path without ``.`` and ``..``; what stands before ``..`` is resolved, since it may be a link."""
-    whole = Path.cwd() / path
-    if ".." in whole.parts and "\0" not in path:
-        last = len(whole.parts) - whole.parts[::-1].index("..")
-        whole = Path(os.path.realpath(Path(*whole.parts[:last])), *whole.parts[last:])
-    return str(whole)
+def is_list(path: str) -> bool:
+    """Whether a file is a list of paths: by its name, if it isn't DICOM after all."""
+    return Path(path).suffix.lower() in LIST_SUFFIXES and os.path.isfile(path) and not _is_dicom(path)  # noqa: PTH113
 
 
 def _is_dicom(path: str) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from glob import has_magic
 
 from pipeline.errors import ConfigError, SourceError
 from pipeline.model import SourceFile
-from pipeline.storage import WEB, Found, active, check_url, find, scheme_of
+from pipeline.scan.leaving import LeftOut
+from pipeline.scan.patterns import is_pattern
+from pipeline.storage import WEB, Found, active, check_url, find, is_remote, scheme_of
 
 
-def find_objects(url: str, exclude: str = "") -> Iterator[SourceFile]:
+def find_objects(url: str, left_out: LeftOut) -> Iterator[SourceFile]:
     """Yield the objects that a URL given as a source stands for.
 
     Parameters
@@ -19,8 +21,8 @@ def find_objects(url: str, exclude: str = "") -> Iterator[SourceFile]:
     url : str
         A prefix (as a folder: all below it), a glob pattern (``*`` and ``?`` don't cross slashes, ``**`` does; what
         lies below a prefix that matches counts too), or a single object. Of web servers only single objects.
-    exclude : str
-        A prefix that is left out: the output.
+    left_out : LeftOut
+        Knows what is left out: the output, and results of earlier runs.
 
     Raises
     ------
@@ -33,19 +35,19 @@ def find_objects(url: str, exclude: str = "") -> Iterator[SourceFile]:
     if scheme_of(url) in WEB:
         return iter([_web_object(url)])
     if has_magic(url):
-        found = _matching(url, exclude)
+        found = _matching(url, left_out)
         first = next(found, None)
         if first is None:
             raise ConfigError(f"source.paths: nothing matches {url}")
         return _chained(first, found)
-    return _below_or_single(url, exclude)
+    return _below_or_single(url, left_out)
 
 
-def listed_object(url: str, exclude: str = "") -> Iterator[SourceFile]:
+def listed_object(url: str, left_out: LeftOut) -> Iterator[SourceFile]:
     """Yield what an entry of a list stands for: an object, not looked at yet, or with a slash at its end a prefix."""
     check_url(url)
     if url.endswith("/") and scheme_of(url) not in WEB:
-        yield from _below_or_single(url, exclude)
+        yield from _below_or_single(url, left_out)
     else:
         yield SourceFile(url, -1)
 
@@ -58,28 +60,39 @@ def _web_object(url: str) -> SourceFile:
     return SourceFile(url, -1)
 
 
-def _below_or_single(url: str, exclude: str) -> Iterator[SourceFile]:
+def _below_or_single(url: str, left_out: LeftOut) -> Iterator[SourceFile]:
     """Yield what lies below a prefix; where nothing does, the one object of this name (or the missing one)."""
     url = url.rstrip("/")
     empty = True
     for found in _listing(url):
         empty = False
-        if _outside(found.name, exclude):
+        if not left_out.holds_object(found.name):
             yield _file(found)
     if empty:
         yield SourceFile(url, -1)
 
 
-def _matching(pattern: str, exclude: str) -> Iterator[SourceFile]:
+def _matching(pattern: str, left_out: LeftOut) -> Iterator[SourceFile]:
     """Yield the objects that match, or lie below a prefix that does."""
+    folder, matches = _split(pattern)
+    for found in _listing(folder):
+        if matches(found.name) and not left_out.holds_object(found.name):
+            yield _file(found)
+
+
+def pattern_matcher(path: str) -> Callable[[str], bool] | None:
+    """Return what tells whether a file or object was found by a pattern; None for a path that is none."""
+    pattern = is_pattern(path) if not is_remote(path) else has_magic(path)
+    return _split(path)[1] if pattern else None
+
+
+def _split(pattern: str) -> tuple[str, Callable[[str], bool]]:
+    """Return the folder or prefix that a pattern's matches lie in, and what tells them from all else there."""
     parts = pattern.split("/")
     literal = next(i for i, part in enumerate(parts) if has_magic(part))
     folder = "/".join(parts[:literal])
-    matches = re.compile(_expression(parts[literal:])).fullmatch
-    for found in _listing(folder):
-        below = found.name.removeprefix(f"{folder}/")
-        if matches(below) and _outside(found.name, exclude):
-            yield _file(found)
+    whole = re.compile(re.escape(f"{folder}/") + _expression(parts[literal:]))
+    return folder, lambda name: whole.fullmatch(name) is not None
 
 
 def _expression(parts: list[str]) -> str:
@@ -116,10 +129,6 @@ def _listing(url: str) -> Iterator[Found]:
         yield from find(url, active())
     except OSError as error:
         raise SourceError(f"{url}: can't be listed: {error}", source=url) from error
-
-
-def _outside(name: str, exclude: str) -> bool:
-    return not exclude or not (name == exclude or name.startswith(f"{exclude}/"))
 
 
 def _file(found: Found) -> SourceFile:

@@ -75,3 +75,12 @@ def list_folder(folder: str) -> list[os.DirEntry[str]]:
 
 def _sort_key(entry: os.DirEntry[str]) -> str:
     return f"{entry.name}{os.sep}" if entry.is_dir(follow_symlinks=False) else entry.name
+
+
+def whole_path(path: str) -> str:
+    """Return the path without ``.`` and ``..``; what stands before ``..`` is resolved, since it may be a link."""
+    whole = Path.cwd() / path
+    if ".." in whole.parts and "\0" not in path:
+        last = len(whole.parts) - whole.parts[::-1].index("..")
+        whole = Path(os.path.realpath(Path(*whole.parts[:last])), *whole.parts[last:])
+    return str(whole)

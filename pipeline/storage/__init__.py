@@ -17,10 +17,12 @@ from pipeline.storage.options import Options, active, storage_options, using
 from pipeline.storage.places import LocalPlace, Place, RemotePlace, place
 from pipeline.storage.remote import Found, find
 from pipeline.storage.sources import find_instances, open_source
+from pipeline.storage.trouble import PASSING, unwritable
 from pipeline.storage.urls import DICOMWEB, WEB, absolute, check_url, is_remote, scheme_of
 
 __all__ = [
     "DICOMWEB",
+    "PASSING",
     "WEB",
     "Carried",
     "Expected",
@@ -44,5 +46,6 @@ __all__ = [
     "place",
     "scheme_of",
     "storage_options",
+    "unwritable",
     "using",
 ]

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
 
-from pipeline.errors import OutputError, PipelineError
+from pipeline.errors import PipelineError
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options, active
 from pipeline.storage.remote import Object
+from pipeline.storage.trouble import unwritable
 from pipeline.storage.urls import check_url, is_remote
 
 _BUFFER = 64 << 10
@@ -150,7 +151,7 @@ class LocalPlace(Place):
         except PipelineError:
             raise
         except OSError as error:
-            raise OutputError(f"{self.path} can't be written: {error.strerror or error}") from error
+            raise unwritable(self.path, error) from error
 
     def open(self) -> BinaryIO:
         """See :class:`Place`."""

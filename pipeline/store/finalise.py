@@ -16,7 +16,7 @@ from zarr.buffer.cpu import Buffer
 
 from pipeline.errors import OutputError
 from pipeline.model import ImageSpec
-from pipeline.storage import place
+from pipeline.storage import place, unwritable
 from pipeline.store.arrays import (
     PIXELS,
     ZARR_JSON,
@@ -62,7 +62,7 @@ def create_root(out: str) -> None:
     OutputError
         Where it can't be written.
     """
-    with _as_output_error(f"Can't create the Zarr hierarchy in {out}"):
+    with _as_output_error(f"{place(out) / STORE}", "can't be made"):
         run(_create_groups(image_store(out), [""]))
 
 
@@ -106,7 +106,7 @@ def finalise_image(
         written.
     """
     image = _describe(spec, codec, per_frame, attributes)
-    with _as_output_error(f"Can't finish image {spec.path!r}"):
+    with _as_output_error(f"{place(out) / STORE / spec.path}", "can't be completed"):
         return run(_finalise(image_store(out), image))
 
 
@@ -125,7 +125,7 @@ def remove_image(out: str, path: str) -> None:
     """
     _check_path(path)
     store = image_store(out)
-    with _as_output_error(f"Can't remove image {path!r}"):
+    with _as_output_error(f"{place(out) / STORE / path}", "can't be removed"):
         run(_remove(store, path))
     if isinstance(store, RemoteStore):
         return  # objects have no folders
@@ -145,7 +145,7 @@ def withdraw_image(out: str, path: str) -> None:
         Where that can't be done.
     """
     folder = place(out) / STORE / path
-    with _as_output_error(f"Can't withdraw image {path!r}"):
+    with _as_output_error(str(folder), "can't be withdrawn"):
         for document in (ZARR_JSON, f"{PIXELS}/{ZARR_JSON}"):
             (folder / document).remove()
 
@@ -248,10 +248,8 @@ def _check_path(path: str) -> None:
 
 
 @contextlib.contextmanager
-def _as_output_error(what: str) -> Iterator[None]:
+def _as_output_error(what: str, told: str) -> Iterator[None]:
     try:
         yield
-    except OutputError:
-        raise
     except OSError as error:
-        raise OutputError(f"{what}: {error}") from error
+        raise unwritable(what, error, told) from error

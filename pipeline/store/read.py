@@ -127,7 +127,8 @@ def _open_store(out: str) -> ImageStore:
     if not (place(out) / STORE / ZARR_JSON).exists():
         raise OutputError(
             f"{out!r} is no result of a conversion: there is no {STORE}/{ZARR_JSON} in it. "
-            "Give the output directory itself"
+            "Give the output directory itself",
+            reason="no_result",
         )
     return image_store(out, read_only=True)
 

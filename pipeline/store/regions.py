@@ -14,9 +14,9 @@ import xxhash
 from zarr.abc.buffer import Buffer
 from zarr.storage import LocalStore, WrapperStore
 
-from pipeline.errors import OutputError, PlanError
+from pipeline.errors import PlanError
 from pipeline.model import ImageSpec
-from pipeline.storage import RemotePlace, place
+from pipeline.storage import RemotePlace, place, unwritable
 from pipeline.store.arrays import PIXELS, ArrayDocument, pixels_document
 from pipeline.store.encoding import chunk_encoder
 from pipeline.store.remote import RemoteStore
@@ -108,8 +108,8 @@ class ShardWriter:
 
     def __init__(self, out: str, spec: ImageSpec, frame_start: int, codec: Mapping[str, Any]) -> None:
         frames = min(spec.shards[0], spec.frames - frame_start)
-        self._what = f"frames from {frame_start} on of image {spec.path!r}"
         self._store, self._key = image_store(out), _shard_key(spec, frame_start, codec)
+        self._what = str(place(out) / STORE / self._key)
         self._sink: Sink | None = None
         self._builder = ShardBuilder(spec, frames, chunk_encoder(spec, codec), self._write)
         self._digest = xxhash.xxh3_128()
@@ -163,7 +163,7 @@ class ShardWriter:
     def _give_up(self, error: BaseException) -> NoReturn:
         self.discard()
         if isinstance(error, OSError):
-            raise OutputError(f"Can't write {self._what}: {error}") from error
+            raise unwritable(self._what, error) from error
         raise error
 
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from pipeline.catalog import OURS
 from pipeline.engine.locking import LOCK_FILES
-from pipeline.engine.output import OURS
 from pipeline.engine.seal import ledger_segments, sealed_files
 from pipeline.storage import Carried, Place, place
 from pipeline.store import is_plain_group, list_folder, read_file

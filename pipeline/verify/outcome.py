@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+from pipeline.verify.earlier import Verified
 from pipeline.verify.expected import Expected
 from pipeline.verify.problems import Findings, Problem
 from pipeline.verify.sources import SourceFindings
 
 MOST_PROBLEMS = 10_000
 """Problems that are kept; all are counted, and all decide about the files they touch."""
+GONE = "source_gone"
 _HARMLESS = frozenset({"report.html", "report.json", "run.yaml"})
 """Files that no pixel, attribute or row depends on."""
 
@@ -46,8 +49,16 @@ class Verification:
     """Instance → what its original holds that isn't stored."""
     copies: dict[str, int] = field(default_factory=dict)
     """Source of a byte-identical copy → the instance that it equals."""
+    absent: dict[str, list[Problem]] = field(default_factory=dict)
+    """Source of an original, or of a copy, that isn't there any more → the problems that it is, unless it was equal before."""
+    before: Mapping[str, Verified] = field(default_factory=dict)
+    """Source of an original → that an earlier verification found it equal to what is stored still."""
     verdicts: Counter[str] = field(default_factory=Counter)
     """Verdict → number of files."""
+    missed: int = 0
+    """Files with the verdict ``gone`` that no verification has found equal before."""
+    when: str = ""
+    """When the verification began (ISO 8601, UTC)."""
     expected: Expected | None = None
 
     def add(self, findings: Findings) -> None:
@@ -60,7 +71,11 @@ class Verification:
     def add_sources(self, found: SourceFindings) -> None:
         """Take what a task found out about originals."""
         self.compared_frames += found.findings.frames
-        self._note(found.findings)
+        problems = found.findings.problems
+        for problem in (one for one in problems if one.code == GONE):
+            self.absent.setdefault(problem.where, []).append(problem)
+        self._note(replace(found.findings, problems=tuple(one for one in problems if one.code != GONE)))
+        self.absent |= {source: [] for source in found.absent}
         self.copies |= dict(found.copies)
         for one in found.compared:
             known = self.compared.get(one.position, "")
@@ -69,6 +84,12 @@ class Verification:
                 self.notes[one.position] = "; ".join(one.notes)
             if one.unstored:
                 self.partly[one.position] = "; ".join(one.unstored)
+
+    def settle_absent(self) -> None:
+        """Count the originals that are gone as problems, but for those that were equal before: they could be deleted."""
+        for source, problems in self.absent.items():
+            if source not in self.before:
+                self._note(Findings(tuple(problems)))
 
     def _note(self, findings: Findings) -> None:
         for problem in findings.problems:
@@ -93,5 +114,10 @@ class Verification:
 
     @property
     def exit_code(self) -> int:
-        """0 where nothing is wrong and, if originals were compared, every file can be deleted; else 1."""
-        return int(bool(self.counts) or (self.source and self.deletable < self.files))
+        """0 where nothing is wrong and, if originals were compared, every file can be deleted or was rightly; else 1."""
+        return int(bool(self.counts) or (self.source and self.deletable + self.rightly_gone < self.files))
+
+    @property
+    def rightly_gone(self) -> int:
+        """Files that are gone after a verification had found them equal to what is stored still."""
+        return self.verdicts["gone"] - self.missed

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 CODES = {
     "unfinished_run": "the run that wrote the result hasn't ended, or its record of having ended is gone",
-    "incomplete_image": "not all of an image was stored: run the same command again",
+    "incomplete_image": "not all of an image was stored",
     "ledger_damaged": "a line of the ledger doesn't fit its checksum",
     "plan_unreadable": "the plan can't be read, so nothing can be held against it",
     "catalog_unreadable": "the catalog can't be read",
@@ -31,6 +31,37 @@ CODES = {
     "check_failed": "the check itself ended with an error",
 }
 """Code → what it means."""
+_AGAIN = "run the same command again"
+_MADE_ANEW = f"remove what is named, and {_AGAIN}: it is made anew, where its originals are still there"
+_KEEP = "keep the original; convert it into another output directory, and compare"
+_FETCH = "fetch the original again from its archive"
+REPAIRS = {
+    "unfinished_run": f"{_AGAIN}: it goes on",
+    "incomplete_image": f"{_AGAIN}: it goes on",
+    "ledger_damaged": f"{_AGAIN}: work whose record is damaged is done again",
+    "plan_unreadable": "restore plan/ from a backup, or convert everything anew with --overwrite",
+    "catalog_unreadable": f"remove catalog.parquet, and {_AGAIN}: it is written anew",
+    "missing_file": f"{_AGAIN}: it is made anew, where its originals are still there",
+    "extra_file": "remove it, or put it where it belongs",
+    "changed_file": f"{_MADE_ANEW}; of plan/ and ledger/, restore it from a backup",
+    "metadata_differ": f"remove the image's zarr.json, and {_AGAIN}: the image is completed anew",
+    "metadata_unreadable": f"remove the image's zarr.json, and {_AGAIN}: the image is completed anew",
+    "frame_unreadable": _MADE_ANEW,
+    "frame_differs": _MADE_ANEW,
+    "row_differs": f"remove catalog.parquet, and {_AGAIN}: it is written anew",
+    "row_missing": f"remove catalog.parquet, and {_AGAIN}: it is written anew",
+    "row_extra": f"remove catalog.parquet, and {_AGAIN}: it is written anew",
+    "source_gone": f"{_FETCH}, or keep the result as the only copy: this original was never compared with it",
+    "source_unreadable": "check its permissions, and the disk or network share",
+    "source_changed": f"put back what was converted, or {_AGAIN} to convert what is there now",
+    "pixels_differ": _KEEP,
+    "decoders_disagree": _KEEP,
+    "decode_failed": _FETCH,
+    "header_differs": f"put back what was converted, or {_AGAIN} to convert what is there now",
+    "frames_differ": f"put back what was converted, or {_AGAIN} to convert what is there now",
+    "check_failed": "verify again; if it stays, the message says where to look",
+}
+"""Code → what to do about it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
 from typing import Any
 
 from pipeline import config
-from pipeline.catalog import catalog_path
+from pipeline.catalog import RUN_FILE, catalog_path
 from pipeline.config import Cluster, RunConfig
 from pipeline.engine import NullProgress, Progress
 from pipeline.engine.clusters import start
 from pipeline.engine.executors import Executor, Outcome
-from pipeline.engine.output import RUN_FILE
+from pipeline.engine.mainguard import end_in_a_worker
+from pipeline.engine.output import no_result
+from pipeline.engine.partitions import writer
 from pipeline.engine.stores import options_of
 from pipeline.errors import OutputError, PipelineError, foreign_text
 from pipeline.storage import absolute, active, place, using
+from pipeline.verify.earlier import verified_before
 from pipeline.verify.expected import Expected
 from pipeline.verify.folders import check_groups, check_ledger_end, check_sealed, check_top
 from pipeline.verify.guarded import check_sources, check_sources_carefully
-from pipeline.verify.outcome import Verification
+from pipeline.verify.outcome import GONE, Verification
 from pipeline.verify.problems import Findings, Problem
 from pipeline.verify.rows import check_rows
 from pipeline.verify.sources import SourceFindings, source_checks
@@ -67,12 +70,14 @@ def verify(
     ConfigError
         Where the cluster can't be used.
     """
+    end_in_a_worker()
     progress = progress or NullProgress()
     begin = perf_counter()
     root = absolute(os.fspath(out))
     _check_result(root)
     expected, problems = read_expected(root)
-    result = Verification(root, source=source, sample=sample, expected=expected)
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    result = Verification(root, source=source, sample=sample, expected=expected, when=when)
     result.add(Findings((*problems, *check_top(root))))
     if expected:
         progress.phase("verify", frames_to_check(expected, sample))
@@ -81,16 +86,30 @@ def verify(
             _check_images(executor, result, expected, progress, seed)
             if source:
                 progress.phase("compare", None)
+                result.before = verified_before(expected)
                 _check_originals(executor, result, expected, progress, seed)
+                result.settle_absent()
         if "catalog_unreadable" not in result.counts:
-            result.verdicts = Counter(row["verdict"] for row in file_verdicts(result))
+            _count_verdicts(result)
     result.seconds = perf_counter() - begin
     return result
 
 
+def _count_verdicts(result: Verification) -> None:
+    for row in file_verdicts(result):
+        result.verdicts[row["verdict"]] += 1
+        result.missed += row["verdict"] == "gone" and not row["verified"]
+
+
 def _check_result(root: str) -> None:
     if not {"images.zarr", "ledger", "plan"}.intersection(place(root).children()):
-        raise OutputError(f"{root} is no result of a conversion: give the output directory itself")
+        raise no_result(root, "it is no result of a conversion: give the output directory itself")
+    at_work = writer(place(root))
+    if at_work:
+        raise OutputError(
+            f"{root}: a run is going on there ({at_work}): wait for its end, then verify what it leaves",
+            reason="in_use",
+        )
 
 
 def _reaching_stores(root: str) -> AbstractContextManager[Any]:
@@ -157,9 +176,8 @@ def _check_originals(
     for outcome in executor.map(once, tasks, name="compare", carefully=again):
         found: SourceFindings = outcome.result if outcome.error is None else SourceFindings(_lost(outcome))
         result.add_sources(found)
-        progress.advance(
-            frames=found.findings.frames, bytes=found.findings.bytes, failures=len(found.findings.problems)
-        )
+        failures = sum(problem.code != GONE for problem in found.findings.problems)
+        progress.advance(frames=found.findings.frames, bytes=found.findings.bytes, failures=failures)
 
 
 def _until_unreadable(tasks: Iterable[Any], result: Verification) -> Iterator[Any]:

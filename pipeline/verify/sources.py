@@ -47,6 +47,8 @@ class SourceFindings:
     compared: tuple[Comparison, ...] = ()
     copies: tuple[tuple[str, int], ...] = ()
     """Copies that still are copies, each with the instance that was kept."""
+    absent: tuple[str, ...] = ()
+    """Copies that aren't there any more."""
 
 
 Check = SourceCheck | CopyCheck
@@ -139,6 +141,7 @@ def run_source_checks(checks: Iterable[Check], comparing: Callable[[SourceCheck]
     """Run one task's comparisons, one after the other; `comparing` does those of originals."""
     compared: list[Comparison] = []
     copies: list[tuple[str, int]] = []
+    absent: list[str] = []
     frames = size = 0
     for check in checks:
         if isinstance(check, SourceCheck):
@@ -146,17 +149,19 @@ def run_source_checks(checks: Iterable[Check], comparing: Callable[[SourceCheck]
             frames += check.frames
             size += check.frames * check.spec.format.frame_bytes
         else:
-            copies += [(check.source, kept) for kept in _kept(check)]
+            kept = _kept(check)
+            absent += [check.source] if kept is None else []
+            copies += [(check.source, one) for one in kept or ()]
     problems = tuple(problem for one in compared for problem in one.problems)
-    return SourceFindings(Findings(problems, 0, frames, size), tuple(compared), tuple(copies))
+    return SourceFindings(Findings(problems, 0, frames, size), tuple(compared), tuple(copies), tuple(absent))
 
 
-def _kept(check: CopyCheck) -> list[int]:
-    """Return the first instance that the copy still equals byte for byte, or nothing."""
+def _kept(check: CopyCheck) -> list[int] | None:
+    """Return the first instance that the copy still equals byte for byte, or nothing; None where it isn't there."""
     try:
         digest = scan.digest(check.source)
-    except PipelineError:
-        return []
+    except PipelineError as error:
+        return None if error.reason == "file_not_found" else []
     for position, source in check.kept:
         try:
             if scan.digest(source) == digest:

@@ -17,6 +17,9 @@ def read_expected(out: str) -> tuple[Expected | None, list[Problem]]:
         Where `out` holds neither plan nor ledger nor images: it is no result at all.
     """
     problems: list[Problem] = []
+    if not catalog.has_plan(out) and not catalog.catalog_path(out).exists():
+        told = "the run ended before it had a plan: run the same command again"
+        return None, [Problem("unfinished_run", "plan", told)]
     try:
         made = catalog.read_plan(out)
         plan_id = catalog.read_facts(out)["id"]

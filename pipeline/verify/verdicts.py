@@ -7,8 +7,9 @@ from typing import Any
 
 from pipeline.catalog import iter_rows
 from pipeline.engine.summary import stored_frames
+from pipeline.verify.earlier import Verified, fingerprints
 from pipeline.verify.expected import Expected
-from pipeline.verify.outcome import Verification
+from pipeline.verify.outcome import GONE, Verification
 
 VERDICTS = {
     "equal": "the original was compared and is stored: it can be deleted",
@@ -30,11 +31,15 @@ def file_verdicts(found: Verification) -> Iterator[dict[str, Any]]:
         return
     by_source = {instance.source: i for i, instance in enumerate(expected.plan.instances)}
     partly = _partly_stored(found, expected)
+    marks = fingerprints(expected)
     for row in iter_rows(expected.out, ("source", "status", "reason")):
         position = by_source.get(row["source"])
         kept = found.copies.get(row["source"])
-        verdict = _verdict(found, partly, row["status"], position, kept)
+        verdict = _verdict(found, partly, row, position, kept)
         problem = found.touched.get(position) if position is not None else None
+        before = _before(found, row["source"], verdict)
+        if verdict in DELETABLE:
+            before = Verified(found.when, marks.get(_instance(position, kept), ""))
         yield {
             **row,
             "verdict": verdict,
@@ -43,6 +48,8 @@ def file_verdicts(found: Verification) -> Iterator[dict[str, Any]]:
             "message": problem and f"{problem.where}: {problem.message}",
             "compared_by": found.compared.get(-1 if position is None else position),
             "note": _note(found, partly, position),
+            "verified": before and before.when,
+            "fingerprint": before and before.fingerprint,
         }
 
 
@@ -63,23 +70,38 @@ def _note(found: Verification, partly: Mapping[int, str], position: int | None) 
     return "; ".join(one[position] for one in (found.notes, partly) if position in one) or None
 
 
+def _before(found: Verification, source: str, verdict: str) -> Verified | None:
+    """Return what an earlier verification said, where this one doesn't know better."""
+    unseen = verdict in {"gone", "stored"} or (verdict == "not_stored" and found.sample is not None)
+    return found.before.get(source) if unseen else None
+
+
+def _instance(position: int | None, kept: int | None) -> int:
+    """Return the instance that a file's frames are stored of; -1 for none."""
+    return next((one for one in (kept, position) if one is not None), -1)
+
+
 def _verdict(
-    found: Verification, partly: Mapping[int, str], status: str, position: int | None, kept: int | None
+    found: Verification, partly: Mapping[int, str], row: Mapping[str, Any], position: int | None, kept: int | None
 ) -> str:
-    if status == "converted" and position is not None:
-        return _stored(found, partly, position)
+    if row["status"] == "converted" and position is not None:
+        return _stored(found, partly, position, row["source"])
     if kept is not None:
         stored = _stored(found, partly, kept)
         return {"equal": "copy", "partly_stored": stored}.get(stored, "not_stored")
-    return "not_stored"
+    return "gone" if _rightly_gone(found, row["source"]) and not found.general else "not_stored"
 
 
-def _stored(found: Verification, partly: Mapping[int, str], position: int) -> str:
+def _rightly_gone(found: Verification, source: str) -> bool:
+    return source in found.absent and source in found.before
+
+
+def _stored(found: Verification, partly: Mapping[int, str], position: int, source: str = "") -> str:
     # what can't be attributed to a file, such as a lost plan, speaks against all of them
     problem = found.touched.get(position)
-    if found.general or (problem and problem.code != "source_gone"):
+    if found.general or (problem and problem.code != GONE):
         return "unsound"
-    if problem:
+    if problem or _rightly_gone(found, source):
         return "gone"
     if position not in found.compared:
         return "stored"

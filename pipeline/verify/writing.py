@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.catalog import write_verdicts
-from pipeline.errors import OutputError
-from pipeline.storage import place
+from pipeline.engine.seal import file_digest
+from pipeline.storage import place, unwritable
+from pipeline.verify.earlier import DIGEST, SUM_FILE, VERDICTS_FILE
 from pipeline.verify.outcome import Verification
 from pipeline.verify.verdicts import file_verdicts
 
@@ -24,18 +24,20 @@ def write(found: Verification, folder: str | os.PathLike[str] | None = None) -> 
     """
     beside = place(folder or found.out)
     try:
+        told = as_dict(found)
         if found.verdicts:
-            write_verdicts(beside / "verify.parquet", file_verdicts(found))
-        (beside / "verify.json").write_bytes((json.dumps(as_dict(found), indent=1) + "\n").encode())
+            write_verdicts(beside / VERDICTS_FILE, file_verdicts(found))
+            told[DIGEST] = file_digest(beside / VERDICTS_FILE)[1]
+        (beside / SUM_FILE).write_bytes((json.dumps(told, indent=1) + "\n").encode())
     except OSError as error:
-        raise OutputError(f"{beside}: the verdicts can't be written: {error.strerror or error}") from error
+        raise unwritable(str(beside), error, "can't take the verdicts") from error
 
 
 def as_dict(found: Verification) -> dict[str, Any]:
     """Return the sum as plain values."""
     return {
         "output": found.out,
-        "verified": datetime.now(UTC).isoformat(timespec="seconds"),
+        "verified": found.when,
         "exit_code": found.exit_code,
         "seconds": round(found.seconds, 3),
         "originals_compared": found.source,
@@ -45,6 +47,7 @@ def as_dict(found: Verification) -> dict[str, Any]:
         "frames_compared": found.compared_frames,
         "files": found.files,
         "deletable": found.deletable,
+        "rightly_gone": found.rightly_gone,
         "verdicts": dict(sorted(found.verdicts.items())),
         "problems": dict(found.counts.most_common()),
         "first_problems": [

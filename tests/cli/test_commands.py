@@ -65,7 +65,7 @@ def test_help_does_not_wait_for_dask() -> None:
 def test_every_command_has_help_verbosity_and_tells_the_exit_codes(command: str) -> None:
     result = invoke(command, "--help")
     assert result.exit_code == 0
-    for told in ("--verbose", "--quiet", "-v", "-q", "0 nothing failed, 1 something failed, 2 bad usage"):
+    for told in ("--verbose", "--quiet", "-v", "-q", "Exit codes: 0 nothing", "130 and 143"):
         assert told in result.output
 
 
@@ -172,11 +172,19 @@ def test_quiet_leaves_the_final_lines_only(ran: list[tuple[RunConfig, bool]]) ->
     assert len(ran) == 2
 
 
-@pytest.mark.parametrize("error", [PlanError("needs 3 GiB of 1 GiB"), OutputError("/out holds a result")])
-def test_refusals_are_exit_code_2(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PlanError("needs 3 GiB of 1 GiB"), 2),
+        (OutputError("/out was begun with other settings", reason="settings_changed"), 2),
+        (OutputError("/out can't be written"), 3),
+        (PermissionError("the bucket"), 3),
+    ],
+)
+def test_refusals_have_exit_codes_of_their_own(monkeypatch: pytest.MonkeyPatch, error: Exception, code: int) -> None:
     raising(monkeypatch, error)
     result = invoke("convert", "a", "out")
-    assert result.exit_code == 2
+    assert result.exit_code == code
     assert result.stderr == f"error: {error}\n"
 
 

@@ -96,7 +96,7 @@ def test_a_run_that_is_alive_is_named(place: Place) -> None:
         run.stdin.close()
     assert "Exit code 1: 1 file failed." in told.stdout
     assert f"At work: process {run.pid} on {os.uname().nodename}" in told.stdout
-    assert again.exit_code == 2
+    assert again.exit_code == 3
     assert f"another run is writing there (process {run.pid}" in again.stderr
 
 

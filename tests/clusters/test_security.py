@@ -11,7 +11,7 @@ from distributed import LocalCluster, Security
 
 from pipeline.config import Cluster, load
 from pipeline.engine import clusters
-from pipeline.errors import ConfigError
+from pipeline.errors import ClusterError, ConfigError
 
 
 def certificates(folder: Path) -> dict[str, str]:
@@ -63,7 +63,7 @@ def test_without_it_nobody_gets_in(scheduler, tmp_path, monkeypatch, whose):
     monkeypatch.setattr("pipeline.engine.clusters.address.CONNECT_SECONDS", 1)
     given = {"security": certificates(tmp_path / "other")} if whose == "somebody else" else {}
     with (
-        pytest.raises(ConfigError, match=r"cluster\.address: no Dask scheduler answers at 'tls://"),
+        pytest.raises((ClusterError, ConfigError), match=r"cluster\.address: no Dask scheduler answers at 'tls://"),
         clusters.start(address(scheduler, **given)),
     ):
         pass

@@ -17,7 +17,7 @@ import pipeline
 from pipeline.config import Cluster
 from pipeline.engine import NullProgress, clusters
 from pipeline.engine.executors import Distributed
-from pipeline.errors import ClusterError, ConfigError
+from pipeline.errors import ClusterError
 
 NAMES = (
     *("CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm", "693_J2KI.dcm", "rtdose.dcm"),
@@ -72,7 +72,7 @@ def test_same_bytes_on_a_running_scheduler(source, synchronous, tmp_path):
 
 def test_a_scheduler_that_is_not_there_is_said_so(source, tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.engine.clusters.address.CONNECT_SECONDS", 1)
-    with pytest.raises(ConfigError, match=r"cluster\.address: no Dask scheduler answers at 'tcp://127\.0\.0\.1:9'"):
+    with pytest.raises(ClusterError, match=r"cluster\.address: no Dask scheduler answers at 'tcp://127\.0\.0\.1:9'"):
         convert(source, tmp_path / "out", {"kind": "address", "address": "tcp://127.0.0.1:9"})
 
 

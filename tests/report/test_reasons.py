@@ -6,6 +6,7 @@ import ast
 import re
 from pathlib import Path
 
+from pipeline.errors import EXIT_CODES
 from pipeline.report.advice import ADVICE
 from pipeline.scan.batch import _PROBLEMS
 
@@ -13,15 +14,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 NEVER_IN_A_CATALOG = {
     "error": "the base class, never raised itself",
     "frame_out_of_range": "an index that a caller of iter_frames gave",
-    "plan_refused": "ends the run",
-    "another_plan": "ends the run",
-    "in_use": "ends the run",
     "incomplete": "ends dcm2zarr finalize",
-    "no_partitions": "ends dcm2zarr convert-partition and finalize",
-    "no_such_partition": "ends dcm2zarr convert-partition",
-    "originals_gone": "ends the run",
-    "scheduler_lost": "ends the run",
-    "settings_changed": "ends the run",
+    **dict.fromkeys(EXIT_CODES, "ends the command"),
 }
 ROOMS_WITHOUT_ROWS = {"verify", "cli", "access", "config"}
 """What they say never becomes the reason of a row: problems of results, mistakes in configurations."""

@@ -9,6 +9,7 @@ from pipeline.engine.clusters import batch, custom
 from pipeline.engine.clusters.address import connected
 from pipeline.engine.clusters.here import local_processes, local_threads, synchronous
 from pipeline.engine.executors import Executor
+from pipeline.engine.mainguard import refuse_without_guard
 from pipeline.engine.progress import NullProgress, Progress
 
 __all__ = ["check", "start"]
@@ -37,7 +38,7 @@ def start(cluster: Cluster, progress: Progress | None = None) -> AbstractContext
 
 
 def check(cluster: Cluster) -> None:
-    """Find out, before anything is read or written, whether the cluster's class is there and knows its options.
+    """Find out, before anything is read or written, what is wrong with a cluster's class, its options, or who starts it.
 
     Raises
     ------
@@ -47,3 +48,5 @@ def check(cluster: Cluster) -> None:
         batch.arguments(cluster)
     elif cluster.kind == "custom":
         custom.arguments(cluster)
+    elif cluster.kind == "local":
+        refuse_without_guard()

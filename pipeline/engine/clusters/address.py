@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import gc
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from distributed import Client
+from distributed.comm.addressing import parse_host_port
 
 from pipeline.config import Cluster
 from pipeline.engine.clusters.security import given
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor
 from pipeline.engine.progress import Progress
-from pipeline.errors import ConfigError
+from pipeline.errors import ClusterError, ConfigError, PipelineError
 
-CONNECT_SECONDS = 15
+CONNECT_SECONDS = 10
+"""How long a scheduler is waited for that is there but doesn't answer; one that isn't there is told at once."""
 
 
 @contextmanager
@@ -28,14 +31,40 @@ def connected(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
 
 
 def _client(cluster: Cluster) -> Client:
+    refused = _refused(cluster.address)
+    if refused:
+        raise _unreachable(cluster, refused)
     try:
         return Client(cluster.address, timeout=CONNECT_SECONDS, security=given(cluster))
-    # a ValueError or TypeError is an address, or certificates, that can't be
-    except (OSError, ValueError, TypeError) as error:
-        problem = str(error)
+    except OSError as error:
+        problem = _unreachable(cluster, str(error))
+    except (ValueError, TypeError) as error:  # an address, or certificates, that can't be
+        problem = ConfigError(_no_answer(cluster, str(error)))
+    except Exception as error:  # noqa: BLE001  another kind of server, whose bytes are taken for a scheduler's
+        problem = _unreachable(cluster, f"what answers is something else: {type(error).__name__}")
     # What is left of the client stops a thread when it is collected; amid the start of the next one that locks.
     gc.collect()
-    raise ConfigError(
-        f"cluster.address: no Dask scheduler answers at {cluster.address!r} ({problem}); start one with "
-        "'dask scheduler' and 'dask worker', or use cluster.kind: local"
+    raise problem
+
+
+def _refused(address: str) -> str:
+    """Return why nothing can listen there, empty where something may: Dask would try again until its time is up."""
+    try:
+        host, port = parse_host_port(address.partition("://")[2])
+        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
+    except (ConnectionRefusedError, socket.gaierror, TimeoutError) as error:
+        return error.strerror or "no answer"
+    except (OSError, ValueError):  # Dask's own kinds of address, and networks that only its way leads into
+        return ""
+    return ""
+
+
+def _unreachable(cluster: Cluster, problem: str) -> PipelineError:
+    return ClusterError(_no_answer(cluster, problem), reason="scheduler_unreachable")
+
+
+def _no_answer(cluster: Cluster, problem: str) -> str:
+    return (
+        f"cluster.address: no Dask scheduler answers at {cluster.address!r} ({problem}): check the address, start one "
+        "with 'dask scheduler' and 'dask worker', or use cluster.kind: local"
     )

@@ -11,7 +11,7 @@ from distributed import Client
 
 from pipeline.engine.progress import Progress
 from pipeline.engine.reachable import reaching
-from pipeline.errors import ConfigError
+from pipeline.errors import ClusterError
 
 PATIENCE = (30, 60, 120, 300)
 """Seconds of waiting for the first worker before each word about it; the last is repeated."""
@@ -30,10 +30,9 @@ def await_first(client: Client, progress: Progress, hint: str) -> None:
 
     Raises
     ------
-    ConfigError
-        Where it has another version, or none.
     ClusterError
-        Where the scheduler is lost meanwhile.
+        Where it has another version of this package, or none (reason ``workers_failed``), or where the scheduler is lost
+        meanwhile.
     """
     with reaching(client):
         for seconds in _patience():
@@ -59,8 +58,11 @@ def _check_versions(client: Client) -> None:
         return
     for worker, answer in found.items():
         if isinstance(answer, ModuleNotFoundError):
-            raise ConfigError(f"cluster: the worker {worker} has no {PACKAGE}; install version {own} there")
+            raise ClusterError(
+                f"cluster: the worker {worker} has no {PACKAGE}; install version {own} there", reason="workers_failed"
+            )
         if isinstance(answer, str) and answer != own:
-            raise ConfigError(
-                f"cluster: the worker {worker} has {PACKAGE} {answer}, but this is {own}; install it there"
+            raise ClusterError(
+                f"cluster: the worker {worker} has {PACKAGE} {answer}, but this is {own}; install it there",
+                reason="workers_failed",
             )

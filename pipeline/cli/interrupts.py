@@ -1,0 +1,70 @@
+"""Ctrl-C and the signals by which terminals, batch systems and containers end a process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from types import FrameType
+from typing import NoReturn
+
+HEEDED = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)  # Windows has no SIGHUP
+AT_ONCE_SECONDS = 0.5
+"""A signal that comes sooner after the first is the same one again, to the process group or by a wrapper."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asks the process to end; whatever is under way is left as a crash would leave it, and tidied up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+@contextmanager
+def heeding_signals() -> Iterator[None]:
+    """Let the block end by :class:`Interrupted` when a signal comes; a second one ends the process at once.
+
+    Signals that somebody else handles or ignores (``nohup``, a background job of a shell) are left alone.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only that one can handle signals
+        yield
+        return
+    first = 0.0
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        nonlocal first
+        if not first:
+            first = monotonic()
+            raise Interrupted(number)
+        if monotonic() - first > AT_ONCE_SECONDS:
+            end_now(128 + number)
+
+    ours = [number for number in HEEDED if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}]
+    before = {number: signal.signal(number, handle) for number in ours}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_now(code: int) -> NoReturn:
+    """End the process and all that it has started, without the libraries' own clean-up, which fails halfway through."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    import psutil  # noqa: PLC0415  ``--help`` does without
+
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if not any("resource_tracker" in part for part in child.cmdline()):  # it removes semaphores, and ends then
+                child.kill()
+    os._exit(code)

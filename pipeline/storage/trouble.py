@@ -1,0 +1,44 @@
+"""What is wrong with a place that can't be written, told by reason: a disk that is full, a permission that is lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pipeline.errors import OutputError
+
+DISK_FULL, NO_PERMISSION, READ_ONLY = "disk_full", "no_permission", "read_only"
+PASSING = frozenset({DISK_FULL, NO_PERMISSION, READ_ONLY})
+"""Reasons that lie with a disk or its permissions: no file's fault, and gone when they are mended."""
+_REASONS = {
+    errno.ENOSPC: DISK_FULL,
+    errno.EDQUOT: DISK_FULL,
+    errno.EFBIG: DISK_FULL,
+    errno.EACCES: NO_PERMISSION,
+    errno.EPERM: NO_PERMISSION,
+    errno.EROFS: READ_ONLY,
+    errno.ENOTDIR: "not_a_folder",
+    errno.EISDIR: "not_a_folder",
+    errno.EEXIST: "not_a_folder",
+    errno.ENAMETOOLONG: "name_refused",
+    errno.EILSEQ: "name_refused",
+}
+
+
+def unwritable(what: str | os.PathLike[str], error: OSError, told: str = "can't be written") -> OutputError:
+    """Return the error that names a place which can't be written, with the reason that the system gives.
+
+    Parameters
+    ----------
+    what : str or path-like
+        The file or folder; also the error's ``source``.
+    error : OSError
+        One that is an OutputError already is returned as it is.
+    told : str
+        What can't be done with it.
+    """
+    if isinstance(error, OutputError):
+        return error
+    reason = _REASONS.get(error.errno or 0)
+    why = os.strerror(error.errno) if reason and error.errno else error.strerror or error  # pyarrow tells more
+    return OutputError(f"{what} {told}: {why}", reason=reason, source=str(what))
