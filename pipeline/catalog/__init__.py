@@ -7,7 +7,7 @@ the last is in ``unconverted``.
 
 from pipeline.catalog.assemble import Outcome, assemble, catalog_path
 from pipeline.catalog.lists import LIST_SUFFIXES, read_path_list
-from pipeline.catalog.plans import has_plan, read_copies, read_facts, read_plan, remove_plan, write_plan
+from pipeline.catalog.plans import has_plan, read_copies, read_facts, read_plan, read_standing, remove_plan, write_plan
 from pipeline.catalog.scanned import forget_scanned, read_scanned, write_scanned
 from pipeline.catalog.schema import DEFAULT_KEYWORDS, PENDING, Kind, catalog_schema, segment_schema
 from pipeline.catalog.segments import (
@@ -58,6 +58,7 @@ __all__ = [
     "read_row",
     "read_rows",
     "read_scanned",
+    "read_standing",
     "remove_plan",
     "segment_path",
     "segment_schema",

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, islice
+from operator import attrgetter
 
 from pipeline import scan
 from pipeline.config import RunConfig
@@ -47,6 +48,16 @@ class Scan:
     files: int = 0
     bytes: int = 0
 
+    def with_more(self, other: Scan) -> Scan:
+        """Return this together with what was found in other files."""
+        return Scan(
+            sorted([*self.instances, *other.instances], key=attrgetter("source")),
+            self.counts + other.counts,
+            [*self.segments, *other.segments],
+            self.files + other.files,
+            self.bytes + other.bytes,
+        )
+
 
 def scan_sources(config: RunConfig, out: Place, executor: Executor, progress: Progress) -> Scan:
     """Find and read all files; the full rows are in the catalog segments below `out`, the compact records here."""
@@ -80,7 +91,7 @@ def scan_files(
         )
     if read_before:
         progress.message(f"{read_before} file(s) had been read by an earlier scan")
-    found.instances.sort(key=lambda instance: instance.source)
+    found.instances.sort(key=attrgetter("source"))
     found.segments.sort()
     return found
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pipeline import scan
-from pipeline.catalog import Outcome, count_reasons, read_failures
+from pipeline.catalog import Outcome, count_reasons, read_failures, read_rows, segment_path
 from pipeline.config import RunConfig
+from pipeline.engine.changing import held_before
 from pipeline.engine.contact_sheet import contact_sheet
 from pipeline.engine.converting import Conversion
 from pipeline.engine.state import Clock, Prepared
@@ -22,6 +23,8 @@ from pipeline.storage import Place
 
 MOST_FAILURES = 10_000
 """Failures that the report lists; the catalog has them all."""
+FROZEN = "image_frozen"
+"""The reason of a converted file that isn't in the image that it belongs to, because that one could not be made anew."""
 
 
 @without_collections
@@ -29,7 +32,7 @@ def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int]
     """Return what the catalog says of each instance, by its segment and row."""
     plan = prepared.plan
     result: dict[tuple[int, int], Outcome] = {}
-    notes = scan.shared_uids(plan.instances)
+    notes = _shared_uids(prepared)
     for copy in prepared.copies:
         result[copy.segment, copy.row] = Outcome("skipped", "duplicate", f"Byte-identical copy of {copy.kept}")
     for position in plan.unselected:
@@ -57,7 +60,43 @@ def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int]
                     note=notes.get(position, ""),
                 )
                 result[_key(plan.instances[position])] = _salvaged(stored, failed, missing or 0) if failed else stored
-    return result
+    return result | dict(_of_changed(prepared, conversion, result))
+
+
+def _shared_uids(prepared: Prepared) -> dict[int, str]:
+    """Return notes on files that share their SOP Instance UID with others; earlier versions of them aren't others."""
+    replaced = prepared.replaced_instances()
+    current = [i for i in range(len(prepared.plan.instances)) if i not in replaced]
+    notes = scan.shared_uids([prepared.plan.instances[i] for i in current])
+    return {current[place]: note for place, note in notes.items()}
+
+
+def _of_changed(
+    prepared: Prepared, conversion: Conversion, known: Mapping[tuple[int, int], Outcome]
+) -> Iterator[tuple[tuple[int, int], Outcome]]:
+    """Yield what the rows of changed files say where an image keeps what they held before."""
+    held = held_before(prepared, conversion.failures)
+    if not held:
+        return
+    replaced = prepared.replaced_instances()
+    rows = {one.source: _key(one) for i, one in enumerate(prepared.plan.instances) if i not in replaced}
+    rows |= {copy.source: (copy.segment, copy.row) for copy in prepared.copies}
+    for source, path in held.items():
+        if (row := rows.get(source)) and row in known:
+            yield row, _holding(known[row], path)
+    for one in prepared.unfit:
+        segment = segment_path(conversion.job.out, one.segment)
+        (told,) = read_rows(segment, [one.row], ("message",))
+        yield (one.segment, one.row), _holding(Outcome("failed", message=told["message"]), held.get(one.source, ""))
+
+
+def _holding(outcome: Outcome, path: str) -> Outcome:
+    """Return what is said of a file of whose earlier content an image stands that could not be made anew."""
+    keeps = f"images.zarr/{path} keeps what this file held before it changed"
+    if outcome.status != "converted":
+        return replace(outcome, message=f"{outcome.message}; {keeps}")
+    why = "and stays as it is, because originals of it are gone or could not be stored anew"
+    return replace(outcome, reason=FROZEN, message=f"{keeps}, {why}")
 
 
 def _salvaged(stored: Outcome, failure: Failure, missing: int) -> Outcome:

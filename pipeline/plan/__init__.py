@@ -1,7 +1,7 @@
 """Pure: which instances make which image, in what order and layout, and which task writes which shards of it."""
 
 from pipeline.plan.build import make_plan
-from pipeline.plan.growth import Growth, grow
+from pipeline.plan.growth import Growth, give_back, grow, only, together
 from pipeline.plan.identity import digest
 from pipeline.plan.inputs import task_input, task_inputs
 from pipeline.plan.invariants import verify
@@ -13,12 +13,15 @@ __all__ = [
     "Growth",
     "Layout",
     "digest",
+    "give_back",
     "grow",
     "make_plan",
+    "only",
     "partition",
     "partition_count",
     "select_frames",
     "task_input",
     "task_inputs",
+    "together",
     "verify",
 ]
