@@ -125,6 +125,8 @@ def resumed(
     store.create_root(str(out))
     for path in prepared.stale:
         store.remove_stale(str(out), path)
+    if not prepared.standing.images:
+        store.remove_replaced(str(out))
     conversion = conversion_of(prepared, config, out, progress)
     done = restore(conversion, prepared, retrying=retrying)
     remaining = conversion.remaining
