@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from pipeline import catalog, ledger
 from pipeline.catalog import Known
-from pipeline.engine.listing import Changes, instances_gone
+from pipeline.engine.listing import Changes, instances_gone, promised
 from pipeline.engine.scanning import Scan, scan_files
 from pipeline.engine.standing import members
 from pipeline.engine.state import Prepared, Run, Unfit
@@ -52,12 +52,14 @@ def with_copies(run: Run, before: Prepared, found: Scan, changes: Changes) -> tu
     return found.with_more(more), replace(changes, replaced=changes.replaced | earlier)
 
 
-def irretrievable(before: Prepared, changes: Changes) -> set[int]:
-    """Return the instances, by position, whose files are gone, or have changed while a copy that stood for them is gone."""
-    promised = {copy.kept for copy in before.copies if copy.source in changes.gone}
-    rows = {(one.earlier.segment, one.earlier.row) for one in changes.changed if one.file.source in promised}
-    changed = {i for i, one in enumerate(before.plan.instances) if (one.segment, one.row) in rows} if rows else set()
-    return {*instances_gone(before, changes.gone), *changed}
+def irretrievable(before: Prepared, changes: Changes, replaced: Collection[int]) -> set[int]:
+    """Return the instances, by position, that can't be had again: of files that are gone, or that were copied.
+
+    These have changed, are among the `replaced`, and a copy of them that was left out is gone.
+    """
+    copied = promised(before, changes.gone)
+    lost = (i for i in replaced if before.plan.instances[i].source in copied)
+    return {*instances_gone(before, changes.gone), *lost}
 
 
 def kept_images(out: Place, before: Prepared, changes: Changes, unfit: Collection[str]) -> set[int]:

@@ -40,7 +40,8 @@ def grown(run: Run, before: Prepared, changes: Changes) -> Prepared:
         before, found, changes = adopt(run, before, found, changes)
         found, changes = with_copies(run, before, found, changes)
         replaced = (*before.replaced, *((earlier.segment, earlier.row) for earlier in changes.replaced.values()))
-        lost, others = irretrievable(before, changes), replace(before, replaced=replaced).replaced_instances()
+        others = replace(before, replaced=replaced).replaced_instances()
+        lost = irretrievable(before, changes, others)
         copies, fresh = _divide(before, found, lost | others, run.executor)
     with run.clock.phase("plan"):
         run.progress.phase("plan", None)
@@ -71,6 +72,7 @@ def given_back(out: Place, before: Prepared, wanted: Collection[int], config: Ru
     growth = give_back(before.plan, before.standing, wanted, layout(config), before.replaced_instances())
     images = len(before.plan.images)
     returned = {number - images for number in growth.images if number >= images}
+    paths = {before.standing.images[number].path for number in returned}
     left = [images + number for number in range(len(before.standing.images)) if number not in returned]
     standing = only(together(before.plan, before.standing), left)
     prepared = replace(
@@ -79,7 +81,8 @@ def given_back(out: Place, before: Prepared, wanted: Collection[int], config: Ru
         id=_id(growth.plan, before),
         standing=standing.plan,
         stale=_stale(before, growth.plan, standing.plan),
-        kept=tuple(sorted({*before.kept, *(before.standing.images[number].path for number in returned)})),
+        grown=tuple(path for path in before.grown if path not in paths),
+        kept=tuple(sorted({*before.kept, *paths})),
     )
     _carry(out, before, prepared, growth, standing)
     save(out, prepared)

@@ -44,9 +44,11 @@ class Changes:
     """Copies that were left out, by source: what they are now, and what was known."""
     unhashed: int = 0
     """Files whose content should be compared, and can't be: they were scanned without ``source.hash``."""
+    returned: bool = False
+    """Whether originals are there again for whose sake an image was left as it is."""
 
     def __bool__(self) -> bool:
-        return bool(self.new)
+        return bool(self.new) or self.returned
 
 
 def compare(out: Place, before: Prepared, files: Iterable[SourceFile], executor: Executor, settings: Source) -> Changes:
@@ -78,6 +80,7 @@ def compare(out: Place, before: Prepared, files: Iterable[SourceFile], executor:
     changes.changed.sort(key=lambda one: one.file.source)
     _settle(out, before, changes, refuse=settings.changed == "refuse")
     changes.gone |= {source for source, earlier in looking.known.items() if _is_gone(source, earlier)}
+    changes.returned = _are_back(before, changes.gone)
     return changes
 
 
@@ -151,6 +154,18 @@ def _settle(out: Place, before: Prepared, changes: Changes, *, refuse: bool) -> 
     changes.changed = stored
 
 
+def _are_back(before: Prepared, gone: set[str]) -> bool:
+    """Whether an image that has stayed as it is, because originals of it were gone, can be made anew after all."""
+    replaced, instances = before.replaced_instances(), before.plan.instances
+    lost = gone | promised(before, gone)
+    current = {one.source for i, one in enumerate(instances) if i not in replaced} - lost if replaced else set()
+    return any(
+        image.path not in before.kept and current.issuperset(instances[i].source for i in own)
+        for image in before.plan.images
+        if not replaced.isdisjoint(own := {span.instance for span in image.spans})
+    )
+
+
 def _could_be_equal(file: SourceFile, earlier: Known) -> bool:
     return not file.problem and (_is_unseen(file) or file.size == earlier.identity[0])
 
@@ -192,6 +207,11 @@ def _difference(earlier: Known, file: SourceFile) -> str:
     if file.problem:
         return file.problem
     return f"{size} bytes then, {file.size} now" if size != file.size else "another time of change"
+
+
+def promised(before: Prepared, gone: set[str]) -> set[str]:
+    """Return the files that stand for copies which are gone: what they hold must not go when they change."""
+    return {copy.kept for copy in before.copies if copy.source in gone}
 
 
 def instances_gone(before: Prepared, gone: set[str]) -> Iterator[int]:

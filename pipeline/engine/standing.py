@@ -77,6 +77,7 @@ def settle(out: Place, prepared: Prepared, conversion: Conversion) -> Prepared:
     for image in done.values():
         if image.aside:
             store.take_place(str(out), image.path)
+    flush(out)  # the new names, before the plan says that they are there
     left = {image.path for image in prepared.standing.images} - done.keys()
     paths = {image.path for image in prepared.plan.images}
     after = replace(prepared, standing=Plan((), (), ()), stale=tuple(sorted({*prepared.stale, *(left - paths)})))
