@@ -20,8 +20,8 @@ from pipeline import engine, store
 from pipeline.cli import main
 from pipeline.config import from_dict
 from pipeline.engine import converting, growing, preparing, runs, standing
-from pipeline.scan import files
 from pipeline.errors import OutputError
+from pipeline.scan import files
 from pipeline.verify import file_verdicts, verify
 
 STACK = "1.2/1.2.3/stack-1"
