@@ -68,7 +68,8 @@ def kept_images(out: Place, before: Prepared, changes: Changes, unfit: Collectio
     if not (unfit or before.kept):
         return set()
     instances, complete = before.plan.instances, ledger.images(str(out), before.id)
-    empty = {one.instance for r in ledger.results(str(out), before.id) for one in r.outcomes if one.failure}
+    failures = ((one.instance, one.failure) for r in ledger.results(str(out), before.id) for one in r.outcomes)
+    empty = {i for i, failure in failures if failure and not failure.salvaged}
     kept: set[int] = set()
     for number, image in enumerate(before.plan.images):
         own = set(members(image))

@@ -95,7 +95,7 @@ def losing(prepared: Prepared, out: str, conversion: Conversion) -> set[int]:
         return set()
     replaced = prepared.replaced_instances()
     failed = conversion.failures.keys() | {i for i, _ in prepared.plan.refused if i not in replaced}
-    return _losing(prepared, out, complete=conversion.complete, failed=failed)
+    return _losing(prepared, out, complete=conversion.complete, failed=failed, salvaged=conversion.salvaged)
 
 
 def losing_by(prepared: Prepared, out: str, sources: Collection[str]) -> set[int]:
@@ -111,15 +111,19 @@ def _losing(
     *,
     complete: Collection[int],
     failed: Collection[int] = (),
+    salvaged: Collection[int] = (),
     sources: Collection[str] | None = None,
 ) -> set[int]:
     """Return the standing images that hold a file of which no version, the same or a later one, is in a complete image.
 
-    A file of which no later version is to be stored, such as one that became a copy, loses nothing.
+    A file of which no later version is to be stored, such as one that became a copy, loses nothing. One that was salvaged
+    may be followed by one that was.
     """
     instances, standing = prepared.plan.instances, prepared.standing.images
     image_of = {span.instance: n for n, image in enumerate(prepared.plan.images) for span in image.spans}
-    empty = {one.instance for r in ledger.results(out, prepared.standing_id) for one in r.outcomes if one.failure}
+    failures = {
+        o.instance: o.failure for r in ledger.results(out, prepared.standing_id) for o in r.outcomes if o.failure
+    }
     wanted = {instances[i].source for image in standing for i in members(image)}
     versions: defaultdict[str, list[int]] = defaultdict(list)
     for i, one in enumerate(instances):
@@ -128,10 +132,12 @@ def _losing(
 
     def is_lost(i: int) -> bool:
         source = instances[i].source
-        if i in empty or (sources is not None and source not in sources):
+        failure = failures.get(i)
+        if (failure and not failure.salvaged) or (sources is not None and source not in sources):
             return False
+        bad = set(failed).difference(salvaged) if failure else failed
         later = [version for version in versions[source] if version >= i]
-        return bool(later) and not any(image_of.get(v, -1) in complete and v not in failed for v in later)
+        return bool(later) and not any(image_of.get(v, -1) in complete and v not in bad for v in later)
 
     return {n for n, image in enumerate(standing) if any(map(is_lost, members(image)))}
 

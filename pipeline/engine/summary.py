@@ -66,6 +66,8 @@ def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int]
 def _shared_uids(prepared: Prepared) -> dict[int, str]:
     """Return notes on files that share their SOP Instance UID with others; earlier versions of them aren't others."""
     replaced = prepared.replaced_instances()
+    if not replaced:
+        return scan.shared_uids(prepared.plan.instances)
     current = [i for i in range(len(prepared.plan.instances)) if i not in replaced]
     notes = scan.shared_uids([prepared.plan.instances[i] for i in current])
     return {current[place]: note for place, note in notes.items()}

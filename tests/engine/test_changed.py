@@ -228,6 +228,18 @@ def test_a_slice_that_got_frames_and_a_long_file_that_lost_them(archive: Archive
     assert archive.files() == archive.fresh()
 
 
+def test_two_files_changed_places_and_one_its_name(archive: Archive) -> None:
+    one, other = pixels(3), pixels(11)
+    archive.put("s3.dcm", other, 1, series="1.2.4")
+    archive.put("t1.dcm", one, 3)
+    archive.put("m.dcm", pixels(20, 3), 10)
+    assert archive.convert().exit_code == 0
+    assert archive.rows()["t1.dcm"]["image"] == STACK
+    assert archive.rows()["m.dcm"]["image"] == "1.2/1.2.3/1.2.3.10"
+    archive.check()
+    assert archive.files() == archive.fresh()
+
+
 def test_all_files_changed_and_one_came(archive: Archive) -> None:
     for number in range(1, 7):
         archive.put(f"s{number}.dcm", pixels(60 + number), number)
@@ -489,6 +501,8 @@ def test_a_file_that_can_not_be_looked_at_is_as_good_as_gone(archive: Archive, m
     assert result.exit_code == 0
     assert "1 file(s) scanned earlier are gone or can't be read" in told(result)
     assert archive.files(STACK) == before
+    assert archive.convert().exit_code == 0  # now it can
+    assert archive.files() == archive.fresh()
     archive.check()
 
 
@@ -590,11 +604,8 @@ def test_stopped_before_any_step_it_goes_on(
         patch.setattr(where, name, stopped)
         with pytest.raises(StoppedError):
             disturbed.convert()
-    placed = (where, name) in {(standing, "save"), (runs, "complete")} or (name, call) in {
-        ("take_place", 2),
-        ("remove_replaced", 2),
-    }
-    assert old_is_whole(disturbed) or placed
+    if STEPS.index((where, name, call)) <= STEPS.index((standing.store, "take_place", 1)):
+        assert old_is_whole(disturbed)
     assert disturbed.convert().exit_code == 1
     assert disturbed.result() == expected
     disturbed.check(**{"m.dcm": "not_stored"})
@@ -690,6 +701,35 @@ def test_changed_between_scan_and_task_it_is_redone_by_the_next_run(
     assert archive.convert().exit_code == 0
     archive.check()
     assert archive.files() == archive.fresh()
+
+
+def test_changed_before_it_was_stored(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    execute, left = converting.execute, iter(range(4))
+
+    def stopping(step: Any, job: Any) -> Any:
+        return stop() if next(left, None) is None else execute(step, job)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(converting, "execute", stopping)
+        with pytest.raises(StoppedError):
+            archive.convert("--overwrite")
+    archive.put("s3.dcm", pixels(33), 3)
+    archive.write("s4.dcm", b"nothing")
+    assert archive.convert().exit_code == 0
+    archive.check(**{"s4.dcm": "not_stored"})
+    assert archive.files() == archive.fresh()
+
+
+def test_part_of_a_file_that_was_salvaged_is_kept_too(archive: Archive) -> None:
+    damaged = dicom(pixels(20, 3), 9, rle=True)
+    archive.write("m.dcm", damaged[:-150])
+    options = ("--overwrite", "--set", "decode.salvage=true")
+    assert archive.convert(*options).exit_code == 1
+    before = archive.files()
+    assert archive.rows()["m.dcm"]["frames_missing"] == 1
+    archive.write("m.dcm", dicom(pixels(20, 3), 9, broken=True))
+    assert archive.convert(*options[1:]).exit_code == 1
+    assert archive.files() == before
 
 
 def test_verify_and_status_while_it_is_under_way(disturbed: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
