@@ -170,6 +170,7 @@ class Folder:
         change(ds)
         ds.save_as(self.kept / name)
         shutil.copy(self.kept / name, self.source)
+        self.expected[name] = "converted"
         return True
 
     def changed(self) -> bool:

@@ -20,9 +20,9 @@ def pixels(seed: int, frames: int = 1) -> np.ndarray:
 
 
 def dicom(
-    array: np.ndarray, number: int = 1, *, series: str = "1.2.3", rle: bool = False, broken: bool = False, **more: Any
+    array: np.ndarray, number: int = 1, *, series: str = "1.2.3", rle: bool = False, broken: int = 0, **more: Any
 ) -> bytes:
-    """A file of one frame or several; `broken` RLE that no header shows is cut within a segment."""
+    """A file of one frame or several; so many of the last ones are `broken`: RLE cut short, which no header shows."""
     ds = Dataset()
     ds.SOPClassUID, ds.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", f"{series}.{number}"
     ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.Modality = "1.2", series, "CT"
@@ -39,10 +39,11 @@ def dicom(
         setattr(ds, keyword, value)
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = RLELossless if rle or broken else ExplicitVRLittleEndian
-    fragments = [rle_frame(frame)[: -SIDE * 8 if broken else None] for frame in array]
+    whole = len(array) - broken
+    fragments = [rle_frame(frame)[: None if n < whole else -SIDE * 8] for n, frame in enumerate(array)]
     ds.PixelData = encapsulate(fragments) if rle or broken else array.tobytes()
     ds["PixelData"].VR = "OB"
-    ds["PixelData"].is_undefined_length = rle or broken
+    ds["PixelData"].is_undefined_length = bool(rle or broken)
     written = io.BytesIO()
     ds.save_as(written, enforce_file_format=True)
     return written.getvalue()

@@ -68,16 +68,35 @@ def restore(
 
 def _look(out: str, plan_id: str, plan: Plan, only: Collection[int] | None, *, retrying: bool) -> _Records:
     records = _Records()
+    missing: dict[int, set[int]] = {}
+    """By task, images of which a shard isn't there."""
+    failed: dict[int, set[int]] = {}
+    """By task, instances of which nothing counts."""
     for result in ledger.results(out, plan_id):
         if only is not None and result.task not in only:
             continue
-        records.last[result.task] = records.last.get(result.task, 0) + 1
-        there = all(_is_there(out, plan, region) for region in result.regions)
-        if there and not (retrying and _worth_another_try(plan, result)):
-            records.whole.add(result.task)
-        else:
-            records.whole.discard(result.task)
+        task = result.task
+        records.last[task] = records.last.get(task, 0) + 1
+        _note(missing, task, {region.image for region in result.regions if not _is_there(out, plan, region)})
+        _note(failed, task, {one.instance for one in result.outcomes if one.failure and not one.failure.salvaged})
+        records.whole.discard(task)
+        if not (retrying and _worth_another_try(plan, result)):
+            records.whole.add(task)
+    lost = set().union(*failed.values())
+    # of an image of which nothing could be stored, nothing is kept
+    records.whole -= {task for task, images in missing.items() if any(not _is_discarded(plan, n, lost) for n in images)}
     return records
+
+
+def _note(by_task: dict[int, set[int]], task: int, found: set[int]) -> None:
+    """Keep what the last record of a task says, where it says anything."""
+    by_task.pop(task, None)
+    if found:
+        by_task[task] = found
+
+
+def _is_discarded(plan: Plan, image: int, failed: set[int]) -> bool:
+    return all(span.instance in failed for span in plan.images[image].spans)
 
 
 def _is_there(out: str, plan: Plan, region: RegionResult) -> bool:

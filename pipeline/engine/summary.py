@@ -146,7 +146,7 @@ def summarise(
         status_counts=count_reasons(str(out)),
         files=prepared.files,
         file_bytes=prepared.bytes,
-        totals=_totals(plan, converted, sum(conversion.image_bytes.values())),
+        totals=_totals(plan, converted, sum(conversion.image_bytes[image] for image in conversion.complete)),
         phase_seconds=clock.seconds,
         stage_seconds=dict(conversion.seconds),
         images=tuple(

@@ -398,7 +398,7 @@ GARBAGE: dict[str, Callable[[int], bytes]] = {
     "no DICOM": lambda _: b"nothing to see",
     "no pixels": lambda number: dicom(pixels(3), number)[:400],
     "cut": lambda number: dicom(pixels(3), number)[:-100],
-    "undecodable": lambda number: dicom(pixels(3), number, broken=True),
+    "undecodable": lambda number: dicom(pixels(3), number, broken=1),
 }
 
 
@@ -436,7 +436,7 @@ def test_what_can_not_be_stored_any_more_keeps_the_image(archive: Archive, kind:
 @pytest.mark.parametrize("kind", GARBAGE)
 def test_an_image_of_one_file_is_kept_as_well(archive: Archive, kind: str) -> None:
     before = archive.files()
-    archive.write("m.dcm", dicom(pixels(20, 3), 9, broken=True) if kind == "undecodable" else GARBAGE[kind](9))
+    archive.write("m.dcm", dicom(pixels(20, 3), 9, broken=3) if kind == "undecodable" else GARBAGE[kind](9))
     assert archive.convert().exit_code == 1
     assert archive.files() == before
     assert archive.rows()["m.dcm"]["status"] == "failed"
@@ -446,9 +446,15 @@ def test_an_image_of_one_file_is_kept_as_well(archive: Archive, kind: str) -> No
     assert archive.files() == before
 
 
+def test_a_file_of_which_some_frames_can_be_decoded_is_not_tried_again_and_again(archive: Archive) -> None:
+    archive.write("m.dcm", dicom(pixels(20, 3), 9, broken=1))
+    assert archive.convert().exit_code == 1
+    archive.check(**{"m.dcm": "not_stored"})
+
+
 def test_it_moved_to_another_series_and_can_not_be_decoded_there(archive: Archive) -> None:
     before = archive.files()
-    archive.write("s3.dcm", dicom(pixels(3), 7, series="1.2.4", broken=True))
+    archive.write("s3.dcm", dicom(pixels(3), 7, series="1.2.4", broken=1))
     assert archive.convert().exit_code == 1
     assert archive.files(STACK) == {
         name.removeprefix(f"{STACK}/"): data for name, data in before.items() if name.startswith(STACK)
@@ -480,7 +486,7 @@ def test_a_neighbour_that_can_not_be_decoded_any_more(archive: Archive, monkeypa
 
 
 def test_a_new_slice_that_can_not_be_decoded_takes_nothing_away(archive: Archive) -> None:
-    archive.write("s6.dcm", dicom(pixels(6), 6, broken=True))
+    archive.write("s6.dcm", dicom(pixels(6), 6, broken=1))
     archive.put("s3.dcm", pixels(33), 3)
     assert archive.convert().exit_code == 1
     assert len(archive.image(STACK)) == 6
@@ -539,7 +545,7 @@ def disturbed(archive: Archive) -> Archive:
     archive.put("s3.dcm", pixels(33), 3)
     archive.put("t2.dcm", pixels(12), 8)
     archive.put("s6.dcm", pixels(6), 6)
-    archive.write("m.dcm", dicom(pixels(20, 3), 9, broken=True))
+    archive.write("m.dcm", dicom(pixels(20, 3), 9, broken=1))
     return archive
 
 
@@ -727,7 +733,7 @@ def test_part_of_a_file_that_was_salvaged_is_kept_too(archive: Archive) -> None:
     assert archive.convert(*options).exit_code == 1
     before = archive.files()
     assert archive.rows()["m.dcm"]["frames_missing"] == 1
-    archive.write("m.dcm", dicom(pixels(20, 3), 9, broken=True))
+    archive.write("m.dcm", dicom(pixels(20, 3), 9, broken=1))
     assert archive.convert(*options[1:]).exit_code == 1
     assert archive.files() == before
 
