@@ -234,7 +234,8 @@ class Folder:
         broken = [name for name, status in self.expected.items() if status == "failed"]
         for name in broken:
             shutil.copy(self.kept / name, self.source)
-            self.expected[name] = "converted"
+            # a copy of what it held before may be stored by now
+            self.expected[name] = COPY if name in self.converted else "converted"
         return bool(broken)
 
     def deleted(self) -> bool:

@@ -126,13 +126,17 @@ def _id(plan: Plan, before: Prepared) -> str:
 
 
 def _standing(out: str, before: Prepared, growth: Growth) -> Growth:
-    """Return the images that stand until what follows them is whole: complete ones that aren't planned any more."""
-    plan, images = working_plan(out, before), len(before.plan.images)
+    """Return the images that stand until what follows them is whole: complete ones that aren't planned any more.
+
+    Not those that were to follow others which still stand, and not those of these that have been followed.
+    """
+    plan, both = working_plan(out, before), together(before.plan, before.standing)
     complete = {number for number in ledger.images(out, before.id) if not plan.images[number].aside}
     followed = {plan.images[number].path for number in complete}
-    still = (n for n, image in enumerate(before.standing.images) if image.path not in followed)
-    left = {*complete.intersection(growth.left), *(images + number for number in still)}
-    return only(together(before.plan, before.standing), left)
+    still = {n for n in range(len(plan.images), len(both.images)) if both.images[n].path not in followed}
+    held = {i for number in still for i in members(both.images[number])}
+    left = {n for n in complete.intersection(growth.left) if held.isdisjoint(members(plan.images[n]))}
+    return only(both, left | still)
 
 
 def _stale(before: Prepared, plan: Plan, standing: Plan) -> tuple[str, ...]:
