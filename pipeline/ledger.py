@@ -191,12 +191,12 @@ def files(out: str | os.PathLike[str] | Place, plan_id: str, *, at_the_end: bool
     return found
 
 
-def forget_others(out: str | os.PathLike[str] | Place, plan_id: str) -> None:
-    """Remove the segments that belong to another plan than `plan_id`, which nothing will read again."""
+def forget_others(out: str | os.PathLike[str] | Place, *plan_ids: str) -> None:
+    """Remove the segments that belong to other plans than these, which nothing will read again."""
     for segment in _segments(place(out) / "ledger"):
         head = next(_lines(segment), b"")
         payload = _payload(head)
-        if payload is not None and json.loads(payload)["plan"] != plan_id:
+        if payload is not None and json.loads(payload)["plan"] not in plan_ids:
             segment.remove()
 
 

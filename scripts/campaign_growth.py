@@ -1,21 +1,27 @@
 """Source folders that change at random between runs that are interrupted at random: the result must always be right.
 
-    scripts/campaign_growth.py [--rounds 100] [--steps 8] [--seed 1] [--keep FOLDER]
+    scripts/campaign_growth.py [--rounds 100] [--steps 8] [--seed 1] [--kill] [--keep FOLDER]
 
 Each round converts a folder again and again. Before each run something happens to the folder: slices of new or known series
-come, multi-frame files, copies of what is there, files that are no images, damaged ones, or damaged ones are repaired and
-originals are deleted. Two runs in five are interrupted when they take a name for a file, at random, up to twice, and given
-again. After every run that ended: each file that ever was there has exactly one row, with the status that it must have; each
-converted one leads to its own pixels, whether it is still there or not; ``verify`` finds nothing; and the same command
-again has nothing to do. Prints a table. Exits with 1 where anything of this isn't so.
+come, multi-frame files, copies of what is there, files that are no images, damaged ones; files that are stored get other
+pixels, move to another series, are touched, or become something that can't be stored; damaged ones are repaired and
+originals are deleted. Two runs in five are interrupted when a file takes its name or the ledger grows, at random, up to
+twice, and given again; with ``--kill`` by SIGKILL, in a process of their own. After every run that ended: each file that ever
+was there has exactly one row, with the status that it must have; each converted one leads to its own pixels, whether it is
+still there or not; what a copy holds, or a file held that can't be stored any more, is in some image; ``verify`` finds
+nothing; and the same command again has nothing to do. Prints a table. Exits with 1 where anything of this isn't so.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import io
+import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -31,20 +37,24 @@ import pyarrow.parquet as pq
 import pydicom
 import zarr
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless
 from rich.console import Console
 from rich.table import Table
 
 import pipeline
-from pipeline.engine import preparing
+from pipeline.engine import growing, preparing
 from pipeline.ledger import Ledger
 from pipeline.report import RunSummary
 from pipeline.verify import verify
 
-SECONDS = 60
+SECONDS = 120
 """Within which every run must end."""
 INTERRUPTED = 0.4
 DELETED = 0.3
-MOST_WRITES = 40
+MOST_WRITES = 80
+COPY = "copy"
+"""Expected of a file whose content is stored, as its own image or as another file's."""
 
 
 @dataclass(slots=True)
@@ -69,6 +79,8 @@ class Folder:
     converted: set[str] = field(default_factory=set)
     """Names of those that a run has converted."""
     serial: int = 0
+    kill: bool = False
+    """Whether interrupted runs are killed."""
 
     @property
     def source(self) -> Path:
@@ -95,6 +107,11 @@ class Folder:
                 self.copy,
                 self.no_image,
                 self.damaged,
+                self.changed,
+                self.changed,
+                self.moved,
+                self.touched,
+                self.spoilt,
                 self.repaired,
             )
         )
@@ -136,7 +153,61 @@ class Folder:
         name = f"x-copy-{self.serial:03}.dcm"  # the first by name is kept where both come at once
         shutil.copy2(self.random.choice(there), self.kept / name)
         shutil.copy2(self.kept / name, self.source)
-        self.expected[name] = "skipped"
+        self.expected[name] = COPY
+        return True
+
+    def stored(self) -> list[str]:
+        """Return the names of files that are there as a run has converted them."""
+        return [name for name in sorted(self.converted) if (self.source / name).exists()]
+
+    def rewrite(self, change: Callable[[pydicom.Dataset], None]) -> bool:
+        """Change a file that is stored."""
+        there = [name for name in self.stored() if name.startswith("slice")]
+        if not there:
+            return False
+        name = self.random.choice(there)
+        ds = pydicom.dcmread(self.kept / name)
+        change(ds)
+        ds.save_as(self.kept / name)
+        shutil.copy(self.kept / name, self.source)
+        self.expected[name] = "converted"
+        return True
+
+    def changed(self) -> bool:
+        """Give a slice other pixels."""
+
+        def change(ds: pydicom.Dataset) -> None:
+            self.serial += 1
+            ds.PixelData = np.full_like(ds.pixel_array, self.serial).tobytes()
+
+        return self.rewrite(change)
+
+    def moved(self) -> bool:
+        """Let a slice belong to another series."""
+
+        def change(ds: pydicom.Dataset) -> None:
+            ds.SeriesInstanceUID = f"1.2.3.{self.random.randrange(3)}"
+            ds.InstanceNumber = self.random.randrange(1000)
+
+        return self.rewrite(change)
+
+    def touched(self) -> bool:
+        """Give some files another time of change."""
+        there = self.stored()
+        for name in self.random.sample(there, min(len(there), 3)):
+            (self.source / name).touch()
+        return bool(there)
+
+    def spoilt(self) -> bool:
+        """Let a file become something that can't be stored, as a header or only as a frame tells."""
+        there = self.stored()
+        if not there:
+            return False
+        name = self.random.choice(there)
+        data = (self.kept / name).read_bytes()
+        tails = (b"", data[:-300], data[:200], b"nothing")
+        (self.source / name).write_bytes(self.random.choice(tails) or broken(data))
+        self.expected[name] = "failed"
         return True
 
     def no_image(self) -> bool:
@@ -163,15 +234,27 @@ class Folder:
         broken = [name for name, status in self.expected.items() if status == "failed"]
         for name in broken:
             shutil.copy(self.kept / name, self.source)
-            self.expected[name] = "converted"
+            # a copy of what it held before may be stored by now
+            self.expected[name] = COPY if name in self.converted else "converted"
         return bool(broken)
 
     def deleted(self) -> bool:
         """Delete originals that have been converted."""
-        there = [path for path in sorted(self.source.iterdir()) if path.name in self.converted]
-        for path in self.random.sample(there, min(len(there), 2)):
-            path.unlink()
+        there = self.stored()
+        for name in self.random.sample(there, min(len(there), 2)):
+            (self.source / name).unlink()
         return bool(there)
+
+
+def broken(data: bytes) -> bytes:
+    """Return a file with its pixel data in a form that a decoder refuses."""
+    ds = pydicom.dcmread(io.BytesIO(data))
+    ds.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    ds.PixelData = encapsulate([b"\xff\x4f\xff\x51nothing"] * int(ds.get("NumberOfFrames", 1)))
+    ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+    written = io.BytesIO()
+    ds.save_as(written)
+    return written.getvalue()
 
 
 def convert(folder: Folder) -> RunSummary:
@@ -189,7 +272,11 @@ def run(folder: Folder, tally: Tally) -> RunSummary:
     """Convert the folder; sometimes interrupted, and given again."""
     for _ in range(2):
         if folder.random.random() < INTERRUPTED:
-            with interruption(folder.random.randrange(1, MOST_WRITES)):
+            after = folder.random.randrange(1, MOST_WRITES)
+            if folder.kill:
+                tally.runs["killed"] += killed(folder, after)
+                continue
+            with interruption(after):
                 try:
                     convert(folder)
                 except KeyboardInterrupt:
@@ -199,31 +286,47 @@ def run(folder: Folder, tally: Tally) -> RunSummary:
     return summary
 
 
+def killed(folder: Folder, after: int) -> bool:
+    """Convert the folder in a process that is killed at its `after`-th write; whether it came to that."""
+    command = [sys.executable, __file__, "--convert", str(folder.place), "--after", str(after)]
+    return subprocess.run(command, capture_output=True, check=False, timeout=SECONDS).returncode == -signal.SIGKILL
+
+
+def interrupt() -> None:
+    """End the run as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def kill() -> None:
+    """End the process at once."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @contextmanager
-def interruption(after: int) -> Iterator[None]:
-    """Interrupt when the ledger is appended to, or a file takes its name, for the `after`-th time."""
+def interruption(after: int, end: Callable[[], None] = interrupt) -> Iterator[None]:
+    """Interrupt when the ledger is appended to, or a file or folder takes its name, for the `after`-th time."""
     left = after
-    rename, append = Path.replace, Ledger._append  # noqa: SLF001  where nobody else can be in between
+    rename, append = os.replace, Ledger._append  # noqa: SLF001  where nobody else can be in between
 
     def count() -> None:
         nonlocal left
         left -= 1
         if not left:
-            raise KeyboardInterrupt
+            end()
 
-    def replacing(path: Path, target: Any) -> Path:
+    def replacing(source: Any, target: Any) -> None:
         count()
-        return rename(path, target)
+        rename(source, target)
 
     def appending(book: Ledger, record: Any) -> None:
         count()
         append(book, record)
 
-    Path.replace, Ledger._append = replacing, appending  # type: ignore[method-assign]  # noqa: SLF001
+    os.replace, Ledger._append = replacing, appending  # type: ignore[assignment, method-assign]  # noqa: SLF001
     try:
         yield
     finally:
-        Path.replace, Ledger._append = rename, append  # type: ignore[method-assign]  # noqa: SLF001
+        os.replace, Ledger._append = rename, append  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def problems(folder: Folder) -> Iterator[str]:
@@ -234,12 +337,16 @@ def problems(folder: Folder) -> Iterator[str]:
     for name in sorted(names.keys() | folder.expected.keys()):
         if names[name] != (name in folder.expected):
             yield f"{name}: {names[name]} rows"
+    stored = frames_of(out)
     for row in rows:
         name = Path(row["source"]).name
-        if row["status"] != folder.expected.get(name):
-            yield f"{name}: {row['status']} ({row['reason']}: {row['message']}) instead of {folder.expected.get(name)}"
+        wanted = folder.expected.get(name)
+        if row["status"] not in ({"skipped", "converted"} if wanted == COPY else {wanted}):
+            yield f"{name}: {row['status']} ({row['reason']}: {row['message']}) instead of {wanted}"
         elif row["status"] == "converted" and not is_own(out, row, folder.kept / name):
             yield f"{name}: other pixels in {row['image']} at {row['frame_start']}"
+        elif (wanted == COPY or name in folder.converted) and not frames_in(folder.kept / name) <= stored:
+            yield f"{name}: what it holds, or held before it could not be stored any more, is nowhere"
     found = verify(out, cluster={"kind": "synchronous"})
     yield from (f"verify: {problem.code} {problem.where}: {problem.message}" for problem in found.problems)
 
@@ -250,6 +357,25 @@ def is_own(out: Path, row: dict[str, Any], original: Path) -> bool:
     stored = pixels[row["frame_start"] : row["frame_start"] + row["num_frames"]]
     wanted = pydicom.dcmread(original).pixel_array
     return bool(np.array_equal(stored.reshape(wanted.shape), wanted))
+
+
+def frames_of(out: Path) -> set[bytes]:
+    """Return the digests of all frames that are stored."""
+    groups = (path.parent for path in (out / "images.zarr").rglob("pixels/zarr.json"))
+    arrays = (np.asarray(zarr.open_array(group, mode="r")[...]) for group in groups)
+    return {digest(frame) for array in arrays for frame in array}
+
+
+def frames_in(path: Path) -> set[bytes]:
+    """Return the digests of a file's frames."""
+    ds = pydicom.dcmread(path)
+    array = ds.pixel_array
+    return set(map(digest, array if ds.get("NumberOfFrames", 1) > 1 else array[None]))
+
+
+def digest(frame: np.ndarray[Any, Any]) -> bytes:
+    """Return what tells a frame from others."""
+    return hashlib.sha256(np.ascontiguousarray(frame)).digest()
 
 
 def a_round(folder: Folder, steps: int, tally: Tally) -> None:
@@ -264,7 +390,7 @@ def a_round(folder: Folder, steps: int, tally: Tally) -> None:
         try:
             run(folder, tally)
             wrong = list(problems(folder))
-            folder.converted = {name for name, status in folder.expected.items() if status == "converted"}
+            folder.converted |= {name for name, status in folder.expected.items() if status == "converted"}
             if not convert(folder).unchanged:
                 wrong.append("the same command again had something to do")
         except Exception:  # noqa: BLE001  that a run ends so is what is looked for
@@ -292,25 +418,39 @@ def show(tally: Tally, rounds: int) -> None:
         console.print(f"  {text}", markup=False)
 
 
-def campaign(place: Path, rounds: int, steps: int, seed: int) -> Tally:
+@contextmanager
+def small_tasks() -> Iterator[None]:
+    """Let plans have many tasks."""
+    whole = preparing.layout
+
+    def layout(config: Any) -> Any:
+        return replace(whole(config), task_bytes=2**19)
+
+    preparing.layout = growing.layout = layout
+    try:
+        yield
+    finally:
+        preparing.layout = growing.layout = whole
+
+
+def campaign(place: Path, rounds: int, steps: int, seed: int, *, kill: bool = False) -> Tally:
     """Run all rounds in folders below `place`."""
 
     def hang(*_: object) -> None:
         raise TimeoutError(f"a run did not end within {SECONDS} s")
 
     tally = Tally()
-    whole, handler = preparing.layout, signal.signal(signal.SIGALRM, hang)
-    preparing.layout = lambda config: replace(whole(config), task_bytes=2**19)
+    handler = signal.signal(signal.SIGALRM, hang)
     try:
-        for number in range(rounds):
-            # seeded for repeatability: nothing here is a secret
-            folder = Folder(place / f"round-{number}", random.Random(seed * 100_000 + number))  # noqa: S311
-            before = len(tally.wrong)
-            a_round(folder, steps, tally)
-            if len(tally.wrong) == before:
-                shutil.rmtree(folder.place)
+        with small_tasks():
+            for number in range(rounds):
+                # seeded for repeatability: nothing here is a secret
+                folder = Folder(place / f"round-{number}", random.Random(seed * 100_000 + number), kill=kill)  # noqa: S311
+                before = len(tally.wrong)
+                a_round(folder, steps, tally)
+                if len(tally.wrong) == before:
+                    shutil.rmtree(folder.place)
     finally:
-        preparing.layout = whole
         signal.signal(signal.SIGALRM, handler)
     return tally
 
@@ -321,10 +461,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--steps", type=int, default=8, help="changes and runs of a round")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kill", action="store_true", help="end runs by SIGKILL instead of interrupting them")
     parser.add_argument("--keep", type=Path, help="a folder for rounds that are wrong")
+    parser.add_argument("--convert", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--after", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.convert:
+        with small_tasks(), interruption(options.after, kill):
+            convert(Folder(options.convert, random.Random()))  # noqa: S311
+        return
     with tempfile.TemporaryDirectory(prefix="dcm2zarr-growth-") as temporary:
-        tally = campaign(options.keep or Path(temporary), options.rounds, options.steps, options.seed)
+        place = options.keep or Path(temporary)
+        tally = campaign(place, options.rounds, options.steps, options.seed, kill=options.kill)
     show(tally, options.rounds)
     sys.exit(bool(tally.wrong))
 

@@ -7,7 +7,7 @@ the last is in ``unconverted``.
 
 from pipeline.catalog.assemble import Outcome, assemble, catalog_path
 from pipeline.catalog.lists import LIST_SUFFIXES, read_path_list
-from pipeline.catalog.plans import has_plan, read_copies, read_facts, read_plan, remove_plan, write_plan
+from pipeline.catalog.plans import has_plan, read_copies, read_facts, read_plan, read_standing, remove_plan, write_plan
 from pipeline.catalog.results import OURS, RUN_FILE, is_remote_result, is_result
 from pipeline.catalog.scanned import forget_scanned, read_scanned, scan_salt, write_scanned
 from pipeline.catalog.schema import DEFAULT_KEYWORDS, PENDING, Kind, catalog_schema, segment_schema
@@ -74,6 +74,7 @@ __all__ = [
     "read_row",
     "read_rows",
     "read_scanned",
+    "read_standing",
     "read_unstored",
     "read_verified",
     "remove_plan",

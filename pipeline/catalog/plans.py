@@ -34,6 +34,8 @@ from pipeline.storage import Place, place
 _SEAL = "plan.json"
 """Written last, with the number of rows of each table: without it, or with others, the tables aren't a plan."""
 _FORMAT = 2
+_STANDING = "standing-"
+"""What the names of tables of standing images begin with."""
 GROUP_ROWS = 65_536
 """Rows written and read at a time: what the tables need in memory beside the plan itself."""
 
@@ -98,7 +100,14 @@ _COPY = (
 
 
 @without_collections
-def write_plan(out: str, plan: Plan, *, copies: Sequence[Copy] = (), facts: Mapping[str, Any] | None = None) -> None:
+def write_plan(
+    out: str,
+    plan: Plan,
+    *,
+    standing: Plan | None = None,
+    copies: Sequence[Copy] = (),
+    facts: Mapping[str, Any] | None = None,
+) -> None:
     """Write `plan` below ``OUT/plan``, in place of the one there; a crash leaves either of them whole.
 
     Parameters
@@ -106,6 +115,9 @@ def write_plan(out: str, plan: Plan, *, copies: Sequence[Copy] = (), facts: Mapp
     out : str
         The output directory.
     plan : Plan
+    standing : Plan, optional
+        Images, and the tasks that made them, that stand where others are yet to take their places; their instances are
+        those of `plan`.
     copies : sequence of Copy
         The byte-identical copies that the plan leaves out.
     facts : mapping, optional
@@ -113,16 +125,11 @@ def write_plan(out: str, plan: Plan, *, copies: Sequence[Copy] = (), facts: Mapp
     """
     tables: dict[str, tuple[Sequence[pa.Field], Iterable[tuple[Any, ...]]]] = {
         "instances": (INSTANCES, map(instance_row, plan.instances)),
-        "images": (_IMAGES, map(_image_row, plan.images)),
-        "spans": (_SPAN, _span_rows(plan.images)),
-        "tasks": (_TASK, map(attrgetter(*(field.name for field in _TASK)), plan.tasks)),
-        "regions": (
-            _REGION,
-            ((n, r.image, r.frame_start, r.frame_stop) for n, task in enumerate(plan.tasks) for r in task.regions),
-        ),
+        **_image_tables(plan),
         "unselected": (_UNSELECTED, ((n,) for n in plan.unselected)),
         "refused": (_REFUSED, ((n, f.reason, f.message, f.frame) for n, f in plan.refused)),
         "copies": (_COPY, ((copy.segment, copy.row, copy.source, copy.kept) for copy in copies)),
+        **(_image_tables(standing, _STANDING) if standing and standing.images else {}),
     }
     folder = _folder(out)
     number = (_seal(out)["tables"] if has_plan(out) else 0) + 1
@@ -132,6 +139,17 @@ def write_plan(out: str, plan: Plan, *, copies: Sequence[Copy] = (), facts: Mapp
     for other in folder.children():
         if other.isdecimal() and other != str(number):
             (folder / other).remove()
+
+
+def _image_tables(plan: Plan, prefix: str = "") -> dict[str, tuple[Sequence[pa.Field], Iterable[tuple[Any, ...]]]]:
+    """Return the tables of a plan's images and tasks."""
+    regions = ((n, r.image, r.frame_start, r.frame_stop) for n, task in enumerate(plan.tasks) for r in task.regions)
+    return {
+        f"{prefix}images": (_IMAGES, map(_image_row, plan.images)),
+        f"{prefix}spans": (_SPAN, _span_rows(plan.images)),
+        f"{prefix}tasks": (_TASK, map(attrgetter(*(field.name for field in _TASK)), plan.tasks)),
+        f"{prefix}regions": (_REGION, regions),
+    }
 
 
 def remove_plan(out: str) -> None:
@@ -171,17 +189,39 @@ def read_plan(out: str) -> Plan:
         Where there is none, or not a whole one.
     """
     seal = _seal(out)
-    spans = _grouped(_read(out, "spans", seal), Span, seal["rows"]["images"])
-    regions = _grouped(_read(out, "regions", seal), Region, seal["rows"]["tasks"])
-    tasks = zip(_rows(_read(out, "tasks", seal)), regions, strict=True)
+    images, tasks = _read_image_tables(out, seal)
     return Plan(
         instances=read_instances(_read(out, "instances", seal)),
-        images=_read_images(_read(out, "images", seal), spans),
-        tasks=tuple(Task(n, group, memory, encoded, stored) for (n, memory, encoded, stored), group in tasks),
+        images=images,
+        tasks=tasks,
         refused=tuple(
             (n, Failure(reason, message, frame)) for n, reason, message, frame in _rows(_read(out, "refused", seal))
         ),
         unselected=tuple(n for (n,) in _rows(_read(out, "unselected", seal))),
+    )
+
+
+@without_collections
+def read_standing(out: str) -> Plan:
+    """Return what :func:`write_plan` was given as `standing`, without instances; no images where there was nothing."""
+    seal = _seal(out)
+    return (
+        Plan((), *_read_image_tables(out, seal, _STANDING))
+        if f"{_STANDING}images" in seal["rows"]
+        else Plan((), (), ())
+    )
+
+
+def _read_image_tables(
+    out: str, seal: Mapping[str, Any], prefix: str = ""
+) -> tuple[tuple[ImageSpec, ...], tuple[Task, ...]]:
+    rows = seal["rows"]
+    spans = _grouped(_read(out, f"{prefix}spans", seal), Span, rows[f"{prefix}images"])
+    regions = _grouped(_read(out, f"{prefix}regions", seal), Region, rows[f"{prefix}tasks"])
+    tasks = zip(_rows(_read(out, f"{prefix}tasks", seal)), regions, strict=True)
+    return (
+        _read_images(_read(out, f"{prefix}images", seal), spans),
+        tuple(Task(n, group, memory, encoded, stored) for (n, memory, encoded, stored), group in tasks),
     )
 
 
@@ -325,6 +365,7 @@ def _read_images(groups: Iterable[pa.Table], spans: list[tuple[Span, ...]]) -> t
             chunks=[tuple(shape) for shape in table["chunks"].to_pylist()],
             shards=[tuple(shape) for shape in table["shards"].to_pylist()],
             spans=list(islice(left, len(table))),
+            aside=[False] * len(table),
         )
     )
 

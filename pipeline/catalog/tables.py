@@ -93,8 +93,10 @@ def count_reasons(out: str) -> dict[tuple[str, str], int]:
 
 def read_partly_stored(out: str, limit: int | None = None) -> tuple[int, list[dict[str, Any]]]:
     """Return how many converted files hold more than what is stored; and row, source and message of `limit` of them."""
-    table = open_catalog(out, ("source", "status", "message"))
-    partly = pc.indices_nonzero(pc.and_(pc.equal(table["status"], "converted"), pc.is_valid(table["message"])))
+    table = open_catalog(out, ("source", "status", "reason", "message"))
+    # with a reason, the message is about another matter
+    converted = pc.and_(pc.equal(table["status"], "converted"), pc.is_null(table["reason"]))
+    partly = pc.indices_nonzero(pc.and_(converted, pc.is_valid(table["message"])))
     return len(partly), _numbered(table, partly.slice(0, limit))
 
 

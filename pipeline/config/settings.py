@@ -24,6 +24,10 @@ class Source(Section):
     given again, files are compared by content too: one that was only touched counts as unchanged, one whose content
     changed under the same size and time is noticed. May be turned on or off between runs; files scanned without it have no
     SHA-256 and are compared by size and time only."""
+    changed: Literal["redo", "refuse"] = "redo"
+    """What becomes of a file that has changed since it was converted, when the command is given again: "redo" makes the
+    images that it belongs to anew with its new content, and keeps them readable as they are until that is done; "refuse"
+    names the file and converts nothing. May be another one in each run."""
 
 
 class Select(Section):

@@ -15,8 +15,7 @@ from pipeline import report, store
 from pipeline.catalog import RUN_FILE
 from pipeline.config import Cluster, RunConfig, load
 from pipeline.engine import clusters
-from pipeline.engine.completing import complete, unchanged
-from pipeline.engine.converting import Conversion
+from pipeline.engine.completing import unchanged
 from pipeline.engine.executors import Deferred
 from pipeline.engine.locking import locked, wait_for_tasks
 from pipeline.engine.mainguard import end_in_a_worker
@@ -32,11 +31,11 @@ from pipeline.engine.preparing import check_settings
 from pipeline.engine.preparing import load as load_prepared
 from pipeline.engine.progress import NullProgress, Progress
 from pipeline.engine.recovery import restore
-from pipeline.engine.runs import begun, job_of, resumed, write_run_file, writing
+from pipeline.engine.runs import begun, conversion_of, finished, resumed, write_run_file, writing
 from pipeline.engine.space import explaining
-from pipeline.engine.state import Clock, Prepared
+from pipeline.engine.standing import finish_replacing
+from pipeline.engine.state import Prepared, Run
 from pipeline.engine.stores import options_of, reaching_stores
-from pipeline.engine.versions import provenance
 from pipeline.errors import OutputError
 from pipeline.ledger import Ledger
 from pipeline.plan import partition, partition_count
@@ -137,7 +136,7 @@ def convert_partition(
         Deferred(partial(clusters.start, cluster or Cluster(kind="synchronous"), progress)) as executor,
         Ledger.open(str(at), prepared.id) as book,
     ):
-        conversion = Conversion(prepared.plan, job_of(config, at), provenance(config), progress)
+        conversion = conversion_of(prepared, config, at, progress)
         earlier = restore(conversion, prepared, {task.id for task in tasks})
         todo = [task for task in tasks if task.id not in conversion.done]
         progress.phase("convert", sum(r.frame_stop - r.frame_start for task in todo for r in task.regions))
@@ -173,7 +172,6 @@ def finalize(
         Where there are no partitions, or some are under way.
     """
     progress = progress or NullProgress()
-    clock = Clock()
     at, config, prepared, parts = _opened(out)
     with (
         using(options_of(config)),
@@ -183,15 +181,14 @@ def finalize(
     ):
         refuse_running(at)
         wait_for_tasks(at)
-        with clock.phase("convert"):
+        this = Run(config, at, executor, progress)
+        finish_replacing(str(at), prepared)
+        with this.clock.phase("convert"):
             conversion = resumed(prepared, config, at, progress, retrying=False)
             refuse_incomplete(parts, conversion)
-        if summary := unchanged(config, prepared, conversion, clock):
+        if summary := unchanged(config, prepared, conversion, this.clock):
             return summary
-        with Ledger.open(str(at), prepared.id) as book:
-            with clock.phase("convert"):
-                conversion.run(executor, [], book)
-            return complete(config, prepared, conversion, clock, book)
+        return finished(this, prepared, conversion)
 
 
 def _opened(named: str | os.PathLike[str]) -> tuple[Place, RunConfig, Prepared, Partitions]:

@@ -52,7 +52,9 @@ def unchanged(config: RunConfig, prepared: Prepared, conversion: Conversion, clo
     Nothing is written then. Sizes are compared, not contents: those are ``dcm2zarr verify``'s.
     """
     out = place(conversion.job.out)
-    if not (conversion.is_finished and _is_sealed(out, prepared) and _reports_alike(out, config)):
+    if prepared.standing.images or not (
+        conversion.is_finished and _is_sealed(out, prepared) and _reports_alike(out, config)
+    ):
         return None
     quiet = config.model_copy(update={"report": config.report.model_copy(update={"images": 0})})
     summary = summarise(out, quiet, clock, prepared, conversion, completed_before=True)

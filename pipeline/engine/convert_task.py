@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from pipeline.config import RunConfig
 from pipeline.engine.reading import frame_index, readings
 from pipeline.engine.watch import Watch
 from pipeline.errors import PipelineError, foreign_text
@@ -51,6 +52,22 @@ class Job:
     """… which is what a task of the plan needs at most."""
     storage: Options = field(default_factory=active)
     """How object stores are reached, also by a process that decodes for the task."""
+
+
+def job_of(config: RunConfig, out: str) -> Job:
+    """Return what all tasks of a run share."""
+    decode, limits = config.decode, config.limits
+    return Job(
+        out=out,
+        codec=config.output.codec,
+        raw=decode.raw,
+        plugin=decode.plugin,
+        options=decode.options,
+        salvage=decode.salvage,
+        frame_seconds=limits.frame_seconds,
+        decode_memory=limits.decode_memory,
+        task_memory=limits.task_memory,
+    )
 
 
 class Frame(NamedTuple):

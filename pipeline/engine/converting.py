@@ -22,7 +22,7 @@ from pipeline.ledger import Ledger
 from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, Task, TaskInput, TaskResult
 from pipeline.plan import task_input
 from pipeline.storage import PASSING
-from pipeline.store import remove_image
+from pipeline.store import home, remove_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Discard:
     """An image of which nothing could be stored."""
 
     image: int
+    out: str
+    """The directory that holds it: that of the output, or of what is made aside."""
     path: str
 
 
@@ -52,7 +54,7 @@ def _execute(step: Step, job: Job) -> TaskResult | str | None:
         )
     if isinstance(step, FinaliseInput):
         return finalise(step)
-    remove_image(job.out, step.path)
+    remove_image(step.out, step.path)
     return None
 
 
@@ -223,7 +225,7 @@ class Conversion:
         instances = described(self.plan, spec)
         failed = frozenset(i for i in instances if i in self.failures and i not in self.salvaged)
         if len(failed) == len(instances):
-            self._ready.append(Discard(image, spec.path))
+            self._ready.append(Discard(image, home(self.job.out, spec), spec.path))
             return
         self._ready.append(
             FinaliseInput(

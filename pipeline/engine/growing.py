@@ -1,27 +1,32 @@
-"""Going on with files that have come since: a plan that follows the earlier one and takes over its finished work."""
+"""Going on with files that have come or changed since: a plan that follows the earlier one and takes over its finished work."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 from pipeline import ledger
+from pipeline.config import RunConfig
+from pipeline.engine.changing import irretrievable, kept_images, still_unfit, tell, unfit_now, with_copies
 from pipeline.engine.executors import Executor
-from pipeline.engine.listing import Changes, instances_gone
+from pipeline.engine.listing import Changes
 from pipeline.engine.preparing import layout, save
-from pipeline.engine.scanning import Scan, find_duplicates, scan_files
+from pipeline.engine.proving import adopt
+from pipeline.engine.scanning import Scan, find_duplicates, scan_more
+from pipeline.engine.standing import losing_by, members, working_plan
 from pipeline.engine.state import Prepared, Run
 from pipeline.errors import OutputError
 from pipeline.ledger import Ledger
-from pipeline.model import Copy, Instance, TaskResult
-from pipeline.plan import Growth, digest, grow
+from pipeline.model import Copy, Instance, Plan, TaskResult
+from pipeline.plan import Growth, digest, give_back, grow, only, together
 from pipeline.storage import Place
 
 
 def grown(run: Run, before: Prepared, changes: Changes) -> Prepared:
-    """Scan the new files, plan them in addition to what `before` holds, and keep that in its place.
+    """Scan the new and changed files, plan them in addition to what `before` holds, and keep that in its place.
 
     The finished work of the earlier plan is recorded for the new one before that is kept: whenever this is interrupted,
     one of the two holds, with all of its work.
@@ -37,35 +42,68 @@ def grown(run: Run, before: Prepared, changes: Changes) -> Prepared:
             "to it. Choose another output directory, or convert everything anew with --overwrite",
             reason="settings_changed",
         )
+    added = len(changes.new) - len(changes.changed)
     with run.clock.phase("scan"):
-        first = max(before.segments, default=-1) + 1
-        found = scan_files(
-            iter(changes.new),
-            run.config,
-            run.out,
-            run.executor,
-            run.progress,
-            salt=bytes.fromhex(before.salt),
-            first=first,
-        )
-        gone = set(instances_gone(before, changes.gone))
-        copies, fresh = _divide(before, found, gone, run.executor)
+        found = scan_more(run, before, iter(changes.new), max(before.segments, default=-1) + 1)
+        unfit = unfit_now(run.out, found, changes)
+        if losing := losing_by(before, str(run.out), {*changes.gone, *unfit}):
+            before = given_back(run.out, before, losing, run.config)
+        before, found, changes = adopt(run, before, found, changes)
+        found, changes = with_copies(run, before, found, changes)
+        replaced = (*before.replaced, *((earlier.segment, earlier.row) for earlier in changes.replaced.values()))
+        others = replace(before, replaced=replaced).replaced_instances()
+        lost = irretrievable(before, changes, others)
+        copies, fresh = _divide(before, found, lost | others, run.executor)
     with run.clock.phase("plan"):
         run.progress.phase("plan", None)
-        replaced = {(earlier.segment, earlier.row) for earlier in changes.replaced}
-        others = {i for i, one in enumerate(before.plan.instances) if (one.segment, one.row) in replaced}
-        growth = grow(before.plan, fresh, layout(run.config), gone, others)
+        kept = kept_images(run.out, before, changes, unfit)
+        growth = grow(before.plan, fresh, layout(run.config), lost, others, kept=kept)
         prepared = _joined(before, found, changes, growth, copies)
-    if prepared.id != before.id:  # files that give no image to store leave the plan, and with it its ledger
-        _carry(run.out, before, prepared, growth)
+        standing = _standing(str(run.out), before, growth)
+        prepared = replace(
+            prepared,
+            added=added,
+            standing=standing.plan,
+            stale=_stale(before, growth.plan, standing.plan),
+            kept=tuple(sorted(before.plan.images[number].path for number in kept)),
+            unfit=still_unfit(before, prepared, unfit),
+        )
+        tell(run, before, changes, growth)
+    _carry(run.out, before, prepared, growth, standing)
     save(run.out, prepared)
-    ledger.forget_others(run.out, prepared.id)
+    ledger.forget_others(run.out, prepared.id, prepared.standing_id)
     return prepared
 
 
-def _divide(before: Prepared, found: Scan, gone: set[int], executor: Executor) -> tuple[list[Copy], list[Instance]]:
+def given_back(out: Place, before: Prepared, wanted: Collection[int], config: RunConfig) -> Prepared:
+    """Let standing images stay for good, given by position; what was to join them becomes images of its own.
+
+    As :func:`grown`, it leaves either plan whenever it is interrupted.
+    """
+    growth = give_back(before.plan, before.standing, wanted, layout(config), before.replaced_instances())
+    images = len(before.plan.images)
+    returned = {number - images for number in growth.images if number >= images}
+    paths = {before.standing.images[number].path for number in returned}
+    left = [images + number for number in range(len(before.standing.images)) if number not in returned]
+    standing = only(together(before.plan, before.standing), left)
+    prepared = replace(
+        before,
+        plan=growth.plan,
+        id=_id(growth.plan, before),
+        standing=standing.plan,
+        stale=_stale(before, growth.plan, standing.plan),
+        grown=tuple(path for path in before.grown if path not in paths),
+        kept=tuple(sorted({*before.kept, *paths})),
+    )
+    _carry(out, before, prepared, growth, standing)
+    save(out, prepared)
+    ledger.forget_others(out, prepared.id, prepared.standing_id)
+    return prepared
+
+
+def _divide(before: Prepared, found: Scan, without: set[int], executor: Executor) -> tuple[list[Copy], list[Instance]]:
     """Divide what was found into copies of files that there are, and instances to store."""
-    present = [one for i, one in enumerate(before.plan.instances) if i not in gone]
+    present = [one for i, one in enumerate(before.plan.instances) if i not in without]
     together = [*present, *found.instances]
     copies = find_duplicates(together, executor, first=len(present))
     fresh = [one for i, one in enumerate(found.instances, len(present)) if i not in copies]
@@ -74,43 +112,102 @@ def _divide(before: Prepared, found: Scan, gone: set[int], executor: Executor) -
 
 
 def _joined(before: Prepared, found: Scan, changes: Changes, growth: Growth, copies: list[Copy]) -> Prepared:
-    paths = {image.path for image in growth.plan.images}
+    earlier = changes.replaced.values()
+    replaced = {(one.segment, one.row) for one in earlier}
     counts = Counter(before.counts)
     counts.update(found.counts)
-    counts.subtract((earlier.status, earlier.reason) for earlier in changes.replaced)
+    counts.subtract((one.status, one.reason) for one in earlier)
     return replace(
         before,
         plan=growth.plan,
-        id=digest(growth.plan, json.dumps(dict(before.settings), sort_keys=True)),
-        copies=(*before.copies, *copies),
+        id=_id(growth.plan, before),
+        copies=(*(copy for copy in before.copies if (copy.segment, copy.row) not in replaced), *copies),
         counts=dict(+counts),
         segments=(*before.segments, *found.segments),
-        files=before.files + found.files - len(changes.replaced),
-        bytes=before.bytes + found.bytes - sum(max(earlier.identity[0], 0) for earlier in changes.replaced),
-        replaced=(*before.replaced, *((earlier.segment, earlier.row) for earlier in changes.replaced)),
-        stale=tuple(sorted({*before.stale, *growth.stale} - paths)),
+        files=before.files + found.files - len(earlier),
+        bytes=before.bytes + found.bytes - sum(max(one.identity[0], 0) for one in earlier),
+        replaced=(*before.replaced, *((one.segment, one.row) for one in earlier)),
         grown=growth.grown,
-        added=found.files,
+        changed=len(changes.changed),
     )
 
 
-def _carry(out: Place, before: Prepared, after: Prepared, growth: Growth) -> None:
-    """Record the finished work of the earlier plan, as far as it is work of the new one, for the new one."""
-    stays = {span.instance for image in growth.images for span in before.plan.images[image].spans}
-    with Ledger.open(str(out), after.id) as book:
-        for result in ledger.results(out, before.id):
-            if result.task in growth.tasks:
-                book.append(_translated(result, growth.images, growth.tasks, stays))
-        for image, code in ledger.images(out, before.id).items():
-            if image in growth.images:
-                book.append_image(growth.images[image], code)
+def _id(plan: Plan, before: Prepared) -> str:
+    return digest(plan, json.dumps(dict(before.settings), sort_keys=True))
 
 
-def _translated(result: TaskResult, images: Mapping[int, int], tasks: Mapping[int, int], stays: set[int]) -> TaskResult:
+def _standing(out: str, before: Prepared, growth: Growth) -> Growth:
+    """Return the images that stand until what follows them is whole: complete ones that aren't planned any more.
+
+    Not those that were to follow others which still stand, and not those of these that have been followed.
+    """
+    plan, both = working_plan(out, before), together(before.plan, before.standing)
+    complete = {number for number in ledger.images(out, before.id) if not plan.images[number].aside}
+    followed = {plan.images[number].path for number in complete}
+    still = {n for n in range(len(plan.images), len(both.images)) if both.images[n].path not in followed}
+    held = {i for number in still for i in members(both.images[number])}
+    left = {n for n in complete.intersection(growth.left) if held.isdisjoint(members(plan.images[n]))}
+    return only(both, left | still)
+
+
+def _stale(before: Prepared, plan: Plan, standing: Plan) -> tuple[str, ...]:
+    """Return the paths of all earlier images that are neither planned nor standing: nothing of them may be left."""
+    earlier = {image.path for image in (*before.plan.images, *before.standing.images)}
+    return tuple(sorted({*before.stale, *earlier} - {image.path for image in (*plan.images, *standing.images)}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A ledger that takes over records, and the plan that they are to fit."""
+
+    book: Ledger
+    follows: Growth
+
+
+def _carry(out: Place, before: Prepared, after: Prepared, growth: Growth, standing: Growth) -> None:
+    """Record the finished work of the earlier plan, as far as it is work of the new one or of what stands, for these."""
+    with ExitStack() as books:
+        targets = [
+            _Target(books.enter_context(Ledger.open(str(out), name)), follows)
+            for name, known, follows in (
+                (after.id, before.id, growth),
+                (after.standing_id, before.standing_id, standing),
+            )
+            if name != known and (follows.images or name == after.id)
+        ]
+        if targets:
+            _copy(out, before.id, before.plan, targets)
+            images, tasks = len(before.plan.images), len(before.plan.tasks)
+            _copy(out, before.standing_id, before.standing, targets, first_image=images, first_task=tasks)
+
+
+def _copy(
+    out: Place, name: str, plan: Plan, targets: list[_Target], *, first_image: int = 0, first_task: int = 0
+) -> None:
+    """Copy the records of one plan, whose images and tasks count from these on in what follows it."""
+    stays = [
+        {i for n, image in enumerate(plan.images, first_image) if n in target.follows.images for i in members(image)}
+        for target in targets
+    ]
+    for result in ledger.results(out, name) if plan.images else ():
+        for target, own in zip(targets, stays, strict=True):
+            number = target.follows.tasks.get(result.task + first_task)
+            if number is not None:
+                target.book.append(_translated(result, number, target.follows.images, first_image, own))
+    for image, code in ledger.images(out, name).items() if plan.images else ():
+        for target in targets:
+            if image + first_image in target.follows.images:
+                target.book.append_image(target.follows.images[image + first_image], code)
+
+
+def _translated(
+    result: TaskResult, number: int, images: Mapping[int, int], first_image: int, stays: set[int]
+) -> TaskResult:
     """Return what a result says of images that stay, under the new plan's numbers."""
+    regions = ((images.get(r.image + first_image), r) for r in result.regions)
     return replace(
         result,
-        task=tasks[result.task],
-        regions=tuple(replace(r, image=images[r.image]) for r in result.regions if r.image in images),
+        task=number,
+        regions=tuple(replace(region, image=image) for image, region in regions if image is not None),
         outcomes=tuple(one for one in result.outcomes if one.instance in stays),
     )

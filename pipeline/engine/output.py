@@ -72,9 +72,9 @@ def _sweep(out: Place) -> None:
     for name in out.children():
         if _TEMPORARY.fullmatch(name):
             (out / name).remove()
-    for name, suffix in (("plan", ".part"), ("images.zarr", ".partial")):
+    for name in ("plan", "images.zarr"):
         for folder, _, names in os.walk(str(out / name)):
-            for left in (one for one in names if one.endswith(suffix)):
+            for left in (one for one in names if one.endswith((".part", ".partial"))):
                 (Path(folder) / left).unlink(missing_ok=True)
 
 

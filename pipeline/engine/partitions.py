@@ -14,6 +14,7 @@ from pipeline.engine.locking import holder, locked
 from pipeline.engine.state import Prepared
 from pipeline.errors import OutputError, PipelineError
 from pipeline.model import Plan, Task
+from pipeline.plan import partition
 from pipeline.storage import Place
 
 _FILE = "plan/partitions.json"
@@ -97,6 +98,13 @@ def read_partitions(out: Place, prepared: Prepared) -> Partitions | None:
     if not stops and prepared.plan.tasks:
         return None
     return Partitions(str(out), tuple(range(a, b) for a, b in zip([0, *stops], stops, strict=False)))
+
+
+def recut(out: Place, before: Prepared, after: Prepared) -> None:
+    """Cut the plan that follows another one into as many partitions, where that was cut."""
+    parts = read_partitions(out, before)
+    if parts:
+        write_partitions(out, after, Partitions(str(out), partition(after.plan.tasks, len(parts))))
 
 
 def progressed(out: Place, plan: Plan, parts: Partitions, done: Collection[int]) -> Progressed:

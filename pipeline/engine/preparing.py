@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 
 from pipeline import catalog, scan
 from pipeline.config import RunConfig
 from pipeline.engine.scanning import find_duplicates, scan_sources
 from pipeline.engine.settings import deciding, differences
-from pipeline.engine.state import Prepared, Run
+from pipeline.engine.state import Prepared, Run, Unfit
 from pipeline.errors import OutputError
 from pipeline.model import Copy
 from pipeline.plan import Layout, digest, make_plan
@@ -78,8 +79,11 @@ def save(out: Place, prepared: Prepared) -> None:
         "grown": list(prepared.grown),
         "added": prepared.added,
         "salt": prepared.salt,
+        "changed": prepared.changed,
+        "kept": list(prepared.kept),
+        "unfit": [list(astuple(one)) for one in prepared.unfit],
     }
-    catalog.write_plan(str(out), prepared.plan, copies=prepared.copies, facts=facts)
+    catalog.write_plan(str(out), prepared.plan, standing=prepared.standing, copies=prepared.copies, facts=facts)
     catalog.forget_scanned(str(out))
 
 
@@ -106,8 +110,13 @@ def load(out: Place) -> Prepared | None:
         replaced=tuple((segment, row) for segment, row in facts["replaced"]),
         stale=tuple(facts["stale"]),
         grown=tuple(facts["grown"]),
-        added=facts.get("added", 0),  # plans of earlier versions don't say
+        # plans of earlier versions don't say these
+        added=facts.get("added", 0),
         salt=facts.get("salt", ""),
+        changed=facts.get("changed", 0),
+        standing=catalog.read_standing(str(out)),
+        kept=tuple(facts.get("kept", ())),
+        unfit=tuple(Unfit(*values) for values in facts.get("unfit", ())),
     )
 
 

@@ -7,8 +7,6 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-import xxhash
-
 from pipeline import ledger, store
 from pipeline.engine.converting import Conversion
 from pipeline.engine.state import Prepared
@@ -51,15 +49,15 @@ def restore(
     OutputError
         Where a shard would have to be made again whose originals are gone (reason ``originals_gone``).
     """
-    out, plan = conversion.job.out, prepared.plan
-    records = _look(out, prepared, only, retrying=retrying)
+    out, plan = conversion.job.out, conversion.plan
+    records = _look(out, prepared.id, plan, only, retrying=retrying)
     for task in records.last.keys() - records.whole:
         _check_originals(plan, task)
     if only is None:
-        conversion.complete |= _complete(out, prepared, records)
+        conversion.complete |= _complete(out, prepared.id, plan, records)
         for image, spec in enumerate(plan.images):
             if image not in conversion.complete:
-                store.withdraw_image(out, spec.path)
+                store.withdraw_image(store.home(out, spec), spec.path)
     seen: defaultdict[int, int] = defaultdict(int)
     for result in ledger.results(out, prepared.id):
         seen[result.task] += 1
@@ -68,18 +66,37 @@ def restore(
     return len(records.whole)
 
 
-def _look(out: str, prepared: Prepared, only: Collection[int] | None, *, retrying: bool) -> _Records:
+def _look(out: str, plan_id: str, plan: Plan, only: Collection[int] | None, *, retrying: bool) -> _Records:
     records = _Records()
-    for result in ledger.results(out, prepared.id):
+    missing: dict[int, set[int]] = {}
+    """By task, images of which a shard isn't there."""
+    failed: dict[int, set[int]] = {}
+    """By task, instances of which nothing counts."""
+    for result in ledger.results(out, plan_id):
         if only is not None and result.task not in only:
             continue
-        records.last[result.task] = records.last.get(result.task, 0) + 1
-        there = all(_is_there(out, prepared.plan, region) for region in result.regions)
-        if there and not (retrying and _worth_another_try(prepared.plan, result)):
-            records.whole.add(result.task)
-        else:
-            records.whole.discard(result.task)
+        task = result.task
+        records.last[task] = records.last.get(task, 0) + 1
+        _note(missing, task, {region.image for region in result.regions if not _is_there(out, plan, region)})
+        _note(failed, task, {one.instance for one in result.outcomes if one.failure and not one.failure.salvaged})
+        records.whole.discard(task)
+        if not (retrying and _worth_another_try(plan, result)):
+            records.whole.add(task)
+    lost = set().union(*failed.values())
+    # of an image of which nothing could be stored, nothing is kept
+    records.whole -= {task for task, images in missing.items() if any(not _is_discarded(plan, n, lost) for n in images)}
     return records
+
+
+def _note(by_task: dict[int, set[int]], task: int, found: set[int]) -> None:
+    """Keep what the last record of a task says, where it says anything."""
+    by_task.pop(task, None)
+    if found:
+        by_task[task] = found
+
+
+def _is_discarded(plan: Plan, image: int, failed: set[int]) -> bool:
+    return all(span.instance in failed for span in plan.images[image].spans)
 
 
 def _is_there(out: str, plan: Plan, region: RegionResult) -> bool:
@@ -128,26 +145,21 @@ def _original_is_there(one: Instance) -> bool:
         return False
 
 
-def _complete(out: str, prepared: Prepared, records: _Records) -> set[int]:
+def _complete(out: str, plan_id: str, plan: Plan, records: _Records) -> set[int]:
     """Return the images that were finalised, are there, and of which every task is finished.
 
     A run that ended has brought its images to the disk. Where the last one didn't, its machine may have lost power, and
     with it what was written last: then the files beside the shards, which aren't many, are held against their digest.
     """
-    broken = {region.image for task in prepared.plan.tasks if task.id not in records.whole for region in task.regions}
-    finalised = {image: code for image, code in ledger.images(out, prepared.id).items() if image not in broken}
-    trusted = is_remote(out) or bool(ledger.files(out, prepared.id, at_the_end=True))
+    broken = {region.image for task in plan.tasks if task.id not in records.whole for region in task.regions}
+    finalised = {image: code for image, code in ledger.images(out, plan_id).items() if image not in broken}
+    trusted = is_remote(out) or bool(ledger.files(out, plan_id, at_the_end=True))
 
     def is_whole(image: int) -> bool:
-        path, code = prepared.plan.images[image].path, finalised[image]
-        return store.is_image(out, path) and (trusted or not code or _digest(out, path) == code)
+        spec, code = plan.images[image], finalised[image]
+        at = store.home(out, spec)
+        return store.is_image(at, spec.path) and (trusted or not code or store.image_digest(at, spec.path) == code)
 
     with ThreadPoolExecutor(_AT_A_TIME, "dcm2zarr-images") as threads:
         found = threads.map(Carried(is_whole), finalised)
         return {image for image, whole in zip(finalised, found, strict=True) if whole}
-
-
-def _digest(out: str, path: str) -> str:
-    """Return the digest of all files of an image but its shards, as :func:`pipeline.store.finalise_image` does."""
-    files = store.read_stored(out, path).files
-    return store.combined_digest({name: xxhash.xxh3_128_hexdigest(data) for name, data in files.items()})

@@ -14,21 +14,23 @@ from pipeline import catalog, frames, report, scan, store
 from pipeline.catalog import RUN_FILE
 from pipeline.config import RunConfig, dump, from_dict, unknown_keywords
 from pipeline.engine import clusters
+from pipeline.engine.changing import kept_back
 from pipeline.engine.completing import complete, unchanged
-from pipeline.engine.convert_task import Job
+from pipeline.engine.convert_task import job_of
 from pipeline.engine.converting import Conversion
 from pipeline.engine.executors import Deferred, Executor
-from pipeline.engine.growing import grown
+from pipeline.engine.growing import given_back, grown
 from pipeline.engine.listing import compare
 from pipeline.engine.locking import locked, wait_for_tasks
 from pipeline.engine.mainguard import end_in_a_worker
 from pipeline.engine.output import begin, check_places
-from pipeline.engine.partitions import refuse_running
+from pipeline.engine.partitions import recut, refuse_running
 from pipeline.engine.preparing import check_settings, load, prepare, prepare_and_save
 from pipeline.engine.progress import NullProgress, Progress
 from pipeline.engine.recovery import restore
 from pipeline.engine.scanning import find_files
 from pipeline.engine.space import explaining, too_small
+from pipeline.engine.standing import finish_replacing, losing, settle, working_plan
 from pipeline.engine.state import Prepared, Run
 from pipeline.engine.stores import reaching_stores
 from pipeline.engine.unopened import unopened_when_planned
@@ -65,10 +67,7 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
         if summary := unchanged(config, prepared, conversion, this.clock):
             return summary
         write_run_file(config, this.out)
-        with Ledger.open(str(this.out), prepared.id) as book:
-            with this.clock.phase("convert"):
-                convert_remaining(conversion, this.executor, book)
-            return complete(config, prepared, conversion, this.clock, book)
+        return finished(this, prepared, conversion)
 
 
 def convert_remaining(conversion: Conversion, executor: Executor, book: Ledger) -> None:
@@ -96,17 +95,20 @@ def writing(config: RunConfig, progress: Progress | None) -> Iterator[Run]:
 def followed(run: Run, before: Prepared) -> Prepared:
     """Return what `before` is after a look at the source files: the same, or what follows it where files have come."""
     with run.clock.phase("scan"):
-        by_content = run.executor if run.config.source.hash else None
-        if by_content:
+        if run.config.source.hash:
             run.progress.message("Reading the files, to compare their content with what was scanned (source.hash)")
-        changes = compare(run.out, before, find_files(run.config, run.out, run.progress), by_content)
+        changes = compare(
+            run.out, before, find_files(run.config, run.out, run.progress), run.executor, run.config.source
+        )
     # nothing is known of them, so they aren't files that have gone, but names that are wrong
     unknown = {file.source for file in changes.new if file.problem == "file_not_found"}
     if unknown:
         missing = scan.missing_sources(run.config.source.paths)
         scan.refuse_missing({path: told for path, told in missing.items() if path in unknown})
     if changes.gone:
-        run.progress.message(f"{len(changes.gone)} file(s) scanned earlier are gone; what is stored of them is kept")
+        run.progress.message(
+            f"{len(changes.gone)} file(s) scanned earlier are gone or can't be read; what is stored of them is kept"
+        )
     if changes.unhashed:
         run.progress.message(
             f"{changes.unhashed} file(s) were scanned without source.hash: their size and time of change were compared, "
@@ -115,11 +117,9 @@ def followed(run: Run, before: Prepared) -> Prepared:
     if not changes:
         return before
     write_run_file(run.config, run.out)
-    run.progress.message(f"{len(changes.new)} file(s) have come since the earlier run")
-    prepared = grown(run, before, changes)
-    for path in prepared.grown:
-        run.progress.message(f"{path} has grown and is made anew")
-    return prepared
+    if come := len(changes.new) - len(changes.changed):
+        run.progress.message(f"{come} file(s) have come since the earlier run")
+    return grown(run, before, changes)
 
 
 def begun(this: Run, *, overwrite: bool) -> Prepared:
@@ -131,6 +131,7 @@ def begun(this: Run, *, overwrite: bool) -> Prepared:
     before = load(out)
     if before is not None:
         check_settings(out, before, config)
+        finish_replacing(str(out), before)
         return followed(this, before)
     write_run_file(config, out)
     return prepare_and_save(this)
@@ -147,14 +148,49 @@ def resumed(
     """Return the conversion of `prepared` as far as earlier runs got."""
     store.create_root(str(out))
     for path in prepared.stale:
-        store.remove_image(str(out), path)
-    conversion = Conversion(prepared.plan, job_of(config, out), provenance(config), progress)
+        store.remove_stale(str(out), path)
+    if not prepared.standing.images:
+        store.remove_replaced(str(out))
+    conversion = conversion_of(prepared, config, out, progress)
     done = restore(conversion, prepared, retrying=retrying)
     remaining = conversion.remaining
     progress.phase("convert", sum(r.frame_stop - r.frame_start for task in remaining for r in task.regions))
     if done and remaining:
         progress.message(f"Going on: {done} of {len(prepared.plan.tasks)} tasks were finished earlier")
     return conversion
+
+
+def conversion_of(prepared: Prepared, config: RunConfig, out: Place, progress: Progress) -> Conversion:
+    """Return the conversion of `prepared` of which nothing is done."""
+    plan = working_plan(str(out), prepared)
+    return Conversion(plan, job_of(config, str(out)), provenance(config), progress)
+
+
+def finished(this: Run, prepared: Prepared, conversion: Conversion) -> report.RunSummary:
+    """Do what is left, let new images take the places of earlier ones, and complete the result.
+
+    Where a new image lacks something that the earlier one has, the earlier one stays, and what else was to be in the new
+    one is planned and converted again. Each time that happens, fewer earlier images are left to be replaced.
+    """
+    config, out = this.config, this.out
+    while True:
+        with Ledger.open(str(out), prepared.id) as book:
+            with this.clock.phase("convert"):
+                convert_remaining(conversion, this.executor, book)
+            lost = losing(prepared, str(out), conversion)
+            if not lost:
+                with this.clock.phase("finalise"):
+                    prepared = settle(out, prepared, conversion)
+                return complete(config, prepared, conversion, this.clock, book)
+        before, done = prepared, conversion.work
+        with this.clock.phase("plan"):
+            prepared = given_back(out, before, lost, config)
+            recut(out, before, prepared)
+        for path in sorted({*prepared.kept} - {*before.kept}):
+            this.progress.message(kept_back(path))
+        with this.clock.phase("convert"):
+            conversion = resumed(prepared, config, out, this.progress)
+        conversion.work = done
 
 
 @reaching_stores
@@ -185,22 +221,6 @@ def check(config: RunConfig) -> None:
     store.check_codec(config.output.codec)
     clusters.check(config.cluster)
     check_places(config.source.paths, place(absolute(config.output.path)))
-
-
-def job_of(config: RunConfig, out: Place) -> Job:
-    """Return what all tasks of a run share."""
-    decode, limits = config.decode, config.limits
-    return Job(
-        out=str(out),
-        codec=config.output.codec,
-        raw=decode.raw,
-        plugin=decode.plugin,
-        options=decode.options,
-        salvage=decode.salvage,
-        frame_seconds=limits.frame_seconds,
-        decode_memory=limits.decode_memory,
-        task_memory=limits.task_memory,
-    )
 
 
 def convert(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, islice
+from operator import attrgetter
 
 from pipeline import scan
 from pipeline.config import RunConfig
@@ -18,6 +19,7 @@ from pipeline.engine.isolated import scan_carefully
 from pipeline.engine.output import inside
 from pipeline.engine.progress import Progress
 from pipeline.engine.scanned import keep_scanned, scanned
+from pipeline.engine.state import Prepared, Run
 from pipeline.errors import OutputError, foreign_text
 from pipeline.model import Instance, SourceFile
 from pipeline.storage import Place
@@ -47,10 +49,26 @@ class Scan:
     files: int = 0
     bytes: int = 0
 
+    def with_more(self, other: Scan) -> Scan:
+        """Return this together with what was found in other files."""
+        return Scan(
+            sorted([*self.instances, *other.instances], key=attrgetter("source")),
+            self.counts + other.counts,
+            [*self.segments, *other.segments],
+            self.files + other.files,
+            self.bytes + other.bytes,
+        )
+
 
 def scan_sources(config: RunConfig, out: Place, executor: Executor, progress: Progress, salt: bytes) -> Scan:
     """Find and read all files; the full rows are in the catalog segments below `out`, the compact records here."""
     return scan_files(find_files(config, out, progress), config, out, executor, progress, salt=salt)
+
+
+def scan_more(run: Run, before: Prepared, files: Iterator[SourceFile], first: int) -> Scan:
+    """Read files that come to what `before` holds, in segments from `first` on."""
+    salt = bytes.fromhex(before.salt)
+    return scan_files(files, run.config, run.out, run.executor, run.progress, salt=salt, first=first)
 
 
 def scan_files(
@@ -81,7 +99,7 @@ def scan_files(
         )
     if read_before:
         progress.message(f"{read_before} file(s) had been read by an earlier scan")
-    found.instances.sort(key=lambda instance: instance.source)
+    found.instances.sort(key=attrgetter("source"))
     found.segments.sort()
     return found
 

@@ -13,6 +13,7 @@ from pipeline.config import RunConfig
 from pipeline.engine.executors import Executor
 from pipeline.engine.progress import Progress
 from pipeline.model import Copy, Plan
+from pipeline.plan import digest
 from pipeline.storage import Place
 
 
@@ -43,6 +44,19 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Unfit:
+    """A file that holds nothing to store, while an image keeps what it held before: it failed, whatever its row says."""
+
+    segment: int
+    """Where its row is."""
+    row: int
+    source: str
+    status: str
+    """What its row says: ``failed`` or ``rejected``."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """What is known before the first frame is decoded; :mod:`pipeline.engine.preparing` keeps it below ``OUT/plan``."""
 
@@ -63,10 +77,27 @@ class Prepared:
     stale: tuple[str, ...] = ()
     """Paths of images that earlier plans had and this one hasn't."""
     grown: tuple[str, ...] = ()
-    """Paths of images that are made again, because files that belong to them have come."""
+    """Paths of images that are made again, because files that belong to them have come or changed."""
     unopened: tuple[str, ...] = ()
     """Of what is only planned: sources that hold nothing but archives and empty files; not kept."""
     added: int = 0
-    """Files that came since the plan before, or took the place of others."""
+    """Files that came since the plan before, or took the place of others that held no image."""
+    changed: int = 0
+    """Files that held images and have changed since the plan before."""
     salt: str = ""
     """The key, in hexadecimal digits, of the hashes that tell patients apart; of an earlier version's plan, empty."""
+    standing: Plan = field(default_factory=lambda: Plan((), (), ()))
+    """Images that the plan before had and this one hasn't, as they stand until those that follow them are whole."""
+    kept: tuple[str, ...] = ()
+    """Paths of images that stay as they are until one of their files changes again: they could not be made anew."""
+    unfit: tuple[Unfit, ...] = ()
+
+    @property
+    def standing_id(self) -> str:
+        """What the ledger calls the standing images' own records."""
+        return digest(self.standing, self.id)
+
+    def replaced_instances(self) -> set[int]:
+        """Return the positions of the instances whose files are others now."""
+        rows = set(self.replaced)
+        return {i for i, one in enumerate(self.plan.instances) if (one.segment, one.row) in rows} if rows else set()

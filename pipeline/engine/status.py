@@ -131,13 +131,16 @@ def _files(prepared: Prepared, images: set[int], failures: Mapping[int, str]) ->
     counts = Counter(prepared.counts)
     counts["skipped", "duplicate"] += len(prepared.copies)
     counts["skipped", "no_frames_selected"] += len(plan.unselected)
+    counts.subtract((one.status, one.reason) for one in prepared.unfit)
+    counts.update(("failed", one.reason) for one in prepared.unfit)
     replaced = set(prepared.replaced)
     places = ((plan.instances[i].segment, plan.instances[i].row) for i, _ in plan.refused)
     pairs = zip(places, plan.refused, strict=True)
     counts.update(("failed", failure.reason) for place, (_, failure) in pairs if place not in replaced)
+    earlier = prepared.replaced_instances()
     for number, image in enumerate(plan.images):
         state = "converted" if number in images else "pending"
-        for instance in {span.instance for span in image.spans}:
+        for instance in {span.instance for span in image.spans} - earlier:
             counts[("failed", failures[instance]) if instance in failures else (state, "")] += 1
     return +counts
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.catalog import Outcome, count_reasons, read_failures, read_partly_stored
+from pipeline.catalog import (
+    Outcome,
+    count_reasons,
+    read_failures,
+    read_partly_stored,
+    read_rows,
+    segment_path,
+)
 from pipeline.config import RunConfig
+from pipeline.engine.changing import held_before
 from pipeline.engine.contact_sheet import contact_sheet
 from pipeline.engine.converting import Conversion
 from pipeline.engine.remarks import notes, remarks
@@ -23,6 +31,8 @@ from pipeline.storage import Place
 
 MOST_FAILURES = 10_000
 """Failures that the report lists; the catalog has them all."""
+FROZEN = "image_frozen"
+"""The reason of a converted file that isn't in the image that it belongs to, because that one could not be made anew."""
 
 
 @without_collections
@@ -58,7 +68,43 @@ def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int]
                     note="; ".join(filter(None, (told.get(position), _selection(plan, position, frames)))),
                 )
                 result[_key(plan.instances[position])] = _salvaged(stored, failed, missing or 0) if failed else stored
-    return result
+    return result | dict(_of_changed(prepared, conversion, result))
+
+
+def _of_changed(
+    prepared: Prepared, conversion: Conversion, known: Mapping[tuple[int, int], Outcome]
+) -> Iterator[tuple[tuple[int, int], Outcome]]:
+    """Yield what the rows of changed files say where an image keeps what they held before."""
+    held = held_before(prepared, conversion.failures)
+    if not held:
+        return
+    replaced = prepared.replaced_instances()
+    rows = {one.source: _key(one) for i, one in enumerate(prepared.plan.instances) if i not in replaced}
+    rows |= {copy.source: (copy.segment, copy.row) for copy in prepared.copies}
+    for source, path in held.items():
+        if (row := rows.get(source)) and row in known:
+            yield row, _holding(known[row], path, _scanned(conversion, row))
+    for one in prepared.unfit:
+        row = one.segment, one.row
+        yield row, _holding(Outcome("failed", message=_scanned(conversion, row)), held.get(one.source, ""), "")
+
+
+def _scanned(conversion: Conversion, row: tuple[int, int]) -> str:
+    """Return the message that the scan left in a row."""
+    (told,) = read_rows(segment_path(conversion.job.out, row[0]), [row[1]], ("message",))
+    return told["message"] or ""
+
+
+def _holding(outcome: Outcome, path: str, scanned: str) -> Outcome:
+    """Return what is said of a file of whose earlier content an image stands that could not be made anew.
+
+    Where it is converted, behind that what the scan said of it (`scanned`): that not all of it is stored.
+    """
+    keeps = f"images.zarr/{path} keeps what this file held before it changed"
+    if outcome.status != "converted":
+        return replace(outcome, message=f"{outcome.message}; {keeps}")
+    why = "and stays as it is, because originals of it are gone or could not be stored anew"
+    return replace(outcome, reason=FROZEN, message="; ".join(filter(None, (f"{keeps}, {why}", scanned))))
 
 
 def _selection(plan: Plan, position: int, frames: Mapping[int, int]) -> str:
@@ -113,7 +159,7 @@ def summarise(
         status_counts=counts,
         files=prepared.files,
         file_bytes=prepared.bytes,
-        totals=_totals(plan, converted, sum(conversion.image_bytes.values())),
+        totals=_totals(plan, converted, sum(conversion.image_bytes[image] for image in conversion.complete)),
         phase_seconds=clock.seconds,
         stage_seconds=dict(conversion.seconds),
         images=tuple(
@@ -156,6 +202,7 @@ def _this_run(prepared: Prepared, conversion: Conversion, *, completed_before: b
         decoded_bytes=work.decoded_bytes,
         earlier_tasks=len(conversion.done) - len(conversion.unfinished) - work.tasks,
         added_files=0 if completed_before else prepared.added,
+        changed_files=0 if completed_before else prepared.changed,
         grown=() if completed_before else prepared.grown,
     )
 

@@ -44,6 +44,8 @@ class ImageSpec(Compact):
     """What the single-frame instances are ordered by: ``position``, ``instance_number``, ``sop_instance_uid``;
     ``frame_number`` for an image of one instance."""
     spans: tuple[Span, ...]
+    aside: bool = False
+    """Whether it is made beside the image that stands at its path, whose place it takes when it is whole."""
 
     @property
     def shape(self) -> tuple[int, ...]:

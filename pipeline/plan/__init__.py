@@ -2,7 +2,7 @@
 
 from pipeline.plan.build import make_plan
 from pipeline.plan.grouping import kept_apart
-from pipeline.plan.growth import Growth, grow
+from pipeline.plan.growth import Growth, give_back, grow, only, together
 from pipeline.plan.identity import digest
 from pipeline.plan.inputs import task_input, task_inputs
 from pipeline.plan.invariants import verify
@@ -14,13 +14,16 @@ __all__ = [
     "Growth",
     "Layout",
     "digest",
+    "give_back",
     "grow",
     "kept_apart",
     "make_plan",
+    "only",
     "partition",
     "partition_count",
     "select_frames",
     "task_input",
     "task_inputs",
+    "together",
     "verify",
 ]

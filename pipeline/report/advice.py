@@ -41,7 +41,8 @@ ADVICE = {
     "limits.header_seconds. Raise them if the file is sound but large or its storage slow; else it is damaged.",
     "memory": "Decoding the frame named, or reading the header, took more memory than limits.decode_memory allows or the "
     "machine has. Raise it, or use fewer workers; of a small file it means damage.",
-    "source_changed": "The file changed between scan and conversion. Run again when nothing writes to the source.",
+    "source_changed": "The file changed between scan and conversion. Run again when nothing writes to the source: what it "
+    "holds then is stored.",
     "task_memory_exceeded": "One task would need more memory than limits.task_memory. Raise it if the workers have that "
     "much, or make output.shard smaller.",
     "not_converted": "The run ended before this file's turn. Run the same command again to finish it.",
@@ -51,6 +52,10 @@ ADVICE = {
     "finalise_failed": "The image's metadata could not be written: check free space and permissions, then run again.",
     "invalid_configuration": "The configuration can't be used for this file; the message says what is expected.",
     "output_unusable": "The output directory could not be written: check free space and permissions, then run again.",
+    # converted
+    "image_frozen": "It has changed since it was stored, and the image that it belonged to could not be made anew, because "
+    "another original of that image is gone or can't be stored any more: that image stays as it is, with what this file held "
+    "before, and what it holds now is in an image of its own. Put back what is missing and run again, and it is one image.",
     # rejected
     "not_dicom": "Not a DICOM file, so it was left alone. Nothing to do, unless it should have been one.",
     "archive": "An archive or a compressed file, which is not looked into: unpack it first, and run again.",

@@ -39,6 +39,7 @@ def summarise(summary: RunSummary) -> dict[str, Any]:
             "encoded_bytes": summary.this_run.encoded_bytes,
             "decoded_bytes": summary.this_run.decoded_bytes,
             "added_files": summary.this_run.added_files,
+            "changed_files": summary.this_run.changed_files,
             "images_made_anew": list(summary.this_run.grown),
         },
         "throughput": throughput(summary),
@@ -149,10 +150,11 @@ def earlier(summary: RunSummary) -> list[str]:
         )
     if done.added_files:
         told.append(f"{counted(done.added_files, 'file')} came since the output was complete last.")
+    if done.changed_files:
+        told.append(f"{counted(done.changed_files, 'file')} had changed since then.")
     if done.grown:
-        told.append(
-            f"Made anew, because files that belong to them came: {', '.join(done.grown[:SOME_GROWN])}{_more(done.grown)}."
-        )
+        some = f"{', '.join(done.grown[:SOME_GROWN])}{_more(done.grown)}"
+        told.append(f"Made anew, because files that belong to them came or changed: {some}.")
     return told
 
 

@@ -113,8 +113,10 @@ class ThisRun:
     """Tasks that earlier runs had finished."""
     added_files: int = 0
     """Files that came since the output was complete last."""
+    changed_files: int = 0
+    """Files that have changed since then, and had been stored."""
     grown: tuple[str, ...] = ()
-    """Paths of the images that were made anew, because files that belong to them have come."""
+    """Paths of the images that were made anew, because files that belong to them have come or changed."""
 
 
 @dataclass(frozen=True, slots=True)

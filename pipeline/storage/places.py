@@ -239,6 +239,10 @@ class RemotePlace(Place):
         """See :class:`Place`."""
         self._object.put(data)
 
+    def copy_to(self, other: RemotePlace) -> None:
+        """Write another object of the same store with the same bytes, whole or not at all."""
+        self._object.copy_to(other._object)
+
     def modified(self) -> float:
         """See :class:`Place`; by the server's clock."""
         return self._object.head().mtime_ns / 1e9

@@ -5,6 +5,7 @@
     ShardWriter ───► <image>/pixels/c/…            shards only: no metadata, nothing a reader could open
     finalise_image ► <image>/<per-frame arrays>    then pixels/zarr.json, the parent groups, and last
                      <image>/zarr.json             attributes with ``status: complete``
+    take_place ────► an image that was made aside is where another one stood until now
 """
 
 from pipeline.store.attributes import strict
@@ -21,10 +22,12 @@ from pipeline.store.read import (
     open_pixels,
     read_frame,
 )
-from pipeline.store.regions import ShardWriter, Stored, shard_size, shard_starts, write_region
+from pipeline.store.regions import ShardWriter, Stored, aside, home, shard_size, shard_starts, write_region
+from pipeline.store.replacing import remove_replaced, remove_stale, take_place
 from pipeline.store.stored import (
     StoredImage,
     chunk_names,
+    image_digest,
     is_plain_group,
     list_folder,
     read_file,
@@ -40,12 +43,15 @@ __all__ = [
     "ShardWriter",
     "Stored",
     "StoredImage",
+    "aside",
     "check_codec",
     "check_result",
     "chunk_names",
     "combined_digest",
     "create_root",
     "finalise_image",
+    "home",
+    "image_digest",
     "image_layouts",
     "image_location",
     "is_image",
@@ -58,6 +64,8 @@ __all__ = [
     "read_frame",
     "read_stored",
     "remove_image",
+    "remove_replaced",
+    "remove_stale",
     "shard_frames",
     "shard_name",
     "shard_size",
@@ -65,6 +73,7 @@ __all__ = [
     "split_attributes",
     "stored_frames",
     "strict",
+    "take_place",
     "withdraw_image",
     "write_region",
 ]

@@ -26,7 +26,7 @@ from pipeline.store.arrays import (
     pixels_document,
 )
 from pipeline.store.attributes import strict
-from pipeline.store.regions import STORE, ImageStore, WriteOnce, image_store, shard_starts
+from pipeline.store.regions import STORE, ImageStore, WriteOnce, home, image_store, shard_starts
 from pipeline.store.remote import RemoteStore
 from pipeline.store.running import run
 
@@ -62,8 +62,13 @@ def create_root(out: str) -> None:
     OutputError
         Where it can't be written.
     """
-    with _as_output_error(f"{place(out) / STORE}", "can't be made"):
+    with as_output_error(f"{place(out) / STORE}", "can't be made"):
         run(_create_groups(image_store(out), [""]))
+
+
+def create_groups_above(out: str, path: str) -> None:
+    """Make the root and the groups above an image; those that exist are left as they are."""
+    run(_create_groups(image_store(out), _above(path)))
 
 
 def finalise_image(
@@ -106,8 +111,8 @@ def finalise_image(
         written.
     """
     image = _describe(spec, codec, per_frame, attributes)
-    with _as_output_error(f"{place(out) / STORE / spec.path}", "can't be completed"):
-        return run(_finalise(image_store(out), image))
+    with as_output_error(f"{place(out) / STORE / spec.path}", "can't be completed"):
+        return run(_finalise(image_store(home(out, spec)), image))
 
 
 def combined_digest(digests: Mapping[str, str]) -> str:
@@ -125,7 +130,7 @@ def remove_image(out: str, path: str) -> None:
     """
     _check_path(path)
     store = image_store(out)
-    with _as_output_error(f"{place(out) / STORE / path}", "can't be removed"):
+    with as_output_error(f"{place(out) / STORE / path}", "can't be removed"):
         run(_remove(store, path))
     if isinstance(store, RemoteStore):
         return  # objects have no folders
@@ -145,7 +150,7 @@ def withdraw_image(out: str, path: str) -> None:
         Where that can't be done.
     """
     folder = place(out) / STORE / path
-    with _as_output_error(str(folder), "can't be withdrawn"):
+    with as_output_error(str(folder), "can't be withdrawn"):
         for document in (ZARR_JSON, f"{PIXELS}/{ZARR_JSON}"):
             (folder / document).remove()
 
@@ -204,8 +209,7 @@ async def _finalise(store: ImageStore, image: _Image) -> str:
         for start in range(0, len(values), step):  # zarr would convert all texts at once
             part = slice(start, start + step)
             await array.setitem((part, ...), values[part])
-    above = image.path.split("/")[:-1]
-    await _create_groups(store, ["/".join(above[:depth]) for depth in range(len(above) + 1)])
+    await _create_groups(store, _above(image.path))
     for key, text in image.keys.items():
         await written.set(key, Buffer.from_bytes(text))
     return combined_digest({key.removeprefix(f"{image.path}/"): digest for key, digest in written.digests.items()})
@@ -220,6 +224,12 @@ async def _remove_strangers(store: ImageStore, image: _Image, present: set[str])
     for key in present - set(image.shards) - set(image.keys):
         if not key.startswith(own) or key.endswith(".partial"):
             await store.delete(key)
+
+
+def _above(path: str) -> list[str]:
+    """Return the groups that an image lies in, the root first."""
+    names = path.split("/")[:-1]
+    return ["/".join(names[:depth]) for depth in range(len(names) + 1)]
 
 
 async def _create_groups(store: ImageStore, paths: list[str]) -> None:
@@ -248,7 +258,8 @@ def _check_path(path: str) -> None:
 
 
 @contextlib.contextmanager
-def _as_output_error(what: str, told: str) -> Iterator[None]:
+def as_output_error(what: str, told: str) -> Iterator[None]:
+    """Turn what the system or the store raises into an OutputError that says of `what` that it, as `told`, can't be."""
     try:
         yield
     except OSError as error:

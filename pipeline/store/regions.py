@@ -24,6 +24,8 @@ from pipeline.store.shards import ShardBuilder
 from pipeline.store.sinks import FileSink, ObjectSink, Sink
 
 STORE = "images.zarr"
+ASIDE = "plan/aside"
+"""Where images are made while others stand at their paths: a store like the one of the output, out of readers' sight."""
 _ATTEMPTS = 3
 
 
@@ -36,6 +38,16 @@ def image_store(out: str, *, read_only: bool = False) -> ImageStore:
     if isinstance(root, RemotePlace):
         return RemoteStore(root, read_only=read_only)
     return LocalStore(root.name, read_only=read_only)
+
+
+def aside(out: str) -> str:
+    """Return the directory that holds the images made aside, as `out` holds the others."""
+    return f"{out}/{ASIDE}"
+
+
+def home(out: str, spec: ImageSpec) -> str:
+    """Return the directory whose ``images.zarr`` holds an image: `out`, or the one of those made aside."""
+    return aside(out) if spec.aside else out
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +120,7 @@ class ShardWriter:
 
     def __init__(self, out: str, spec: ImageSpec, frame_start: int, codec: Mapping[str, Any]) -> None:
         frames = min(spec.shards[0], spec.frames - frame_start)
-        self._store, self._key = image_store(out), _shard_key(spec, frame_start, codec)
+        self._store, self._key = image_store(home(out, spec)), _shard_key(spec, frame_start, codec)
         self._what = str(place(out) / STORE / self._key)
         self._sink: Sink | None = None
         self._builder = ShardBuilder(spec, frames, chunk_encoder(spec, codec), self._write)
@@ -233,14 +245,16 @@ def shard_size(out: str, spec: ImageSpec, frame_start: int) -> int | None:
     """Return the bytes of the shard that begins at frame `frame_start`, None where there is no such file."""
     name = "/".join(map(str, ("c", frame_start // spec.shards[0], *(0 for _ in spec.format.frame_shape))))
     try:
-        return (place(out) / f"{STORE}/{spec.path}/{PIXELS}/{name}").size()
+        return (place(home(out, spec)) / f"{STORE}/{spec.path}/{PIXELS}/{name}").size()
     except FileNotFoundError:
         return None
 
 
 def _layout(spec: ImageSpec) -> ImageSpec:
     """`spec` without what the array's metadata doesn't depend on, so that images alike share it."""
-    return replace(spec, path="", study_instance_uid="", series_instance_uid="", modality="", order="", spans=())
+    return replace(
+        spec, path="", study_instance_uid="", series_instance_uid="", modality="", order="", spans=(), aside=False
+    )
 
 
 @lru_cache(maxsize=64)

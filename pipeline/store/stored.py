@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 import zarr
 from zarr.abc.store import Store
 from zarr.buffer import cpu, default_buffer_prototype
@@ -18,7 +19,7 @@ from zarr.storage import MemoryStore
 
 from pipeline.model import ImageSpec
 from pipeline.store.arrays import PIXELS, ZARR_JSON
-from pipeline.store.finalise import plain_group
+from pipeline.store.finalise import combined_digest, plain_group
 from pipeline.store.read import open_pixels
 from pipeline.store.regions import image_store
 from pipeline.store.running import run
@@ -71,6 +72,12 @@ def read_stored(out: str, path: str) -> StoredImage:
     return StoredImage(
         path, {key[start:]: data for key, data in files.items()}, frozenset(key[start:] for key in shards)
     )
+
+
+def image_digest(out: str, path: str) -> str:
+    """Return the digest of all files of an image but its shards, as :func:`pipeline.store.finalise_image` does."""
+    files = read_stored(out, path).files
+    return combined_digest({name: xxhash.xxh3_128_hexdigest(data) for name, data in files.items()})
 
 
 def read_file(out: str, key: str) -> bytes | None:

@@ -28,6 +28,10 @@ class Expected:
     photometric: dict[int, str] = field(default_factory=dict)
     regions: dict[int, list[RegionResult]] = field(default_factory=dict)
     """By image, in the order of its frames."""
+    replaced: set[int] = field(default_factory=set)
+    """Instances, by position, whose files are others now: no row of the catalog is about them."""
+    standing: frozenset[str] = frozenset()
+    """Paths of images that stand there until those that are being made aside take their places."""
 
     @classmethod
     def read(cls, out: str, plan: Plan, finished: Finished) -> Expected:
@@ -50,8 +54,19 @@ class Expected:
         return expected
 
     def is_complete(self, image: int) -> bool:
-        """Whether the image was finalised."""
-        return image in self.finished.images
+        """Whether the image was finalised, and is where it belongs."""
+        return image in self.finished.images and self.plan.images[image].path not in self.standing
+
+    def by_source(self) -> dict[str, int]:
+        """Return the position of the instance of each file, as the file was when it was scanned last."""
+        return {one.source: i for i, one in enumerate(self.plan.instances) if i not in self.replaced}
+
+    def held_before(self) -> set[str]:
+        """Return the files that have changed while a complete image keeps what they held before."""
+        kept = self.replaced - self.failed
+        images = (spec for image, spec in enumerate(self.plan.images) if kept and self.is_complete(image))
+        found = (span.instance for spec in images for span in spec.spans if span.instance in kept)
+        return {self.plan.instances[i].source for i in found}
 
     def is_empty(self, image: int) -> bool:
         """Whether nothing of the image could be stored, so that nothing of it should be there."""

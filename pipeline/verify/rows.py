@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pipeline.catalog import iter_rows
+from pipeline.engine.summary import FROZEN
 from pipeline.model import Instance, Span
 from pipeline.verify.expected import Expected
 from pipeline.verify.problems import Problem
@@ -19,7 +20,7 @@ COLUMNS = (
 
 def check_rows(expected: Expected) -> Iterator[Problem]:
     """Yield what is wrong with the catalog; it is read a row group at a time."""
-    by_source = {instance.source: position for position, instance in enumerate(expected.plan.instances)}
+    by_source, held = expected.by_source(), expected.held_before()
     left = set(by_source.values())
     spans = first_spans(expected)
     for row in iter_rows(expected.out, COLUMNS):
@@ -30,7 +31,7 @@ def check_rows(expected: Expected) -> Iterator[Problem]:
                 yield Problem("row_extra", "catalog.parquet", f"{row['source']}: converted, but not in the plan")
             continue
         image, _ = spans.get(position, (None, ()))
-        for told in _wrong(row, expected, position, spans.get(position)):
+        for told in _wrong(row, expected, position, spans.get(position), held):
             yield Problem("row_differs", "catalog.parquet", f"{row['source']}: {told}", image, _frames(spans, position))
     for position in sorted(left):
         instance = expected.plan.instances[position]
@@ -59,7 +60,11 @@ def _frames(spans: Spans, position: int) -> range | None:
 
 
 def _wrong(
-    row: Mapping[str, Any], expected: Expected, position: int, where: tuple[int, tuple[Span, ...]] | None
+    row: Mapping[str, Any],
+    expected: Expected,
+    position: int,
+    where: tuple[int, tuple[Span, ...]] | None,
+    held: Collection[str],
 ) -> Iterator[str]:
     instance = expected.plan.instances[position]
     stored = where is not None and expected.is_complete(where[0]) and position not in expected.failed
@@ -75,7 +80,7 @@ def _wrong(
             "num_frames": sum(map(len, own)),
             "decoder": expected.decoders.get(position),
             "photometric_interpretation": expected.photometric.get(position),
-            "reason": None,
+            "reason": FROZEN if instance.source in held else None,
         }
     for column, value in wanted.items():
         if row[column] != value:

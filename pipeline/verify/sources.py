@@ -78,8 +78,9 @@ def _cost(check: Check) -> int:
 
 
 def stored_instances(expected: Expected, spans: Spans) -> list[int]:
-    """Return the instances that are stored, by position in the plan."""
-    return [i for i, (image, _) in spans.items() if expected.is_complete(image) and i not in expected.failed]
+    """Return the instances that are stored and whose files are what they were, by position in the plan."""
+    without = expected.failed | expected.replaced
+    return [i for i, (image, _) in spans.items() if expected.is_complete(image) and i not in without]
 
 
 def _sample(expected: Expected, spans: Spans, count: int, seed: int) -> list[int]:

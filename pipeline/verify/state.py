@@ -21,8 +21,9 @@ def read_expected(out: str) -> tuple[Expected | None, list[Problem]]:
         told = "the run ended before it had a plan: run the same command again"
         return None, [Problem("unfinished_run", "plan", told)]
     try:
-        made = catalog.read_plan(out)
-        plan_id = catalog.read_facts(out)["id"]
+        made, standing = catalog.read_plan(out), catalog.read_standing(out)
+        facts = catalog.read_facts(out)
+        plan_id = facts["id"]
     # Parquet readers raise anything on damaged files; that they do is what is looked for
     except Exception as error:  # noqa: BLE001
         problems.append(Problem("plan_unreadable", "plan", foreign_text(error)))
@@ -33,7 +34,13 @@ def read_expected(out: str) -> tuple[Expected | None, list[Problem]]:
         problems.append(Problem("ledger_damaged", "ledger", str(error)))
         finished = _without_plan(out)
     problems += [Problem("ledger_damaged", "ledger", damage) for damage in finished.damage]
-    return (Expected.read(out, made, finished) if made else None), problems
+    if made is None:
+        return None, problems
+    expected = Expected.read(out, made, finished)
+    expected.standing = frozenset(image.path for image in standing.images)
+    replaced = {(segment, row) for segment, row in facts["replaced"]}
+    expected.replaced = {i for i, one in enumerate(made.instances) if (one.segment, one.row) in replaced}
+    return expected, problems
 
 
 def _without_plan(out: str) -> ledger.Finished:

@@ -29,7 +29,7 @@ def file_verdicts(found: Verification) -> Iterator[dict[str, Any]]:
     expected = found.expected
     if expected is None:
         return
-    by_source = {instance.source: i for i, instance in enumerate(expected.plan.instances)}
+    by_source = expected.by_source()
     partly = _partly_stored(found, expected)
     marks = fingerprints(expected)
     for row in iter_rows(expected.out, ("source", "status", "reason")):

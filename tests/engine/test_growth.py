@@ -179,16 +179,20 @@ def test_stopped_while_it_grows(kept: Place, monkeypatch: pytest.MonkeyPatch, st
     assert fresh.pixels() == kept.pixels()
 
 
-def test_stopped_before_a_grown_series_is_made_again_it_is_closed(kept: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_before_a_grown_series_is_made_again_it_stands_as_it_was(
+    kept: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept.convert()
-    image = rows(kept)["series-1.2.3.4-001.dcm"]["image"]
+    before, image = stamps(kept), rows(kept)["series-1.2.3.4-001.dcm"]["image"]
     arrive(kept, "series-1.2.3.4-00[678]*")
     with monkeypatch.context() as patch:
         patch.setattr(runs.Conversion, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             kept.convert()
-    assert not (kept.out / "images.zarr" / image / "zarr.json").exists()
+    assert stamps(kept) == before
+    assert zarr.open_group(kept.out / "images.zarr" / image, mode="r")["pixels"].shape[0] == 5
     kept.convert()
+    assert zarr.open_group(kept.out / "images.zarr" / image, mode="r")["pixels"].shape[0] == 8
     check_pixels(kept)
 
 
@@ -202,14 +206,19 @@ def test_a_file_that_gave_no_image_may_be_replaced(kept: Place) -> None:
     assert summary.count("rejected") == 0
 
 
-def test_a_file_that_holds_an_image_may_not(kept: Place) -> None:
+def test_a_file_that_holds_an_image_may_too_unless_that_is_refused(kept: Place) -> None:
     kept.convert()
     before = kept.result()
     path = kept.folder / "MR_small.dcm"
     path.write_bytes(path.read_bytes() + b"\0\0")
     with pytest.raises(OutputError, match=r"MR_small\.dcm \(9830 bytes then, 9832 now\)"):
-        kept.convert()
+        kept.convert(source={"changed": "refuse"})
     assert kept.result() == before
+    kept.convert()
+    check_pixels(kept)
+    assert kept.pixels().items() >= before[0].items()
+    assert rows(kept)["MR_small.dcm"]["file_size"] == 9832
+    assert rows(kept)["copy.dcm"]["status"] == "converted"  # it is no copy any more
 
 
 def test_a_file_that_failed_may_be_replaced_and_its_image_is_made_again(kept: Place) -> None:

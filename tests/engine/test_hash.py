@@ -23,6 +23,7 @@ from pipeline.engine.executors import Synchronous
 from pipeline.errors import OutputError
 
 HASH = {"source": {"hash": True}}
+REFUSE = {"source": {"hash": True, "changed": "refuse"}}
 OLD = (1_500_000_000 * 10**9,) * 2
 
 
@@ -81,8 +82,10 @@ def test_a_touched_file_is_unchanged(place: Place, hashed: list[str]) -> None:
     place.convert(**HASH)
     assert sorted(hashed) == ["MR_small.dcm", "rtdose_rle.dcm"]
     assert place.result() == before
-    with pytest.raises(OutputError, match=r"MR_small\.dcm \(another time of change\)"):
-        place.convert()
+    hashed.clear()
+    place.convert()
+    assert hashed == ["MR_small.dcm"]
+    assert place.result() == before
 
 
 def test_a_change_that_keeps_size_and_time_is_refused_by_name(place: Place) -> None:
@@ -90,16 +93,30 @@ def test_a_change_that_keeps_size_and_time_is_refused_by_name(place: Place) -> N
     before = place.result()
     alter(place.folder / "MR_small.dcm")
     arguments = ["convert", str(place.folder), str(place.out), "--set", "cluster.kind=synchronous"]
-    arguments += ["--set", "output.shard=3000", "--set", "source.hash=true"]
+    arguments += ["--set", "output.shard=3000", "--set", "source.hash=true", "--set", "source.changed=refuse"]
     ended = CliRunner().invoke(main, arguments, env={"COLUMNS": "500"})
     assert ended.exit_code == 2
     text = " ".join(ended.output.split())
     assert "MR_small.dcm (other content with the same size and time of change)" in text
     assert "rtdose_rle.dcm" not in text
     with pytest.raises(OutputError) as caught:
-        place.convert(**HASH)
+        place.convert(**REFUSE)
     assert caught.value.reason == "source_changed"
     assert place.result() == before
+
+
+def test_a_change_that_keeps_size_and_time_is_redone(place: Place) -> None:
+    place.convert(**HASH)
+    before = place.result()
+    alter(place.folder / "MR_small.dcm")
+    told = Told()
+    place.convert(**HASH, progress=told)
+    assert any("MR_small.dcm (other content with the same size and time of change)" in text for text in told.messages)
+    assert place.result() != before
+    [row] = [row for row in place.rows() if row["source"].endswith("MR_small.dcm")]
+    assert row["sha256"] == hashlib.sha256((place.folder / "MR_small.dcm").read_bytes()).hexdigest()
+    pixels = zarr.open_array(place.out / "images.zarr" / row["image"] / "pixels", mode="r")
+    np.testing.assert_array_equal(pixels[0], dcmread(row["source"]).pixel_array)
 
 
 def test_without_hash_such_a_change_is_not_noticed(place: Place) -> None:
@@ -115,7 +132,7 @@ def test_touched_and_changed_is_refused(place: Place) -> None:
     alter(place.folder / "MR_small.dcm")
     touch(place.folder / "MR_small.dcm")
     with pytest.raises(OutputError, match=r"1 file\(s\) .*MR_small\.dcm \(other content\)"):
-        place.convert(**HASH, cluster={"kind": "threads", "workers": 2})
+        place.convert(**REFUSE, cluster={"kind": "threads", "workers": 2})
 
 
 class Told(runs.NullProgress):
@@ -138,7 +155,7 @@ def test_turned_on_later_it_holds_for_what_is_scanned_from_then_on(place: Place,
     assert {name for name, value in sums(place).items() if value} == {"CT_small.dcm"}
     alter(place.folder / "CT_small.dcm")
     with pytest.raises(OutputError, match=r"1 file\(s\) have changed.*CT_small\.dcm"):
-        place.convert(**HASH)
+        place.convert(**REFUSE)
     place.convert()
 
 
@@ -243,7 +260,21 @@ def test_a_file_that_can_not_be_read_is_refused_by_name(place: Place, monkeypatc
 
     monkeypatch.setattr(digests.scan, "digest", unreadable)
     with pytest.raises(OutputError, match=r"MR_small\.dcm \(reading failed: Input/output error\)"):
-        place.convert(**HASH)
+        place.convert(**REFUSE)
+
+
+def test_what_is_stored_of_a_file_that_can_not_be_read_is_kept(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.convert(**HASH)
+    before = place.result()
+
+    def unreadable(source: str, *_: object) -> str:
+        raise digests.scan.duplicates.SourceError(f"{source}: reading failed: Input/output error")
+
+    monkeypatch.setattr(digests.scan, "digest", unreadable)
+    told = Told()
+    place.convert(**HASH, progress=told)
+    assert "2 file(s) scanned earlier are gone or can't be read; what is stored of them is kept" in told.messages
+    assert place.result() == before
 
 
 def test_batches_are_cut_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

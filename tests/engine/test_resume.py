@@ -190,7 +190,7 @@ def test_other_settings_are_refused_by_name_unless_they_change_nothing(varied: P
     assert varied.result() == before
 
 
-def test_a_changed_file_is_refused_by_name(varied: Place) -> None:
+def test_a_changed_file_is_refused_by_name_where_that_is_asked_for(varied: Place) -> None:
     shutil.copytree(varied.folder, varied.out.with_name("in"))
     varied = Place(varied.out.with_name("in"), varied.out)
     varied.convert()
@@ -198,7 +198,7 @@ def test_a_changed_file_is_refused_by_name(varied: Place) -> None:
     changed = varied.folder / "MR_small.dcm"
     changed.write_bytes(changed.read_bytes() + b"\0\0")
     with pytest.raises(OutputError, match=r"MR_small\.dcm") as caught:
-        varied.convert()
+        varied.convert(source={"changed": "refuse"})
     assert caught.value.reason == "source_changed"
     assert varied.result() == before
 

@@ -1,0 +1,102 @@
+"""Images made aside, while others stand at their paths: how they take their places.
+
+::
+
+    plan/aside/images.zarr/<path>      the new one, complete
+    images.zarr/<path>                 the one that stands until then
+    plan/aside/replaced/<path>         that one afterwards, until all of it is removed
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pipeline.storage import Place, RemotePlace, place
+from pipeline.store.arrays import PIXELS, ZARR_JSON
+from pipeline.store.finalise import as_output_error, create_groups_above, plain_group, remove_image
+from pipeline.store.regions import ASIDE, STORE, aside
+
+_AT_A_TIME = 16
+"""Objects copied side by side."""
+
+
+def take_place(out: str, path: str) -> None:
+    """Put the image that is complete aside in the place of the one that stands at its path.
+
+    In a folder, two renames; what stood there is kept aside. Of objects, the server makes copies: the image can't be opened
+    meanwhile, and its attributes come last. Can be done again after it was interrupted, as long as the new one is there.
+
+    Raises
+    ------
+    OutputError
+        Where it can't be done; the new image is still whole then.
+    """
+    new, standing = place(aside(out)) / STORE / path, place(out) / STORE / path
+    with as_output_error(str(standing), "can't be replaced by the image that is complete"):
+        create_groups_above(out, path)
+        if isinstance(new, RemotePlace) and isinstance(standing, RemotePlace):
+            _copy(new, standing)
+        else:
+            _rename(Path(str(new)), Path(str(standing)), Path(out) / ASIDE / "replaced" / path)
+
+
+def _rename(new: Path, standing: Path, replaced: Path) -> None:
+    if standing.exists():
+        shutil.rmtree(replaced, ignore_errors=True)
+        replaced.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(standing, replaced)  # noqa: PTH105  the same on every system
+    os.replace(new, standing)  # noqa: PTH105
+
+
+def _copy(new: RemotePlace, standing: RemotePlace) -> None:
+    for document in (ZARR_JSON, f"{PIXELS}/{ZARR_JSON}"):
+        (standing / document).remove_one()
+    names = set(new.walk())
+    documents = sorted((name for name in names if name.endswith(ZARR_JSON)), key=lambda name: (-name.count("/"), name))
+
+    def copy(name: str) -> None:
+        (new / name).copy_to(standing / name)
+
+    with ThreadPoolExecutor(_AT_A_TIME, "dcm2zarr-replace") as threads:
+        list(threads.map(lambda name: (standing / name).remove_one(), set(standing.walk()) - names))
+        list(threads.map(copy, names - set(documents)))
+    for name in documents:
+        copy(name)
+
+
+def remove_replaced(out: str) -> None:
+    """Remove all that lies aside: what was replaced, and what was never to replace anything.
+
+    Raises
+    ------
+    OutputError
+        Where files can't be removed.
+    """
+    folder = place(out) / ASIDE
+    with as_output_error(str(place(out) / ASIDE / "replaced"), "can't be removed"):
+        if folder.children():
+            folder.remove()
+
+
+def remove_stale(out: str, path: str) -> None:
+    """Remove an image that has no successor at its path, and the groups above it that then hold nothing.
+
+    Raises
+    ------
+    OutputError
+        For a path that is none, or files that can't be removed.
+    """
+    remove_image(out, path)
+    with as_output_error(f"{place(out) / STORE / path}", "can't be removed"):
+        group = path
+        while group := group.rpartition("/")[0]:
+            _remove_empty(place(out) / STORE / group)
+
+
+def _remove_empty(group: Place) -> None:
+    document = group / ZARR_JSON
+    if group.children() == [ZARR_JSON] and document.read_bytes() == plain_group():
+        group.remove()
