@@ -30,4 +30,4 @@ def remarks(prepared: Prepared) -> tuple[str, ...]:
 
 def _apart(prepared: Prepared) -> dict[int, str]:
     stacked = prepared.settings["output.grouping"] == "series"
-    return kept_apart(prepared.plan.instances) if stacked else {}
+    return kept_apart(prepared.plan) if stacked else {}
