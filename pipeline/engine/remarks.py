@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
 
 from pipeline import scan
 from pipeline.engine.state import Prepared
-from pipeline.model import Instance
 from pipeline.plan import kept_apart
 from pipeline.report.units import counted
 
 
 def notes(prepared: Prepared) -> dict[int, str]:
     """Return notes on instances, by position, for the catalog's column ``assumptions``."""
-    found = _of_current(prepared, scan.shared_uids)
+    found = _shared_uids(prepared)
     for position, names in _apart(prepared).items():
         note = f"not in one image with all files of its Series Instance UID: these differ in {names}"
         found[position] = "; ".join(filter(None, (found.get(position), note)))
@@ -32,13 +30,12 @@ def remarks(prepared: Prepared) -> tuple[str, ...]:
 
 def _apart(prepared: Prepared) -> dict[int, str]:
     stacked = prepared.settings["output.grouping"] == "series"
-    return _of_current(prepared, kept_apart) if stacked else {}
+    return kept_apart(prepared.plan) if stacked else {}
 
 
-def _of_current(prepared: Prepared, told: Callable[[Sequence[Instance]], dict[int, str]]) -> dict[int, str]:
-    """Return what is told of the instances, by position; earlier versions of files that have changed aren't among them."""
+def _shared_uids(prepared: Prepared) -> dict[int, str]:
+    """Return notes on files that share their SOP Instance UID with others; earlier versions of them aren't others."""
     instances, replaced = prepared.plan.instances, prepared.replaced_instances()
-    if not replaced:
-        return told(instances)
     current = [position for position in range(len(instances)) if position not in replaced]
-    return {current[place]: text for place, text in told([instances[i] for i in current]).items()}
+    notes = scan.shared_uids([instances[i] for i in current])
+    return {current[place]: note for place, note in notes.items()}

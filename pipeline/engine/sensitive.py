@@ -20,7 +20,7 @@ Values = Mapping[str, AbstractSet[str]]
 
 _SLIDE = {"LABEL": "the label of a slide", "OVERVIEW": "a slide with its label", "THUMBNAIL": "a slide as a whole"}
 _ULTRASOUND, _CAPTURE, _PHOTO = "an ultrasound image", "a secondary capture", "a photograph"
-_ENDOSCOPY, _FILM, _OTHER = "an endoscopic image", "a printed film", "no image of a scanner"
+_ENDOSCOPY, _FILM, _OTHER = "an endoscopic image", "a printed film", "a picture that no scanner made"
 _CLASS = "1.2.840.10008.5.1.4.1.1."
 _CLASSES = {
     **dict.fromkeys((f"{_CLASS}{end}" for end in ("3", "3.1", "6", "6.1", "6.2", "6.3")), _ULTRASOUND),
@@ -35,7 +35,7 @@ _MODALITIES = {
     "SC": _CAPTURE,
     "HC": _FILM,
     "ES": _ENDOSCOPY,
-    **dict.fromkeys(("OT", "DOC", "SR", "KO", "PR", "PLAN", "REPORT"), _OTHER),
+    **dict.fromkeys(("OT", "DOC", "SR", "KO", "PR"), _OTHER),
 }
 _SCREEN = re.compile(r"SCREEN.?(SAVE|SHOT|CAP|FORM)|DOSE.?(INFO|REPORT|RECORD|SUMMARY)|PATIENT.?PROTOCOL")
 _PROTOCOL = re.compile(r"\bPROT\b")

@@ -36,9 +36,9 @@ def decoder_for(uid: str, source: str = "") -> Decoder:
         return codecs.decoder_of(uid)
     except NotImplementedError as error:
         name = transfer_syntax_name(uid)
-        shown = f"'{name}'" if name != uid or not uid.strip("0123456789.") else "that is no UID"
+        shown = f"of '{name}'" if name != uid or not uid.strip("0123456789.") else "that is no UID"
         raise UnsupportedTransferSyntaxError(
-            f"Unable to decode the pixel data as a (0002,0010) 'Transfer Syntax UID' value of {shown} is not supported"
+            f"Unable to decode the pixel data as a (0002,0010) 'Transfer Syntax UID' value {shown} is not supported"
             + (f" ({uid})" if name != uid else ""),
             source=source,
         ) from error

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.model import Instance
+from pipeline.model import Instance, Plan
 from pipeline.plan.ordering import order_stack
 from pipeline.plan.patients import differing, divide
 
@@ -86,15 +86,16 @@ def _by_patient(instances: Sequence[Instance], members: list[int]) -> list[list[
     return list(parts.values())
 
 
-def kept_apart(instances: Sequence[Instance]) -> dict[int, str]:
-    """Return, by position, each single-frame instance that could be stacked with others if its patient were theirs.
+def kept_apart(plan: Plan) -> dict[int, str]:
+    """Return, by position, each stored single-frame instance that could be stacked with others if its patient were theirs.
 
     With the names of the attributes in which they differ, as one text.
     """
-    single = (position for position, one in enumerate(instances) if one.number_of_frames == 1)
+    stored = {span.instance for image in plan.images for span in image.spans}
+    single = (position for position in stored if plan.instances[position].number_of_frames == 1)
     apart: dict[int, str] = {}
-    for members in _alike(instances, single):
-        names = differing({instances[position].patient for position in members})
+    for members in _alike(plan.instances, single):
+        names = differing({plan.instances[position].patient for position in members})
         if names:
             apart |= dict.fromkeys(members, ", ".join(names))
     return apart

@@ -37,7 +37,7 @@ INSPECTED = ("02001000.dcm", "08001600.dcm", "28000400.dcm", "two-names.dcm", "t
 
 def here(*arguments: str) -> str:
     """Run the command in this process, as loud as it gets; return all that it prints."""
-    done = CliRunner().invoke(main, [*arguments, "-v", "-v"])
+    done = CliRunner().invoke(main, [*arguments, "-v", "-v"], env={"COLUMNS": "300"})
     assert done.exit_code in {0, 1}, done.output
     return done.output
 

@@ -265,7 +265,7 @@ def test_json_is_strict(tmp_path):
 
 def test_what_json_cannot_hold_is_named(tmp_path):
     write_shards(str(tmp_path))
-    with pytest.raises(OutputError, match=r"Attribute 'Outer\.Inner' holds .* of type bytes"):
+    with pytest.raises(OutputError, match=r"Attribute 'Outer\.Inner' holds a bytes, which JSON can't hold"):
         finish(str(tmp_path), attributes={"Outer": {"Inner": b"x"}})
 
 

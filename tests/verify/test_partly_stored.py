@@ -11,6 +11,7 @@ from typing import Any
 import codestreams as cs
 import imagecodecs
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from converted import Converted, convert, invoke
 from frames.building import (
@@ -229,7 +230,10 @@ def test_terminal_and_report_tell_which_files_and_how_many(converted: Converted)
     assert f"Not everything is stored: (the first 10 of {count})" in converted.result.stdout
     first = min(converted.folder / f"{name}.dcm" for name in PARTLY)
     assert str(first) in converted.result.stdout
-    assert all(f"{name}.dcm" in page for name in PARTLY)
+    rows = pq.read_table(converted.out / "catalog.parquet", columns=["source"])["source"].to_pylist()
+    places = [rows.index(str(converted.folder / f"{name}.dcm")) for name in PARTLY]
+    assert sorted(line["catalog_row"] for line in report["partly_stored"]) == sorted(places)
+    assert all(f"row {place}<" in page for place in places)
     assert f"{count} converted files hold more than what is stored of them" in page
     assert "only the declared 2 are stored" in converted.result.stdout
     assert converted.result.exit_code == 0
