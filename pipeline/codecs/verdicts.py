@@ -18,7 +18,7 @@ from pipeline.codecs.frame import Array, FrameRequest
 from pipeline.codecs.markers import SOF_JPEG_LS, SOI, read_jpeg_header
 from pipeline.codecs.samples import Coded
 from pipeline.codecs.tileparts import START
-from pipeline.errors import CodestreamError, CutShortError
+from pipeline.errors import CodestreamError, PixelDataError
 
 _CODESTREAMS: Final = frozenset({*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes})
 _IN_RUST: Final = "pylibjpeg"
@@ -32,10 +32,10 @@ def examine(src: bytes, request: FrameRequest) -> Coded:
     CodestreamError
         It isn't the frame that the attributes declare, or not all of it.
     PixelDataError
-        Its header can't be read.
+        It is empty, or its header can't be read.
     """
     if not src.strip(b"\0"):
-        raise CutShortError(f"the frame is empty: it has {len(src)} bytes" + ", all of them 0" * bool(src))
+        raise PixelDataError(f"the frame is empty: it has {len(src)} bytes" + ", all of them 0" * bool(src))
     if request.transfer_syntax_uid not in _CODESTREAMS:
         return prepare(src, request).coded
     if src.startswith((START, JP2)):
@@ -63,6 +63,8 @@ def require_complete(src: bytes, request: FrameRequest, decoded: Array) -> None:
         if request.transfer_syntax_uid == RLELossless or (src.startswith(SOI) and _is_jpeg_ls(src)):
             frame = prepare(src, request)
             frame.decode(np.empty(frame.shape, frame.dtype))
+        elif src.startswith((START, JP2)):
+            jpeg2000.check(src)
         elif src.startswith(SOI):
             jpeg.check(src, request, decoded)
     except CodestreamError:
