@@ -126,7 +126,10 @@ def read_tile_parts(data: bytes, header: J2kHeader) -> list[TilePart]:
 
 def _ends(data: bytes, at: int) -> bool:
     """Whether a codestream ends here. A marker within the last tile-part, where none can be, stands for what was cut."""
-    return data.startswith(EOC, at) or (data[at - 2 : at] != EOC and not data[at:].strip(b"\0"))
+    if data.startswith(EOC, at):
+        return True
+    last = data[at - _SOT_LENGTH : at].rstrip(b"\0")
+    return not (last.endswith(EOC) or data[at:].strip(b"\0"))
 
 
 def packs_headers(data: bytes, part: TilePart) -> bool:
