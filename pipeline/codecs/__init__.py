@@ -17,7 +17,7 @@ from pipeline.codecs.plugin import RGB_OPTION
 from pipeline.codecs.registry import PLUGIN, decoder_of, fast_transfer_syntaxes, plugin_version, register
 from pipeline.codecs.samples import WORDS, Coded, SampleBits
 from pipeline.codecs.syntaxes import UNCOMPRESSED
-from pipeline.codecs.verdicts import examine, panics, require_complete
+from pipeline.codecs.verdicts import examine, require_complete, unfit
 
 __all__ = [
     "LOSSY_JPEG",
@@ -34,9 +34,9 @@ __all__ = [
     "direct_decoder",
     "examine",
     "fast_transfer_syntaxes",
-    "panics",
     "plugin_version",
     "register",
     "require_complete",
     "stalls_pydicom",
+    "unfit",
 ]

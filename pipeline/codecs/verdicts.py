@@ -21,7 +21,6 @@ from pipeline.codecs.tileparts import START
 from pipeline.errors import CodestreamError, PixelDataError
 
 _CODESTREAMS: Final = frozenset({*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes})
-_IN_RUST: Final = "pylibjpeg"
 
 
 def examine(src: bytes, request: FrameRequest) -> Coded:
@@ -73,12 +72,23 @@ def require_complete(src: bytes, request: FrameRequest, decoded: Array) -> None:
         return
 
 
-def panics(plugin: str, src: bytes, request: FrameRequest) -> bool:
-    """Whether a plugin in Rust would panic, which writes to the terminal before anyone can catch it.
+def unfit(plugin: str, src: bytes, request: FrameRequest, coded: Coded, *, signed: bool) -> str:
+    """Return why a plugin isn't to be asked for a frame; an empty text if there is nothing against it.
 
-    pylibjpeg-rle does where a segment decodes to more bytes than there are pixels.
+    Parameters
+    ----------
+    plugin, src, request
+    coded : Coded
+        What :func:`examine` has found.
+    signed : bool
+        Pixel Representation.
     """
-    return plugin == _IN_RUST and request.transfer_syntax_uid == RLELossless and rle.is_padded(src, request)
+    if plugin == "pylibjpeg" and request.transfer_syntax_uid == RLELossless and rle.is_padded(src, request):
+        # A panic is written to the terminal before anyone can catch it.
+        return "a segment decodes to more bytes than there are pixels, on which its decoder in Rust panics"
+    if plugin == "pillow" and coded.is_signed and not signed:
+        return "it moves samples that have a sign in the codestream, but none by Pixel Representation"
+    return ""
 
 
 def _is_jpeg_ls(src: bytes) -> bool:
