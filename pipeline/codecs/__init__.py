@@ -10,7 +10,7 @@ it wherever a decoding plugin can be named::
     pixel_array("image.dcm", decoding_plugin=codecs.PLUGIN)
 """
 
-from pipeline.codecs.boxes import stalls_pydicom
+from pipeline.codecs.boxes import bare, stalls_pydicom
 from pipeline.codecs.direct import DirectDecoder, direct_decoder
 from pipeline.codecs.frame import LOSSY_JPEG, YBR_FULL, FrameRequest
 from pipeline.codecs.plugin import RGB_OPTION
@@ -30,6 +30,7 @@ __all__ = [
     "DirectDecoder",
     "FrameRequest",
     "SampleBits",
+    "bare",
     "decoder_of",
     "direct_decoder",
     "examine",

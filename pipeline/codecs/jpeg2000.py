@@ -7,7 +7,7 @@ from typing import Final
 import imagecodecs
 from pydicom.uid import HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL
 
-from pipeline.codecs.boxes import codestream
+from pipeline.codecs.boxes import bare
 from pipeline.codecs.frame import Array, FrameRequest, PreparedFrame, itemsize_of, prepared, require_size
 from pipeline.codecs.packets import parses, require_packets, require_sound
 from pipeline.codecs.samples import Coded
@@ -56,7 +56,7 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
 
 def read(src: bytes, request: FrameRequest) -> tuple[bytes, J2kHeader, Coded]:
     """Return the bare codestream of one JPEG 2000 frame and its header; refuse one that isn't the whole frame asked for."""
-    data = codestream(src)
+    data = bare(src)
     header = read_j2k_header(data)
     first = _one_format(header, request)
     samples = len(header.components)
@@ -71,7 +71,7 @@ def read(src: bytes, request: FrameRequest) -> tuple[bytes, J2kHeader, Coded]:
 
 def check(src: bytes) -> None:
     """Refuse what another decoder has made of a frame that is damaged."""
-    data = codestream(src)
+    data = bare(src)
     require_sound(data, read_j2k_header(data))
 
 

@@ -124,7 +124,8 @@ class Attempts:
         if unfit := codecs.unfit(plugin, codestream, request, coded, signed=signed):
             raise DecodeError(f"{plugin}: not asked, for {unfit}")
         check = None if plugin == codecs.PLUGIN else (codestream, request)
-        return self._decode(_one_item(codestream), plugin, coded, as_stored=as_stored, check=check)
+        # Of a JP2 file plugins convert the colours that its boxes name, and pydicom those of the header once more.
+        return self._decode(_one_item(codecs.bare(codestream)), plugin, coded, as_stored=as_stored, check=check)
 
     def _request(self, plugin: str) -> codecs.FrameRequest:
         """Return what the attributes say of a frame, for those who look at its codestream."""

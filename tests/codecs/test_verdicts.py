@@ -28,6 +28,7 @@ from codestreams import (
     shared_chroma,
     tile,
 )
+from PIL import Image
 from pydicom import uid
 from pydicom.pixels import get_decoder
 from pydicom.pixels.decoders.base import DecodeRunner
@@ -291,3 +292,14 @@ def test_another_family_than_the_transfer_syntax_names_is_checked_as_what_it_is(
     np.testing.assert_array_equal(next(iter_frames(made.file())), GREY)
     with pytest.raises(CodestreamError):
         next(iter_frames(made.file(**SWAPPED)))
+
+
+@pytest.mark.parametrize("plugin", ["", "pillow", "pylibjpeg"])
+def test_colours_of_a_jp2_file_are_converted_once(plugin: str) -> None:
+    """Its boxes may say YCbCr, too, as Pillow writes them; the header alone decides (PS3.5 A.4.4)."""
+    colours = image(8, samples=3, noise=0)
+    file = io.BytesIO()
+    Image.fromarray(colours).convert("YCbCr").save(file, "JPEG2000", irreversible=False, mct=0)
+    made = stream("jp2", uid.JPEG2000Lossless, file.getvalue(), colours, PhotometricInterpretation="YBR_FULL")
+    decoded = next(iter_frames(made.file(), decoding_plugin=plugin))
+    assert np.abs(decoded.astype(int) - colours).max() < 5
