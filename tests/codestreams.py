@@ -11,6 +11,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from frames.building import encapsulated_file, encapsulated_value
+from PIL import Image
 from pydicom import uid
 
 ROWS, COLUMNS = 48, 40
@@ -303,3 +304,42 @@ def tile(
     marks = [b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"] if jfif else []
     marks += [b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes([adobe])] if adobe is not None else []
     return b"\xff\xd8" + b"".join(marks + kept) + bytes(frame)
+
+
+END = b"\xff\xd9"
+"""The marker that JPEG, JPEG-LS and JPEG 2000 end with."""
+
+
+def scan_start(codestream: bytes) -> int:
+    """Where the data of a JPEG's first scan begin."""
+    at = 2
+    while codestream[at + 1] != 0xDA:
+        at += 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
+    return at + 2 + int.from_bytes(codestream[at + 2 : at + 4], "big")
+
+
+def with_tile_length(codestream: bytes, length: int | None = None) -> bytes:
+    """JPEG 2000 of one tile-part that was cut: with a length that fits, and an end."""
+    start = codestream.index(b"\xff\x90\x00\x0a")
+    told = len(codestream) - start if length is None else length
+    return codestream[: start + 6] + told.to_bytes(4, "big") + codestream[start + 10 :] + END
+
+
+def shared_chroma(planes: list[np.ndarray], sampling: list[tuple[int, int]]) -> bytes:
+    """JPEG 2000 of three components, each encoded on its own, of which a sample stands for so many pixels.
+
+    Without decomposition and with one layer, there is one packet for each, and packets don't depend on each other.
+    """
+    made = []
+    for plane in planes:
+        stream = io.BytesIO()
+        Image.fromarray(plane).save(stream, "JPEG2000", no_jp2=True, num_resolutions=1, irreversible=False)
+        made.append(stream.getvalue())
+    first = made[0]
+    start = first.index(b"\xff\x90\x00\x0a")
+    packets = b"".join(stream[stream.index(b"\xff\x93") + 2 : -2] for stream in made)
+    formats = b"".join(bytes((7, across, down)) for across, down in sampling)
+    size = (38 + 3 * 3).to_bytes(2, "big") + first[6:40] + (3).to_bytes(2, "big") + formats
+    end_of_size = 4 + int.from_bytes(first[4:6], "big")
+    tile = b"\xff\x90\x00\x0a\x00\x00" + (14 + len(packets)).to_bytes(4, "big") + b"\x00\x01\xff\x93"
+    return first[:4] + size + first[end_of_size:start] + tile + packets + END

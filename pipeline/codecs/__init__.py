@@ -10,14 +10,14 @@ it wherever a decoding plugin can be named::
     pixel_array("image.dcm", decoding_plugin=codecs.PLUGIN)
 """
 
-from pipeline.codecs.boxes import stalls_pydicom
+from pipeline.codecs.boxes import bare, stalls_pydicom
 from pipeline.codecs.direct import DirectDecoder, direct_decoder
 from pipeline.codecs.frame import LOSSY_JPEG, YBR_FULL, FrameRequest
 from pipeline.codecs.plugin import RGB_OPTION
 from pipeline.codecs.registry import PLUGIN, decoder_of, fast_transfer_syntaxes, plugin_version, register
 from pipeline.codecs.samples import WORDS, Coded, SampleBits
 from pipeline.codecs.syntaxes import UNCOMPRESSED
-from pipeline.codecs.verdicts import examine, panics, require_complete
+from pipeline.codecs.verdicts import examine, require_complete, unfit
 
 __all__ = [
     "LOSSY_JPEG",
@@ -30,13 +30,14 @@ __all__ = [
     "DirectDecoder",
     "FrameRequest",
     "SampleBits",
+    "bare",
     "decoder_of",
     "direct_decoder",
     "examine",
     "fast_transfer_syntaxes",
-    "panics",
     "plugin_version",
     "register",
     "require_complete",
     "stalls_pydicom",
+    "unfit",
 ]

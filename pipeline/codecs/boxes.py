@@ -27,7 +27,7 @@ def walk_boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         at = end
 
 
-def codestream(data: bytes) -> bytes:
+def bare(data: bytes) -> bytes:
     """Take the codestream out of the JP2 file that some writers wrap it in, against PS3.5 A.4.4."""
     if not data.startswith(JP2):
         return data

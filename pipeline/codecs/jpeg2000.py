@@ -7,11 +7,11 @@ from typing import Final
 import imagecodecs
 from pydicom.uid import HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL
 
-from pipeline.codecs.boxes import codestream
+from pipeline.codecs.boxes import bare
 from pipeline.codecs.frame import Array, FrameRequest, PreparedFrame, itemsize_of, prepared, require_size
-from pipeline.codecs.packets import parses, require_packets
+from pipeline.codecs.packets import parses, require_packets, require_sound
 from pipeline.codecs.samples import Coded
-from pipeline.codecs.tileparts import Component, J2kHeader, read_j2k_header, read_tile_parts
+from pipeline.codecs.tileparts import EOC, Component, J2kHeader, read_j2k_header, read_tile_parts
 from pipeline.errors import CodestreamError
 
 _HIGH_THROUGHPUT: Final = frozenset({HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL})
@@ -56,18 +56,27 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
 
 def read(src: bytes, request: FrameRequest) -> tuple[bytes, J2kHeader, Coded]:
     """Return the bare codestream of one JPEG 2000 frame and its header; refuse one that isn't the whole frame asked for."""
-    data = codestream(src)
+    data = bare(src)
     header = read_j2k_header(data)
     first = _one_format(header, request)
     samples = len(header.components)
     require_size(request, rows=header.rows, columns=header.columns, samples=samples, precision=first.precision)
-    require_packets(data, header, read_tile_parts(data, header))
+    parts = read_tile_parts(data, header)
+    require_packets(data, header, parts)
+    if data.find(EOC, parts[-1].end) < 0:  # OpenJPEG wants it, although the tile-parts are all there
+        data = data[: parts[-1].end] + EOC
     coded = Coded(first.precision, first.is_signed, is_exact=header.is_reversible, sign_by_precision=True)
     return data, header, coded
 
 
+def check(src: bytes) -> None:
+    """Refuse what another decoder has made of a frame that is damaged."""
+    data = bare(src)
+    require_sound(data, read_j2k_header(data))
+
+
 def _is_subsampled(header: J2kHeader) -> bool:
-    return header.components[-1].sampling != header.components[0].sampling
+    return len({component.sampling for component in header.components}) > 1
 
 
 def _one_format(header: J2kHeader, request: FrameRequest) -> Component:
@@ -80,6 +89,7 @@ def _one_format(header: J2kHeader, request: FrameRequest) -> Component:
         shared = ", ".join(f"{across} x {down}" for across, down in sampling)
         raise CodestreamError(
             f"the codestream's components are subsampled (each sample stands for {shared} pixels): only imagecodecs "
-            "decodes that, to RGB of 8 bits, where two or four pixels share their chroma"
+            "decodes that, to RGB of 8 bits, where two or four pixels share their chroma",
+            reason="decode_failed",
         )
     return first

@@ -13,6 +13,7 @@ from pipeline.errors import CodestreamError, CutShortError, PixelDataError
 
 _HEADER: Final = 64  # bytes (G.5)
 _MAX_SEGMENTS: Final = 15
+_NOTHING: Final = 128  # what no run begins with (G.3.1)
 _BEST_RATIO: Final = 64  # two bytes stand for 128 at most (G.3.1)
 
 
@@ -48,7 +49,7 @@ def is_padded(src: bytes, request: FrameRequest) -> bool:
     """Whether a segment decodes to another number of bytes than there are pixels, be it for padding."""
     pixels = request.rows * request.columns
     expected = -(-pixels // 8) if request.bits_allocated == 1 else pixels
-    return any(len(imagecodecs.packbits_decode(segment)) != expected for segment in _frame_segments(src, request))
+    return any(len(_unpacked(segment)) != expected for segment in _frame_segments(src, request))
 
 
 def _frame_segments(src: bytes, request: FrameRequest) -> list[bytes]:
@@ -65,7 +66,7 @@ def _segments(src: bytes, expected: int) -> list[bytes]:
     header = np.frombuffer(src[:_HEADER], "<u4") if len(src) >= _HEADER else np.zeros(16, "<u4")
     count = int(header[0])
     if not 0 < count <= _MAX_SEGMENTS:
-        raise CutShortError(f"the RLE frame of {len(src)} bytes is cut short or damaged: it has {count} segments")
+        raise PixelDataError(f"the {len(src)} bytes aren't an RLE frame: it would have {count} segments")
     if count != expected:
         raise CodestreamError(f"the RLE frame has {count} segments, but the attributes ask for {expected}")
     offsets = [*header[1 : count + 1].tolist(), len(src)]
@@ -95,8 +96,7 @@ def _unpack_into(segment: bytes, plane: Array, spare: int) -> Array:
     try:
         found = len(imagecodecs.packbits_decode(segment, out=plane.data))
     except imagecodecs.PackbitsError:
-        # Some writers' padding decodes to more bytes than there are pixels; pydicom leaves them out with a warning.
-        decoded = imagecodecs.packbits_decode(segment)
+        decoded = _unpacked(segment, plane.size)
         found = len(decoded)
         plane[:found] = np.frombuffer(decoded, "u1", min(found, plane.size))
     if found < plane.size:
@@ -104,3 +104,22 @@ def _unpack_into(segment: bytes, plane: Array, spare: int) -> Array:
     if found - plane.size > spare:
         raise CodestreamError(f"an RLE segment holds {found} bytes, but Rows and Columns make {plane.size}")
     return plane
+
+
+def _unpacked(segment: bytes, size: int | None = None) -> bytes:
+    """Decode a segment with what some writers fill it up with: runs too many, or bytes that make none.
+
+    Zeros behind `size` bytes are left out, however many there are.
+    """
+    at, found, last = 0, 0, len(segment.rstrip(b"\0"))
+    while at + 1 < len(segment) and (size is None or found < size or at < last):
+        control = segment[at]
+        if control == _NOTHING:
+            at += 1
+            continue
+        stop = at + 2 + (control if control < _NOTHING else 0)
+        if stop > len(segment):
+            break
+        found += control + 1 if control < _NOTHING else 2 * _NOTHING + 1 - control
+        at = stop
+    return bytes(imagecodecs.packbits_decode(segment[:at]))

@@ -28,6 +28,8 @@ _LUMA: Final = np.array([0.299, 0.587, 0.114])
 _NEARLY: Final = 3
 """Grey levels of rounding in a conversion of colour."""
 _ONE_TO_ONE, _END_OF_BLOCK, _AC = b"\x11", 0, 1 << 4
+_SMALL: Final = 1 << 14
+"""Pixels of a picture of which the last blocks are a good part."""
 _SELECTIONS: Final = range(1, 8)
 _SPARE: Final = 16
 """Bytes that an encoder may leave behind a picture's last bits."""
@@ -71,7 +73,8 @@ def with_other_ends(data: bytes, header: JpegHeader) -> bytes:
     """Return the codestream with other bits before each marker that ends entropy-coded data."""
     at, pieces = 0, []
     for end in _ends(data, header):
-        pieces += [data[at:end], _OTHER_BITS]
+        # A byte FF without its 00 can only stand where the data were cut.
+        pieces += [data[at:end], b"\0" * data.endswith(b"\xff", at, end), _OTHER_BITS]
         at = end
     return b"".join([*pieces, data[at:]])
 
@@ -91,7 +94,9 @@ def _ends(data: bytes, header: JpegHeader) -> Iterator[int]:
 
 
 def _lossy_reaches(data: bytes, end: int, header: JpegHeader, decoded: Array) -> bool:
-    """Whether the last pixel isn't grey, and the scan ends with the end of a block."""
+    """Whether the last pixel isn't grey, and the scan ends with the end of a block; of small pictures that isn't enough."""
+    if header.rows * header.columns <= _SMALL:
+        return False
     grey, last = 1 << (header.precision - 1), decoded[-1, -1]
     levels = [float(np.ravel(last)[0])] + ([float(last @ _LUMA)] if np.shape(last) == _LUMA.shape else [])
     if any(abs(level - grey) <= _NEARLY for level in levels):

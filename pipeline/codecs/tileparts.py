@@ -42,6 +42,8 @@ class J2kHeader:
     """Of the first component (B.2)."""
     components: tuple[Component, ...]
     tiles: int
+    shortest: int
+    """Pixels of the shorter side of the picture or a tile, whichever is shorter."""
     is_reversible: bool
     levels: int
     """Decompositions: how often each component's resolution can be halved."""
@@ -83,6 +85,7 @@ def read_j2k_header(data: bytes) -> J2kHeader:
         columns=-(-columns // wide) + -left // wide,
         components=components,
         tiles=-(-(columns - tiles_left) // across) * -(-(rows - tiles_top) // down),
+        shortest=min(rows - top, columns - left, across, down),
         is_reversible=bool(styles) and all(style[4:5] == b"\x01" for style in styles),
         levels=min((style[0] for style in styles), default=0),
         has_packed_headers=any(marker == _PPM for marker, _, _ in found),
@@ -92,9 +95,9 @@ def read_j2k_header(data: bytes) -> J2kHeader:
 
 
 def read_tile_parts(data: bytes, header: J2kHeader) -> list[TilePart]:
-    """Return the tile-parts, whose lengths must lead through the data, to all tiles.
+    """Return the tile-parts, whose lengths must lead through the data to their end, and to all tiles.
 
-    The end-of-codestream marker isn't asked for: some encoders leave it out.
+    Some encoders leave the end-of-codestream marker out.
 
     Raises
     ------
@@ -111,7 +114,7 @@ def read_tile_parts(data: bytes, header: J2kHeader) -> list[TilePart]:
             break
         parts.append(TilePart(tile, at, at + max(length, _SOT_LENGTH)))
         at = parts[-1].end
-    if not parts or parts[-1].end > len(data):
+    if not parts or parts[-1].end > len(data) or not _ends(data, parts[-1].end):
         raise CutShortError("the codestream is cut short or damaged: its tile-parts don't lead to its end")
     missing = header.tiles - len({part.tile for part in parts})
     if missing > 0:
@@ -119,6 +122,14 @@ def read_tile_parts(data: bytes, header: J2kHeader) -> list[TilePart]:
             f"the codestream is cut short or damaged: {missing} of its {header.tiles} tiles are missing"
         )
     return parts
+
+
+def _ends(data: bytes, at: int) -> bool:
+    """Whether a codestream ends here. A marker within the last tile-part, where none can be, stands for what was cut."""
+    if data.startswith(EOC, at):
+        return True
+    last = data[at - _SOT_LENGTH : at].rstrip(b"\0")
+    return not (last.endswith(EOC) or data[at:].strip(b"\0"))
 
 
 def packs_headers(data: bytes, part: TilePart) -> bool:

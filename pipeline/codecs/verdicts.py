@@ -18,10 +18,9 @@ from pipeline.codecs.frame import Array, FrameRequest
 from pipeline.codecs.markers import SOF_JPEG_LS, SOI, read_jpeg_header
 from pipeline.codecs.samples import Coded
 from pipeline.codecs.tileparts import START
-from pipeline.errors import CodestreamError, CutShortError
+from pipeline.errors import CodestreamError, PixelDataError
 
 _CODESTREAMS: Final = frozenset({*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes})
-_IN_RUST: Final = "pylibjpeg"
 
 
 def examine(src: bytes, request: FrameRequest) -> Coded:
@@ -32,10 +31,10 @@ def examine(src: bytes, request: FrameRequest) -> Coded:
     CodestreamError
         It isn't the frame that the attributes declare, or not all of it.
     PixelDataError
-        Its header can't be read.
+        It is empty, or its header can't be read.
     """
     if not src.strip(b"\0"):
-        raise CutShortError(f"the frame is empty: it has {len(src)} bytes" + ", all of them 0" * bool(src))
+        raise PixelDataError(f"the frame is empty: it has {len(src)} bytes" + ", all of them 0" * bool(src))
     if request.transfer_syntax_uid not in _CODESTREAMS:
         return prepare(src, request).coded
     if src.startswith((START, JP2)):
@@ -63,6 +62,8 @@ def require_complete(src: bytes, request: FrameRequest, decoded: Array) -> None:
         if request.transfer_syntax_uid == RLELossless or (src.startswith(SOI) and _is_jpeg_ls(src)):
             frame = prepare(src, request)
             frame.decode(np.empty(frame.shape, frame.dtype))
+        elif src.startswith((START, JP2)):
+            jpeg2000.check(src)
         elif src.startswith(SOI):
             jpeg.check(src, request, decoded)
     except CodestreamError:
@@ -71,12 +72,23 @@ def require_complete(src: bytes, request: FrameRequest, decoded: Array) -> None:
         return
 
 
-def panics(plugin: str, src: bytes, request: FrameRequest) -> bool:
-    """Whether a plugin in Rust would panic, which writes to the terminal before anyone can catch it.
+def unfit(plugin: str, src: bytes, request: FrameRequest, coded: Coded, *, signed: bool) -> str:
+    """Return why a plugin isn't to be asked for a frame; an empty text if there is nothing against it.
 
-    pylibjpeg-rle does where a segment decodes to more bytes than there are pixels.
+    Parameters
+    ----------
+    plugin, src, request
+    coded : Coded
+        What :func:`examine` has found.
+    signed : bool
+        Pixel Representation.
     """
-    return plugin == _IN_RUST and request.transfer_syntax_uid == RLELossless and rle.is_padded(src, request)
+    if plugin == "pylibjpeg" and request.transfer_syntax_uid == RLELossless and rle.is_padded(src, request):
+        # A panic is written to the terminal before anyone can catch it.
+        return "a segment decodes to more bytes than there are pixels, on which its decoder in Rust panics"
+    if plugin == "pillow" and coded.is_signed and not signed:
+        return "it moves samples that have a sign in the codestream, but none by Pixel Representation"
+    return ""
 
 
 def _is_jpeg_ls(src: bytes) -> bool:

@@ -120,12 +120,12 @@ class Attempts:
         except PixelDataError as error:
             unasked = "" if plugin == codecs.PLUGIN else "not asked, for what it gives couldn't be checked: "
             raise DecodeError(f"{plugin}: {unasked}{error}") from error
-        if codecs.panics(plugin, codestream, request):
-            raise DecodeError(
-                f"{plugin}: a segment decodes to more bytes than there are pixels, on which it would panic"
-            )
+        signed = bool(self._options["pixel_representation"])
+        if unfit := codecs.unfit(plugin, codestream, request, coded, signed=signed):
+            raise DecodeError(f"{plugin}: not asked, for {unfit}")
         check = None if plugin == codecs.PLUGIN else (codestream, request)
-        return self._decode(_one_item(codestream), plugin, coded, as_stored=as_stored, check=check)
+        # Of a JP2 file plugins convert the colours that its boxes name, and pydicom those of the header once more.
+        return self._decode(_one_item(codecs.bare(codestream)), plugin, coded, as_stored=as_stored, check=check)
 
     def _request(self, plugin: str) -> codecs.FrameRequest:
         """Return what the attributes say of a frame, for those who look at its codestream."""

@@ -24,9 +24,9 @@ def label_notes(uid: str, options: Mapping[str, Any]) -> Iterator[str]:
     if samples == 1 and label not in _ONE_SAMPLE:
         yield f"Photometric Interpretation is {label}, but there is 1 sample per pixel: taken for grey levels"
     elif samples > 1 and (label in _ONE_SAMPLE or (label in _FOUR_SAMPLES and samples < 4)):  # noqa: PLR2004
-        yield f"Photometric Interpretation is {label}, but there are {samples} samples per pixel: stored as they are"
+        yield f"Photometric Interpretation is {label}, but there are {samples} samples per pixel: all of them are stored"
     elif label in _OF_JPEG_2000 and uid not in JPEG2000TransferSyntaxes:
-        yield f"Photometric Interpretation is {label}, which only JPEG 2000 has: stored as they are"
+        yield f"Photometric Interpretation is {label}, which only JPEG 2000 has: samples are stored as they are"
     if is_native_422(uid, options) and options.get("planar_configuration"):
         yield f"Planar Configuration is 1, which {SHARED_CHROMA} can't have: taken for 0"
 

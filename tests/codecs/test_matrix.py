@@ -135,7 +135,12 @@ def test_marks_of_colour_mean_what_they_mean_to_pydicom(name: str) -> None:
 
 @pytest.mark.parametrize(
     "attributes",
-    [{"BitsStored": 2}, {"BitsStored": 7}, {"PixelRepresentation": 1}, {"bits": 16, "BitsStored": 8}],
+    [
+        {"BitsStored": 2, "HighBit": 1},
+        {"BitsStored": 7, "HighBit": 6},
+        {"PixelRepresentation": 1},
+        {"bits": 16, "BitsStored": 8},
+    ],
     ids=str,
 )
 def test_ycbcr_of_other_than_whole_unsigned_bytes_is_left_to_pydicom(attributes: dict[str, int]) -> None:
