@@ -113,12 +113,12 @@ class _Unusable:
     """Keyword → frames; none for the instance's own value."""
     notes: list[str] = field(default_factory=list)
 
-    def without(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def without(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return the values that can be used, and take note of the others."""
-        for keyword, value in values.items():
-            if value is _UNUSABLE:
-                self.frames.setdefault(keyword, [])
-        return {keyword: value for keyword, value in values.items() if value is not _UNUSABLE}
+        for keyword in [keyword for keyword, value in values.items() if value is _UNUSABLE]:
+            self.frames[keyword] = []
+            del values[keyword]
+        return values
 
     def told(self) -> tuple[str, ...]:
         """Return all of it as notes, without values: those may be a patient's."""
@@ -168,8 +168,9 @@ def _shared(header: Header) -> dict[str, Any]:
 def _read(elements: Elements, tags: Mapping[str, int]) -> dict[str, Any]:
     """Return the values of those keywords that are there, :data:`_UNUSABLE` of one that can't be used."""
     found: dict[str, Any] = {}
+    present = elements.by_tag
     for keyword, tag in tags.items():
-        if tag not in elements.by_tag:
+        if tag not in present:
             continue
         value = find_value(elements, tag)
         if value is not None and _is_sound(keyword, value):
@@ -184,13 +185,11 @@ def _is_sound(keyword: str, value: Any) -> bool:
     count = _NUMBERS.get(keyword)
     if count is None:
         return True
-    parts = value if isinstance(value, list) else [value]
-    numbers = [part for part in parts if isinstance(part, int | float)]
-    return len(numbers) == len(parts) == count if count else bool(numbers) and not any(map(_is_text, parts))
-
-
-def _is_text(part: Any) -> bool:
-    return isinstance(part, str)
+    if not isinstance(value, list):
+        return count <= 1 and not isinstance(value, str)
+    if count:
+        return len(value) == count and all(isinstance(part, int | float) for part in value)
+    return any(part is not None for part in value) and not any(isinstance(part, str) for part in value)
 
 
 def _columns(

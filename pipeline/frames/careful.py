@@ -1,7 +1,7 @@
 """The elements of a header that isn't ordinary, read one by one from any stream: what other toolkits make of it.
 
 pydicom's reader takes an unknown value representation for a short one, value representation UN for big endian where the
-data set is, and drops all elements of a data set that ends inside a sequence. Here each element is read as the standard
+data set is, and gives no element of a data set that ends inside a sequence. Here each element is read as the standard
 says, or as most toolkits do; what was mended is noted, and where the file ends inside an element is told.
 """
 

@@ -33,7 +33,8 @@ def _overlays(header: Header, *, kept: bool) -> list[str]:
     """Tell of overlays in the pixel data (PS3.5 8.1.2, retired), and of images in a header that isn't kept."""
     tags = header.elements.by_tag
     told = []
-    for group in [tag - _OVERLAY_ROWS for tag in tags if tag in _OVERLAYS and tag & 0xFFFF == _OVERLAY_ROWS]:
+    high = [tag for tag in tags if tag >= _OVERLAYS.start]
+    for group in [tag - _OVERLAY_ROWS for tag in high if tag in _OVERLAYS and tag & 0xFFFF == _OVERLAY_ROWS]:
         if group + _OVERLAY_DATA not in tags:
             told += [_EMBEDDED.format(group >> 16)] * _is_embedded(header, group)
         elif not kept:

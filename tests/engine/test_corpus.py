@@ -22,6 +22,8 @@ import pipeline
 
 # Files that iter_pixels decodes and that are nevertheless not converted, each with the reason.
 REFUSED: dict[str, str] = {}
+# Files that hold more than their frames: overlays in the unused bits of the pixels.
+PARTLY_STORED = {"ovly_p01.dcm"}
 
 
 def expected_frames(path: Path) -> list[np.ndarray] | None:
@@ -60,7 +62,8 @@ def test_every_row_tells_why(converted):
     for row in rows:
         assert row["status"] in {"converted", "failed", "rejected", "skipped"}, row["source"]
         assert (row["reason"] is None) == (row["status"] == "converted"), row["source"]
-        assert (row["message"] is None) == (row["status"] == "converted"), row["source"]
+        told = row["status"] != "converted" or Path(row["source"]).name in PARTLY_STORED
+        assert (row["message"] is not None) == told, row["source"]
 
 
 def test_what_pydicom_decodes_is_stored_to_the_bit(converted):

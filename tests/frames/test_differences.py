@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 from corpora import corpus
 from frames.building import (
+    BIG,
     DEFLATED,
+    DELIMITER,
     EXPLICIT,
     IMPLICIT,
     JPEG,
@@ -26,6 +29,7 @@ from frames.building import (
     encapsulated_value,
     extended_tables,
     header,
+    item,
     meta,
     native_file,
     rle_frame,
@@ -44,7 +48,7 @@ from pipeline.errors import (
     PixelDataError,
     UnsupportedTransferSyntaxError,
 )
-from pipeline.frames import FrameReader, build_index, iter_frames
+from pipeline.frames import FrameReader, build_index, iter_frames, read_header
 
 DOCUMENT = Path(pipeline.frames.__file__).with_name("DIFFERENCES.md")
 GREY = [np.full((4, 4), value, np.uint8) for value in (10, 20, 30)]
@@ -92,6 +96,8 @@ def test_3_never_more_frames_than_declared() -> None:
     table = table_offsets(FRAGMENTS, range(3))
     assert ours(rle(table, frames=2)) == [10, 20]
     assert theirs(rle(table, frames=2)) == [10, 20, 30]
+    assert build_index(io.BytesIO(rle(table, frames=None))).ranges(0)[0][1] == len(FRAGMENTS[0])
+    assert build_index(io.BytesIO(rle(frames=None))).encoded_bytes(0) == len(FRAGMENTS[0])
     dataset = dcmread(io.BytesIO(native_file(bytes(48), frames=2)))
     assert len(list(iter_frames(dataset, allow_excess_frames=True))) == 2
     assert len(list(iter_pixels(dataset))) == 3
@@ -120,6 +126,17 @@ def test_5_wrong_extended_tables_are_not_believed() -> None:
         theirs(rle(extra=tables))
 
 
+def test_5_a_first_fragment_in_place_of_the_table() -> None:
+    data = encapsulated_file(b"".join(map(item, FRAGMENTS)) + DELIMITER, frames=3)
+    assert ours(data) == [10, 20, 30]
+    assert theirs(data) != [10, 20, 30]
+
+
+def test_5_frames_that_no_marker_ends() -> None:
+    assert ours(rle(frames=2)) == [10, 20]
+    assert theirs(rle(frames=2)) != [10, 20]
+
+
 def test_6_an_extended_table_without_its_lengths_is_left_out() -> None:
     table = element(0x7FE00001, "OV", np.array([0, 7, 14], "<u8").tobytes())
     assert ours(rle(extra=table)) == [10, 20, 30]
@@ -130,6 +147,13 @@ def test_6_an_extended_table_without_its_lengths_is_left_out() -> None:
 def test_7_a_missing_sequence_delimiter_before_other_elements() -> None:
     value = encapsulated_value(FRAGMENTS, delimiter=b"")
     data = encapsulated_file(value, frames=3, after=element(0x7FE10010, "LO", "PRIVATE"))
+    assert ours(data) == [10, 20, 30]
+    with pytest.raises(ValueError, match="Unexpected tag"):
+        theirs(data)
+
+
+def test_7_zeros_in_place_of_the_sequence_delimiter() -> None:
+    data = encapsulated_file(encapsulated_value(FRAGMENTS, delimiter=bytes(8)), frames=3)
     assert ours(data) == [10, 20, 30]
     with pytest.raises(ValueError, match="Unexpected tag"):
         theirs(data)
@@ -391,6 +415,43 @@ def test_26_panics_of_plugins_in_rust(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encapsulated_file(encapsulated_value([rle_frame(np.zeros((4, 4), np.uint8))]))
     with pytest.raises(DecodeError, match="index out of bounds"):
         next(iter_frames(io.BytesIO(data), decoding_plugin="pydicom"))
+
+
+def test_27_the_first_file_meta_information_holds() -> None:
+    data, size = native_file(bytes(range(16))), len(meta(EXPLICIT))
+    again = data[:size] + meta(IMPLICIT)[132:] + data[size:]
+    assert next(iter_frames(io.BytesIO(again)))[0, 1] == 1
+    assert dcmread(io.BytesIO(again)).file_meta.TransferSyntaxUID == IMPLICIT
+
+
+def test_28_an_unknown_value_representation_has_a_long_length() -> None:
+    strange = struct.pack("<HH2sHL", 0x0009, 0x1001, b"ZZ", 0, 4) + b"abcd"
+    assert ours(native_file(bytes(16), more=[strange])) == [0]
+    with pytest.raises(AttributeError):
+        theirs(native_file(bytes(16), more=[strange]))
+
+
+def test_29_what_is_unknown_is_little_endian() -> None:
+    rows = struct.pack(">HH2sHL", 0x0028, 0x0010, b"UN", 0, 2) + b"\4\0"
+    data = native_file(bytes(16), BIG, more=[rows], Rows=None)
+    assert ours(data) == [0]
+    assert dcmread(io.BytesIO(data)).Rows == 0x400
+
+
+def test_30_delimiters_cost_no_element_behind_them() -> None:
+    sequence = element(0x00081140, "SQ", item(element(0x00081155, "UI", "1.2.3")), length=0xFFFFFFFF)
+    assert ours(native_file(bytes(16), more=[sequence])) == [0]
+    with pytest.raises(OSError, match="No tag to read"):
+        theirs(native_file(bytes(16), more=[sequence]))
+    stray = element(0x00081140, "SQ", b"") + b"\xfe\xff\x0d\xe0\0\0\0\0"
+    assert ours(native_file(bytes(16), more=[stray])) == [0]
+    with pytest.raises((AttributeError, KeyError)):
+        theirs(native_file(bytes(16), more=[stray]))
+    whole = native_file(bytes(16), more=[element(0x00081140, "SQ", item(bytes(8), 0xFFFFFFFF), length=0xFFFFFFFF)])
+    cut = whole[: whole.index(b"SQ\0\0") + 14]
+    assert read_header(io.BytesIO(cut), source="cut").dataset.Modality == "OT"
+    with pytest.raises(OSError, match="No tag to read"):
+        dcmread(io.BytesIO(cut))
 
 
 def test_every_difference_is_documented_and_tested() -> None:
