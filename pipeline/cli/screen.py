@@ -21,7 +21,8 @@ from pipeline.errors import SURROUNDINGS, PipelineError, foreign_text
 P = ParamSpec("P")
 
 INTERRUPTED = 130
-_INTERRUPTED = "interrupted; the same command goes on"
+_GOING_ON = frozenset({"convert", "run", "resume", "init", "convert_partition", "finalize"})
+_GOES_ON, _AGAIN = "the same command goes on", "give the same command again"
 _PLAIN_WIDTH = 160
 """Columns where the output isn't a terminal: wide enough that tables keep their lines."""
 
@@ -91,20 +92,21 @@ def guarded(action: Callable[Concatenate[Screen, P], int]) -> Callable[..., None
             raise click.UsageError("-v and -q exclude each other")
         screen = Screen.make(verbose=verbose, quiet=quiet)
         _quieten(verbose)
-        sys.exit(_code(screen, lambda: action(screen, *args, **options)))
+        hint = _GOES_ON if action.__name__ in _GOING_ON else _AGAIN
+        sys.exit(_code(screen, lambda: action(screen, *args, **options), hint))
 
     return command
 
 
-def _code(screen: Screen, action: Callable[[], int]) -> int:
+def _code(screen: Screen, action: Callable[[], int], interrupted: str) -> int:
     try:
         with heeding_signals():
             return action()
     except Interrupted as stop:
-        screen.error(_INTERRUPTED)
+        screen.error(f"interrupted; {interrupted}")
         end_now(stop.exit_code)
     except KeyboardInterrupt:
-        screen.error(_INTERRUPTED)
+        screen.error(f"interrupted; {interrupted}")
         return INTERRUPTED
     except PipelineError as error:
         screen.error(str(error))

@@ -43,6 +43,14 @@ def no_result(out: str, told: str) -> OutputError:
     return OutputError(f"{out}: {'there is no such folder' if missing else told}", reason="no_result")
 
 
+def _file_on_the_way(out: Place) -> str:
+    """Return the output itself, or what is above it, where that is a file; else an empty text."""
+    if isinstance(out, RemotePlace):
+        return str(out) if out.exists() else ""
+    path = Path(str(out))
+    return next((str(one) for one in (path, *path.parents) if one.is_file()), "")
+
+
 def refuse_foreign(out: Place) -> None:
     """Refuse an output that is a file, or a folder with anything in it that no run has left there.
 
@@ -51,8 +59,9 @@ def refuse_foreign(out: Place) -> None:
     OutputError
         Naming what is there (reasons ``not_a_folder`` and ``foreign_folder``).
     """
-    if out.exists():  # as a file
-        raise OutputError(f"{out} is a file: it can't be the output directory", reason="not_a_folder")
+    file = _file_on_the_way(out)
+    if file:
+        raise OutputError(f"{out} can't be the output directory: {file} is a file", reason="not_a_folder")
     try:
         names = out.children()
     except OSError as error:

@@ -93,12 +93,10 @@ def _told(path: str) -> str:
     told = (
         f"{path}: no such file or folder" if last == Path(path).parent else f"{path}: there is no {wrong!r} in {last}"
     )
-    near = _near(wrong, last)
-    if near:
-        return f"{told}; did you mean {' or '.join(map(str, near))}?"
-    if _OF_WINDOWS.match(Path(path).name) and os.name == "posix":
+    if _OF_WINDOWS.match(wrong) and os.name == "posix":
         return f"{told}; paths are written with slashes here, as in /mnt/c/data"
-    return told
+    near = _near(wrong, last)
+    return f"{told}; did you mean {' or '.join(map(str, near))}?" if near else told
 
 
 def _existing(path: Path) -> Path:
