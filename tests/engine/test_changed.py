@@ -463,14 +463,17 @@ def test_it_moved_to_another_series_and_can_not_be_decoded_there(archive: Archiv
     archive.check(**{"s3.dcm": "not_stored"})
 
 
-def test_a_neighbour_that_can_not_be_decoded_any_more(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("reason", ["decode_failed", "unreadable"])
+def test_a_neighbour_that_can_not_be_decoded_any_more(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
     before = archive.files(STACK)
     decode = converting.convert
 
     def without(task, job, **more):
         done = decode(task, job, **more)
         bad = {i for region in task.regions for i, one in region.instances.items() if one.source.endswith("s2.dcm")}
-        failure = converting.Failure("decode_failed", "s2.dcm: no decoder could decode it")
+        failure = converting.Failure(reason, "s2.dcm: it can't be decoded today")
         outcomes = (replace(one, failure=failure) if one.instance in bad else one for one in done.outcomes)
         return replace(done, outcomes=tuple(outcomes))
 
@@ -482,6 +485,9 @@ def test_a_neighbour_that_can_not_be_decoded_any_more(archive: Archive, monkeypa
     assert f"image_frozen: {STACK} stays as it is, because not all that it holds could be stored anew" in told(result)
     assert archive.files(STACK) == before
     assert archive.rows()["s3.dcm"]["reason"] == "image_frozen"
+    if reason == "unreadable":  # no verdict on the file: it is tried again
+        assert archive.convert().exit_code == 0
+        assert archive.files() == archive.fresh()
     archive.check()
 
 
