@@ -47,7 +47,7 @@ def grown(run: Run, before: Prepared, changes: Changes) -> Prepared:
         found = scan_more(run, before, iter(changes.new), max(before.segments, default=-1) + 1)
         unfit = unfit_now(run.out, found, changes)
         if losing := losing_by(before, str(run.out), {*changes.gone, *unfit}):
-            before = given_back(run.out, before, losing, run.config)
+            before = given_back(run.out, before, losing, run.config, for_good=False)
         before, found, changes = adopt(run, before, found, changes)
         found, changes = with_copies(run, before, found, changes)
         replaced = (*before.replaced, *((earlier.segment, earlier.row) for earlier in changes.replaced.values()))
@@ -75,10 +75,11 @@ def grown(run: Run, before: Prepared, changes: Changes) -> Prepared:
     return prepared
 
 
-def given_back(out: Place, before: Prepared, wanted: Collection[int], config: RunConfig) -> Prepared:
-    """Let standing images stay for good, given by position; what was to join them becomes images of its own.
+def given_back(out: Place, before: Prepared, wanted: Collection[int], config: RunConfig, *, for_good: bool) -> Prepared:
+    """Let standing images stay, given by position; what was to join them becomes images of its own.
 
-    As :func:`grown`, it leaves either plan whenever it is interrupted.
+    Where that isn't `for_good`, they may be made anew by the next run. As :func:`grown`, it leaves either plan whenever it is
+    interrupted.
     """
     growth = give_back(before.plan, before.standing, wanted, layout(config), before.replaced_instances())
     images = len(before.plan.images)
@@ -93,7 +94,7 @@ def given_back(out: Place, before: Prepared, wanted: Collection[int], config: Ru
         standing=standing.plan,
         stale=_stale(before, growth.plan, standing.plan),
         grown=tuple(path for path in before.grown if path not in paths),
-        kept=tuple(sorted({*before.kept, *paths})),
+        kept=tuple(sorted({*before.kept, *paths})) if for_good else before.kept,
     )
     _carry(out, before, prepared, growth, standing)
     save(out, prepared)

@@ -27,7 +27,7 @@ from pipeline.engine.output import begin, check_places
 from pipeline.engine.partitions import recut, refuse_running
 from pipeline.engine.preparing import check_settings, load, prepare, prepare_and_save
 from pipeline.engine.progress import NullProgress, Progress
-from pipeline.engine.recovery import restore
+from pipeline.engine.recovery import PASSING, restore
 from pipeline.engine.scanning import find_files
 from pipeline.engine.space import explaining, too_small
 from pipeline.engine.standing import finish_replacing, losing, settle, working_plan
@@ -182,15 +182,18 @@ def finished(this: Run, prepared: Prepared, conversion: Conversion) -> report.Ru
                 with this.clock.phase("finalise"):
                     prepared = settle(out, prepared, conversion)
                 return complete(config, prepared, conversion, this.clock, book)
-        before, done = prepared, conversion.work
+        before, earlier = prepared, conversion
+        failures = [earlier.failures.get(i) for i in set().union(*lost.values())]
+        for_good = any(failure is None or failure.reason not in PASSING for failure in failures)
         with this.clock.phase("plan"):
-            prepared = given_back(out, before, lost, config)
+            prepared = given_back(out, before, lost, config, for_good=for_good)
             recut(out, before, prepared)
-        for path in sorted({*prepared.kept} - {*before.kept}):
-            this.progress.message(kept_back(path))
+        for image in before.standing.images:
+            if image not in prepared.standing.images:
+                this.progress.message(kept_back(image.path))
         with this.clock.phase("convert"):
             conversion = resumed(prepared, config, out, this.progress)
-        conversion.work = done
+        conversion.work, conversion.timeline = earlier.work, earlier.timeline
 
 
 @reaching_stores

@@ -89,10 +89,16 @@ def settle(out: Place, prepared: Prepared, conversion: Conversion) -> Prepared:
     return after
 
 
-def losing(prepared: Prepared, out: str, conversion: Conversion) -> set[int]:
-    """Return the standing images, by position, of which something isn't stored in those that follow them."""
+def losing(prepared: Prepared, out: str, conversion: Conversion) -> dict[int, set[int]]:
+    """Return the standing images of which something isn't stored in those that follow them.
+
+    Returns
+    -------
+    dict of int to set of int
+        By position, the instances in which that should be.
+    """
     if not prepared.standing.images:
-        return set()
+        return {}
     replaced = prepared.replaced_instances()
     failed = conversion.failures.keys() | {i for i, _ in prepared.plan.refused if i not in replaced}
     return _losing(prepared, out, complete=conversion.complete, failed=failed, salvaged=conversion.salvaged)
@@ -102,7 +108,7 @@ def losing_by(prepared: Prepared, out: str, sources: Collection[str]) -> set[int
     """Return the standing images that could lose something, now that files with these names can't be had again."""
     if not prepared.standing.images:
         return set()
-    return _losing(prepared, out, complete=ledger.images(out, prepared.id).keys(), sources=sources)
+    return set(_losing(prepared, out, complete=ledger.images(out, prepared.id).keys(), sources=sources))
 
 
 def _losing(
@@ -113,8 +119,8 @@ def _losing(
     failed: Collection[int] = (),
     salvaged: Collection[int] = (),
     sources: Collection[str] | None = None,
-) -> set[int]:
-    """Return the standing images that hold a file of which no version, the same or a later one, is in a complete image.
+) -> dict[int, set[int]]:
+    """Find the standing images that hold a file of which no version, the same or a later one, is in a complete image.
 
     A file of which no later version is to be stored, such as one that became a copy, loses nothing. One that was salvaged
     may be followed by one that was.
@@ -130,16 +136,17 @@ def _losing(
         if one.source in wanted and (i in image_of or i in failed):
             versions[one.source].append(i)
 
-    def is_lost(i: int) -> bool:
+    def lost(i: int) -> set[int]:
         source = instances[i].source
         failure = failures.get(i)
         if (failure and not failure.salvaged) or (sources is not None and source not in sources):
-            return False
+            return set()
         bad = set(failed).difference(salvaged) if failure else failed
-        later = [version for version in versions[source] if version >= i]
-        return bool(later) and not any(image_of.get(v, -1) in complete and v not in bad for v in later)
+        later = {version for version in versions[source] if version >= i}
+        return set() if any(image_of.get(v, -1) in complete and v not in bad for v in later) else later
 
-    return {n for n, image in enumerate(standing) if any(map(is_lost, members(image)))}
+    found = {n: set().union(*map(lost, members(image))) for n, image in enumerate(standing)}
+    return {n: later for n, later in found.items() if later}
 
 
 def members(image: ImageSpec) -> Iterable[int]:

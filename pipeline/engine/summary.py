@@ -200,7 +200,7 @@ def _this_run(prepared: Prepared, conversion: Conversion, *, completed_before: b
         frames=work.frames,
         encoded_bytes=work.encoded_bytes,
         decoded_bytes=work.decoded_bytes,
-        earlier_tasks=len(conversion.done) - len(conversion.unfinished) - work.tasks,
+        earlier_tasks=max(len(conversion.done) - len(conversion.unfinished) - work.tasks, 0),
         added_files=0 if completed_before else prepared.added,
         changed_files=0 if completed_before else prepared.changed,
         grown=() if completed_before else prepared.grown,

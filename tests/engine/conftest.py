@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import varied as files
+from changing import archive, pristine  # noqa: F401  also found here
 
 from pipeline.engine import preparing
 
