@@ -12,6 +12,7 @@ from distributed import Client, LocalCluster
 
 from pipeline.config import Cluster
 from pipeline.engine.clusters.defaults import dask_defaults
+from pipeline.engine.clusters.lingering import lingering
 from pipeline.engine.clusters.workers import tell_dashboard
 from pipeline.engine.executors import Distributed, Executor, Synchronous
 from pipeline.engine.progress import Progress
@@ -48,9 +49,11 @@ def _local_cluster(cluster: Cluster, progress: Progress, **options: Any) -> Iter
     quiet = {} if cluster.dashboard else {"scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}
     with (
         dask.config.set(dask_defaults()),
+        lingering() as keep,
         LocalCluster(dashboard_address=cluster.dashboard or None, silence_logs="ERROR", **quiet, **options) as local,
         Client(local) as client,
     ):
+        keep(client.loop)
         tell_dashboard(client, progress)
         yield Distributed(client)
 
