@@ -118,7 +118,7 @@ def kill_midway(proxy, out, parts, numbers):
     proxy.withheld = tuple(last_shard(out, parts, number) for number in numbers)
     command = [sys.executable, "-m", "pipeline.cli", "convert-partition", out]
     jobs = [subprocess.Popen([*command, str(number)], stdout=subprocess.DEVNULL) for number in numbers]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while recorded(out, parts) != numbers:
         assert time.monotonic() < deadline
         assert not any(job.poll() for job in jobs)
