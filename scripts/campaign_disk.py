@@ -31,7 +31,7 @@ from rich.table import Table
 
 CAUSES = {"full": "No space left", "permission": "Permission denied", "read-only": "Read-only file system"}
 ROOM = "512m"
-SECONDS = 240
+SECONDS = 900
 BAD = 3
 DAMAGED_FILE = 1
 

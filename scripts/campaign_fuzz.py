@@ -110,7 +110,7 @@ def run_batch(folder: Path, client: Client, found: Findings) -> None:
             found.problems.append(f"{path.name}: not exactly one row")
     found.problems += [f"{path}: a row too many" for path in counts]
     _judge(out, rows, client, found)
-    client.wait_for_workers(len(workers), timeout=60)
+    client.wait_for_workers(len(workers), timeout=300)
     found.workers_restarted += len(_processes(client) - workers)
 
 

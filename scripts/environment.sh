@@ -13,9 +13,11 @@ find_python() {
   return 1
 }
 
-# The parts that were asked for ("" for a user's, "[test]" for a developer's) and what pins them.
+# The parts that were asked for ("" for a user's, "[test]" for a developer's) and what pins them. A script that another one
+# started keeps that one's environment.
 environment() {
   local parts=$1 venv=$repository/.venv python stamp
+  [ -n "${DCM2ZARR_ENVIRONMENT:-}" ] && return
   stamp=$(cat "$repository/pyproject.toml" "$repository/scripts/constraints.txt" | cksum | cut -d' ' -f1)
   if [ "$(cat "$venv/.stamp$parts" 2>/dev/null)" != "$stamp" ]; then
     python=$(find_python)
@@ -28,13 +30,32 @@ environment() {
   export PATH=$venv/bin:$PATH
 }
 
-# The decoders of scripts/oracles.txt, in .oracles: tests compare with them from a process of its own.
+# What `pip install` gives a user today, and what runs tests, in .venv-newest: the newest Python, no constraints. pip asks
+# for each package's newest release every time, so that an environment made long ago is as new as one made now.
+newest_environment() {
+  local venv=$repository/.venv-newest python
+  python=$("$repository/scripts/newest-python")
+  echo "Bringing $venv up to date …" >&2
+  [ "$("$venv/bin/python" -V 2>/dev/null)" = "$("$python" -V)" ] || "$python" -m venv --clear "$venv"
+  rm -rf "$repository/build" # what it holds of deleted files would be installed
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager \
+    "$repository" hypothesis pytest pytest-xdist zarrs # and all that the tests of scripts/test-newest import
+  export PATH=$venv/bin:$PATH DCM2ZARR_ENVIRONMENT=$venv
+}
+
+# Names and versions in the environment that the pinned set doesn't have.
+newer_packages() {
+  python -m pip freeze --quiet --exclude dcm2zarr | tr 'A-Z_' 'a-z-' | grep -vxFf scripts/constraints.txt | tr '\n' ' '
+}
+
+# The decoders of scripts/oracles.txt for the environment's Python, in .oracles: tests compare with them from a process of
+# its own.
 oracles() {
-  local list=$repository/scripts/oracles.txt folder=$repository/.oracles stamp
+  local list=$repository/scripts/oracles.txt folder stamp
+  folder=$repository/.oracles/$(python -c 'import sys; print(sys.implementation.cache_tag)')
   stamp=$(cksum <"$list" | cut -d' ' -f1)
   [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ] && return
   rm -rf "$folder"
-  "$repository/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder" \
-    --requirement "$list"
+  python -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder" --requirement "$list"
   echo "$stamp" >"$folder/.stamp"
 }

@@ -25,7 +25,7 @@ from pydicom.pixels import get_decoder, iter_pixels
 from pipeline import codecs
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-ORACLES = REPOSITORY / ".oracles"
+ORACLES = REPOSITORY / ".oracles" / sys.implementation.cache_tag
 FRAMES = 2
 """Frames compared in each file."""
 AWAITED = 120

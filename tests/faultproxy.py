@@ -43,6 +43,8 @@ class FaultProxy:
     """Seconds that answers take longer …"""
     delayed: str = ""
     """… of the requests whose target holds this."""
+    withheld: tuple[str, ...] = ()
+    """Requests whose target holds one of these are carried out, but not answered as long as it stands here."""
     without: str = ""
     """A header, in lower case, that isn't passed on."""
     requests: list[Request] = field(default_factory=list)
@@ -121,6 +123,8 @@ class FaultProxy:
                 return
             late = self.delay if self.delayed in request.target else 0
             await asyncio.sleep(late + (self.slow if request.fault == "slow" else 0))
+            while any(part in request.target for part in self.withheld):  # noqa: ASYNC110  another thread's tuple
+                await asyncio.sleep(0.05)
             await self._answer(request, answer, up_reader, writer)
         finally:
             up_writer.close()

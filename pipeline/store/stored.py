@@ -130,7 +130,15 @@ def shard_frames(
         The shard's file.
     wanted : collection of int, optional
         Frames of the image: what holds none of these isn't decoded.
+
+    Raises
+    ------
+    ValueError
+        Where the shard is empty, which zarr up to 3.1 took for one that isn't there; and whatever zarr raises where it
+        can't be decoded.
     """
+    if not shard:
+        raise ValueError("an empty file is no shard")
     store = _memory({f"{PIXELS}/{ZARR_JSON}": document, shard_name(spec, frame_start): shard})
     pixels = zarr.open_array(store, path=PIXELS, mode="r", zarr_format=3)
     chunk = spec.chunks[0]

@@ -27,13 +27,13 @@ class Slurm:
         self.tell("scancel", *options, job)
 
     def tell(self, *command: str) -> str:
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
 
 
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     folder = tmp_path_factory.mktemp("slurm")
-    started = subprocess.run([SERVICE, "start", folder], check=False, capture_output=True, text=True, timeout=600)
+    started = subprocess.run([SERVICE, "start", folder], check=False, capture_output=True, text=True, timeout=3000)
     if started.returncode == UNAVAILABLE:
         pytest.skip(started.stderr.strip().splitlines()[-1])
     assert started.returncode == 0, started.stderr
@@ -41,5 +41,5 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
         patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
         yield Slurm(folder)
     subprocess.run(
-        [SERVICE, "stop", folder], check=True, timeout=60, env={**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
+        [SERVICE, "stop", folder], check=True, timeout=300, env={**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
     )

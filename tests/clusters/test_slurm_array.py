@@ -32,7 +32,7 @@ def submit(tmp_path, slurm):
     def run(*, lose: str = "", out: str = str(tmp_path / "out"), **variables: str) -> None:
         command = [SCRIPT, tmp_path / "run.yaml", out, "--partitions", "2"]
         told = subprocess.run(
-            command, env=environment | variables, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60
+            command, env=environment | variables, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=300
         )
         array, last = told.stdout.split()
         if lose:

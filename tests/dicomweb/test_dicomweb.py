@@ -38,7 +38,7 @@ def orthanc(tmp_path_factory):
         pytest.skip(started.stderr.strip())
     assert started.returncode == 0, started.stderr
     yield started.stdout.strip()
-    subprocess.run([SCRIPT, "stop", folder], check=True, timeout=30)
+    subprocess.run([SCRIPT, "stop", folder], check=True, timeout=300)
 
 
 @pytest.fixture(scope="module")

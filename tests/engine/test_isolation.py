@@ -27,12 +27,12 @@ def campaign():
 
 
 def test_poison_on_worker_processes_costs_its_files_alone(campaign):
-    options = "--series 2 --multi-frame 1 --files 12 --share 0.4 --seed 2 --salvage --seconds 60 --timeout 280"
+    options = "--series 2 --multi-frame 1 --files 12 --share 0.4 --seed 2 --salvage --seconds 60 --timeout 900"
     assert campaign.run(campaign.parse([*options.split(), "--kinds", "segfault", "eat", "once"])) == {}
 
 
 def test_poison_that_leaves_its_process_alive_costs_its_files_alone_on_threads(campaign):
-    options = "--cluster threads --series 2 --multi-frame 1 --files 8 --share 0.4 --seconds 4 --timeout 280"
+    options = "--cluster threads --series 2 --multi-frame 1 --files 8 --share 0.4 --seconds 4 --timeout 900"
     kinds = ["hang", "raise", "sys_exit", "out_of_memory"]
     assert campaign.run(campaign.parse([*options.split(), "--kinds", *kinds])) == {}
 
@@ -76,13 +76,13 @@ def test_messages_come_in_order_and_need_no_death():
     [
         (crash, [1], "crashed", "ended by signal SIGSEGV"),
         (leave, [], "crashed", "ended with exit status 7"),
-        (sleep, [1], "timeout", "stopped after 0.5 seconds"),
+        (sleep, [1], "timeout", "stopped after 2 seconds"),
         (eat, [1], "memory", "stopped because it took more memory than limits.decode_memory allows"),
         (kill, [], "memory", "killed by the system, as it does where memory runs out"),
     ],
 )
 def test_a_death_tells_how(target, before, reason, text):
-    seconds = 0.5 if target is sleep else 30
+    seconds = 2 if target is sleep else 30
     assert list(run_apart(target, (), seconds=seconds, memory=2**27)) == [*before, Death(reason, text)]
 
 

@@ -19,7 +19,7 @@ PICTURES = {"lazy-access.ipynb": 4}
 @pytest.mark.filterwarnings("ignore:Kernel is running over TCP")
 def test_it_runs_and_shows_pictures(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     complaints = [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
     assert complaints == []

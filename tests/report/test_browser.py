@@ -72,7 +72,7 @@ def browse(chromium: str, html: str, folder: Path, *options: str) -> list[str]:
         *("--disable-background-networking", "--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND"),
         file.as_uri(),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return re.findall(r"CONSOLE[:(].*?\] ?\"(.*)\", source", done.stderr)
 

@@ -19,7 +19,7 @@ def test_contenders_agree_and_results_are_written(tmp_path):
         [*command, "--folder", str(tmp_path), "--out", str(out), "--only", *INPUTS, "planning", "scaling"],
         check=True,
         capture_output=True,
-        timeout=300,
+        timeout=1200,
         env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
     )
     results = json.loads((out / "results.json").read_text("utf-8"))

@@ -112,12 +112,13 @@ def test_two_are_killed_and_one_is_forgotten(s3, proxy, archive, on_disk, monkey
 
 
 def kill_midway(proxy, out, parts, numbers):
-    """Kill jobs when some of their tasks are recorded, and others aren't done."""
-    # slow enough for the ledger, which is put once a second, to hold some of the work
+    """Kill jobs when some of their tasks are recorded, and the last isn't done."""
+    # slow enough for the ledger, which is put once a second, to hold some of the work; the last shard never ends
     proxy.delay, proxy.delayed = 0.6, "/pixels/c/"
+    proxy.withheld = tuple(last_shard(out, parts, number) for number in numbers)
     command = [sys.executable, "-m", "pipeline.cli", "convert-partition", out]
     jobs = [subprocess.Popen([*command, str(number)], stdout=subprocess.DEVNULL) for number in numbers]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while recorded(out, parts) != numbers:
         assert time.monotonic() < deadline
         assert not any(job.poll() for job in jobs)
@@ -129,7 +130,15 @@ def kill_midway(proxy, out, parts, numbers):
     for job in jobs:
         job.send_signal(signal.SIGKILL)
         job.wait()
-    proxy.delay = 0.0
+    proxy.delay, proxy.withheld = 0.0, ()
+
+
+def last_shard(out, parts, number):
+    """The end of the URL of what a partition writes last."""
+    plan = catalog.read_plan(out)
+    (region,) = parts.tasks(plan, number)[-1].regions
+    image = plan.images[region.image]
+    return f"{image.path}/pixels/c/{region.frame_start // image.shards[0]}/0/0"
 
 
 def recorded(out, parts):

@@ -67,7 +67,7 @@ def az(tmp_path_factory):
     options = {"endpoint": endpoint, "allow_http": True, "options": {"account_name": account}}
     addressed = {name: value for name, value in given.items() if name.startswith("AZURE_")}
     yield Reached(f"az://{given['CONTAINER']}", options, addressed, store)
-    subprocess.run([AZURITE, "stop", folder], check=True, timeout=30)
+    subprocess.run([AZURITE, "stop", folder], check=True, timeout=300)
 
 
 @pytest.fixture(scope="module")

@@ -238,7 +238,8 @@ def finish_one(arguments):
 def test_many_processes_finish_at_once(tmp_path):
     out = str(tmp_path)
     with multiprocessing.get_context("spawn").Pool(3) as pool:
-        pool.map(finish_one, [(out, number) for number in range(9)], chunksize=1)
+        tasks = [(out, number) for number in range(9)]
+        pool.map_async(finish_one, tasks, chunksize=1).get(timeout=600)  # a worker that can't begin would never end
     assert len(list_images(out)) == 9
     assert not [path for path in tmp_path.rglob("*") if path.suffix == ".partial"]
 

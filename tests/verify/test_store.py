@@ -250,5 +250,5 @@ def test_the_command_tells_and_exits(out: Path) -> None:
     shard.write_bytes(b"")
     bad = CliRunner().invoke(main, [*arguments, "-v"])
     assert bad.exit_code == 1
-    for text in ("changed_file", "frame_differs", CODES["frame_differs"], "Exit code 1: 2 problems found"):
+    for text in ("changed_file", "frame_unreadable", CODES["frame_unreadable"], "Exit code 1: 2 problems found"):
         assert text in bad.stdout

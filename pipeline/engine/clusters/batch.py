@@ -11,6 +11,7 @@ import dask
 
 from pipeline.config import Cluster
 from pipeline.engine.clusters.defaults import dask_defaults
+from pipeline.engine.clusters.lingering import lingering
 from pipeline.engine.clusters.options import check_names, parameters
 from pipeline.engine.clusters.scaling import limits, mark_refused, scale
 from pipeline.engine.clusters.security import for_jobs
@@ -54,7 +55,13 @@ def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
     """Submit the jobs, and be ready with the first worker; jobs that are lost or reach their walltime are replaced."""
     options = arguments(cluster)
     most = (limits(cluster) or (0, 0))[1]
-    with dask.config.set(dask_defaults()), made(cluster, options) as jobs, jobs.get_client() as client:
+    with (
+        dask.config.set(dask_defaults()),
+        lingering() as keep,
+        made(cluster, options) as jobs,
+        jobs.get_client() as client,
+    ):
+        keep(client.loop)
         _submit_first(jobs, cluster)
         scale(jobs, cluster)
         tell_dashboard(client, progress)

@@ -11,6 +11,7 @@ import dask
 
 from pipeline.config import Cluster
 from pipeline.engine.clusters.defaults import dask_defaults
+from pipeline.engine.clusters.lingering import lingering
 from pipeline.engine.clusters.options import check_names, parameters
 from pipeline.engine.clusters.scaling import limits, scale
 from pipeline.engine.clusters.security import given
@@ -29,7 +30,13 @@ _TOLD = {
 def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
     """Start a cluster of the class, and close it at the end."""
     made_of = arguments(cluster)
-    with dask.config.set(dask_defaults()), _made(cluster, made_of) as made, made.get_client() as client:
+    with (
+        dask.config.set(dask_defaults()),
+        lingering() as keep,
+        _made(cluster, made_of) as made,
+        made.get_client() as client,
+    ):
+        keep(client.loop)
         scale(made, cluster)
         tell_dashboard(client, progress)
         await_first(client, progress, f"{cluster.class_name} has started none yet")

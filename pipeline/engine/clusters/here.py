@@ -16,6 +16,7 @@ from distributed.utils import LoopRunner
 
 from pipeline.config import Cluster
 from pipeline.engine.clusters.defaults import dask_defaults
+from pipeline.engine.clusters.lingering import lingering
 from pipeline.engine.clusters.workers import tell_dashboard
 from pipeline.engine.executors import Distributed, Executor, Synchronous
 from pipeline.engine.mainguard import GUARD, refuse_without_guard
@@ -57,10 +58,12 @@ def _local_cluster(cluster: Cluster, progress: Progress, **options: Any) -> Iter
     options |= {"dashboard_address": cluster.dashboard or None, "silence_logs": "ERROR", **quiet}
     with (
         dask.config.set(dask_defaults()),
+        lingering() as keep,
         _deaf_to_interrupts() as loop,
         _started(loop=loop, **options) as local,
         Client(local) as client,
     ):
+        keep(client.loop)
         tell_dashboard(client, progress)
         try:
             yield Distributed(client)
