@@ -106,6 +106,8 @@ def frame_attributes(header: Header, number_of_frames: int) -> tuple[dict[str, A
         for keyword, tag in _IMAGE_TAGS
         if tag in present and (value := find_value(elements, tag)) is not None
     }
+    if isinstance(stored := constant.get("BitsStored"), int) and "HighBit" in constant:
+        constant["HighBit"] = stored - 1  # of what is stored here: samples have been moved to the lowest bits
     constant |= shared_values(header)
     varying: dict[str, list[Any]] = {}
     for keyword, values in _columns(elements, constant, number_of_frames):
