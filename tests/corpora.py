@@ -52,7 +52,7 @@ def identified(most: int) -> Iterator[Path]:
 
 @cache
 def same_codec(path: Path) -> dict[str, Any]:
-    """What iter_pixels must be told to give the same bits: decoders of lossy JPEG differ by a grey level or two.
+    """What iter_pixels must be told to give the same bits: decoders of lossy codestreams differ by a grey level or two.
 
     Empty where decoders agree to the bit, so that pydicom chooses; also for what isn't DICOM.
     """
@@ -60,6 +60,8 @@ def same_codec(path: Path) -> dict[str, Any]:
         meta = dcmread(path, specific_tags=[], stop_before_pixels=True).file_meta
     except (InvalidDicomError, OSError):
         return {}
+    if meta.get("TransferSyntaxUID") in codecs.LOSSY_JPEG_2000:
+        return {"decoding_plugin": codecs.PLUGIN}
     if meta.get("TransferSyntaxUID") not in codecs.LOSSY_JPEG:
         return {}
     return {"decoding_plugin": codecs.PLUGIN, codecs.RGB_OPTION: True}

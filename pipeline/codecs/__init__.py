@@ -12,7 +12,7 @@ it wherever a decoding plugin can be named::
 
 from pipeline.codecs.boxes import bare, stalls_pydicom
 from pipeline.codecs.direct import DirectDecoder, direct_decoder
-from pipeline.codecs.frame import LOSSY_JPEG, YBR_FULL, FrameRequest
+from pipeline.codecs.frame import LOSSY_JPEG, LOSSY_JPEG_2000, YBR_FULL, FrameRequest
 from pipeline.codecs.plugin import RGB_OPTION
 from pipeline.codecs.registry import PLUGIN, decoder_of, fast_transfer_syntaxes, plugin_version, register
 from pipeline.codecs.samples import WORDS, Coded, SampleBits
@@ -21,6 +21,7 @@ from pipeline.codecs.verdicts import examine, require_complete, unfit
 
 __all__ = [
     "LOSSY_JPEG",
+    "LOSSY_JPEG_2000",
     "PLUGIN",
     "RGB_OPTION",
     "UNCOMPRESSED",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from operator import mul
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +25,7 @@ _MARKER: Final = re.compile(rb"\xff+[^\x00\xff]")
 _RESTARTS: Final = range(0xD0, 0xD8)
 _OTHER_BITS: Final = b"\xe7\x3c" * 32
 """What is put where a scan's data end. Missing bits are taken for 0 otherwise, and so make another picture."""
-_LUMA: Final = np.array([0.299, 0.587, 0.114])
+_LUMA: Final = (0.299, 0.587, 0.114)
 _NEARLY: Final = 3
 """Grey levels of rounding in a conversion of colour."""
 _ONE_TO_ONE, _END_OF_BLOCK, _AC = b"\x11", 0, 1 << 4
@@ -97,9 +98,11 @@ def _lossy_reaches(data: bytes, end: int, header: JpegHeader, decoded: Array) ->
     """Whether the last pixel isn't grey, and the scan ends with the end of a block; of small pictures that isn't enough."""
     if header.rows * header.columns <= _SMALL:
         return False
-    grey, last = 1 << (header.precision - 1), decoded[-1, -1]
-    levels = [float(np.ravel(last)[0])] + ([float(last @ _LUMA)] if np.shape(last) == _LUMA.shape else [])
-    if any(abs(level - grey) <= _NEARLY for level in levels):
+    last = decoded[-1, -1].tolist()
+    samples = last if isinstance(last, list) else [last]
+    luma = sum(map(mul, samples, _LUMA)) if len(samples) == len(_LUMA) else samples[0]
+    grey = 1 << (header.precision - 1)
+    if abs(samples[0] - grey) <= _NEARLY or abs(luma - grey) <= _NEARLY:
         return False
     codes = huffman_tables(header.huffman).get(_AC | header.scan_components[-1] & 0x0F, {})
     return _END_OF_BLOCK in codes and ends_with(data, end, codes[_END_OF_BLOCK], padding="1")
@@ -139,5 +142,6 @@ def _tables(header: JpegHeader) -> list[Codes]:
 def _coded(header: JpegHeader, decoded: Array, tables: list[Codes]) -> tuple[Array, list[Codes], int, int]:
     """Return the samples as they were coded, the tables, the predictor, and what the first sample is predicted to be."""
     selection, _, shift = header.scan_parameters
-    pixels = decoded.reshape(*decoded.shape[:2], len(tables)).view(f"u{decoded.dtype.itemsize}") >> (shift & 0x0F)
-    return pixels, tables, selection, 1 << (header.precision - (shift & 0x0F) - 1)
+    shift &= 0x0F
+    pixels = decoded.reshape(*decoded.shape[:2], len(tables)).view(f"u{decoded.dtype.itemsize}")
+    return pixels >> shift if shift else pixels, tables, selection, 1 << (header.precision - shift - 1)

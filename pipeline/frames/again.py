@@ -8,9 +8,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 from pydicom.pixels.utils import iter_pixels
-from pydicom.uid import HTJ2K, JPEG2000
 
-from pipeline.codecs import LOSSY_JPEG, SampleBits
+from pipeline.codecs import LOSSY_JPEG, LOSSY_JPEG_2000, SampleBits
 from pipeline.frames.header import read_header
 from pipeline.frames.index import index_frames
 from pipeline.frames.native import swaps_bits, uneven_columns
@@ -21,9 +20,8 @@ from pipeline.model import FrameIndex
 
 PYDICOM = "pydicom"
 """What native data are compared by: pydicom's own path, from the file's header to the array."""
-_LOSSY_WAVELETS = frozenset({JPEG2000, HTJ2K})
 _EIGHT_BITS = 8
-_WITHIN_8_BITS, _WITHIN_MORE, _WITHIN_WAVELETS = 2, 4, 1
+_WITHIN_8_BITS, _WITHIN_MORE, _WITHIN_JPEG_2000 = 2, 4, 1
 _READ_HERE = ("photometric_interpretation", "planar_configuration")
 """What pydicom is told of a native file: it knows no blanks around the one, nor that the other can't be."""
 
@@ -61,8 +59,8 @@ class SecondReader:
     @property
     def tolerance(self) -> int:
         """Grey levels by which two right decoders may differ: 0 for lossless data (PS3.5 8.2.1, ITU-T T.83, T.803)."""
-        if self.index.transfer_syntax_uid in _LOSSY_WAVELETS:
-            return _WITHIN_WAVELETS
+        if self.index.transfer_syntax_uid in LOSSY_JPEG_2000:
+            return _WITHIN_JPEG_2000
         if self.index.transfer_syntax_uid not in LOSSY_JPEG:
             return 0
         return _WITHIN_8_BITS if int(self.index.options["bits_stored"]) <= _EIGHT_BITS else _WITHIN_MORE

@@ -144,6 +144,8 @@ def frame_attributes(header: Header, number_of_frames: int) -> FrameAttributes:
     """
     elements, unusable = header.elements, _Unusable()
     constant = unusable.without(_read(elements, _IMAGE_TAGS)) | unusable.without(_shared(header))
+    if isinstance(stored := constant.get("BitsStored"), int) and "HighBit" in constant:
+        constant["HighBit"] = stored - 1  # of what is stored here: samples have been moved to the lowest bits
     varying: dict[str, list[Any]] = {}
     for keyword, values in _columns(elements, constant, number_of_frames, unusable):
         if number_of_frames > 1 and any(value != values[0] for value in values):

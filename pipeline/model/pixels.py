@@ -76,7 +76,8 @@ class FrameIndex:
     options: Mapping[str, int | str]
     """The Image Pixel attributes under the names of pydicom's decoding options: ``rows``, ``columns``,
     ``samples_per_pixel``, ``photometric_interpretation``, ``planar_configuration``, ``bits_allocated``,
-    ``bits_stored``, ``pixel_representation``, ``pixel_keyword``, ``pixel_vr`` (those that are present)."""
+    ``bits_stored``, ``pixel_representation``, ``pixel_keyword``, ``pixel_vr`` (those that are present); and ``high_bit``
+    where samples don't lie in the lowest bits of their words."""
     value_offset: int
     """First byte of the pixel data element's value."""
     value_length: int

@@ -30,10 +30,10 @@ ADVICE = {
     "pixel_data_too_short": f"There are fewer bytes of pixel data than the header declares. {_DAMAGED}",
     "damaged_pixel_data": f"The pixel data's structure is broken. {_DAMAGED}",
     "frames_missing": f"Fewer frames are in the file than Number of Frames declares. {_DAMAGED}",
-    "decode_failed": "No decoder could decode the frame named. Try another one (decode.plugin); if all fail, the frame "
-    "is damaged: fetch the file again.",
-    "frame_mismatch": "The frame decodes to another shape or type than the header declares, so it was not stored. "
-    + _HEADER,
+    "decode_failed": "No decoder could decode the frame named, or not all of its picture is there. If it is cut short or "
+    "damaged, fetch the file again; else try another decoder (decode.plugin).",
+    "frame_mismatch": "The frame is another picture than the header declares, by its rows, columns, samples or bits, so it "
+    "was not stored. " + _HEADER,
     "decoder_crashed": "A decoder crashed on the frame named, twice and alone in a process. Try another one "
     f"(decode.plugin). {_DAMAGED}",
     "header_crashed": f"Whatever read the header crashed, twice. {_DAMAGED}",

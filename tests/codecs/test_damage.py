@@ -70,7 +70,8 @@ def test_damaged_anywhere(stream: Stream) -> None:
         for plugin in get_decoder(stream.syntax).available_plugins:
             theirs = outcome(stream, data, plugin)
             if theirs is not None and stream.syntax not in codecs.LOSSY_JPEG:
-                same = ours == theirs
+                apart = np.abs(ours.astype(np.int64) - theirs.astype(np.int64))
+                same = apart <= (stream.syntax in codecs.LOSSY_JPEG_2000)
                 if stream.name.startswith("htj2k"):
                     same |= np.isin(theirs, OPENJPEGS_LIMITS)
                 assert same.all(), plugin

@@ -28,6 +28,7 @@ from pipeline.frames import FrameReader, build_index, iter_frames
 
 ALL = [*grey_streams(), *unused_bits(), *colour_streams(), *lossy_streams(), *newer_streams()]
 EXACT = [stream for stream in ALL if stream.syntax not in codecs.LOSSY_JPEG]
+"""Streams that all decoders decode alike; of lossy JPEG 2000 builds of OpenJPEG differ by a grey level."""
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +65,7 @@ def test_pydicoms_other_plugins_give_the_same_bits(stream: Stream) -> None:
             continue
         (theirs,) = iter_pixels(stream.file(), decoding_plugin=plugin)
         assert theirs.dtype == ours.dtype
-        np.testing.assert_array_equal(theirs, ours, err_msg=plugin)
+        assert apart(theirs, ours) <= (stream.syntax in codecs.LOSSY_JPEG_2000), plugin
 
 
 def failure(stream: Stream, plugin: str) -> str:

@@ -454,6 +454,104 @@ def test_30_delimiters_cost_no_element_behind_them() -> None:
         dcmread(io.BytesIO(cut))
 
 
+def test_31_single_bits_in_big_endian_words() -> None:
+    expected = np.random.default_rng(3).integers(0, 2, (8, 8), dtype=np.uint8)
+    words = np.packbits(expected, bitorder="little").view("u2").byteswap().tobytes()
+    data = native_file(words, BIG, vr="OW", rows=8, columns=8, bits=1)
+    np.testing.assert_array_equal(next(iter_frames(io.BytesIO(data))), expected)
+    assert (next(iter_pixels(io.BytesIO(data))) != expected).any()
+
+
+SHARED = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": "YBR_FULL_422"}
+
+
+def test_32_subsampled_colour_has_no_planes() -> None:
+    pixels = np.random.default_rng(4).integers(0, 256, 32, np.uint8).tobytes()
+    wrong = native_file(pixels, vr="OB", **SHARED | {"PlanarConfiguration": 1})
+    (expected,) = iter_pixels(io.BytesIO(native_file(pixels, vr="OB", **SHARED)))
+    np.testing.assert_array_equal(next(iter_frames(io.BytesIO(wrong))), expected)
+    assert (next(iter_pixels(io.BytesIO(wrong))) != expected).any()
+
+
+def test_32_subsampled_colour_of_an_odd_number_of_columns() -> None:
+    data = native_file(bytes(range(24)), vr="OB", rows=3, columns=3, **SHARED)
+    assert next(iter_frames(io.BytesIO(data), raw=True))[2].tolist() == [[16, 18, 19], [17, 18, 19], [20, 22, 23]]
+    with pytest.raises(ValueError, match="could not broadcast"):
+        theirs(data)
+
+
+def test_33_samples_lie_where_high_bit_says() -> None:
+    data = native_file(np.full((4, 4), 0xABCD, "<u2").tobytes(), bits=16, BitsStored=12, HighBit=15)
+    assert ours(data) == [0xABC]
+    assert theirs(data) == [0xBCD]
+
+
+def j2k(pixels: np.ndarray, **values: Any) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG2000", no_jp2=True)
+    codestream = stream.getvalue()
+    fragment = codestream + b"\0" * (len(codestream) % 2)
+    shape = {"rows": pixels.shape[0], "columns": pixels.shape[1], "bits": 8 * pixels.itemsize}
+    return encapsulated_file(encapsulated_value([fragment]), "1.2.840.10008.1.2.4.90", **shape | values)
+
+
+def test_34_bits_above_bits_stored() -> None:
+    words = np.full((16, 16), 0x3FFE, np.uint16)
+    for signed, mine in ((0, 0xFFE), (1, -2)):
+        data = j2k(words, BitsStored=12, HighBit=11, PixelRepresentation=signed)
+        assert ours(data) == [mine]
+        assert theirs(data) == [0x3FFE]
+
+
+def test_35_a_codestream_of_other_dimensions() -> None:
+    pixels = np.arange(16 * 32, dtype=np.uint8).reshape(16, 32)
+    data = j2k(pixels, rows=32, columns=16)
+    for plugin in ("", "pillow", "pylibjpeg"):
+        with pytest.raises(PixelDataError, match="16 x 32 pixels") as caught:
+            ours(data, decoding_plugin=plugin)
+        assert caught.value.reason == "frame_mismatch"
+    assert next(iter_pixels(io.BytesIO(data), decoding_plugin="pillow")).shape == (32, 16)
+
+
+def test_36_half_a_picture() -> None:
+    stream = io.BytesIO()
+    Image.fromarray(COLOURS[..., 0]).save(stream, "JPEG")
+    codestream = stream.getvalue()
+    half = codestream[: len(codestream) // 2 & ~1] + b"\xff\xd9"
+    data = encapsulated_file(encapsulated_value([half]), JPEG, rows=256, columns=256)
+    for plugin in ("", "pillow"):
+        with pytest.raises(DecodeError, match="cut short"):
+            ours(data, decoding_plugin=plugin)
+    assert (next(iter_pixels(io.BytesIO(data), decoding_plugin="pillow"))[-8:] == 128).all()
+
+
+def test_37_colours_of_jpeg_2000_are_converted_once() -> None:
+    colours = np.full((16, 16, 3), (200, 40, 90), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(colours).convert("YCbCr").save(stream, "JPEG2000", irreversible=False, mct=0)
+    codestream = stream.getvalue() + b"\0" * (len(stream.getvalue()) % 2)
+    colour = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": "YBR_FULL"}
+    data = encapsulated_file(encapsulated_value([codestream]), "1.2.840.10008.1.2.4.90", rows=16, columns=16, **colour)
+    for plugin in ("", "pillow"):
+        assert np.abs(next(iter_frames(io.BytesIO(data), decoding_plugin=plugin)).astype(int) - colours).max() < 4
+    assert np.abs(next(iter_pixels(io.BytesIO(data), decoding_plugin="pillow")).astype(int) - colours).max() > 50
+
+
+def test_38_blanks_around_photometric_interpretation() -> None:
+    data = native_file(bytes([7] * 16), PhotometricInterpretation=b" MONOCHROME2")
+    assert ours(data) == [7]
+    with pytest.raises(ValueError, match="Unknown"):
+        theirs(data)
+
+
+def test_39_a_single_sample_is_grey() -> None:
+    data = native_file(bytes([7] * 16), PhotometricInterpretation="YBR_FULL")
+    assert ours(data) == [7]
+    assert build_index(io.BytesIO(data)).notes
+    with pytest.raises(ValueError, match="broadcast"):
+        theirs(data)
+
+
 def test_every_difference_is_documented_and_tested() -> None:
     numbers = [int(number) for number in re.findall(r"^- \*\*(\d+)\*\* ", DOCUMENT.read_text(), re.MULTILINE)]
     tests = {int(match[1]) for name in globals() if (match := re.match(r"test_(\d+)_", name))}

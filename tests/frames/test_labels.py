@@ -180,6 +180,7 @@ def test_what_becomes_of_them_in_a_conversion(tmp_path: Path) -> None:
     assert done.rows["blank"]["assumptions"] is None or "Photometric" not in done.rows["blank"]["assumptions"]
     np.testing.assert_array_equal(done.frames("ybr")[0], grey)
     np.testing.assert_array_equal(done.frames("high")[0], image(12))
+    assert done.values("high", "HighBit") == [11]
     np.testing.assert_array_equal(done.frames("bits")[0], bits)
     assert done.frames("filled").shape == (1, 3, 3, 3)
     assert (done.rows["422"]["status"], done.rows["422"]["reason"]) == ("failed", "contradictory_attributes")

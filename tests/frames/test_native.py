@@ -50,6 +50,21 @@ def test_big_endian_words_of_8_bit_pixels(rows: int, columns: int, frames: int, 
     np.testing.assert_array_equal(np.stack(decoded(as_bytes)), expected)
 
 
+@quick
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_big_endian_words_of_single_bits(rows: int, columns: int, frames: int, seed: int) -> None:
+    """PS3.5 8.1.1: the first pixel is in a word's lowest bit, and so in the second one of its bytes."""
+    expected = np.random.default_rng(seed).integers(0, 2, (frames, rows, columns), dtype=np.uint8)
+    packed = np.packbits(expected.ravel(), bitorder="little").tobytes()
+    words = np.frombuffer(packed + b"\0" * (len(packed) % 2), "u2").byteswap().tobytes()
+    data = native_file(words, BIG, vr="OW", rows=rows, columns=columns, bits=1, frames=frames)
+    np.testing.assert_array_equal(np.stack(decoded(data)), expected)
+    order = [*reversed(range(frames)), 0]
+    np.testing.assert_array_equal(np.stack(decoded(data, indices=order)), expected[order])
+    as_bytes = native_file(packed, BIG, vr="OB", rows=rows, columns=columns, bits=1, frames=frames)
+    np.testing.assert_array_equal(np.stack(decoded(as_bytes)), expected)
+
+
 @pytest.mark.parametrize(("syntax", "order"), [(EXPLICIT, "<"), (IMPLICIT, "<"), (BIG, ">")])
 @pytest.mark.parametrize("kind", ["u2", "i2", "u4", "i4", "u1", "i1"])
 def test_the_byte_order_is_the_data_s(syntax: str, order: str, kind: str) -> None:
