@@ -96,6 +96,8 @@ class CarefulReader:
     value_at: int = 0
     """First byte of the value of the element that stopped it."""
     _asked: bool = False
+    _nested: int = 0
+    """How many sequences are open."""
 
     def read(self, *, implicit: bool, little: bool) -> Dataset:
         """Return the data set; a first element that isn't in the encoding given decides on another one.
@@ -204,7 +206,7 @@ class CarefulReader:
         """Read the header of an element whose value representation isn't known.
 
         One that is new has a length of 32 bits behind two zero bytes (PS3.5 7.1.2), one that is a mistake of 16 bits, and
-        some writers switch to implicit VR. That form is right which another element follows.
+        some writers switch to implicit VR. That form is right which another element follows; else pydicom's choice is.
         """
         tag, value_at = mode.tag(data), at + _HEADER
         long = _Head(tag, "UN", mode.number(self.stream.read(4)), value_at + 4, mode.little)
@@ -213,19 +215,26 @@ class CarefulReader:
         forms = (long, short, none) if data[6:] == b"\0\0" else (short, none)
         head = next((form for form in forms if self._is_followed(form, mode)), None)
         if head is None:
-            head = forms[0] if _is_capital(data[4:6]) else none
+            likely = forms if b"AA" <= data[4:6] <= b"ZZ" else (none,)
+            head = next((form for form in likely if self._fits(form)), likely[0])
         if head.vr:
             self.mended[f"{BaseTag(tag)} has an unknown value representation and is read as UN"] += 1
         return head
 
     def _is_followed(self, head: _Head, mode: _Mode) -> bool:
-        """Whether what lies behind a value is an element of a higher tag, a delimiter, or the end of the data."""
+        """Whether what lies behind a value is an element of a higher tag, the end of an item, or that of the data."""
         self.stream.seek(head.value_at + head.length)
         data = self.stream.read(_HEADER)
         if len(data) < _HEADER:
-            return not data and clip(self._file, head.value_at, head.length) == head.length
+            return not data and self._fits(head)
         tag = mode.tag(data)
-        return tag in _DELIMITERS or (tag > head.tag and data[4:6] in _VRS)
+        if tag in _DELIMITERS:
+            # an item behind nothing is the first one of a sequence in implicit VR
+            return self._nested > 0 and (tag != ITEM or head.length > 0)
+        return tag > head.tag and data[4:6] in _VRS
+
+    def _fits(self, head: _Head) -> bool:
+        return clip(self._file, head.value_at, head.length) == head.length
 
     def _element(self, head: _Head, mode: _Mode, *, nested: bool) -> Element | None:
         """Read an element's value; None where it is left out, or where the file ends inside it."""
@@ -295,7 +304,9 @@ class CarefulReader:
                 self.mended[f"the delimiter of the sequence {BaseTag(head.tag)} is missing"] += 1
                 self.stream.seek(at)
                 break
+            self._nested += 1
             items.append(self._item(at, length, mode))
+            self._nested -= 1
         sequence = Sequence(items)
         sequence.is_undefined_length = is_undefined
         return DataElement(BaseTag(head.tag), VR.SQ.value, sequence, head.value_at, is_undefined_length=is_undefined)

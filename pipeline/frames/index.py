@@ -220,7 +220,7 @@ def _ends_whole(found: Boundaries, items: Items, uid: str) -> bool:
     if found.problem:
         return False
     last = np.searchsorted(items.offsets, found.offsets[int(found.starts[-1]) - 1])
-    return bool(found.surplus or is_one_fragment_a_frame(uid) or items.ends_image[last])
+    return bool(found.surplus or items.ends_image[last] or (is_one_fragment_a_frame(uid) and not items.shifted))
 
 
 def _surplus(header: Header, found: int, declared: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.frames.sources import is_blank, read_range
+from pipeline.frames.sources import is_blank, read_bytes, read_range
 
 ITEM = 0xFFFEE000
 SEQUENCE_DELIMITER = 0xFFFEE0DD
@@ -59,6 +59,8 @@ class Items:
     """Whether a sequence delimiter ended it."""
     padding: int = 0
     """Bytes that stand where the delimiter should: padding, or its beginning."""
+    shifted: bool = False
+    """Whether a sequence delimiter lies near the damage: then bytes were lost or added before it."""
 
 
 @dataclass(slots=True)
@@ -124,6 +126,7 @@ class _Walk:
     truncated: bool = False
     delimited: bool = False
     padding: int = 0
+    shifted: bool = False
 
     def run(self) -> None:
         """Hop from item to item until something else comes."""
@@ -167,6 +170,8 @@ class _Walk:
         self.position += self.padding
         if not self.padding:
             self.damage = _problem(tag, length, self.position, "an item or the sequence delimiter")
+            start = max(self.position - _BLOCK, self.offsets[-1] if self.offsets else self.position)
+            self.shifted = _DELIMITER in read_bytes(self.peek.file, start, self.position + _BLOCK - start)
 
     def _padding(self, *, zeros: bool) -> int:
         """Return how many bytes stand in place of the delimiter: zeros as long as it, or all up to the end; else 0."""
@@ -253,6 +258,7 @@ def _items(walk: _Walk, first: int, table: int, table_length: int, table_start: 
         truncated=walk.truncated,
         delimited=walk.delimited,
         padding=walk.padding,
+        shifted=walk.shifted,
     )
 
 

@@ -84,6 +84,16 @@ def test_garbage_behind_the_last_frame_costs_none(garbage: bytes, table: list[in
     assert told.startswith("what follows the last fragment can't be read: ")
 
 
+@pytest.mark.parametrize("by", [2, 40, 5000])
+def test_where_bytes_were_added_the_last_frame_is_doubtful(by: int) -> None:
+    """Its item's length is as it was, and the delimiter comes later than it should."""
+    last = FRAGMENTS[2][:70] + bytes(by) + FRAGMENTS[2][70:]
+    value = encapsulated_value(FRAGMENTS[:2], TABLE, delimiter=b"") + item(last, len(FRAGMENTS[2])) + DELIMITER
+    data = encapsulated_file(value, frames=3, after=element(0xFFFCFFFC, "OB", b"\1" * 20))
+    with pytest.raises(PixelDataError, match="frame index 2 is missing"):
+        build_index(io.BytesIO(data))
+
+
 def test_garbage_behind_an_end_of_image_marker_costs_none() -> None:
     values = {"frames": 3, "rows": 16, "columns": 16}
     for fragments in (MARKED, [part for stream in MARKED for part in (stream[:10], stream[10:])]):
