@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -50,12 +51,21 @@ def _local_cluster(cluster: Cluster, progress: Progress, **options: Any) -> Iter
     with (
         dask.config.set(dask_defaults()),
         lingering() as keep,
-        LocalCluster(dashboard_address=cluster.dashboard or None, silence_logs="ERROR", **quiet, **options) as local,
+        LocalCluster(dashboard_address=cluster.dashboard or None, silence_logs=_silenced(), **quiet, **options) as local,
         Client(local) as client,
     ):
         keep(client.loop)
         tell_dashboard(client, progress)
         yield Distributed(client)
+
+
+def _silenced() -> int:
+    """Return the level below which Dask's logs aren't shown, here and in the workers.
+
+    Its errors are its own: a heartbeat that finds the scheduler closed, at the end of a run. What becomes of a task comes
+    back as its outcome, and a cluster that doesn't start raises. Whoever lets all be logged is shown them too.
+    """
+    return logging.ERROR if logging.getLogger().isEnabledFor(logging.DEBUG) else logging.CRITICAL
 
 
 def _count(cluster: Cluster) -> int:
