@@ -51,7 +51,9 @@ def _local_cluster(cluster: Cluster, progress: Progress, **options: Any) -> Iter
     with (
         dask.config.set(dask_defaults()),
         lingering() as keep,
-        LocalCluster(dashboard_address=cluster.dashboard or None, silence_logs=_silenced(), **quiet, **options) as local,
+        LocalCluster(
+            dashboard_address=cluster.dashboard or None, silence_logs=_silenced(), **quiet, **options
+        ) as local,
         Client(local) as client,
     ):
         keep(client.loop)
