@@ -39,7 +39,7 @@ newest_environment() {
   [ "$("$venv/bin/python" -V 2>/dev/null)" = "$("$python" -V)" ] || "$python" -m venv --clear "$venv"
   rm -rf "$repository/build" # what it holds of deleted files would be installed
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager \
-    "$repository" hypothesis pytest pytest-xdist zarrs # and all that the tests of scripts/test-newest import
+    "$repository" hypothesis pydicom-data pytest pytest-xdist zarrs # and all that the tests of scripts/test-newest import
   export PATH=$venv/bin:$PATH DCM2ZARR_ENVIRONMENT=$venv
 }
 

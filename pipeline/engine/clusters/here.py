@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ def local_processes(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
 def _local_cluster(cluster: Cluster, progress: Progress, **options: Any) -> Iterator[Executor]:
     # without a dashboard the scheduler's server for its metrics takes any port: Dask's own is often taken, and it would say so
     quiet = {} if cluster.dashboard else {"scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}
-    options |= {"dashboard_address": cluster.dashboard or None, "silence_logs": "ERROR", **quiet}
+    options |= {"dashboard_address": cluster.dashboard or None, "silence_logs": _silenced(), **quiet}
     with (
         dask.config.set(dask_defaults()),
         lingering() as keep,
@@ -111,6 +112,15 @@ def _kill_workers(local: LocalCluster) -> None:
         if pid:
             nanny.auto_restart = False
             os.kill(pid, signal.SIGKILL)
+
+
+def _silenced() -> int:
+    """Return the level below which Dask's logs aren't shown, here and in the workers.
+
+    Its errors are its own: a heartbeat that finds the scheduler closed, at the end of a run. What becomes of a task comes
+    back as its outcome, and a cluster that doesn't start raises. Whoever lets all be logged is shown them too.
+    """
+    return logging.ERROR if logging.getLogger().isEnabledFor(logging.DEBUG) else logging.CRITICAL
 
 
 def _count(cluster: Cluster) -> int:
