@@ -2,13 +2,13 @@
 
 ::
 
-    plan/aside/images.zarr/<path>      the new one, complete
     images.zarr/<path>                 the one that stands until then
-    plan/aside/replaced/<path>         that one afterwards, until all of it is removed
+    plan/aside/images.zarr/<path>      the new one, complete; afterwards the other one, until all of it is removed
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -21,13 +21,17 @@ from pipeline.store.regions import ASIDE, STORE, aside
 
 _AT_A_TIME = 16
 """Objects copied side by side."""
+_FROM_HERE = -100
+"""AT_FDCWD: relative names count from the current folder."""
+_RENAME_EXCHANGE = 2
 
 
 def take_place(out: str, path: str) -> None:
     """Put the image that is complete aside in the place of the one that stands at its path.
 
-    In a folder, two renames; what stood there is kept aside. Of objects, the server makes copies: the image can't be opened
-    meanwhile, and its attributes come last. Can be done again after it was interrupted, as long as the new one is there.
+    In a folder the two change their names at once, or where the system can't do that one after the other; what stood there is
+    kept aside. Of objects, the server makes copies: the image can't be opened meanwhile, and its attributes come last. Can be
+    done again after it was interrupted, as long as the new one is there.
 
     Raises
     ------
@@ -44,11 +48,21 @@ def take_place(out: str, path: str) -> None:
 
 
 def _rename(new: Path, standing: Path, replaced: Path) -> None:
+    if _exchange(new, standing):
+        return
     if standing.exists():
         shutil.rmtree(replaced, ignore_errors=True)
         replaced.parent.mkdir(parents=True, exist_ok=True)
         os.replace(standing, replaced)  # noqa: PTH105  the same on every system
     os.replace(new, standing)  # noqa: PTH105
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change their names at once; False where this system, or the file system, can't do that."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
+    if rename is None:  # Linux alone has it
+        return False
+    return bool(rename(_FROM_HERE, os.fsencode(one), _FROM_HERE, os.fsencode(other), _RENAME_EXCHANGE) == 0)
 
 
 def _copy(new: RemotePlace, standing: RemotePlace) -> None:

@@ -35,6 +35,10 @@ def test_a_changed_slice(archive: Archive) -> None:
     assert "1 file(s) have changed since they were scanned" in told(result)
     assert "s3.dcm (another time of change)" in told(result)
     assert f"{STACK} is made anew, because 1 of its files changed" in told(result)
+    assert (
+        f"1 file had changed since then. Made anew, because files that belong to them came or changed: {STACK}."
+        in told(result)
+    )
     assert archive.rows()["s3.dcm"]["image"] == STACK
     assert stamps(archive, "1.2/1.2.4") == others
     archive.check()

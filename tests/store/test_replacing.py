@@ -1,0 +1,61 @@
+"""An image made aside takes the place of the one that stands at its path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.store import aside, remove_replaced, remove_stale, replacing, take_place
+
+PATH = "1.2/1.3/stack-1"
+
+
+def image(root: Path, content: str) -> None:
+    folder = root / "images.zarr" / PATH
+    (folder / "pixels").mkdir(parents=True)
+    for name in ("zarr.json", "pixels/zarr.json", f"pixels/{content}"):
+        (folder / name).write_text(content)
+
+
+def files(root: Path) -> dict[str, str]:
+    folder = root / "images.zarr" / PATH
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("stands", [True, False])
+def test_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, at_once: bool, stands: bool) -> None:
+    if not at_once:
+        monkeypatch.setattr(replacing, "_exchange", lambda *_: False)
+    out = str(tmp_path)
+    image(Path(aside(out)), "new")
+    if stands:
+        image(tmp_path, "old")
+    take_place(out, PATH)
+    assert files(tmp_path) == dict.fromkeys(("zarr.json", "pixels/zarr.json", "pixels/new"), "new")
+    assert bool(list((tmp_path / "plan" / "aside").rglob("pixels/old"))) is stands
+    remove_replaced(out)
+    assert not (tmp_path / "plan" / "aside").exists()
+    remove_replaced(out)
+
+
+def test_two_folders_change_their_names_at_once_on_linux(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    if not replacing._exchange(tmp_path / "one", tmp_path / "other"):
+        pytest.skip("this system, or its file system, can't")
+    assert (tmp_path / "one" / "other").exists()
+    assert (tmp_path / "other" / "one").exists()
+    assert not replacing._exchange(tmp_path / "one", tmp_path / "nothing")
+
+
+def test_groups_that_hold_nothing_any_more_go_with_their_image(tmp_path: Path) -> None:
+    out = str(tmp_path)
+    image(Path(aside(out)), "new")
+    take_place(out, PATH)  # makes the groups above
+    (tmp_path / "images.zarr" / "1.2" / "1.4").mkdir()
+    (tmp_path / "images.zarr" / "1.2" / "1.4" / "other").write_text("another image")
+    remove_stale(out, PATH)
+    assert sorted(path.name for path in (tmp_path / "images.zarr" / "1.2").iterdir()) == ["1.4", "zarr.json"]
