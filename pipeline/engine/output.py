@@ -59,13 +59,12 @@ def refuse_foreign(out: Place) -> None:
     OutputError
         Naming what is there (reasons ``not_a_folder`` and ``foreign_folder``).
     """
-    file = _file_on_the_way(out)
-    if file:
-        raise OutputError(f"{out} can't be the output directory: {file} is a file", reason="not_a_folder")
     try:
-        names = out.children()
+        file, names = _file_on_the_way(out), out.children()
     except OSError as error:
         raise unwritable(str(out), error, "can't be used as output directory") from error
+    if file:
+        raise OutputError(f"{out} can't be the output directory: {file} is a file", reason="not_a_folder")
     foreign = [name for name in names if name not in OURS and not _TEMPORARY.fullmatch(name)]
     if foreign:
         raise OutputError(

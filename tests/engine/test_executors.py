@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
+import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import dask
@@ -74,6 +78,54 @@ def test_a_scheduler_that_is_not_there_is_said_so(source, tmp_path, monkeypatch)
     monkeypatch.setattr("pipeline.engine.clusters.address.CONNECT_SECONDS", 1)
     with pytest.raises(ClusterError, match=r"cluster\.address: no Dask scheduler answers at 'tcp://127\.0\.0\.1:9'"):
         convert(source, tmp_path / "out", {"kind": "address", "address": "tcp://127.0.0.1:9"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"", "said nothing for 2 s"),
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n" * 9, "something else|said nothing"),
+    ],
+    ids=["silence", "another kind of server"],
+)
+def test_what_answers_but_is_no_scheduler_is_told_in_time(monkeypatch, answer, told):
+    monkeypatch.setattr("pipeline.engine.clusters.address.CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as thread:
+        thread.submit(serve, server, answer)
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        begin = time.monotonic()
+        cluster = Cluster(kind="address", address=address)
+        with (
+            pytest.raises(ClusterError, match=f"no Dask scheduler answers at '{address}'") as error,
+            clusters.start(cluster),
+        ):
+            pass
+        server.shutdown(socket.SHUT_RDWR)
+    assert time.monotonic() - begin < 30
+    assert re.search(told, str(error.value))
+    assert error.value.reason == "scheduler_unreachable"
+
+
+def serve(server, answer):
+    """Take connections and say the same to each, until the server is shut down."""
+    held = []
+    with suppress(OSError):
+        while True:
+            held.append(server.accept()[0])
+            held[-1].sendall(answer)
+    for connection in held:
+        connection.close()
+
+
+def test_a_host_that_does_not_exist_is_told_at_once():
+    begin = time.monotonic()
+    cluster = Cluster(kind="address", address="tcp://no-such-host.invalid:8786")
+    with (
+        pytest.raises(ClusterError, match=r"no Dask scheduler answers at 'tcp://no-such-host\.invalid:8786'"),
+        clusters.start(cluster),
+    ):
+        pass
+    assert time.monotonic() - begin < 30
 
 
 def test_results_that_a_worker_takes_with_it_are_made_again():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from distributed import Client
+from distributed import Client, Security
+from distributed.comm import connect
 from distributed.comm.addressing import parse_host_port
 
 from pipeline.config import Cluster
@@ -18,7 +21,7 @@ from pipeline.engine.progress import Progress
 from pipeline.errors import ClusterError, ConfigError, PipelineError
 
 CONNECT_SECONDS = 10
-"""How long a scheduler is waited for that is there but doesn't answer; one that isn't there is told at once."""
+"""How long what listens at an address is waited for; where nothing does, that is told at once."""
 
 
 @contextmanager
@@ -31,11 +34,15 @@ def connected(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
 
 
 def _client(cluster: Cluster) -> Client:
+    security = given(cluster)
     refused = _refused(cluster.address)
     if refused:
         raise _unreachable(cluster, refused)
     try:
-        return Client(cluster.address, timeout=CONNECT_SECONDS, security=given(cluster))
+        _greet(cluster.address, security)
+        return Client(cluster.address, timeout=CONNECT_SECONDS, security=security)
+    except TimeoutError:
+        problem = _unreachable(cluster, f"what listens there said nothing for {CONNECT_SECONDS} s")
     except OSError as error:
         problem = _unreachable(cluster, str(error))
     except (ValueError, TypeError) as error:  # an address, or certificates, that can't be
@@ -45,6 +52,18 @@ def _client(cluster: Cluster) -> Client:
     # What is left of the client stops a thread when it is collected; amid the start of the next one that locks.
     gc.collect()
     raise problem
+
+
+def _greet(address: str, security: Security | None) -> None:
+    """Shake hands, and hang up: Dask's client waits for that for ever, whatever its timeout says."""
+
+    async def greet() -> None:
+        arguments = (security or Security()).get_connection_args("client")
+        comm = await connect(address, timeout=CONNECT_SECONDS, **arguments)
+        comm.abort()
+
+    with ThreadPoolExecutor(1, "dcm2zarr-greet") as thread:  # of a notebook, this one has a loop already
+        thread.submit(asyncio.run, asyncio.wait_for(greet(), CONNECT_SECONDS)).result()
 
 
 def _refused(address: str) -> str:
