@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
+import dask
 import psutil
 import pytest
 from distributed import LocalCluster
@@ -21,7 +22,7 @@ from stranger import NOBODY, attack, listening
 import pipeline
 from pipeline.config import Cluster, load
 from pipeline.engine import NullProgress, arrays, clusters
-from pipeline.engine.clusters.scratch import private_folder
+from pipeline.engine.clusters.scratch import own_folder, private_scratch
 from pipeline.verify import verify
 
 as_nobody = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
@@ -70,7 +71,7 @@ def test_nobody_else_reaches_local_workers(capfd):
     with clusters.start(Cluster(kind="local", workers=2)) as executor:
         there = ports(listening(known))
         assert len(there) == 5  # a scheduler; two nannies and their workers
-        assert attack(there, [private_folder(tempfile.gettempdir()), *_environments()]) == []
+        assert attack(there, [dask.config.get("temporary-directory"), *_environments()]) == []
         assert [outcome.result for outcome in executor.map(abs, [-1, -2], name="abs")] == [1, 2]
     assert capfd.readouterr() == ("", "")
 
@@ -197,9 +198,11 @@ def test_the_folder_for_scratch_is_one_user_s_alone(tmp_path, there):
     elif there != "nothing":
         named.mkdir()
         named.chmod(0o700 if there == "our own" else 0o755)
-    folder = Path(private_folder(str(tmp_path)))
-    assert (folder == named) == (there in {"nothing", "our own"})
-    assert folder.parent == tmp_path
-    assert stat.S_IMODE(folder.lstat().st_mode) == 0o700
-    assert folder.is_dir()
-    assert not folder.is_symlink()
+    with dask.config.set({"temporary-directory": str(tmp_path)}), private_scratch() as name:
+        folder = Path(name)
+        assert (folder == named) == (there in {"nothing", "our own"})
+        assert (own_folder(str(tmp_path)) or name) == name
+        assert folder.parent == tmp_path
+        assert stat.S_ISDIR(folder.lstat().st_mode)
+        assert stat.S_IMODE(folder.lstat().st_mode) == 0o700
+    assert [path for path in tmp_path.glob("dcm2zarr-*") if path != named] == []

@@ -16,11 +16,11 @@ from pipeline.engine.clusters.options import check_names, parameters
 from pipeline.engine.clusters.scaling import limits, mark_refused, scale
 from pipeline.engine.clusters.scratch import private_scratch
 from pipeline.engine.clusters.security import for_jobs
-from pipeline.engine.clusters.servers import Scheduler, link_below, secret_path
 from pipeline.engine.clusters.walltime import lifetime, parse_walltime
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor
 from pipeline.engine.progress import Progress
+from pipeline.engine.servers import Scheduler, link_below, secret_path
 from pipeline.errors import ConfigError
 
 CLASSES = {

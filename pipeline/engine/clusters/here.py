@@ -15,10 +15,10 @@ from pipeline.config import Cluster
 from pipeline.engine.clusters.defaults import dask_defaults
 from pipeline.engine.clusters.scratch import private_scratch
 from pipeline.engine.clusters.security import of_this_run
-from pipeline.engine.clusters.servers import Scheduler, Worker, link_below, secret_path
 from pipeline.engine.clusters.workers import tell_dashboard
 from pipeline.engine.executors import Distributed, Executor, Synchronous
 from pipeline.engine.progress import Progress
+from pipeline.engine.servers import Scheduler, Worker, link_below, secret_path
 
 
 @contextmanager

@@ -9,35 +9,38 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR
-from tempfile import gettempdir, mkdtemp
+from tempfile import TemporaryDirectory, gettempdir
 
 import dask
 
-MODE = 0o700
 _KEY = "temporary-directory"
+_MODE = 0o700
+_PREFIX = "dcm2zarr-"
 
 
 @contextmanager
-def private_scratch() -> Iterator[None]:
+def private_scratch() -> Iterator[str]:
     """Let Dask's servers that are started meanwhile write to a private folder."""
-    with dask.config.set({_KEY: private_folder(dask.config.get(_KEY, None) or gettempdir())}):
-        yield
+    within = dask.config.get(_KEY, None) or gettempdir()
+    with ExitStack() as stack:
+        folder = own_folder(within) or stack.enter_context(TemporaryDirectory(prefix=_PREFIX, dir=within))
+        stack.enter_context(dask.config.set({_KEY: folder}))
+        yield folder
 
 
-def private_folder(within: str) -> str:
-    """Return a folder of this user's that no other one can look into, below `within`.
+def own_folder(within: str) -> str | None:
+    """Return the folder below `within` that is this user's alone; None where somebody else has made one of its name.
 
-    It is always the same one, so that what killed runs leave in it is removed by the next one's workers. Where somebody
-    else has made one of that name, it is one of a random name.
+    It is always the same one, so that what killed runs leave in it is removed by the workers of the next one.
     """
     if sys.platform == "win32":  # there each user has a folder of their own for temporary files
         return within
-    folder = Path(within) / f"dcm2zarr-{os.getuid()}"
+    folder = Path(within) / f"{_PREFIX}{os.getuid()}"
     with suppress(FileExistsError):
-        folder.mkdir(MODE, parents=True)
+        folder.mkdir(_MODE, parents=True)
     found = folder.lstat()
-    ours = S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and S_IMODE(found.st_mode) == MODE
-    return str(folder) if ours else mkdtemp(prefix="dcm2zarr-", dir=within)
+    ours = S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and S_IMODE(found.st_mode) == _MODE
+    return str(folder) if ours else None
