@@ -121,7 +121,7 @@ class Cluster(Section):
     network that nobody reaches but those you trust."""
     dashboard: StrictStr = ""
     """Where the scheduler's dashboard listens (needs bokeh), such as 127.0.0.1:8787, which is what batch systems use;
-    local workers have none unless it is given."""
+    local workers have none unless it is given. It answers those who know its address, which the run prints."""
 
     @model_validator(mode="after")
     def _keys_fit_kind(self) -> Self:

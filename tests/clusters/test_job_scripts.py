@@ -50,7 +50,10 @@ def script(cluster: Cluster) -> str:
         return str(made.job_script())
 
 
-SAFE = (" -P -m distributed.cli.dask_worker ", "--local-directory $DCM2ZARR_SCRATCH ", "dcm2zarr-XXXXXXXX` || exit 1")
+SAFE = (
+    *(" -P -m distributed.cli.dask_worker ", '--local-directory "$DCM2ZARR_SCRATCH" '),
+    *("dcm2zarr-XXXXXXXX` || exit 1", "--tls-cert", "--no-dashboard --dashboard-address 127.0.0.1:0"),
+)
 """Nothing is imported from the folder that a job starts in, and nothing is kept where other users put things."""
 
 
@@ -61,8 +64,8 @@ def test_the_shipped_configuration_asks_for_what_it_says(kind, tmp_path, monkeyp
     config = load(CONFIGS / f"{kind}.yaml", ["cluster.options.interface=lo"])
     check(config.cluster)
     text = script(config.cluster)
-    for part in (*EXPECTED[kind], *SAFE, "--tls-cert", "--no-dashboard --dashboard-address 127.0.0.1:0"):
-        assert part in text, text
+    for part in (*EXPECTED[kind], *SAFE):
+        assert part in text.replace('""', '"'), text  # HTCondor doubles quotes
 
 
 def slurm(**given) -> Cluster:

@@ -28,7 +28,7 @@ def private_to_user(given: Callable[[str], Any]) -> Mapping[str, Any]:
             f"{SCRATCH}=`{made}dcm2zarr-XXXXXXXX` || exit 1",
             f"trap 'rm -rf \"${SCRATCH}\"' EXIT",
         ],
-        "local_directory": f"${SCRATCH}",
+        "local_directory": f'"${SCRATCH}"',
     }
 
 
