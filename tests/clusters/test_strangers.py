@@ -25,6 +25,7 @@ from pipeline.engine import NullProgress, arrays, clusters
 from pipeline.engine.clusters.scratch import own_folder, private_scratch
 from pipeline.verify import verify
 
+TRAPS = ("dask-scratch-space", f"dask-scratch-space-{os.getuid()}", f"dcm2zarr-{os.getuid()}")
 as_nobody = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 
 
@@ -164,7 +165,7 @@ def shared(monkeypatch) -> Path:
 @as_nobody
 @pytest.mark.parametrize("kind", ["local", "threads", "custom"])
 def test_modules_and_scratch_are_never_taken_from_a_folder_that_somebody_else_has_made(shared, kind):
-    for name in ("dask-scratch-space", f"dask-scratch-space-{os.getuid()}", f"dcm2zarr-{os.getuid()}"):
+    for name in TRAPS:
         trap = shared / name
         trap.mkdir()
         trap.chmod(0o777)
@@ -179,12 +180,11 @@ def test_modules_and_scratch_are_never_taken_from_a_folder_that_somebody_else_ha
 
     with clusters.start(cluster) as executor:
         paths = [*search_path(0), *next(executor.map(search_path, [0], name="path")).result]
-    below = {path for path in paths if path.startswith(str(shared))}
-    assert below
-    for path in below:
-        private = shared / Path(path).relative_to(shared).parts[0]
-        assert (private.stat().st_uid, stat.S_IMODE(private.stat().st_mode)) == (os.getuid(), 0o700)
-    assert not any(file for folder in shared.iterdir() if folder.stat().st_uid == NOBODY for file in folder.iterdir())
+        below = {Path(path).relative_to(shared).parts[0] for path in paths if path.startswith(str(shared))}
+        (private,) = below
+        found = (shared / private).stat()
+        assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (os.getuid(), 0o700)
+    assert {folder.name: list(folder.iterdir()) for folder in shared.iterdir()} == {trap: [] for trap in TRAPS}
 
 
 @pytest.mark.parametrize("there", ["nothing", "our own", "open to all", "a link", "a file"])
