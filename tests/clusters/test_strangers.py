@@ -71,8 +71,8 @@ def test_nobody_else_reaches_local_workers(capfd):
     known = listening()
     with clusters.start(Cluster(kind="local", workers=2)) as executor:
         there = ports(listening(known))
-        assert len(there) == 5  # a scheduler; two nannies and their workers
         assert attack(there, [dask.config.get("temporary-directory"), *_environments()]) == []
+        assert len(there) == 5  # a scheduler; two nannies and their workers
         assert [outcome.result for outcome in executor.map(abs, [-1, -2], name="abs")] == [1, 2]
     assert capfd.readouterr() == ("", "")
 
@@ -104,8 +104,8 @@ def test_nobody_else_reaches_a_run(source, tmp_path, step):
         kinds = [Cluster(**(local if step == one else here)) for one in ("convert-partition", "finalize")]
         arrays.convert_partition(out, 0, cluster=kinds[0], progress=attacked)
         arrays.finalize(out, cluster=kinds[1], progress=attacked)
-    assert len(attacked.tried) == 3
     assert attacked.told == []
+    assert len(attacked.tried) == 3
 
 
 @pytest.mark.parametrize("kind", ["synchronous", "threads"])
