@@ -26,11 +26,6 @@ class Scheduler(distributed.Scheduler):  # type: ignore[misc] # distributed is u
         self._path = http_prefix.strip("/")
         super().__init__(http_prefix=http_prefix, **options)
 
-    @property
-    def external_address(self) -> str:
-        """Where Dask's cluster and its clients in this process connect: by the last of the protocols."""
-        return str(self.listeners[-1].contact_address)
-
     def start_http_server(self, routes: Any, dashboard_address: str | None, **options: Any) -> None:
         """Listen where the dashboard is to be."""
         if dashboard_address:

@@ -41,14 +41,12 @@ def dask_cluster(cluster: Cluster) -> Iterator[SpecCluster]:
     """Give the Dask cluster of kind ``threads`` or ``local`` that nobody else reaches, and stop it at the end."""
     connection, workers = _threads(cluster) if cluster.kind == "threads" else _processes(cluster)
     path = secret_path()
-    import os
-    protocols = [connection["protocol"]] + (["inproc://"] if os.environ.get("INPROC") else [])
     options = {"dashboard": bool(cluster.dashboard), "dashboard_address": cluster.dashboard or None}
     with (
         dask.config.set({**dask_defaults(), **link_below(path)}),
         private_scratch(),
         SpecCluster(
-            scheduler={"cls": Scheduler, "options": {**connection, **options, "http_prefix": path, "protocol": protocols}},
+            scheduler={"cls": Scheduler, "options": {**connection, **options, "http_prefix": path}},
             workers=dict(enumerate(workers)),
             security=connection.get("security"),
             silence_logs="ERROR",
