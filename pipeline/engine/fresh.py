@@ -17,7 +17,7 @@ from pipeline.storage import active, using
 
 T = TypeVar("T")
 _START = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from {} import main; main()"
-"""It looks for modules where this process does, and nowhere before it knows where that is."""
+"""It looks for modules where this process does; until it knows where that is, in Python's own folders."""
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """What it starts can then be forks of it."""
 
