@@ -7,16 +7,10 @@ and writing one frame then reads and rewrites the others. They decode with which
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any
 
-import dask
-from distributed import LocalCluster
-
 from benchmarking.inputs import Made
-from pipeline.engine.clusters.defaults import dask_defaults
 
 OWN_CHUNKS_FRAMES = 16
 """Frames that are written where zarr chooses the chunks: some take a second each."""
@@ -57,19 +51,9 @@ def _loop(made: Made, array: Any, frames: int) -> None:
         array[position] = frame
 
 
-@contextmanager
-def cluster(workers: int) -> Iterator[LocalCluster]:
-    """Start Dask's own cluster: worker processes with one thread each, set as this project sets them, but unencrypted."""
-    options = {"host": "127.0.0.1", "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}, "silence_logs": "ERROR"}
-    with (
-        dask.config.set(dask_defaults()),
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, **options) as local,
-    ):
-        yield local
-
-
 def delayed(made: Made, out: str) -> None:
     """Convert with a delayed task for each frame, on the cluster of the current client."""
+    import dask  # noqa: PLC0415  where it is used
     import dask.array as da  # noqa: PLC0415  where it is used
 
     read = dask.delayed(_read_frame, pure=False)

@@ -8,11 +8,12 @@ from typing import Any
 
 import dask
 import zarr
-from distributed import Client, SpecCluster
+from distributed import Client, LocalCluster, SpecCluster
 
 import pipeline
 from benchmarking.inputs import Made
 from pipeline.config import Cluster
+from pipeline.engine.clusters.defaults import dask_defaults
 from pipeline.engine.clusters.here import dask_cluster
 
 
@@ -24,6 +25,17 @@ def cluster(workers: int) -> Iterator[SpecCluster]:
         tls = {"ca-file": certificate["ca_file"], "client": {name: certificate[name] for name in ("cert", "key")}}
         with dask.config.set({f"distributed.comm.tls.{name}": value for name, value in tls.items()}):
             yield local
+
+
+@contextmanager
+def plain_cluster(workers: int) -> Iterator[LocalCluster]:
+    """Start Dask's own: worker processes with one thread each, Dask set as for the other, but unencrypted."""
+    options = {"host": "127.0.0.1", "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}, "silence_logs": "ERROR"}
+    with (
+        dask.config.set(dask_defaults()),
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, **options) as local,
+    ):
+        yield local
 
 
 def convert(made: Made, out: str, address: str) -> dict[str, float]:
