@@ -117,10 +117,11 @@ class Cluster(Section):
     """Arguments of the cluster's class, such as queue, walltime and job_extra_directives of dask-jobqueue's."""
     security: Literal["auto", "none"] | Certificates = "auto"
     """TLS between driver, scheduler and workers. "auto" is what Dask's own configuration says, and for batch systems
-    otherwise a certificate made for this run alone; "none" is unencrypted."""
+    otherwise a certificate made for this run alone, which local workers always have; "none" is unencrypted, in a
+    network that nobody reaches but those you trust."""
     dashboard: StrictStr = ""
     """Where the scheduler's dashboard listens (needs bokeh), such as 127.0.0.1:8787, which is what batch systems use;
-    local workers have none unless it is given."""
+    local workers have none unless it is given. It answers those who know its address, which the run prints."""
 
     @model_validator(mode="after")
     def _keys_fit_kind(self) -> Self:
