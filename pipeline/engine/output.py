@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 from pipeline.catalog import has_plan, remove_plan
 from pipeline.errors import ConfigError, OutputError
-from pipeline.storage import WEB, Place, RemotePlace, absolute, scheme_of
+from pipeline.storage import WEB, Place, RemotePlace, absolute, linked, scheme_of
+from pipeline.store import UNFINISHED
 
 RUN_FILE = "run.yaml"
 OURS = (
@@ -26,9 +26,11 @@ def begin(out: Place, *, overwrite: bool) -> None:
     Raises
     ------
     OutputError
-        Where it holds anything that isn't ours, or a result whose plan is gone; or where it can't be written.
+        Where it holds anything that isn't ours, or a result whose plan is gone; where an entry of it is a link (reason
+        ``linked_entry``); or where it can't be written.
     """
     try:
+        refuse_links(out)
         _sweep(out)
         foreign = [name for name in out.children() if name not in OURS]
         if foreign:
@@ -55,10 +57,27 @@ def _sweep(out: Place) -> None:
     for name in out.children():
         if _TEMPORARY.fullmatch(name):
             (out / name).remove()
-    for name, suffix in (("plan", ".part"), ("images.zarr", ".partial")):
-        for folder, _, names in os.walk(str(out / name)):
-            for left in (one for one in names if one.endswith(suffix)):
-                (Path(folder) / left).unlink(missing_ok=True)
+    for name in ("plan", "images.zarr"):
+        for left in (one for one in (out / name).walk() if one.endswith(UNFINISHED)):
+            (out / name / left).remove()
+
+
+def refuse_links(out: Place) -> None:
+    """Refuse an output directory with a link where a file or a folder of ours should be.
+
+    Of what lies deeper, links are refused where they are come upon.
+
+    Raises
+    ------
+    OutputError
+        Naming it, reason ``linked_entry``.
+    """
+    if isinstance(out, RemotePlace):  # there are none
+        return
+    below = (f"{name}/{one}" for name in ("plan", "ledger") for one in (out / name).children())
+    for name in (*OURS, *below):
+        if os.path.islink(str(out / name)):  # noqa: PTH114  of any text
+            raise linked(str(out / name))
 
 
 def _clear(out: Place, *, everything: bool) -> None:

@@ -19,9 +19,10 @@ from pipeline.store.read import (
     list_images,
     open_image,
     open_pixels,
+    plain_pixels,
     read_frame,
 )
-from pipeline.store.regions import ShardWriter, Stored, shard_size, shard_starts, write_region
+from pipeline.store.regions import UNFINISHED, ShardWriter, Stored, shard_size, shard_starts, write_region
 from pipeline.store.stored import (
     StoredImage,
     chunk_names,
@@ -36,6 +37,7 @@ from pipeline.store.stored import (
 from pipeline.store.varying import split_attributes
 
 __all__ = [
+    "UNFINISHED",
     "ImageLayout",
     "ShardWriter",
     "Stored",
@@ -54,6 +56,7 @@ __all__ = [
     "list_images",
     "open_image",
     "open_pixels",
+    "plain_pixels",
     "read_file",
     "read_frame",
     "read_stored",

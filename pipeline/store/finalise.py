@@ -26,7 +26,7 @@ from pipeline.store.arrays import (
     pixels_document,
 )
 from pipeline.store.attributes import strict
-from pipeline.store.regions import STORE, ImageStore, WriteOnce, image_store, shard_starts
+from pipeline.store.regions import STORE, UNFINISHED, ImageStore, WriteOnce, image_store, shard_starts
 from pipeline.store.remote import RemoteStore
 from pipeline.store.running import run
 
@@ -129,11 +129,11 @@ def remove_image(out: str, path: str) -> None:
         run(_remove(store, path))
     if isinstance(store, RemoteStore):
         return  # objects have no folders
-    folder = (store.root / path).parent
-    while folder != store.root:
+    above = path.split("/")[:-1]
+    while above:
         with contextlib.suppress(OSError):  # not empty: other images, or another task's new folder
-            folder.rmdir()
-        folder = folder.parent
+            (store.at / "/".join(above)).remove_empty()
+        above.pop()
 
 
 def withdraw_image(out: str, path: str) -> None:
@@ -144,6 +144,7 @@ def withdraw_image(out: str, path: str) -> None:
     OutputError
         Where that can't be done.
     """
+    _check_path(path)
     folder = place(out) / STORE / path
     with _as_output_error(f"Can't withdraw image {path!r}"):
         for document in (ZARR_JSON, f"{PIXELS}/{ZARR_JSON}"):
@@ -218,7 +219,7 @@ async def _remove_strangers(store: ImageStore, image: _Image, present: set[str])
         await store.delete(group)
     own = tuple(f"{image.path}/{name}/c/" for name in image.values)
     for key in present - set(image.shards) - set(image.keys):
-        if not key.startswith(own) or key.endswith(".partial"):
+        if not key.startswith(own) or key.endswith(UNFINISHED):
             await store.delete(key)
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 from zarr.buffer import default_buffer_prototype
-from zarr.storage import StorePath
+from zarr.storage import LocalStore, StorePath
 
 from pipeline.errors import OutputError
-from pipeline.storage import place
+from pipeline.storage import is_inner, place
 from pipeline.store.arrays import PIXELS, ZARR_JSON
 from pipeline.store.regions import STORE, ImageStore, image_store
 from pipeline.store.remote import RemoteStore
@@ -73,11 +73,18 @@ def image_location(out: str, path: str) -> str | StorePath:
     return StorePath(store, path) if isinstance(store, RemoteStore) else str(store.root / path)
 
 
+def plain_pixels(out: str, path: str) -> zarr.Array[Any]:
+    """Open a complete image's ``pixels`` as any reader of Zarr would: by zarr's own store, which follows links."""
+    open_image(out, path)
+    store = image_store(out, read_only=True)
+    plain = store if isinstance(store, RemoteStore) else LocalStore(store.root, read_only=True)
+    return zarr.open_array(plain, path=f"{path}/{PIXELS}", mode="r", zarr_format=3)
+
+
 def is_image(out: str, path: str) -> bool:
     """Tell whether there is a complete image with this path."""
     root = place(out) / STORE
-    inside = ".." not in path.split("/")
-    return inside and (root / path / ZARR_JSON).exists() and (root / path / PIXELS / ZARR_JSON).exists()
+    return is_inner(path) and (root / path / ZARR_JSON).exists() and (root / path / PIXELS / ZARR_JSON).exists()
 
 
 def open_image(out: str, path: str) -> zarr.Group:

@@ -12,22 +12,25 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 from zarr.abc.buffer import Buffer
-from zarr.storage import LocalStore, WrapperStore
+from zarr.storage import WrapperStore
 
 from pipeline.errors import OutputError, PlanError
 from pipeline.model import ImageSpec
 from pipeline.storage import RemotePlace, place
 from pipeline.store.arrays import PIXELS, ArrayDocument, pixels_document
 from pipeline.store.encoding import chunk_encoder
+from pipeline.store.local import LocalImages
 from pipeline.store.remote import RemoteStore
 from pipeline.store.shards import ShardBuilder
 from pipeline.store.sinks import FileSink, ObjectSink, Sink
 
 STORE = "images.zarr"
+UNFINISHED = (".partial", ".part")
+"""Ends of the names of files that aren't whole yet, of shards and of all others."""
 _ATTEMPTS = 3
 
 
-ImageStore = LocalStore | RemoteStore
+ImageStore = LocalImages | RemoteStore
 
 
 def image_store(out: str, *, read_only: bool = False) -> ImageStore:
@@ -35,7 +38,7 @@ def image_store(out: str, *, read_only: bool = False) -> ImageStore:
     root = place(out) / STORE
     if isinstance(root, RemotePlace):
         return RemoteStore(root, read_only=read_only)
-    return LocalStore(root.name, read_only=read_only)
+    return LocalImages(root.name, read_only=read_only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,7 @@ class ShardWriter:
 
 
 def _sink(store: ImageStore, key: str) -> Sink:
-    return ObjectSink(store, key) if isinstance(store, RemoteStore) else FileSink(store.root / key)
+    return ObjectSink(store, key) if isinstance(store, RemoteStore) else FileSink(store.at / key)
 
 
 def _shard_key(spec: ImageSpec, frame_start: int, codec: Mapping[str, Any]) -> str:
