@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pipeline import ledger
+from pipeline.engine import recorded
 from pipeline.engine.executors import Executor
 from pipeline.engine.listing import Changes, instances_gone
 from pipeline.engine.preparing import layout, save
@@ -78,10 +79,10 @@ def _carry(out: Place, before: Prepared, after: Prepared, growth: Growth) -> Non
     """Record the finished work of the earlier plan, as far as it is work of the new one, for the new one."""
     stays = {span.instance for image in growth.images for span in before.plan.images[image].spans}
     with Ledger.open(str(out), after.id) as book:
-        for result in ledger.results(out, before.id):
+        for result in recorded.results(out, before):
             if result.task in growth.tasks:
                 book.append(_translated(result, growth.images, growth.tasks, stays))
-        for image, code in ledger.images(out, before.id).items():
+        for image, code in recorded.images(out, before).items():
             if image in growth.images:
                 book.append_image(growth.images[image], code)
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pipeline import catalog, ledger, scan
+from pipeline import catalog, scan
 from pipeline.catalog import PENDING, Known
+from pipeline.engine import recorded
 from pipeline.engine.digests import read_digests
 from pipeline.engine.executors import Executor
 from pipeline.engine.state import Prepared
@@ -125,7 +126,7 @@ def _is_unseen(file: SourceFile) -> bool:
 
 def _failed(out: Place, before: Prepared) -> set[str]:
     """Return the sources of which nothing could be stored."""
-    results = ledger.results(out, before.id)
+    results = recorded.results(out, before)
     return {before.plan.instances[one.instance].source for r in results for one in r.outcomes if one.failure}
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import xxhash
 
 from pipeline import ledger, store
+from pipeline.engine import recorded
 from pipeline.engine.converting import Conversion
 from pipeline.engine.state import Prepared
 from pipeline.errors import OutputError, SourceError
@@ -61,7 +62,7 @@ def restore(
             if image not in conversion.complete:
                 store.withdraw_image(out, spec.path)
     seen: defaultdict[int, int] = defaultdict(int)
-    for result in ledger.results(out, prepared.id):
+    for result in recorded.results(out, prepared):
         seen[result.task] += 1
         if result.task in records.whole and seen[result.task] == records.last[result.task]:
             conversion.absorb(result)
@@ -70,7 +71,7 @@ def restore(
 
 def _look(out: str, prepared: Prepared, only: Collection[int] | None, *, retrying: bool) -> _Records:
     records = _Records()
-    for result in ledger.results(out, prepared.id):
+    for result in recorded.results(out, prepared):
         if only is not None and result.task not in only:
             continue
         records.last[result.task] = records.last.get(result.task, 0) + 1
@@ -135,7 +136,7 @@ def _complete(out: str, prepared: Prepared, records: _Records) -> set[int]:
     with it what was written last: then the files beside the shards, which aren't many, are held against their digest.
     """
     broken = {region.image for task in prepared.plan.tasks if task.id not in records.whole for region in task.regions}
-    finalised = {image: code for image, code in ledger.images(out, prepared.id).items() if image not in broken}
+    finalised = {image: code for image, code in recorded.images(out, prepared).items() if image not in broken}
     trusted = is_remote(out) or bool(ledger.files(out, prepared.id, at_the_end=True))
 
     def is_whole(image: int) -> bool:

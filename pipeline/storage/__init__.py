@@ -15,13 +15,15 @@ from pipeline.storage.foresight import Expected, Reading, foreseen
 from pipeline.storage.growing import GrowingFile, growing
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options, active, storage_options, using
+from pipeline.storage.ownership import strangers
 from pipeline.storage.places import LocalPlace, Place, RemotePlace, is_inner, place
 from pipeline.storage.remote import Found, find
 from pipeline.storage.sources import find_instances, open_source
-from pipeline.storage.urls import DICOMWEB, WEB, absolute, check_url, is_remote, scheme_of
+from pipeline.storage.urls import DICOMWEB, STORES, WEB, absolute, check_url, is_remote, scheme_of
 
 __all__ = [
     "DICOMWEB",
+    "STORES",
     "WEB",
     "Carried",
     "Expected",
@@ -48,5 +50,6 @@ __all__ = [
     "place",
     "scheme_of",
     "storage_options",
+    "strangers",
     "using",
 ]
