@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.catalog.bounded import open_table
 from pipeline.errors import OutputError
 from pipeline.model import (
     Copy,
@@ -34,6 +35,8 @@ from pipeline.storage import Place, place
 _SEAL = "plan.json"
 """Written last, with the number of rows of each table: without it, or with others, the tables aren't a plan."""
 _FORMAT = 2
+_LONGEST_SEAL = 2**28
+"""Bytes: it names every segment, and every image and row that was replaced."""
 GROUP_ROWS = 65_536
 """Rows written and read at a time: what the tables need in memory beside the plan itself."""
 
@@ -87,6 +90,7 @@ _REFUSED = (
     pa.field("frame", pa.int64()),
 )
 
+_MAY_LACK = frozenset({"position", "orientation", "instance_number", "frame"})
 _UNSELECTED = (pa.field("instance", pa.int64()),)
 _COPY = (
     pa.field("segment", pa.int64()),
@@ -170,13 +174,13 @@ def read_plan(out: str) -> Plan:
         Where there is none, or not a whole one.
     """
     seal = _seal(out)
-    spans = _grouped(_read(out, "spans", seal), Span, seal["rows"]["images"])
-    regions = _grouped(_read(out, "regions", seal), Region, seal["rows"]["tasks"])
-    tasks = zip(_rows(_read(out, "tasks", seal)), regions, strict=True)
+    images, tasks = list(_read(out, "images", seal)), list(_rows(_read(out, "tasks", seal)))
+    spans = _grouped(_read(out, "spans", seal), Span, sum(map(len, images)))
+    regions = zip(tasks, _grouped(_read(out, "regions", seal), Region, len(tasks)), strict=True)
     return Plan(
         instances=read_instances(_read(out, "instances", seal)),
-        images=_read_images(_read(out, "images", seal), spans),
-        tasks=tuple(Task(n, group, memory, encoded, stored) for (n, memory, encoded, stored), group in tasks),
+        images=_read_images(images, spans),
+        tasks=tuple(Task(n, group, memory, encoded, stored) for (n, memory, encoded, stored), group in regions),
         refused=tuple(
             (n, Failure(reason, message, frame)) for n, reason, message, frame in _rows(_read(out, "refused", seal))
         ),
@@ -224,32 +228,45 @@ def _span_rows(images: Sequence[ImageSpec]) -> Iterator[tuple[int, ...]]:
 def _seal(out: str) -> dict[str, Any]:
     folder = _folder(out)
     try:
-        seal: dict[str, Any] = json.loads((folder / _SEAL).read_bytes())
+        seal: dict[str, Any] = json.loads((folder / _SEAL).read_bytes(_LONGEST_SEAL))
         found = seal["format"]
     except FileNotFoundError as error:
         raise OutputError(f"{folder} holds no whole plan: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise OutputError(f"{folder / _SEAL} can't be read: {error}") from error
     if found != _FORMAT:
         raise OutputError(f"{folder} holds a plan of format {found}; this version reads format {_FORMAT}")
+    numbers = (seal.get("tables"), *seal["rows"].values()) if isinstance(seal.get("rows"), dict) else (None,)
+    if not all(isinstance(number, int) and number >= 0 for number in numbers) or not isinstance(
+        seal.get("facts"), dict
+    ):
+        raise OutputError(f"{folder / _SEAL} can't be read: it isn't what a run left")
     return seal
 
 
 def _read(out: str, name: str, seal: Mapping[str, Any]) -> Iterator[pa.Table]:
     """Yield a table by its row groups."""
-    path = _folder(out) / f"{seal['tables']}/{name}.parquet"
+    path = _folder(out) / str(seal["tables"]) / f"{name}.parquet"
     try:
-        with path.open() as opened, pq.ParquetFile(opened) as file:
-            if file.metadata.num_rows != seal["rows"][name]:
-                raise OutputError(f"{path} has {file.metadata.num_rows} rows, the plan has {seal['rows'][name]}")
-            for group in range(file.metadata.num_row_groups):
-                yield file.read_row_group(group)
+        with open_table(path) as file:
+            if file.rows != seal["rows"].get(name):
+                raise OutputError(f"{path} has {file.rows} rows, the plan has {seal['rows'].get(name)}")
+            for table in file.groups():
+                _require_filled(table, path)
+                yield table
     except FileNotFoundError as error:
         raise OutputError(f"{_folder(out)} holds no whole plan: {error}") from error
     except (OSError, pa.ArrowException) as error:
         if isinstance(error, OutputError):
             raise
         raise OutputError(f"{path} can't be read: {error}") from error
+
+
+def _require_filled(table: pa.Table, path: Place) -> None:
+    """Refuse columns without a value in some row, but for those that some instances have none of."""
+    for name in table.column_names:
+        if table[name].null_count and name not in _MAY_LACK:
+            raise OutputError(f"{path}: a row has no {name}: the plan is damaged")
 
 
 def _rows(groups: Iterable[pa.Table]) -> Iterator[tuple[Any, ...]]:
@@ -325,5 +342,13 @@ def _grouped(groups: Iterable[pa.Table], kind: type[Any], count: int) -> list[tu
     """Return the objects of a table, gathered by the number in its first column."""
     gathered: list[list[Any]] = [[] for _ in range(count)]
     for owner, *values in _rows(groups):
-        gathered[owner].append(kind(*values))
+        gathered[_position(owner, count)].append(kind(*values))
     return [tuple(group) for group in gathered]
+
+
+def _position(owner: int, count: int) -> int:
+    if not 0 <= owner < count:
+        raise OutputError(
+            f"the plan is damaged: it has {count} images or tasks, and something belongs to number {owner}"
+        )
+    return owner

@@ -5,23 +5,44 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.markup import escape
+
 from pipeline import engine
 from pipeline.cli.planned import show_plan
 from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.summary import show_summary
-from pipeline.config import RunConfig, from_dict, load
-from pipeline.engine.output import RUN_FILE
+from pipeline.config import RunConfig, from_dict
+from pipeline.engine.output import refuse_links
+from pipeline.engine.trust import cluster_line, doubts, kept_configuration
 from pipeline.errors import ConfigError
 from pipeline.storage import absolute, place
 
 
-def run(screen: Screen, config: RunConfig, *, overwrite: bool) -> int:
+def run(screen: Screen, config: RunConfig, *, overwrite: bool, trusting: bool = False) -> int:
     """Convert, tell what became of it, and return the exit code."""
     with watched(screen) as progress:
-        summary = engine.run(config, overwrite=overwrite, progress=progress)
+        summary = engine.run(config, overwrite=overwrite, trusting=trusting, progress=progress)
     show_summary(screen, summary)
     return summary.exit_code
+
+
+def resume(screen: Screen, out: str, settings: Sequence[str], *, trusting: bool) -> int:
+    """Go on with the run that left `out`, and return the exit code.
+
+    Raises
+    ------
+    ConfigError
+        Where its configuration isn't there, or can't be.
+    OutputError
+        Where others could have written it.
+    """
+    at = place(absolute(out))
+    refuse_links(at)
+    config, _ = kept_configuration(at, settings, trusting=trusting)
+    if not doubts(at):
+        screen.show(escape(cluster_line(config.cluster)))
+    return run(screen, config, overwrite=False, trusting=trusting)
 
 
 def plan(screen: Screen, config: RunConfig) -> int:
@@ -48,18 +69,6 @@ def configuration(sources: Sequence[str], out: str, given: Mapping[str, Any]) ->
         "cluster": cluster(given["cluster"], given["workers"]),
     }
     return from_dict(values, overrides=given["settings"], name="dcm2zarr convert")
-
-
-def earlier_configuration(out: str, settings: Sequence[str]) -> RunConfig:
-    """Return the configuration of the run that left `out`, which may have been moved since.
-
-    Raises
-    ------
-    ConfigError
-        Where there is none, or it can't be.
-    """
-    config = load(str(place(absolute(out)) / RUN_FILE), settings)
-    return config.model_copy(update={"output": config.output.model_copy(update={"path": absolute(out)})})
 
 
 def _present(**values: Any) -> dict[str, Any]:

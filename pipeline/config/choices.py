@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from pipeline.errors import ConfigError
 from pipeline.storage.urls import check_url, hidden
 
+_BITS = re.compile("0?6[046][04]")
 _SLICE = re.compile(r"\s*([+-]?[0-9]+)?\s*:\s*([+-]?[0-9]+)?\s*(?::\s*([+-]?[0-9]+)?\s*)?")
 
 
@@ -71,6 +72,16 @@ def check_store_options(options: dict[str, Any]) -> dict[str, Any]:
                 f"({name.upper()}) or a profile"
             )
     return options
+
+
+def check_mode_bits(bits: str) -> str:
+    """Refuse permissions with which a result can't be written, or anybody could write it."""
+    if bits and _BITS.fullmatch(bits) is None:
+        raise ValueError(
+            f'expected permissions such as "0640", in quotes: 6 for the owner, 0, 4 or 6 for the group, 0 or 4 for all '
+            f"others, got {bits[:20]!r}"
+        )
+    return bits
 
 
 def check_codec_name(codec: dict[str, Any]) -> dict[str, Any]:

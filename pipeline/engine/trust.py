@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from glob import has_magic
 
@@ -17,9 +18,10 @@ from pipeline.config import Cluster, RunConfig, load
 from pipeline.engine.output import RUN_FILE
 from pipeline.engine.scanning import find_files
 from pipeline.engine.state import Prepared
+from pipeline.engine.stores import options_of
 from pipeline.errors import OutputError
 from pipeline.model.sources import local_path
-from pipeline.storage import STORES, LocalPlace, Place, is_remote, scheme_of, strangers
+from pipeline.storage import STORES, LocalPlace, Options, Place, active, is_remote, scheme_of, strangers
 
 DECIDING = ("cluster", "storage")
 """Sections that could run code or send credentials elsewhere."""
@@ -40,8 +42,10 @@ def _is_tables(name: str) -> bool:
     return name.startswith("plan/") and name.removeprefix("plan/").isdecimal()
 
 
-def own_configuration(out: Place, overrides: Sequence[str] = (), *, trusting: bool = False) -> RunConfig:
-    """Return the configuration of the run that left `out`, which may have been moved since.
+def kept_configuration(
+    out: Place, overrides: Sequence[str] = (), *, trusting: bool = False
+) -> tuple[RunConfig, Options]:
+    """Return the configuration of the run that left `out`, which may have been moved since, and how stores are reached.
 
     Parameters
     ----------
@@ -49,7 +53,8 @@ def own_configuration(out: Place, overrides: Sequence[str] = (), *, trusting: bo
     overrides : sequence of str
         The caller's own ``section.key=value``.
     trusting : bool
-        Whether the caller trusts whoever could have written it: its sources count then, its cluster and storage don't.
+        Whether the caller trusts whoever could have written it: its sources count then, its cluster and storage don't;
+        stores are reached with the options that hold here.
 
     Raises
     ------
@@ -66,10 +71,11 @@ def own_configuration(out: Place, overrides: Sequence[str] = (), *, trusting: bo
             "CONFIG), or add --trust-output if you trust all who can write there",
             reason="output_not_yours",
         )
-    return at(load(out / RUN_FILE, overrides, without=DECIDING if doubt else ()), out)
+    config = directed(load(out / RUN_FILE, overrides, without=DECIDING if doubt else ()), out)
+    return config, replace(active(), file_bits=config.output.file_bits) if doubt else options_of(config)
 
 
-def at(config: RunConfig, out: Place) -> RunConfig:
+def directed(config: RunConfig, out: Place) -> RunConfig:
     """Return `config` for the output directory `out`."""
     return config.model_copy(update={"output": config.output.model_copy(update={"path": str(out)})})
 
@@ -80,7 +86,13 @@ def cluster_line(cluster: Cluster) -> str:
     return "cluster settings from run.yaml: " + ", ".join(f"{name} {value}" for name, value in values.items())
 
 
-def check_sources_known(config: RunConfig, out: Place, prepared: Prepared) -> None:
+def sources_of(prepared: Prepared) -> set[str]:
+    """Return all files that a plan names."""
+    copies = (source for copy in prepared.copies for source in (copy.source, copy.kept))
+    return {*(one.source for one in prepared.plan.instances), *copies}
+
+
+def check_sources_known(config: RunConfig, out: Place, named: Collection[str]) -> None:
     """Refuse a plan that names files which the caller's configuration doesn't, where another could have made it.
 
     Raises
@@ -91,8 +103,6 @@ def check_sources_known(config: RunConfig, out: Place, prepared: Prepared) -> No
     doubt = doubts(out)
     if not doubt:
         return
-    named = {one.source for one in prepared.plan.instances}
-    named |= {source for copy in prepared.copies for source in (copy.source, copy.kept)}
     foreign = sorted(others(named, config, out))
     if foreign:
         raise OutputError(

@@ -43,7 +43,7 @@ def check_plan(plan: Plan, layout: Layout) -> None:
     """
     formats: dict[int, PixelFormat] = {}  # by what they are in memory: most instances share one
     for instance in plan.instances:
-        _check_instance(instance)
+        check_instance(instance)
         formats[id(instance.format)] = instance.format
     for image in plan.images:
         check_path(image.path)
@@ -53,7 +53,7 @@ def check_plan(plan: Plan, layout: Layout) -> None:
             raise _wrong("a span whose step is 0")
         formats[id(image.format)] = image.format
     for pixels in formats.values():
-        _check_format(pixels)
+        check_format(pixels)
     verify(plan, layout)
 
 
@@ -64,7 +64,8 @@ def check_path(path: str) -> None:
         raise _wrong(f"{path[:200]!r} isn't an image's path")
 
 
-def _check_instance(one: Instance) -> None:
+def check_instance(one: Instance) -> None:
+    """Refuse an instance, read from an output directory, that no scan can have found; PlanError."""
     if one.frame_index_file and one.frame_index_file != f"plan/frames/{one.segment:08d}-{one.row}.idx":
         raise _wrong(f"{one.frame_index_file[:200]!r} isn't the place of a frame index")
     if not 0 <= one.number_of_frames <= MOST_FRAMES:
@@ -75,7 +76,8 @@ def _check_instance(one: Instance) -> None:
         raise _wrong("a text longer than any path or UID")
 
 
-def _check_format(pixels: PixelFormat) -> None:
+def check_format(pixels: PixelFormat) -> None:
+    """Refuse frames that no header can describe; PlanError."""
     sides = 0 < pixels.rows <= MOST_SIDE and 0 < pixels.columns <= MOST_SIDE
     if not (sides and 0 < pixels.samples_per_pixel <= MOST_SAMPLES and pixels.dtype in _DTYPES):
         raise _wrong(f"frames of {pixels.rows} x {pixels.columns} x {pixels.samples_per_pixel} {pixels.dtype[:20]!r}")

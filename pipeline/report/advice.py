@@ -36,6 +36,8 @@ ADVICE = {
     "limits.header_seconds. Raise them if the file is sound but large or its storage slow; else it is damaged.",
     "memory": "Decoding the frame named, or reading the header, took more memory than limits.decode_memory allows or the "
     "machine has. Raise it, or use fewer workers; of a small file it means damage.",
+    "index_damaged": "What the scan kept in the output directory of this file's frames was changed since. Convert everything "
+    "anew with --overwrite, into a folder that nobody else can write.",
     "source_changed": "The file changed between scan and conversion. Run again when nothing writes to the source.",
     "task_memory_exceeded": "One task would need more memory than limits.task_memory. Raise it if the workers have that "
     "much, or make output.shard smaller.",

@@ -42,7 +42,7 @@ def read_expected(out: str) -> tuple[Expected | None, list[Problem]]:
         return None, problems
     whole = _of_plan(prepared.plan, finished)
     problems += [Problem("ledger_damaged", "ledger", told) for told in _left_out(finished, whole)]
-    return Expected.read(out, prepared.plan, whole), problems
+    return Expected.read(out, prepared, whole), problems
 
 
 def _plan(out: str) -> Prepared:
