@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from math import isfinite, isinf
 from pathlib import Path
@@ -21,6 +21,7 @@ from pipeline.config.settings import Output, RunConfig
 from pipeline.config.yamltext import CoreLoader, Document, KeyPath, dotted, parse
 from pipeline.errors import ConfigError, OutputError
 from pipeline.storage import Place, is_remote, place
+from pipeline.storage.urls import hidden, holds_user
 
 LONGEST = 16 * 2**20
 """Bytes of a configuration, far more than any has."""
@@ -125,7 +126,24 @@ def _configure(document: Document, overrides: Sequence[str], *, base: Path, name
     except ValidationError as error:
         mistakes = sorted(translate(error, data), key=lambda mistake: _line(mistake.path, document.lines))
         raise config_error(name, mistakes, origins) from None
+    if told := list(_users(config)):
+        raise config_error(name, told, origins)
     return _absolute(config, bases)
+
+
+def _users(config: RunConfig) -> Iterator[Mistake]:
+    """Yield where a URL with user and password stands: it would be written to run.yaml, whatever it is for."""
+    pending: list[tuple[KeyPath, Any]] = [((), config.model_dump(mode="json", exclude={"select"}))]
+    while pending:
+        path, value = pending.pop()
+        if isinstance(value, dict | list):
+            pending += [
+                ((*path, key), item) for key, item in (value.items() if isinstance(value, dict) else enumerate(value))
+            ]
+        elif isinstance(value, str) and holds_user(value):
+            yield Mistake(
+                path, "a URL with user or password, which would be copied to run.yaml; give them by the environment"
+            )
 
 
 def _line(path: KeyPath, lines: Mapping[KeyPath, int]) -> int:
@@ -150,7 +168,7 @@ def _override(data: dict[str, Any], override: str) -> KeyPath:
     dotted_path, equals, text = override.partition("=")
     path = tuple(part.strip() for part in dotted_path.split("."))
     if not equals or not all(path):
-        raise ConfigError(f"--set {override}: expected section.key=value, such as output.codec.clevel=5")
+        raise ConfigError(f"--set {hidden(override[:200])}: expected section.key=value, such as output.codec.clevel=5")
     if lookup(path) is None:
         raise config_error("--set", [Mistake(path, unknown_key(path))])
     document = _parse_value(path, text)

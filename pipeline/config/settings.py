@@ -68,9 +68,6 @@ class Output(Section):
     path: FilePath
     """The output directory, or a prefix in an object store (s3://bucket/prefix, gs, az). A relative path counts from
     the configuration file's folder."""
-    mode_bits: Annotated[StrictStr, AfterValidator(check_mode_bits)] = ""
-    """Permissions of the files that are made, as in "0640"; folders may be entered by those who may read: "0750". By
-    default the umask decides. For results that others are to read, see docs/security.md."""
     grouping: Literal["series", "instance"] = "series"
     """"series" stacks the single-frame instances of a series (multi-frame instances are images of their own),
     "instance" makes an image of each instance."""
@@ -86,6 +83,9 @@ class Output(Section):
     }
     """A Zarr codec by its registered name and its own settings; "none" stores chunks uncompressed. For blosc,
     shuffle "auto" is bitshuffle, and blocksize is 524288 unless given (0 leaves it to blosc)."""
+    mode_bits: Annotated[StrictStr, AfterValidator(check_mode_bits)] = ""
+    """Permissions of the files that are made, as in "0640"; folders may be entered by those who may read: "0750". By
+    default the umask decides. For results that others are to read, see docs/security.md."""
 
     @property
     def file_bits(self) -> int:

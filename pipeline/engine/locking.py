@@ -68,7 +68,8 @@ def _locked(out: str, at: LocalPlace) -> Iterator[None]:
     finally:
         for left in (_lock(out, LOCK_FILES[1]), at):
             with contextlib.suppress(OSError):
-                left.remove()
+                if left.exists():  # a link is refused by whoever comes next
+                    left.remove()
         os.close(file)
 
 

@@ -80,6 +80,8 @@ class Folder:
     def folder(self, name: str, *, make: bool = False) -> Folder:
         """Open a folder in this one."""
         made = make and self._make(name)
+        if not _BY_DESCRIPTOR:
+            self._refuse_link(name)
         lower = Folder(f"{self.path}/{name}", self._open(name, _WAY | _NO_LINK) if _BY_DESCRIPTOR else None)
         if made:
             lower.permit()
