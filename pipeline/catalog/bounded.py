@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import OutputError
 from pipeline.storage import Place
 
-MOST_BYTES = 4 * 2**30
+MOST_BYTES = 2 * 2**30
 """Of a row group as it is in memory. Ours have some tens of MiB, and more only where a single header has."""
 MOST_ROWS = 2**20
 """Of a row group."""
@@ -63,8 +63,9 @@ class BoundedTable:
     def batches(self, group: int, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield columns of a row group by so many rows at a time."""
         self._check(group, columns)
+        size = 0
         for batch in self._file.iter_batches(rows, row_groups=[group], columns=list(columns)):
-            self._count(batch)
+            size = self._count(batch, size)
             yield batch
 
     def _check(self, group: int, columns: Sequence[str] | None) -> None:
@@ -76,11 +77,13 @@ class BoundedTable:
         if size > MOST_BYTES or found.num_rows > MOST_ROWS:
             raise self._not_ours(f"a row group of {found.num_rows} rows and {size} bytes")
 
-    def _count(self, table: pa.Table | pa.RecordBatch) -> None:
-        """Count what the texts are with each as often as it comes."""
-        size = sum(_bytes(part) for column in table.columns for part in getattr(column, "chunks", [column]))
+    def _count(self, table: pa.Table | pa.RecordBatch, before: int = 0) -> int:
+        """Return what the texts are with each as often as it comes, in addition to so many bytes of the same group."""
+        parts = (part for column in table.columns for part in getattr(column, "chunks", [column]))
+        size = before + sum(map(_bytes, parts))
         if size > MOST_BYTES:
-            raise self._not_ours(f"{len(table)} rows of {size} bytes")
+            raise self._not_ours(f"rows of more than {size} bytes")
+        return size
 
     def _not_ours(self, what: str) -> OutputError:
         return OutputError(f"{self._path} holds {what}: no run of this program can have left that", reason="not_ours")

@@ -223,5 +223,5 @@ def _read(file: int) -> Holder | None:
     os.lseek(file, 0, os.SEEK_SET)
     try:
         return Holder.told(json.loads(os.read(file, LONGEST)))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -112,5 +112,5 @@ def _read(at: RemotePlace) -> _Lock | None:
         values = json.loads(at.read_bytes(LONGEST))
         token = values.pop("token")
         return _Lock(token=token, holder=Holder.told(values)) if isinstance(token, str) else None
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

@@ -63,6 +63,8 @@ def frame_index(instance: Instance, out: str, frames: range) -> FrameIndex:
 def _read(instance: Instance, out: str, frames: range) -> FrameIndex:
     if instance.frame_index:
         return FrameIndex.from_bytes(instance.frame_index)
+    if not instance.frame_index_file:
+        raise LookupError("it has none")
     where = place(out) / instance.frame_index_file
     if is_remote(out):  # one request for all of it is sooner back than some for its parts
         return FrameIndex.from_bytes(where.read_bytes(_LARGEST))

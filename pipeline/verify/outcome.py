@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from pipeline.storage import Options, active
 from pipeline.verify.expected import Expected
 from pipeline.verify.problems import Findings, Problem
 from pipeline.verify.sources import SourceFindings
@@ -47,6 +48,8 @@ class Verification:
     verdicts: Counter[str] = field(default_factory=Counter)
     """Verdict → number of files."""
     expected: Expected | None = None
+    options: Options = field(default_factory=active)
+    """How the result is reached, and with which permissions files are made in it."""
 
     def add(self, findings: Findings) -> None:
         """Take what a task found in the store."""

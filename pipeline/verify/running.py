@@ -87,7 +87,8 @@ def verify(
         if expected:
             progress.phase("verify", frames_to_check(expected, sample))
             result.add(Findings(tuple(_check_files(expected))))
-            with using(original.options if original else active()), start(_cluster(cluster), progress) as executor:
+            result.options = original.options if original else active()
+            with using(result.options), start(_cluster(cluster), progress) as executor:
                 _check_images(executor, result, expected, progress, seed)
                 if original:
                     progress.phase("compare", None)

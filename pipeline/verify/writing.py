@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.catalog import write_verdicts
 from pipeline.errors import OutputError
-from pipeline.storage import place
+from pipeline.storage import place, using
 from pipeline.verify.outcome import Verification
 from pipeline.verify.verdicts import file_verdicts
 
@@ -22,13 +22,14 @@ def write(found: Verification, folder: str | os.PathLike[str] | None = None) -> 
     OutputError
         Where that can't be done.
     """
-    beside = place(folder or found.out)
-    try:
-        if found.verdicts:
-            write_verdicts(beside / "verify.parquet", file_verdicts(found))
-        (beside / "verify.json").write_bytes((json.dumps(as_dict(found), indent=1) + "\n").encode())
-    except OSError as error:
-        raise OutputError(f"{beside}: the verdicts can't be written: {error.strerror or error}") from error
+    with using(found.options):
+        beside = place(folder or found.out)
+        try:
+            if found.verdicts:
+                write_verdicts(beside / "verify.parquet", file_verdicts(found))
+            (beside / "verify.json").write_bytes((json.dumps(as_dict(found), indent=1) + "\n").encode())
+        except OSError as error:
+            raise OutputError(f"{beside}: the verdicts can't be written: {error.strerror or error}") from error
 
 
 def as_dict(found: Verification) -> dict[str, Any]:
