@@ -9,7 +9,7 @@
 #
 #     SBATCH_PARTITION=compute SBATCH_ACCOUNT=imaging configs/slurm-array.sh run.yaml /scratch/out
 set -euo pipefail
-config=$1
+config=$(realpath "$1")
 case $2 in # a folder, or a URL of an object store; its address and keys come from the environment then
   *://*) out=${2%/} logs=${LOGS:-$PWD/$(basename "$out").logs} ;;
   *) out=$(realpath -m "$2") logs=${LOGS:-$out.logs} ;; # beside the output directory, which holds results alone
@@ -21,6 +21,16 @@ memory=${MEMORY:-3G}    # of each process
 walltime=${WALLTIME:-01:00:00}
 at_once=${AT_ONCE:-200} # tasks that run side by side, at most
 
+own="--config $(printf %q "$config")" # what lies in an output that others can write doesn't say which files are read
+previous=
+for argument in "$@"; do
+  case $previous,$argument in
+    --set,*) own+=" --set $(printf %q "$argument")" ;;
+    *,--set=*) own+=" $(printf %q "$argument")" ;;
+  esac
+  previous=$argument
+done
+
 mkdir -p "$logs"
 count=$(dcm2zarr init "$config" --set "output.path=$out" -q "$@")
 
@@ -29,9 +39,9 @@ submit() { sbatch --parsable --time="$walltime" --cpus-per-task="$cpus" --mem-pe
 after=()
 if [ "$count" -gt 0 ]; then
   array=$(submit --job-name=dcm2zarr --array="0-$((count - 1))%$at_once" --output="$logs/partition-%a.log" \
-    --wrap "dcm2zarr convert-partition '$out' \$SLURM_ARRAY_TASK_ID --workers $cpus")
+    --wrap "dcm2zarr convert-partition '$out' \$SLURM_ARRAY_TASK_ID --workers $cpus $own")
   after=(--dependency="afterany:$array")
 fi
 final=$(submit --job-name=dcm2zarr-finalize "${after[@]}" --output="$logs/finalize.log" \
-  --wrap "dcm2zarr finalize '$out' --workers $cpus")
+  --wrap "dcm2zarr finalize '$out' --workers $cpus $own")
 echo "${array:-} $final"

@@ -55,6 +55,11 @@ EXIT_CODES = {
     "source_changed": USAGE,
     "no_partitions": USAGE,
     "no_such_partition": USAGE,
+    "linked_entry": USAGE,
+    "leads_outside": USAGE,
+    "output_not_yours": USAGE,
+    "plan_unusable": USAGE,
+    "not_ours": USAGE,
     # what it was done in or with failed: mend that, and give the same command again
     "in_use": SURROUNDINGS,
     "disk_full": SURROUNDINGS,

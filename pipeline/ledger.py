@@ -7,25 +7,27 @@ record's bytes as they stand. The first record names the plan; the others are fi
 A segment may be cut at any byte: what follows the last whole line is no record, and its work is done again. A whole
 line that doesn't fit its checksum is damage; it is left out too, and reported. Segments of another plan are left out
 silently: one plan follows another when new files have come, and takes over what it can of the finished work.
+
+A checksum is no signature: whoever can write the ledger can write any line. What isn't a record of ours is damage too, and
+that a result is one of the plan's own tasks is for the caller to check (:func:`pipeline.plan.is_result_of`).
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
-import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from pipeline.errors import OutputError
-from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, Task, TaskResult
+from pipeline.model import Plan, Task, TaskResult
+from pipeline.model.records import NO_RECORD, read_number, read_result, read_text, result_record
 from pipeline.storage import GrowingFile, Place, growing, place, unwritable
 
 VERSION = 1
@@ -35,7 +37,9 @@ was appended; only one of the machine (in an object store: of the process too) c
 then done again."""
 _PREFIX = b'{"crc32":"%08x","record":'
 _PREFIX_LENGTH = len(_PREFIX % 0)
-_SEGMENT = re.compile(r"([0-9]{6,})\.jsonl")
+_SEGMENT = re.compile(r"([0-9]{6,18})\.jsonl")
+LONGEST_LINE = 2**28
+"""Bytes: a record has twelve for each frame of a task, so that this is more than twenty million frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class Ledger:
         OutputError
             If it can't be written, for example to a full disk; the ledger takes no more records then.
         """
-        self._append(_result_record(result))
+        self._append(result_record(result))
 
     def append_image(self, image: int, digest: str = "") -> None:
         """Record a finalised image, by its position in the plan, with its digest; as :meth:`append`."""
@@ -156,25 +160,25 @@ def read(out: str | os.PathLike[str] | Place, plan_id: str | None = None) -> Fin
     damage: list[str] = []
     ended = False
     for record in _all_records(out, plan_id, damage):
-        ended = record["kind"] == "files"
-        if record["kind"] == "task":
-            results[record["task"]] = _result(record)
-        elif record["kind"] == "image":
-            images[record["image"]] = record.get("digest", "")
-        elif record["kind"] == "files":
-            files = {name: (size, digest) for name, (size, digest) in record["files"].items()}
+        ended = isinstance(record, _Files)
+        if isinstance(record, TaskResult):
+            results[record.task] = record
+        elif isinstance(record, _Image):
+            images[record.image] = record.digest
+        elif isinstance(record, _Files):
+            files = record.files
     return Finished(results, frozenset(images), images, files, tuple(damage), ended)
 
 
 def results(out: str | os.PathLike[str] | Place, plan_id: str) -> Iterator[TaskResult]:
     """Yield the finished tasks of a plan, one at a time, oldest first; see :func:`read`."""
-    return (_result(record) for record in _all_records(out, plan_id, []) if record["kind"] == "task")
+    return (record for record in _all_records(out, plan_id, []) if isinstance(record, TaskResult))
 
 
 def images(out: str | os.PathLike[str] | Place, plan_id: str) -> dict[int, str]:
     """Return the finalised images of a plan, by position, each with its digest; see :func:`read`."""
     records = _all_records(out, plan_id, [])
-    return {record["image"]: record.get("digest", "") for record in records if record["kind"] == "image"}
+    return {record.image: record.digest for record in records if isinstance(record, _Image)}
 
 
 def files(out: str | os.PathLike[str] | Place, plan_id: str, *, at_the_end: bool = False) -> dict[str, tuple[int, str]]:
@@ -184,8 +188,8 @@ def files(out: str | os.PathLike[str] | Place, plan_id: str, *, at_the_end: bool
     """
     found: dict[str, tuple[int, str]] = {}
     for record in _all_records(out, plan_id, []):
-        if record["kind"] == "files":
-            found = {name: (size, digest) for name, (size, digest) in record["files"].items()}
+        if isinstance(record, _Files):
+            found = record.files
         elif at_the_end:
             found = {}
     return found
@@ -196,13 +200,28 @@ def forget_others(out: str | os.PathLike[str] | Place, *plan_ids: str) -> None:
     for segment in _segments(place(out) / "ledger"):
         head = next(_lines(segment), b"")
         payload = _payload(head)
-        if payload is not None and json.loads(payload)["plan"] not in plan_ids:
+        known = None if payload is None else _head(payload)
+        if known is not None and known not in {(VERSION, plan_id) for plan_id in plan_ids}:
             segment.remove()
 
 
-def _all_records(
-    out: str | os.PathLike[str] | Place, plan_id: str | None, damage: list[str]
-) -> Iterator[dict[str, Any]]:
+class _Image(NamedTuple):
+    """An image that was finalised."""
+
+    image: int
+    digest: str
+
+
+class _Files(NamedTuple):
+    """What a run that ended left."""
+
+    files: dict[str, tuple[int, str]]
+
+
+_Record = TaskResult | _Image | _Files
+
+
+def _all_records(out: str | os.PathLike[str] | Place, plan_id: str | None, damage: list[str]) -> Iterator[_Record]:
     for segment in _segments(place(out) / "ledger"):
         yield from _records(segment, plan_id, damage)
 
@@ -244,112 +263,62 @@ def _lines(segment: Place) -> Iterator[bytes]:
     """Yield the whole lines of a segment."""
     try:
         with segment.open() as file:
-            yield from (line for line in file if line.endswith(b"\n"))
+            while line := file.readline(LONGEST_LINE):
+                if line.endswith(b"\n"):
+                    yield line
+                elif len(line) == LONGEST_LINE:
+                    raise OutputError(
+                        f"{segment}: the ledger can't be read: a line is longer than any record", reason="not_ours"
+                    )
     except OSError as error:
         raise unwritable(segment.name, error, "can't be read") from error
 
 
-def _records(segment: Place, plan_id: str | None, damage: list[str]) -> Iterator[dict[str, Any]]:
+def _records(segment: Place, plan_id: str | None, damage: list[str]) -> Iterator[_Record]:
     """Yield a segment's records after the first, which is checked; append what isn't one to `damage`."""
+    name = PurePath(segment.name).name
     for number, line in enumerate(_lines(segment), 1):
         payload = _payload(line)
-        if payload is None and number == 1:
-            damage.append(
-                f"{PurePath(segment.name).name}, line 1: the checksum doesn't fit; its plan isn't known, it isn't used"
-            )
-            return
-        if payload is None:
-            damage.append(
-                f"{PurePath(segment.name).name}, line {number}: the checksum doesn't fit; its work is done again"
-            )
-        elif number == 1:
-            if not _is_of(segment, json.loads(payload), plan_id):
+        what = "the checksum doesn't fit" if payload is None else "it is no record"
+        if number == 1:
+            head = None if payload is None else _head(payload)
+            if head is None:
+                damage.append(f"{name}, line 1: {what}; its plan isn't known, it isn't used")
+            elif head[0] != VERSION:
+                raise OutputError(
+                    f"{segment}: a ledger of version {head[0]}; this program reads version {VERSION}",
+                    reason="other_version",
+                )
+            if head is None or plan_id not in (None, head[1]):
                 return
+            continue
+        record = None if payload is None else _record(payload)
+        if record is None:
+            damage.append(f"{name}, line {number}: {what}; its work is done again")
         else:
-            yield json.loads(payload)
+            yield record
 
 
-def _is_of(segment: Place, record: Mapping[str, Any], plan_id: str | None) -> bool:
-    """Whether a segment's first record names the plan that is wanted."""
-    if record["version"] != VERSION:
-        raise OutputError(
-            f"{segment}: a ledger of version {record['version']}; this program reads version {VERSION}",
-            reason="other_version",
-        )
-    return plan_id in (None, record["plan"])
+def _head(payload: bytes) -> tuple[int, str] | None:
+    """Return version and plan of a segment's first record; None where it isn't one."""
+    try:
+        record = json.loads(payload)
+        return read_number(record["version"]), read_text(record["plan"])
+    except NO_RECORD:
+        return None
 
 
-def _result_record(result: TaskResult) -> dict[str, Any]:
-    return {
-        "kind": "task",
-        "task": result.task,
-        "regions": [_region_record(region) for region in result.regions],
-        "outcomes": [_outcome_record(outcome) for outcome in result.outcomes],
-        "frames": result.frames,
-        "encoded_bytes": result.encoded_bytes,
-        "decoded_bytes": result.decoded_bytes,
-        "seconds": result.seconds,
-        "syntax_seconds": result.syntax_seconds,
-    }
-
-
-def _region_record(region: RegionResult) -> dict[str, Any]:
-    return {
-        "image": region.image,
-        "frames": [region.frame_start, region.frame_stop],
-        "checksums": base64.b64encode(region.checksums).decode(),
-        "valid": base64.b64encode(region.valid).decode(),
-        "stored_bytes": region.stored_bytes,
-        "digest": region.digest,
-    }
-
-
-def _outcome_record(outcome: InstanceOutcome) -> dict[str, Any]:
-    """Only what isn't empty: there is one of these for each file of an archive."""
-    record: dict[str, Any] = {"instance": outcome.instance}
-    if outcome.decoder:
-        record["decoder"] = outcome.decoder
-    if outcome.photometric_interpretation:
-        record["photometric_interpretation"] = outcome.photometric_interpretation
-    if failure := outcome.failure:
-        record["failure"] = {"reason": failure.reason, "message": failure.message, "frame": failure.frame}
-        if failure.salvaged:
-            record["failure"]["salvaged"] = True
-    return record
-
-
-def _result(record: Mapping[str, Any]) -> TaskResult:
-    return TaskResult(
-        task=record["task"],
-        regions=tuple(map(_region, record["regions"])),
-        outcomes=tuple(map(_outcome, record["outcomes"])),
-        frames=record["frames"],
-        encoded_bytes=record["encoded_bytes"],
-        decoded_bytes=record["decoded_bytes"],
-        seconds=record["seconds"],
-        syntax_seconds=record.get("syntax_seconds", {}),
-    )
-
-
-def _region(record: Mapping[str, Any]) -> RegionResult:
-    start, stop = record["frames"]
-    return RegionResult(
-        image=record["image"],
-        frame_start=start,
-        frame_stop=stop,
-        checksums=base64.b64decode(record["checksums"]),
-        valid=base64.b64decode(record["valid"]),
-        stored_bytes=record["stored_bytes"],
-        digest=record.get("digest", ""),
-    )
-
-
-def _outcome(record: Mapping[str, Any]) -> InstanceOutcome:
-    failure = record.get("failure")
-    return InstanceOutcome(
-        record["instance"],
-        # The same few words for a million instances: one object each.
-        sys.intern(record.get("decoder", "")),
-        sys.intern(record.get("photometric_interpretation", "")),
-        failure and Failure(**failure),
-    )
+def _record(payload: bytes) -> _Record | None:
+    """Return what a record says; None where it isn't one of ours, which checksums don't tell."""
+    try:
+        record = json.loads(payload)
+        if record["kind"] == "task":
+            return read_result(record)
+        if record["kind"] == "image":
+            return _Image(read_number(record["image"]), read_text(record.get("digest", "")))
+        if record["kind"] == "files":
+            files = record["files"].items()
+            return _Files({name: (read_number(size), read_text(digest)) for name, (size, digest) in files})
+    except NO_RECORD:
+        pass
+    return None

@@ -58,7 +58,7 @@ class Disturbed:
     task_bytes: int = 2**16
     shard: str = "64 KiB"
     resuming: tuple[str, ...] = ()
-    """Options of ``dcm2zarr resume``."""
+    """Options of the command that goes on."""
     patient: bool = True
     """Whether to wait until the jobs of the driver that was killed end by themselves, which takes half a minute."""
     cancelled: str = ""
@@ -76,16 +76,16 @@ class Disturbed:
             self._wait_for_shards(out, self.kill_after, driver)
             driver.send_signal(signal.SIGKILL)
         self.proxy.delay = 0.0
-        self._resume(out)
+        self._resume(out, config)
         self._wait_for_the_end_of_jobs()
         return out
 
-    def _resume(self, out: str) -> None:
+    def _resume(self, out: str, config: Path) -> None:
         begin = time.monotonic()
         with pipeline.storage_options(**self.server.options()):
             standing = engine.status(out)
             assert (standing.phase, standing.alive) == ("convert", False), standing
-        command = [sys.executable, "-m", "pipeline.cli", "resume", out, *self.resuming]
+        command = [sys.executable, "-m", "pipeline.cli", "run", str(config), *self.resuming]
         resumed = subprocess.run(
             command, env=self._environment(), capture_output=True, text=True, timeout=_PATIENCE, check=False
         )

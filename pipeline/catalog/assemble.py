@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.catalog.bounded import open_table
 from pipeline.catalog.schema import PENDING, catalog_schema
 from pipeline.catalog.segments import segment_path
 from pipeline.storage import Place, place
@@ -96,10 +97,10 @@ def _finished(
     without: Collection[tuple[int, int]],
 ) -> Iterator[pa.Table]:
     for segment in segments:
-        with segment_path(out, segment).open() as opened, pq.ParquetFile(opened) as file:
+        with open_table(segment_path(out, segment)) as file:
             row = 0
-            for group in range(file.metadata.num_row_groups):
-                table = _with_columns(file.read_row_group(group, columns=schema.names), schema)
+            for group in range(len(file.sizes)):
+                table = _with_columns(file.group(group, schema.names), schema)
                 places = [(segment, row + i) for i in range(len(table))]
                 if places:
                     table = _apply(table, [outcomes.get(place) for place in places])

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.catalog.bounded import open_table
 from pipeline.errors import OutputError
 from pipeline.model import (
     Copy,
@@ -36,6 +37,8 @@ _SEAL = "plan.json"
 _FORMAT = 2
 _STANDING = "standing-"
 """What the names of tables of standing images begin with."""
+_LONGEST_SEAL = 2**28
+"""Bytes: it names every segment, and every image and row that was replaced."""
 GROUP_ROWS = 65_536
 """Rows written and read at a time: what the tables need in memory beside the plan itself."""
 
@@ -90,6 +93,7 @@ _REFUSED = (
     pa.field("frame", pa.int64()),
 )
 
+_MAY_LACK = frozenset({"position", "orientation", "instance_number", "frame"})
 _UNSELECTED = (pa.field("instance", pa.int64()),)
 _COPY = (
     pa.field("segment", pa.int64()),
@@ -215,13 +219,13 @@ def read_standing(out: str) -> Plan:
 def _read_image_tables(
     out: str, seal: Mapping[str, Any], prefix: str = ""
 ) -> tuple[tuple[ImageSpec, ...], tuple[Task, ...]]:
-    rows = seal["rows"]
-    spans = _grouped(_read(out, f"{prefix}spans", seal), Span, rows[f"{prefix}images"])
-    regions = _grouped(_read(out, f"{prefix}regions", seal), Region, rows[f"{prefix}tasks"])
-    tasks = zip(_rows(_read(out, f"{prefix}tasks", seal)), regions, strict=True)
+    images = list(_read(out, f"{prefix}images", seal))
+    tasks = list(_rows(_read(out, f"{prefix}tasks", seal)))
+    spans = _grouped(_read(out, f"{prefix}spans", seal), Span, sum(map(len, images)))
+    regions = zip(tasks, _grouped(_read(out, f"{prefix}regions", seal), Region, len(tasks)), strict=True)
     return (
-        _read_images(_read(out, f"{prefix}images", seal), spans),
-        tuple(Task(n, group, memory, encoded, stored) for (n, memory, encoded, stored), group in tasks),
+        _read_images(images, spans),
+        tuple(Task(n, group, memory, encoded, stored) for (n, memory, encoded, stored), group in regions),
     )
 
 
@@ -265,28 +269,35 @@ def _span_rows(images: Sequence[ImageSpec]) -> Iterator[tuple[int, ...]]:
 def _seal(out: str) -> dict[str, Any]:
     folder = _folder(out)
     try:
-        seal: dict[str, Any] = json.loads((folder / _SEAL).read_bytes())
+        seal: dict[str, Any] = json.loads((folder / _SEAL).read_bytes(_LONGEST_SEAL))
         found = seal["format"]
     except FileNotFoundError as error:
         raise _damaged(f"{folder} holds no whole plan: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(f"{folder / _SEAL} can't be read: {error}") from error
     if found != _FORMAT:
         raise OutputError(
-            f"{folder} holds a plan of format {found}; this version reads format {_FORMAT}", reason="other_version"
+            f"{folder} holds a plan of format {str(found)[:20]}; this version reads format {_FORMAT}",
+            reason="other_version",
         )
+    numbers = (seal.get("tables"), *seal["rows"].values()) if isinstance(seal.get("rows"), dict) else (None,)
+    if not all(isinstance(number, int) and number >= 0 for number in numbers) or not isinstance(
+        seal.get("facts"), dict
+    ):
+        raise _damaged(f"{folder / _SEAL} can't be read: it isn't what a run left")
     return seal
 
 
 def _read(out: str, name: str, seal: Mapping[str, Any]) -> Iterator[pa.Table]:
     """Yield a table by its row groups."""
-    path = _folder(out) / f"{seal['tables']}/{name}.parquet"
+    path = _folder(out) / str(seal["tables"]) / f"{name}.parquet"
     try:
-        with path.open() as opened, pq.ParquetFile(opened) as file:
-            if file.metadata.num_rows != seal["rows"][name]:
-                raise _damaged(f"{path} has {file.metadata.num_rows} rows, the plan has {seal['rows'][name]}")
-            for group in range(file.metadata.num_row_groups):
-                yield file.read_row_group(group)
+        with open_table(path) as file:
+            if file.rows != seal["rows"].get(name):
+                raise _damaged(f"{path} has {file.rows} rows, the plan has {seal['rows'].get(name)}")
+            for table in file.groups():
+                _require_filled(table, path)
+                yield table
     except FileNotFoundError as error:
         raise _damaged(f"{_folder(out)} holds no whole plan: {error}") from error
     except (OSError, pa.ArrowException) as error:
@@ -297,6 +308,13 @@ def _read(out: str, name: str, seal: Mapping[str, Any]) -> Iterator[pa.Table]:
 
 def _damaged(told: str) -> OutputError:
     return OutputError(told, reason="damaged_result")
+
+
+def _require_filled(table: pa.Table, path: Place) -> None:
+    """Refuse columns without a value in some row, but for those that some instances have none of."""
+    for name in table.column_names:
+        if table[name].null_count and name not in _MAY_LACK:
+            raise _damaged(f"{path}: a row has no {name}: the plan is damaged")
 
 
 def _rows(groups: Iterable[pa.Table]) -> Iterator[tuple[Any, ...]]:
@@ -374,5 +392,11 @@ def _grouped(groups: Iterable[pa.Table], kind: type[Any], count: int) -> list[tu
     """Return the objects of a table, gathered by the number in its first column."""
     gathered: list[list[Any]] = [[] for _ in range(count)]
     for owner, *values in _rows(groups):
-        gathered[owner].append(kind(*values))
+        gathered[_position(owner, count)].append(kind(*values))
     return [tuple(group) for group in gathered]
+
+
+def _position(owner: int, count: int) -> int:
+    if not 0 <= owner < count:
+        raise _damaged(f"the plan is damaged: it has {count} images or tasks, and something belongs to number {owner}")
+    return owner

@@ -15,12 +15,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.catalog.bounded import open_table
 from pipeline.catalog.plans import INSTANCES, instance_row, read_instances
 from pipeline.catalog.segments import segment_path
 from pipeline.model import Instance
 from pipeline.storage import Place, place
 
 _FACTS = b"dcm2zarr"
+_LONGEST_SALT = 256
 
 
 def _path(out: str, segment: int) -> Place:
@@ -40,10 +42,10 @@ def write_scanned(out: str, segment: int, instances: Sequence[Instance], facts: 
 def read_scanned(out: str, segment: int) -> tuple[tuple[Instance, ...], dict[str, Any]] | None:
     """Return what :func:`write_scanned` kept of a segment that is there; None where it wasn't, or isn't whole."""
     path = _path(out, segment)
-    with suppress(OSError, ValueError, KeyError, pa.ArrowException):
-        table = pq.read_table(pa.BufferReader(path.read_bytes()))
-        facts: dict[str, Any] = json.loads(table.schema.metadata[_FACTS])
-        instances = read_instances([table])
+    with suppress(OSError, LookupError, TypeError, ValueError, RecursionError, pa.ArrowException):
+        with open_table(path) as file:
+            facts: dict[str, Any] = json.loads(file.schema.metadata[_FACTS])
+            instances = read_instances(file.groups())
         indices = [one.frame_index_file for one in instances if one.frame_index_file]
         if all((place(out) / name).exists() for name in indices) and segment_path(out, segment).exists():
             return instances, facts
@@ -54,7 +56,7 @@ def scan_salt(out: str, make: Callable[[], bytes]) -> bytes:
     """Return the salt of the scan that is under way; one that `make` returns where none is, kept for those that go on."""
     path = place(out) / "plan" / "scanned" / "salt"
     with suppress(FileNotFoundError):
-        if salt := path.read_bytes():
+        if salt := path.read_bytes(_LONGEST_SALT):
             return salt
     salt = make()
     path.write_bytes(salt)

@@ -7,13 +7,14 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
+from itertools import accumulate, chain
 from os import PathLike
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.catalog.bounded import open_table
 from pipeline.catalog.schema import PENDING, segment_schema
 from pipeline.model import SourceFile
 from pipeline.storage import Place, place
@@ -101,9 +102,8 @@ def read_rows(path: Anywhere, rows: Sequence[int], columns: Sequence[str]) -> li
     IndexError
         Where the segment has no such row.
     """
-    with place(path).open() as opened, pq.ParquetFile(opened) as file:
-        sizes = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
-        starts = list(accumulate(sizes, initial=0))
+    with open_table(place(path)) as file:
+        starts = list(accumulate(file.sizes, initial=0))
         wanted: dict[int, list[int]] = defaultdict(list)
         for row in rows:
             if not 0 <= row < starts[-1]:
@@ -111,7 +111,7 @@ def read_rows(path: Anywhere, rows: Sequence[int], columns: Sequence[str]) -> li
             wanted[bisect_right(starts, row) - 1].append(row)
         found: dict[int, dict[str, Any]] = {}
         for group, members in wanted.items():
-            table = file.read_row_group(group, columns=list(columns)).take([row - starts[group] for row in members])
+            table = file.group(group, columns).take([row - starts[group] for row in members])
             found |= dict(zip(members, table.to_pylist(), strict=True))
     return [found[row] for row in rows]
 
@@ -145,12 +145,9 @@ def read_listing(out: str, segments: Iterable[int], without: Collection[tuple[in
     known: dict[str, Known] = {}
     texts: dict[str, str] = {}
     for segment in segments:
-        with segment_path(out, segment).open() as opened:
-            table = pq.ParquetFile(opened).read(columns=list(_LISTED))
-        if "sha256" not in table.column_names:  # written before there was one
-            table = table.append_column("sha256", pa.nulls(len(table), pa.string()))
-        columns = (table[name].to_pylist() for name in _LISTED)
-        for row, (source, size, mtime, sha256, *ended) in enumerate(zip(*columns, strict=True)):
+        with open_table(segment_path(out, segment)) as file:
+            tables = list(file.groups(_LISTED))
+        for row, (source, size, mtime, sha256, *ended) in enumerate(chain.from_iterable(map(_listed, tables))):
             if (segment, row) not in without:
                 identity = (-1 if size is None else size, mtime or 0)
                 status, reason = (texts.setdefault(text or "", text or "") for text in ended)
@@ -161,11 +158,18 @@ def read_listing(out: str, segments: Iterable[int], without: Collection[tuple[in
 def read_unstored(out: str, segments: Iterable[int]) -> Iterator[tuple[str, str]]:
     """Yield the source of each file that is to be converted and holds what won't be stored, and what that is."""
     for segment in segments:
-        with segment_path(out, segment).open() as opened:
-            table = pq.read_table(opened, columns=["source", "status", "message"])
-        for source, status, message in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            if status == PENDING and message:
-                yield source, message
+        with open_table(segment_path(out, segment)) as file:
+            tables = list(file.groups(("source", "status", "message")))
+        for table in tables:
+            for source, status, message in zip(*(column.to_pylist() for column in table.columns), strict=True):
+                if status == PENDING and message:
+                    yield source, message
+
+
+def _listed(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    if "sha256" not in table.column_names:  # written before there was one
+        table = table.append_column("sha256", pa.nulls(len(table), pa.string()))
+    return zip(*(table[name].to_pylist() for name in _LISTED), strict=True)
 
 
 def count_scanned(out: str) -> dict[tuple[str, str], int]:
@@ -173,10 +177,10 @@ def count_scanned(out: str) -> dict[tuple[str, str], int]:
     counts: Counter[tuple[str, str]] = Counter()
     folder = place(out) / "plan" / "segments"
     for name in (name for name in folder.children() if name[0].isdecimal()):
-        with (folder / name).open() as opened:
-            table = pq.read_table(opened, columns=["status", "reason"])
-        pairs = zip(table["status"].to_pylist(), table["reason"].to_pylist(), strict=True)
-        counts.update((status, reason or "") for status, reason in pairs)
+        with open_table(folder / name) as file:
+            for table in file.groups(("status", "reason")):
+                pairs = zip(table["status"].to_pylist(), table["reason"].to_pylist(), strict=True)
+                counts.update((status, reason or "") for status, reason in pairs)
     return dict(counts)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.catalog.assemble import catalog_path
+from pipeline.catalog.bounded import BoundedTable, open_table
 from pipeline.errors import OutputError
 from pipeline.storage import Place
 
@@ -28,8 +28,11 @@ def open_catalog(out: str, columns: Sequence[str] | None = None, *, without: Seq
         Where `out` holds no readable catalog, or no such column.
     """
     with _parquet(out, columns or ()) as file:
-        wanted = file.schema_arrow.names if columns is None else columns
-        return file.read(columns=[name for name in wanted if name not in without])
+        wanted = file.schema.names if columns is None else columns
+        names = [name for name in wanted if name not in without]
+        fields = [file.schema.field(name) for name in names]
+        empty = pa.schema(fields, file.schema.metadata).empty_table()
+        return pa.concat_tables([empty, *file.groups(names)]).select(names)
 
 
 def iter_rows(out: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -42,18 +45,18 @@ def iter_rows(out: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """
     with _parquet(out, columns) as file:
         # group by group: a batch that joined several would hold the headers of all of them
-        for group in range(file.metadata.num_row_groups):
-            for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(columns)):
+        for group in range(len(file.sizes)):
+            for batch in file.batches(group, BATCH_ROWS, columns):
                 yield from batch.to_pylist()
 
 
 @contextmanager
-def _parquet(out: str, columns: Sequence[str]) -> Iterator[pq.ParquetFile]:
+def _parquet(out: str, columns: Sequence[str]) -> Iterator[BoundedTable]:
     """Open the catalog, which must have `columns`; whatever is wrong with the file becomes an OutputError."""
     path = catalog_path(out)
     try:
-        with path.open() as opened, pq.ParquetFile(opened) as file:
-            _require(file.schema_arrow.names, columns, path)
+        with open_table(path) as file:
+            _require(file.schema.names, columns, path)
             yield file
     except OutputError:
         raise
@@ -73,11 +76,10 @@ def _require(names: Sequence[str], columns: Sequence[str], path: Place) -> None:
 
 def read_row(out: str, number: int, columns: Sequence[str]) -> dict[str, Any]:
     """Return the given columns of one row, counted from 0; only its row group is read."""
-    with catalog_path(out).open() as opened, pq.ParquetFile(opened) as file:
-        for group in range(file.metadata.num_row_groups):
-            rows = file.metadata.row_group(group).num_rows
+    with open_table(catalog_path(out)) as file:
+        for group, rows in enumerate(file.sizes):
             if number < rows:
-                table = file.read_row_group(group, columns=list(columns))
+                table = file.group(group, columns)
                 row: dict[str, Any] = table.slice(number, 1).to_pylist()[0]
                 return row
             number -= rows
@@ -86,9 +88,8 @@ def read_row(out: str, number: int, columns: Sequence[str]) -> dict[str, Any]:
 
 def count_reasons(out: str) -> dict[tuple[str, str], int]:
     """Return how many rows of the catalog have each ``(status, reason)``; a missing reason is an empty text."""
-    table = open_catalog(out, ("status", "reason"))
-    pairs = zip(table["status"].to_pylist(), table["reason"].to_pylist(), strict=True)
-    return dict(sorted(Counter((status, reason or "") for status, reason in pairs).items()))
+    counts = Counter((row["status"], row["reason"] or "") for row in iter_rows(out, ("status", "reason")))
+    return dict(sorted(counts.items()))
 
 
 def read_partly_stored(out: str, limit: int | None = None) -> tuple[int, list[dict[str, Any]]]:

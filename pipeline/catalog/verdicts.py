@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.catalog.bounded import open_table
 from pipeline.storage import Place, place
 
 GROUP_ROWS = 16_384
@@ -49,12 +50,13 @@ def read_verified(path: Place) -> Iterator[dict[str, Any]]:
 
     Nothing of a table of an earlier version, which doesn't tell.
     """
-    with path.open() as opened, pq.ParquetFile(opened) as file:
+    with open_table(path) as file:
         columns = ["source", "verified", "fingerprint"]
-        if not set(columns).issubset(file.schema_arrow.names):
+        if not set(columns).issubset(file.schema.names):
             return
-        for batch in file.iter_batches(GROUP_ROWS, columns=columns):
-            yield from (row for row in batch.to_pylist() if row["verified"])
+        for group in range(len(file.sizes)):
+            for batch in file.batches(group, GROUP_ROWS, columns):
+                yield from (row for row in batch.to_pylist() if row["verified"])
 
 
 def _some(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pipeline.cli.options import codes, common, overriding, overwriting
+from pipeline.cli.options import codes, common, configured, overriding, overwriting, trusting
 from pipeline.cli.screen import Screen, guarded
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -38,43 +38,53 @@ def main() -> None:
 @click.option("--keyword", multiple=True, metavar="KEYWORD", help="One more DICOM keyword as a column of the catalog.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, as the command plan does, and write nothing.")
 @overwriting
+@trusting
 @overriding
 @common
 @guarded
-def convert(screen: Screen, /, paths: tuple[str, ...], *, dry_run: bool, overwrite: bool, **given: Any) -> int:
+def convert(
+    screen: Screen, /, paths: tuple[str, ...], *, dry_run: bool, overwrite: bool, trusting: bool, **given: Any
+) -> int:
     """Convert files, folders, glob patterns, a DICOMDIR, or .txt, .csv and .parquet lists of paths into OUT."""
     from pipeline.cli import convert as action
 
     sources, out = action.sources_and_out(paths)
     config = action.configuration(sources, out, given)
     with action.asking_for_out(out):
-        return action.plan(screen, config) if dry_run else action.run(screen, config, overwrite=overwrite)
+        if dry_run:
+            return action.plan(screen, config)
+        return action.run(screen, config, overwrite=overwrite, trusting=trusting)
 
 
 @main.command(short_help="Convert as a YAML file says.", epilog=codes())
 @click.argument("config", metavar="CONFIG")
 @overwriting
+@trusting
 @overriding
 @common
 @guarded
-def run(screen: Screen, /, config: str, *, overwrite: bool, settings: tuple[str, ...]) -> int:
+def run(screen: Screen, /, config: str, *, overwrite: bool, trusting: bool, settings: tuple[str, ...]) -> int:
     """Convert as the YAML file CONFIG says."""
     from pipeline.cli import convert as action
     from pipeline.config import load
 
-    return action.run(screen, load(config, settings), overwrite=overwrite)
+    return action.run(screen, load(config, settings), overwrite=overwrite, trusting=trusting)
 
 
 @main.command(short_help="Go on with a run that ended early.", epilog=codes())
 @click.argument("out", metavar="OUT")
+@trusting
 @overriding
 @common
 @guarded
-def resume(screen: Screen, /, out: str, *, settings: tuple[str, ...]) -> int:
-    """Go on with the run that left the output directory OUT, with the configuration in its run.yaml."""
+def resume(screen: Screen, /, out: str, *, trusting: bool, settings: tuple[str, ...]) -> int:
+    """Go on with the run that left the output directory OUT, with the configuration in its run.yaml.
+
+    Where others can write OUT, give your own configuration (dcm2zarr run CONFIG), or --trust-output.
+    """
     from pipeline.cli import convert as action
 
-    return action.run(screen, action.earlier_configuration(out, settings), overwrite=False)
+    return action.resume(screen, out, settings, trusting=trusting)
 
 
 @main.command(short_help="Say how far a run is.", epilog=codes())
@@ -96,6 +106,7 @@ def status(screen: Screen, /, out: str) -> int:
     "--partition-size", metavar="SIZE", help="Or else about what each reads and stores, such as '64 GiB' (the default)."
 )
 @overwriting
+@trusting
 @overriding
 @common
 @guarded
@@ -107,14 +118,14 @@ def init(
     partitions: int | None,
     partition_size: str | None,
     overwrite: bool,
+    trusting: bool,
     settings: tuple[str, ...],
 ) -> int:
     """Scan and plan what CONFIG describes, for jobs that convert it in partitions; -q prints their number alone."""
     from pipeline.cli import arrays as action
-    from pipeline.config import load
 
-    given = action.Cut(partitions, partition_size)
-    return action.init(screen, load(config, settings), given, overwrite=overwrite)
+    given = action.Given(config, settings, trusting)
+    return action.init(screen, given, action.Cut(partitions, partition_size), overwrite=overwrite)
 
 
 @main.command(short_help="Array jobs, second: convert one partition.", epilog=codes())
@@ -123,28 +134,32 @@ def init(
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Worker processes; without it, this process does all."
 )
+@configured
+@trusting
 @common
 @guarded
-def convert_partition(screen: Screen, /, out: str, partition: int, *, workers: int | None) -> int:
+def convert_partition(screen: Screen, /, out: str, partition: int, *, workers: int | None, **given: Any) -> int:
     """Convert partition K, from 0, of the output directory OUT; what an earlier job did of it isn't done again.
 
     The exit code is 0 when all of it is done, whatever became of single files: those are finalize's to tell.
     """
     from pipeline.cli import arrays as action
 
-    return action.convert_partition(screen, out, partition, workers)
+    return action.convert_partition(screen, out, partition, workers, action.Given(**given))
 
 
 @main.command(short_help="Array jobs, last: complete the result.", epilog=codes())
 @click.argument("out", metavar="OUT")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Worker processes; by default one a core.")
+@configured
+@trusting
 @common
 @guarded
-def finalize(screen: Screen, /, out: str, *, workers: int | None) -> int:
+def finalize(screen: Screen, /, out: str, *, workers: int | None, **given: Any) -> int:
     """Complete OUT when every partition is done; else name those that are to be run again, with exit code 1."""
     from pipeline.cli import arrays as action
 
-    return action.finalize(screen, out, workers)
+    return action.finalize(screen, out, workers, action.Given(**given))
 
 
 @main.command(short_help="Say what a YAML file would do.", epilog=codes())
@@ -180,18 +195,21 @@ def inspect(screen: Screen, /, path: str) -> int:
 @click.option("--seed", type=int, default=0, metavar="N", help="Which ones --sample takes; 0 by default.")
 @click.option("--workers", metavar="N", help="Worker processes or threads; by default one a core.")
 @click.option("--cluster", metavar="KIND", help="What runs the checks, as for convert; local by default.")
+@configured
+@trusting
 @common
 @guarded
-def verify(screen: Screen, /, out: str, *, source: bool, sample: int | None, seed: int, **where: str | None) -> int:
+def verify(screen: Screen, /, out: str, *, source: bool, sample: int | None, seed: int, **given: Any) -> int:
     """Check that the result OUT is whole and unchanged: every file, every chunk, every frame's checksum, every row.
 
     With --source the exit code is 0 only if every file that the run found can be deleted.
     """
     from pipeline.cli import convert as options
+    from pipeline.cli.arrays import Given
     from pipeline.cli.verifying import verify as action
 
-    given = options.cluster(where["cluster"], where["workers"])
-    return action(screen, out, source=source, sample=sample, seed=seed, cluster=given)
+    cluster = options.cluster(given.pop("cluster"), given.pop("workers"))
+    return action(screen, out, source=source, sample=sample, seed=seed, cluster=cluster, given=Given(**given))
 
 
 @main.command(short_help="Print the JSON Schema of the YAML.", epilog=codes())

@@ -7,26 +7,46 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.markup import escape
+
 from pipeline import engine
-from pipeline.catalog import RUN_FILE
 from pipeline.cli.planned import show_plan
 from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.summary import show_summary
-from pipeline.config import RunConfig, from_dict, load
-from pipeline.engine.output import no_result
+from pipeline.config import RunConfig, from_dict
+from pipeline.engine.output import refuse_links
+from pipeline.engine.trust import cluster_line, doubts, kept_configuration
 from pipeline.errors import ConfigError, OutputError
 from pipeline.storage import absolute, place
 
 _HOST_AND_PORT = re.compile(r"[\w.-]+:[0-9]+")
 
 
-def run(screen: Screen, config: RunConfig, *, overwrite: bool) -> int:
+def run(screen: Screen, config: RunConfig, *, overwrite: bool, trusting: bool = False) -> int:
     """Convert, tell what became of it, and return the exit code."""
     with watched(screen) as progress:
-        summary = engine.run(config, overwrite=overwrite, progress=progress)
+        summary = engine.run(config, overwrite=overwrite, trusting=trusting, progress=progress)
     show_summary(screen, summary)
     return summary.exit_code
+
+
+def resume(screen: Screen, out: str, settings: Sequence[str], *, trusting: bool) -> int:
+    """Go on with the run that left `out`, and return the exit code.
+
+    Raises
+    ------
+    ConfigError
+        Where its configuration isn't there, or can't be.
+    OutputError
+        Where others could have written it.
+    """
+    at = place(absolute(out))
+    refuse_links(at)
+    config, _ = kept_configuration(at, settings, trusting=trusting)
+    if not doubts(at):
+        screen.show(escape(cluster_line(config.cluster)))
+    return run(screen, config, overwrite=False, trusting=trusting)
 
 
 def plan(screen: Screen, config: RunConfig) -> int:
@@ -74,23 +94,6 @@ def configuration(sources: Sequence[str], out: str, given: Mapping[str, Any]) ->
         "cluster": cluster(given["cluster"], given["workers"]),
     }
     return from_dict(values, overrides=given["settings"], name="dcm2zarr convert")
-
-
-def earlier_configuration(out: str, settings: Sequence[str]) -> RunConfig:
-    """Return the configuration of the run that left `out`, which may have been moved since.
-
-    Raises
-    ------
-    OutputError
-        Where there is none.
-    ConfigError
-        Where it can't be.
-    """
-    file = place(absolute(out)) / RUN_FILE
-    if not file.exists():
-        raise no_result(out, f"it isn't the output directory of a run: there is no {RUN_FILE} in it")
-    config = load(str(file), settings)
-    return config.model_copy(update={"output": config.output.model_copy(update={"path": absolute(out)})})
 
 
 def _present(**values: Any) -> dict[str, Any]:

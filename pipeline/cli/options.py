@@ -38,6 +38,24 @@ def overriding(command: F) -> F:
     )(command)
 
 
+def trusting(command: F) -> F:
+    """Add ``--trust-output``."""
+    return click.option(
+        "--trust-output",
+        "trusting",
+        is_flag=True,
+        help="Read the files that the plan in OUT names, though others can write there (docs/security.md).",
+    )(command)
+
+
+def configured(command: F) -> F:
+    """Add ``--config`` and ``--set``."""
+    own = click.option(
+        "--config", metavar="CONFIG", help="Your own configuration instead of run.yaml in OUT, where others can write."
+    )
+    return own(overriding(command))
+
+
 def overwriting(command: F) -> F:
     """Add ``--overwrite``."""
     return click.option(

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.cli.arrays import Given
 from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.tables import grid
@@ -30,10 +31,20 @@ def verify(
     sample: int | None,
     seed: int,
     cluster: Mapping[str, Any],
+    given: Given,
 ) -> int:
     """Check a result, tell what is wrong with it, and return the exit code."""
     with watched(screen) as progress:
-        found = run_verification(out, source=source, sample=sample, seed=seed, cluster=cluster, progress=progress)
+        found = run_verification(
+            out,
+            source=source,
+            sample=sample,
+            seed=seed,
+            config=given.loaded,
+            trusting=given.trusting,
+            cluster=cluster,
+            progress=progress,
+        )
     _show(screen, found)
     unwritten = _write(screen, found) if source else None
     code = unwritten.exit_code if unwritten else found.exit_code

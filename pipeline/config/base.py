@@ -20,19 +20,33 @@ from pydantic import (
 from pipeline.config.choices import check_path
 from pipeline.config.sizes import SIZE_PATTERN, format_bytes, parse_bytes
 
+MOST = 2**63
+"""Bytes: what tables can hold as a number."""
+LONGEST_TIME = 10**9
+"""Seconds: thirty years, and what clocks can wait for."""
+
 # Strict types: YAML has told text, numbers and booleans apart already, and a quoted "false" is not false.
 Bytes = Annotated[
     StrictInt,
     BeforeValidator(parse_bytes),
-    Field(gt=0),
+    Field(gt=0, lt=MOST),
     PlainSerializer(format_bytes, when_used="json"),
     WithJsonSchema(
-        {"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string", "pattern": SIZE_PATTERN}]},
+        {
+            "anyOf": [
+                {"type": "integer", "exclusiveMinimum": 0, "exclusiveMaximum": MOST},
+                {"type": "string", "pattern": SIZE_PATTERN},
+            ]
+        },
         mode="validation",
     ),
 ]
-Count = Annotated[StrictInt, Field(gt=0)]
-Seconds = Annotated[StrictInt | StrictFloat, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[StrictInt, Field(gt=0, lt=2**31)]
+Seconds = Annotated[
+    StrictInt | StrictFloat,
+    Field(gt=0, le=LONGEST_TIME, allow_inf_nan=False),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST_TIME}),
+]
 Auto = Literal["auto"]
 Text = Annotated[StrictStr, Field(min_length=1)]
 # Not a `str` of pydantic's, which refuses the names of files that aren't UTF-8.

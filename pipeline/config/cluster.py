@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, StrictStr, model_validator
+from pydantic import AfterValidator, ConfigDict, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from pipeline.config.base import Auto, Bytes, Count, FilePath, Section
+from pipeline.config.choices import check_address, check_no_secrets
 
 BATCH_SYSTEMS = ("slurm", "pbs", "lsf", "sge", "htcondor", "oar")
 """Kinds that start their workers as jobs, by dask-jobqueue."""
@@ -109,18 +110,19 @@ class Cluster(Section):
     adapt: Adapt | None = None
     """Scale between a minimum and a maximum of workers instead of a fixed number; for batch systems and custom
     classes."""
-    address: StrictStr = ""
+    address: Annotated[StrictStr, AfterValidator(check_address)] = ""
     """The scheduler's address, such as tcp://10.0.0.1:8786, for kind "address"."""
     class_name: StrictStr = ""
     """The dotted name of the class for kind "custom", such as dask_kubernetes.operator.KubeCluster."""
-    options: dict[str, Any] = {}
+    options: Annotated[dict[str, Any], AfterValidator(check_no_secrets)] = {}
     """Arguments of the cluster's class, such as queue, walltime and job_extra_directives of dask-jobqueue's."""
     security: Literal["auto", "none"] | Certificates = "auto"
     """TLS between driver, scheduler and workers. "auto" is what Dask's own configuration says, and for batch systems
-    otherwise a certificate made for this run alone; "none" is unencrypted."""
+    otherwise a certificate made for this run alone, which local workers always have; "none" is unencrypted, in a
+    network that nobody reaches but those you trust."""
     dashboard: StrictStr = ""
     """Where the scheduler's dashboard listens (needs bokeh), such as 127.0.0.1:8787, which is what batch systems use;
-    local workers have none unless it is given."""
+    local workers have none unless it is given. It answers those who know its address, which the run prints."""
 
     @model_validator(mode="after")
     def _keys_fit_kind(self) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from math import isfinite, isinf
 from pathlib import Path
@@ -19,21 +19,28 @@ from pipeline.config.mistakes import Mistake, config_error, shown, translate, un
 from pipeline.config.schema import lookup
 from pipeline.config.settings import Output, RunConfig
 from pipeline.config.yamltext import CoreLoader, Document, KeyPath, dotted, parse
-from pipeline.errors import ConfigError
-from pipeline.storage import is_remote, place
+from pipeline.errors import ConfigError, OutputError
+from pipeline.storage import Place, is_remote, place
+from pipeline.storage.urls import hidden, holds_user
 
+LONGEST = 16 * 2**20
+"""Bytes of a configuration, far more than any has."""
 _CERTIFICATES: tuple[KeyPath, ...] = tuple(("cluster", "security", name) for name in Certificates.model_fields)
 
 
-def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunConfig:
+def load(
+    path: str | os.PathLike[str] | Place, overrides: Sequence[str] = (), *, without: Collection[str] = ()
+) -> RunConfig:
     """Read a configuration file.
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, path-like or Place
         A YAML file, or its URL in an object store.
     overrides : sequence of str
         ``section.key=value`` each, the value in YAML; they win over the file.
+    without : collection of str
+        Sections of the file that don't count.
 
     Returns
     -------
@@ -45,15 +52,17 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunConf
     ConfigError
         Naming every mistake with its line and key, what was expected, the value seen and the nearest right name.
     """
-    if is_remote(str(path)):
-        file = Path.cwd() / "configuration"
-        document = parse(_read_object(str(path)), name=str(path))
+    if isinstance(path, Place) or is_remote(str(path)):
+        document = parse(_read_place(place(path)), name=str(path))
     else:
-        file = Path(path).expanduser()
-        document = parse(_read(file), name=str(path))
+        document = parse(_read(Path(path).expanduser()), name=str(path))
     if document.value is None:
         raise ConfigError(f"{path}: it is empty; at least source.paths and output.path are needed")
-    return _configure(document, overrides, base=file.absolute().parent, name=str(path))
+    if isinstance(document.value, dict):
+        for section in without:
+            document.value.pop(section, None)
+    base = Path.cwd() if is_remote(str(path)) else Path(str(path)).expanduser().absolute().parent
+    return _configure(document, overrides, base=base, name=str(path))
 
 
 def from_dict(
@@ -80,16 +89,22 @@ def from_dict(
     return _configure(Document(values), overrides, base=base or Path.cwd(), name=name)
 
 
-def _read_object(url: str) -> str:
+def _read_place(at: Place) -> str:
     try:
-        return place(url).read_bytes().decode("utf-8-sig")
+        return at.read_bytes(LONGEST).decode("utf-8-sig")
+    except OutputError:
+        raise
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{url}: can't be read: {error}") from error
+        raise ConfigError(f"{at}: can't be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text("utf-8-sig")
+        with file.open("rb") as opened:
+            data = opened.read(LONGEST + 1)
+        if len(data) > LONGEST:
+            raise ConfigError(f"{file}: it has more than {LONGEST} bytes, so it is no configuration")
+        return data.decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{file}: can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -111,7 +126,24 @@ def _configure(document: Document, overrides: Sequence[str], *, base: Path, name
     except ValidationError as error:
         mistakes = sorted(translate(error, data), key=lambda mistake: _line(mistake.path, document.lines))
         raise config_error(name, mistakes, origins) from None
+    if told := list(_users(config)):
+        raise config_error(name, told, origins)
     return _absolute(config, bases)
+
+
+def _users(config: RunConfig) -> Iterator[Mistake]:
+    """Yield where a URL with user and password stands: it would be written to run.yaml, whatever it is for."""
+    pending: list[tuple[KeyPath, Any]] = [((), config.model_dump(mode="json", exclude={"select"}))]
+    while pending:
+        path, value = pending.pop()
+        if isinstance(value, dict | list):
+            pending += [
+                ((*path, key), item) for key, item in (value.items() if isinstance(value, dict) else enumerate(value))
+            ]
+        elif isinstance(value, str) and holds_user(value):
+            yield Mistake(
+                path, "a URL with user or password, which would be copied to run.yaml; give them by the environment"
+            )
 
 
 def _line(path: KeyPath, lines: Mapping[KeyPath, int]) -> int:
@@ -136,7 +168,7 @@ def _override(data: dict[str, Any], override: str) -> KeyPath:
     dotted_path, equals, text = override.partition("=")
     path = tuple(part.strip() for part in dotted_path.split("."))
     if not equals or not all(path):
-        raise ConfigError(f"--set {override}: expected section.key=value, such as output.codec.clevel=5")
+        raise ConfigError(f"--set {hidden(override[:200])}: expected section.key=value, such as output.codec.clevel=5")
     if lookup(path) is None:
         raise config_error("--set", [Mistake(path, unknown_key(path))])
     document = _parse_value(path, text)

@@ -13,8 +13,10 @@ from pipeline.config import schema
 from pipeline.config.settings import RunConfig
 from pipeline.config.yamltext import KeyPath, dotted
 from pipeline.errors import ConfigError
+from pipeline.storage.urls import hidden
 
 _SHOWN = 60
+_BITS = 200
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,10 @@ def shown(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, Mapping):
         return f"a mapping of {len(value)} key(s)"
+    if isinstance(value, int) and value.bit_length() > _BITS:
+        return f"a number of some {round(value.bit_length() * 0.30103)} digits"
     kind = "the text " if isinstance(value, str) else "the list " if isinstance(value, list) else ""
-    text = repr(value)
+    text = hidden(repr(value[:_SHOWN] if isinstance(value, str | list) else value))
     return kind + (text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
@@ -123,7 +127,7 @@ def _text_hint(path: KeyPath, value: str, wanted: str) -> str:
     if "number" in wanted and word.lstrip("+-").isdigit():
         return "; write the number without quotes"
     if wanted.startswith("a list"):
-        return f"; for a list of one, write [{value}]"
+        return f"; for a list of one, write [{hidden(value)}]" if len(value) <= _SHOWN else ""
     return did_you_mean(nearest(value, schema.choices(path)))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
 from pipeline.config.base import Auto, Bytes, Count, FilePath, Scalar, Seconds, Section, Text
-from pipeline.config.choices import check_codec_name, check_frames
+from pipeline.config.choices import check_codec_name, check_frames, check_mode_bits
 from pipeline.config.cluster import Cluster
 from pipeline.config.storage import Storage
 
@@ -87,6 +87,14 @@ class Output(Section):
     }
     """A Zarr codec by its registered name and its own settings; "none" stores chunks uncompressed. For blosc,
     shuffle "auto" is bitshuffle, and blocksize is 524288 unless given (0 leaves it to blosc)."""
+    mode_bits: Annotated[StrictStr, AfterValidator(check_mode_bits)] = ""
+    """Permissions of the files that are made, as in "0640"; folders may be entered by those who may read: "0750". By
+    default the umask decides. For results that others are to read, see docs/security.md."""
+
+    @property
+    def file_bits(self) -> int:
+        """The permissions as a number, 0 for those that the umask leaves."""
+        return int(self.mode_bits or "0", 8)
 
 
 class Metadata(Section):

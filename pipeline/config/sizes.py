@@ -9,6 +9,8 @@ _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15} |
     f"{prefix}i": 2 ** (10 * power) for power, prefix in enumerate("KMGTP", start=1)
 }
 _SIZE = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kKMGTP]?i?)B?\s*")
+_DIGITS = 40
+_SHOWN = 60
 SIZE_PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*([kKMGTP]i?)?B?\s*$"
 """The same for JSON Schema, which knows no named groups."""
 
@@ -29,7 +31,11 @@ def parse_bytes(value: Any) -> Any:
     unit = match["unit"] if match else None
     unit = {"K": "k", "ki": "Ki"}.get(unit or "", unit)
     if match is None or unit not in _UNITS:
-        raise ValueError(f"expected a size: bytes as a number, or with a unit as in '64 MiB' or '2 GiB'; got {value!r}")
+        raise ValueError(
+            f"expected a size: bytes as a number, or with a unit as in '64 MiB' or '2 GiB'; got {value[:_SHOWN]!r}"
+        )
+    if len(match["number"]) > _DIGITS:
+        raise ValueError(f"expected a size that bytes can be counted in, got a number of {len(match['number'])} digits")
     return round(float(match["number"]) * _UNITS[unit])
 
 

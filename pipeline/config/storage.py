@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
 from pipeline.config.base import Bytes, Count, Section
-from pipeline.config.choices import check_endpoint, check_store_options
+from pipeline.config.choices import check_endpoint, check_store_options, check_urls
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
@@ -30,7 +30,7 @@ class Store(Section):
     """Name the bucket in the path of requests, as most servers of one's own need, rather than in the host name."""
     allow_http: StrictBool = False
     """Allow an endpoint without TLS: all pixels then travel in the clear."""
-    retries: Annotated[StrictInt, Field(ge=0)] = 8
+    retries: Annotated[StrictInt, Field(ge=0, lt=2**31)] = 8
     """How often a request is sent again after errors that may pass (5xx, resets, cut answers, timeouts), with
     growing pauses."""
     timeout: Seconds = 120.0
@@ -48,5 +48,5 @@ class Store(Section):
 class Storage(Store):
     """How object stores are reached, as source and as output."""
 
-    at: dict[str, Store] = {}
+    at: Annotated[dict[str, Store], AfterValidator(check_urls)] = {}
     """Settings of their own for what lies below a URL, such as s3://archive, where source and output are stores apart."""

@@ -18,6 +18,9 @@ from pipeline.errors import ConfigError
 KeyPath = tuple[str | int, ...]
 
 _MAX_VALUES = 100_000  # aliases of aliases can stand for any number of values
+_LONGEST_NUMBER = 80
+"""Characters: DICOM's longest identifiers have 64."""
+_SHOWN = 60
 _TAG = "tag:yaml.org,2002:"
 _NUMBER = list("-+.0123456789")
 
@@ -127,12 +130,17 @@ class _Builder:
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         kind, text = node.tag.removeprefix(_TAG), str(node.value)
+        if kind in {"int", "float"} and len(text) > _LONGEST_NUMBER:
+            what = f"a number of {len(text)} characters can't be used; an identifier, a text, needs quotes"
+            self._problem(node, f"{dotted(path)}: {what}")
+            return None
         if kind in {"int", "float"}:
             self.numbers[path] = text
         try:
             return _SCALARS[kind](text)
         except (KeyError, ValueError):  # a tag written out, such as !!int or !!python/name, and text that isn't one
-            self._problem(node, f"{dotted(path)}: {node.tag} {text!r} can't be used; write the value without a tag")
+            seen = repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+            self._problem(node, f"{dotted(path)}: {node.tag} {seen} can't be used; write the value without a tag")
             return None
 
     def _problem(self, node: yaml.Node, text: str) -> None:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from pipeline import report, store
-from pipeline.catalog import RUN_FILE
-from pipeline.config import Cluster, RunConfig, load
+from pipeline.config import Cluster, RunConfig
 from pipeline.engine import clusters
 from pipeline.engine.completing import unchanged
 from pipeline.engine.executors import Deferred
 from pipeline.engine.locking import locked, wait_for_tasks
 from pipeline.engine.mainguard import end_in_a_worker
+from pipeline.engine.output import refuse_links
 from pipeline.engine.partitions import (
     Partitions,
     partition_locked,
@@ -36,10 +37,11 @@ from pipeline.engine.space import explaining
 from pipeline.engine.standing import finish_replacing
 from pipeline.engine.state import Prepared, Run
 from pipeline.engine.stores import options_of, reaching_stores
+from pipeline.engine.trust import check_sources_known, directed, kept_configuration, sources_of
 from pipeline.errors import OutputError
 from pipeline.ledger import Ledger
 from pipeline.plan import partition, partition_count
-from pipeline.storage import Place, absolute, place, using
+from pipeline.storage import Options, Place, absolute, active, place, using
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ def init(
     partitions: int | None = None,
     partition_bytes: int | None = None,
     overwrite: bool = False,
+    trusting: bool = False,
     progress: Progress | None = None,
 ) -> Partitions:
     """Scan and plan what `config` describes, and cut it into partitions.
@@ -85,6 +88,8 @@ def init(
         Or else, about how many bytes each reads and stores.
     overwrite : bool
         Replace an earlier result in the output directory.
+    trusting : bool
+        See :func:`pipeline.engine.run`.
     progress : Progress, optional
         Told of every step.
 
@@ -94,7 +99,7 @@ def init(
         See :func:`pipeline.engine.run`.
     """
     with writing(config, progress) as this:
-        prepared = begun(this, overwrite=overwrite)
+        prepared = begun(this, overwrite=overwrite, trusting=trusting)
         write_run_file(config, this.out)
         store.create_root(str(this.out))
         given = {} if partition_bytes is None else {"partition_bytes": partition_bytes}
@@ -105,7 +110,13 @@ def init(
 
 
 def convert_partition(
-    out: str | os.PathLike[str], number: int, *, cluster: Cluster | None = None, progress: Progress | None = None
+    out: str | os.PathLike[str],
+    number: int,
+    *,
+    config: RunConfig | None = None,
+    trusting: bool = False,
+    cluster: Cluster | None = None,
+    progress: Progress | None = None,
 ) -> PartitionSummary:
     """Do the tasks of one partition that aren't done yet.
 
@@ -115,6 +126,10 @@ def convert_partition(
         An output directory after :func:`init`.
     number : int
         The partition, from 0.
+    config : RunConfig, optional
+        The caller's own, in place of the one that lies there.
+    trusting : bool
+        Take what lies there though others could have written it; its storage settings don't count then.
     cluster : Cluster, optional
         What does them; this process by default.
     progress : Progress, optional
@@ -123,14 +138,15 @@ def convert_partition(
     Raises
     ------
     OutputError
-        Where there is no such partition (reason ``no_such_partition``) or none at all (``no_partitions``), or where
-        another process is at it, or at the whole (``in_use``).
+        Where there is no such partition (reason ``no_such_partition``) or none at all (``no_partitions``), where
+        another process is at it, or at the whole (``in_use``), or where others could have written it
+        (``output_not_yours``).
     """
     progress = progress or NullProgress()
-    at, config, prepared, parts = _opened(out)
+    at, config, options, prepared, parts = _opened(out, config, trusting=trusting)
     tasks = parts.tasks(prepared.plan, number)
     with (
-        using(options_of(config)),
+        using(options),
         explaining(str(at)),
         partition_locked(at, number),
         Deferred(partial(clusters.start, cluster or Cluster(kind="synchronous"), progress)) as executor,
@@ -151,7 +167,12 @@ def convert_partition(
 
 
 def finalize(
-    out: str | os.PathLike[str], *, cluster: Cluster | None = None, progress: Progress | None = None
+    out: str | os.PathLike[str],
+    *,
+    config: RunConfig | None = None,
+    trusting: bool = False,
+    cluster: Cluster | None = None,
+    progress: Progress | None = None,
 ) -> report.RunSummary:
     """Complete a conversion of which every partition is done: images, catalog, report.
 
@@ -159,6 +180,8 @@ def finalize(
     ----------
     out : path-like or URL
         An output directory after :func:`init`.
+    config, trusting
+        See :func:`convert_partition`.
     cluster : Cluster, optional
         What finalises the images; worker processes of this machine by default.
     progress : Progress, optional
@@ -169,12 +192,12 @@ def finalize(
     IncompleteError
         Where tasks are missing; nothing is completed then.
     OutputError
-        Where there are no partitions, or some are under way.
+        Where there are no partitions, some are under way, or others could have written them.
     """
     progress = progress or NullProgress()
-    at, config, prepared, parts = _opened(out)
+    at, config, options, prepared, parts = _opened(out, config, trusting=trusting)
     with (
-        using(options_of(config)),
+        using(options),
         explaining(str(at)),
         locked(at),
         Deferred(partial(clusters.start, cluster or Cluster(), progress)) as executor,
@@ -191,10 +214,25 @@ def finalize(
         return finished(this, prepared, conversion)
 
 
-def _opened(named: str | os.PathLike[str]) -> tuple[Place, RunConfig, Prepared, Partitions]:
-    """Return the output directory's whole path, its configuration, plan and partitions."""
+class _Opened(NamedTuple):
+    """What lies in an output directory after :func:`init`."""
+
+    at: Place
+    config: RunConfig
+    options: Options
+    prepared: Prepared
+    parts: Partitions
+
+
+def _opened(named: str | os.PathLike[str], given: RunConfig | None, *, trusting: bool) -> _Opened:
+    """Open an output directory, with its own configuration or the caller's."""
     end_in_a_worker()
-    out = place(absolute(os.fspath(named)))
+    with using(options_of(given) if given else active()):
+        return _read(place(absolute(os.fspath(named))), given, trusting=trusting)
+
+
+def _read(out: Place, given: RunConfig | None, *, trusting: bool) -> _Opened:
+    refuse_links(out)
     prepared = load_prepared(out)
     parts = read_partitions(out, prepared) if prepared else None
     if prepared is None or parts is None:
@@ -202,7 +240,8 @@ def _opened(named: str | os.PathLike[str]) -> tuple[Place, RunConfig, Prepared, 
             f"{out} has no partitions; 'dcm2zarr init CONFIG', with this directory as output.path, makes them",
             reason="no_partitions",
         )
-    config = load(str(out / RUN_FILE))
-    config = config.model_copy(update={"output": config.output.model_copy(update={"path": str(out)})})
+    config, options = (directed(given, out), active()) if given else kept_configuration(out, trusting=trusting)
     check_settings(out, prepared, config)
-    return out, config, prepared, parts
+    if given and not trusting:
+        check_sources_known(config, out, sources_of(prepared))
+    return _Opened(out, config, options, prepared, parts)

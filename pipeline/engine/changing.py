@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
-from pipeline import catalog, ledger
+from pipeline import catalog
 from pipeline.catalog import Known
+from pipeline.engine import recorded
 from pipeline.engine.listing import Changes, instances_gone, promised
 from pipeline.engine.scanning import Scan, scan_more
 from pipeline.engine.standing import members
@@ -67,8 +68,9 @@ def kept_images(out: Place, before: Prepared, changes: Changes, unfit: Collectio
     unfit = {*unfit, *(one.source for one in before.unfit if one.source not in changes.replaced)}
     if not (unfit or before.kept):
         return set()
-    instances, complete = before.plan.instances, ledger.images(str(out), before.id)
-    failures = ((one.instance, one.failure) for r in ledger.results(str(out), before.id) for one in r.outcomes)
+    instances, complete = before.plan.instances, recorded.images(out, before.id, before.plan)
+    results = recorded.results(out, before.id, before.plan)
+    failures = ((one.instance, one.failure) for r in results for one in r.outcomes)
     empty = {i for i, failure in failures if failure and not failure.salvaged}
     kept: set[int] = set()
     for number, image in enumerate(before.plan.images):

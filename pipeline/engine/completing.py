@@ -82,6 +82,6 @@ def _is_sealed(out: Place, prepared: Prepared) -> bool:
 def _reports_alike(out: Place, config: RunConfig) -> bool:
     """Whether the report that there is was made with these settings."""
     try:
-        return load(str(out / RUN_FILE)).report == config.report
+        return load(out / RUN_FILE).report == config.report
     except PipelineError:  # another version's
         return False

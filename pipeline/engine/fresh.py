@@ -12,9 +12,12 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from pipeline.engine.safepath import VARIABLE
 from pipeline.storage import active, using
 
 T = TypeVar("T")
+_START = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from {} import main; main()"
+"""It looks for modules where this process does; until it knows where that is, in Python's own folders."""
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """What it starts can then be forks of it."""
 
@@ -32,10 +35,10 @@ def call_fresh(function: Callable[..., T], *arguments: Any) -> T:
         What the function raises.
     """
     process = subprocess.run(  # noqa: S603  our own module
-        [sys.executable, "-c", f"from {__name__} import main; main()"],
-        input=pickle.dumps((function, arguments, active())),
+        [sys.executable, "-c", _START.format(__name__)],
+        input=pickle.dumps(sys.path) + pickle.dumps((function, arguments, active())),
         stdout=subprocess.PIPE,
-        env={**os.environ, **_ONE_THREAD},
+        env={**os.environ, **_ONE_THREAD, VARIABLE: "1"},
         check=False,
     )
     if not process.stdout:

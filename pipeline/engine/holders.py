@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import psutil
 
 SILENCE = 60.0
 """Seconds without one after which a lock of another host counts as abandoned."""
+LONGEST = 4096
+"""Bytes of a lock that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,18 @@ class Holder:
         """Return this process."""
         began = psutil.Process().create_time()
         return cls(socket.gethostname(), os.getpid(), began, datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @classmethod
+    def told(cls, values: Any) -> Holder:
+        """Return the process that a lock names, in values of JSON; ValueError where it names none."""
+        kinds: dict[str, Any] = {"host": str, "pid": int, "began": int | float, "started": str}
+        if not isinstance(values, dict) or values.keys() != kinds.keys():
+            raise ValueError("the lock names no process")
+        if not all(isinstance(values[name], kind) for name, kind in kinds.items()):
+            raise ValueError("the lock names no process")
+        if not (0 < values["pid"] < 2**31 and abs(values["began"]) < 2**53):
+            raise ValueError("the lock names no process")
+        return cls(**values)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.started}"

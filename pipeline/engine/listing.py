@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pipeline import catalog, ledger, scan
+from pipeline import catalog, scan
 from pipeline.catalog import PENDING, Known
 from pipeline.config import Source
+from pipeline.engine import recorded
 from pipeline.engine.digests import Digest, read_digests
 from pipeline.engine.executors import Executor
 from pipeline.engine.state import Prepared
@@ -177,7 +178,8 @@ def _is_unseen(file: SourceFile) -> bool:
 
 def _failed(out: Place, before: Prepared) -> set[tuple[int, int]]:
     """Return the rows of the files of which nothing could be stored."""
-    failed = (one.instance for r in ledger.results(out, before.id) for one in r.outcomes if one.failure)
+    results = recorded.results(out, before.id, before.plan)
+    failed = (one.instance for r in results for one in r.outcomes if one.failure)
     return {(before.plan.instances[i].segment, before.plan.instances[i].row) for i in failed}
 
 

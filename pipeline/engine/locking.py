@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
-from pipeline.engine.holders import SILENCE, Holder, beating
+from pipeline.engine.holders import LONGEST, SILENCE, Holder, beating
 from pipeline.engine.objectlock import locked_object, object_holder
 from pipeline.errors import OutputError
-from pipeline.storage import Place, RemotePlace, is_remote, place, unwritable
+from pipeline.storage import LocalPlace, Place, RemotePlace, is_remote, place, unwritable
 
 try:
     import fcntl
@@ -36,11 +37,6 @@ _PATIENCE = 1.0
 """Seconds to try for the lock: who asks whether a run is alive holds it for a moment."""
 
 
-def lock_path(out: str | os.PathLike[str], name: str = LOCK_FILES[0]) -> Path:
-    """Return where the lock of an output directory, or of a part of it, lies; who is killed leaves it there, without a holder."""
-    return Path(out) / "ledger" / name
-
-
 def locked(out: str | os.PathLike[str] | Place, name: str = LOCK_FILES[0]) -> AbstractContextManager[None]:
     """Keep others away from `out`, which is made where it doesn't exist: other runs, or whoever wants the same `name`.
 
@@ -49,25 +45,29 @@ def locked(out: str | os.PathLike[str] | Place, name: str = LOCK_FILES[0]) -> Ab
     OutputError
         Where another run is on it (reason ``in_use``), or it can't be written.
     """
-    at = place(out) / "ledger" / name
-    return locked_object(at) if isinstance(at, RemotePlace) else _locked(str(out), name)
+    at = _lock(out, name)
+    return locked_object(at) if isinstance(at, RemotePlace) else _locked(str(out), at)
+
+
+def _lock(out: str | os.PathLike[str] | Place, name: str = LOCK_FILES[0]) -> LocalPlace | RemotePlace:
+    """Return where the lock of an output, or of a part of it, lies; who is killed leaves it there, without a holder."""
+    return cast(LocalPlace | RemotePlace, place(out) / "ledger" / name)
 
 
 @contextmanager
-def _locked(out: str, name: str) -> Iterator[None]:
-    path = lock_path(out, name)
+def _locked(out: str, at: LocalPlace) -> Iterator[None]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = _take(path)
+        file = _take(at)
     except OSError as error:
         raise unwritable(out, error, "can't be used as output directory") from error
     try:
-        with beating(lambda: os.utime(path), HEARTBEAT):
+        with beating(lambda: os.utime(file if os.utime in os.supports_fd else at), HEARTBEAT):
             yield
     finally:
-        for left in (_work_path(out), path):
+        for left in (_lock(out, LOCK_FILES[1]), at):
             with contextlib.suppress(OSError):
-                left.unlink()
+                if left.exists():  # a link is refused by whoever comes next
+                    left.remove()
         os.close(file)
 
 
@@ -77,7 +77,7 @@ def at_work(out: str) -> Iterator[None]:
     with ExitStack() as ends:
         if fcntl is not None and not is_remote(out):
             with contextlib.suppress(OSError):  # no such folder, no such locks: the task itself says what is wrong
-                file = os.open(_work_path(out), os.O_RDWR | os.O_CREAT, 0o666)
+                file = cast(LocalPlace, _lock(out, LOCK_FILES[1])).open_in_place(create=True)
                 ends.callback(_let_go, file)
                 _SHOWN.add(file)
                 fcntl.flock(file, fcntl.LOCK_SH)
@@ -111,10 +111,13 @@ def wait_for_tasks(out: str | os.PathLike[str] | Place) -> None:
     OutputError
         Where that takes too long, reason ``in_use``.
     """
-    path = _work_path(str(out))
-    if is_remote(str(out)) or not path.exists():
+    at = _lock(out, LOCK_FILES[1])
+    if isinstance(at, RemotePlace):
         return
-    file = os.open(path, os.O_RDWR)
+    try:
+        file = at.open_in_place(create=False)
+    except FileNotFoundError:
+        return
     try:
         deadline = time.monotonic() + LINGERING
         while _try(file, exclusive=True) is False:
@@ -125,53 +128,44 @@ def wait_for_tasks(out: str | os.PathLike[str] | Place) -> None:
                     reason="in_use",
                 )
             time.sleep(0.05)
-        path.unlink()
+        at.remove()
     finally:
         os.close(file)
 
 
-def _work_path(out: str | os.PathLike[str]) -> Path:
-    return Path(out) / "ledger" / LOCK_FILES[1]
-
-
 def holder(out: str | os.PathLike[str] | Place, name: str = LOCK_FILES[0]) -> Holder | None:
     """Return who holds the lock of `out` at the moment; None where nobody does."""
-    at = place(out) / "ledger" / name
+    at = _lock(out, name)
     if isinstance(at, RemotePlace):
         return object_holder(at)
-    path = lock_path(str(out), name)
-    with contextlib.suppress(OSError):
-        file = os.open(path, os.O_RDONLY)
-        try:
-            free = _try(file, exclusive=False)
-            known = _read(path)
-            if free is False or (
-                known is not None and known.lives(_silence(path)) and (free is None or not known.is_here)
-            ):
-                return known
-        finally:
-            os.close(file)
+    with contextlib.suppress(OSError), at.open() as opened:
+        file = opened.fileno()
+        free = _try(file, exclusive=False)
+        known = _read(file)
+        if free is False or (known is not None and known.lives(_silence(file)) and (free is None or not known.is_here)):
+            return known
     return None
 
 
-def _take(path: Path) -> int:
+def _take(at: LocalPlace) -> int:
     """Return the lock's open file, with this process in it."""
     deadline = time.monotonic() + _PATIENCE
-    while (file := _attempt(path)) is None:
+    while not isinstance(found := _attempt(at), int):
         if time.monotonic() > deadline:
-            raise _in_use(path, _read(path))
+            raise _in_use(at, found)
         time.sleep(0.05)
-    return file
+    return found
 
 
-def _attempt(path: Path) -> int | None:
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+def _attempt(at: LocalPlace) -> int | Holder | None:
+    """Return the lock's open file, or who has the lock."""
+    file = at.open_in_place(create=True)
     with ExitStack() as failed:
         failed.callback(os.close, file)
         free = _try(file, exclusive=True)
-        if free is False or not _is_file(file, path):
-            return None
-        _refuse_others(path, free)
+        if free is False or not _is_file(file, at.path):
+            return _read(file)
+        _refuse_others(at, file, free)
         os.ftruncate(file, 0)
         os.pwrite(file, json.dumps(asdict(Holder.here())).encode(), 0)
         failed.pop_all()
@@ -181,20 +175,20 @@ def _attempt(path: Path) -> int | None:
 def _is_file(file: int, path: Path) -> bool:
     """Whether an open file is still the one under its name: a run that ends removes its lock."""
     try:
-        return os.path.samestat(os.fstat(file), path.stat())
+        return os.path.samestat(os.fstat(file), path.lstat())
     except FileNotFoundError:
         return False
 
 
-def _refuse_others(path: Path, free: bool | None) -> None:
+def _refuse_others(at: LocalPlace, file: int, free: bool | None) -> None:
     """Heed another host's sign of life where the system's lock may be this host's alone, or where there is none."""
-    known = _read(path)
-    if known is not None and (free is None or not known.is_here) and known.lives(_silence(path)):
-        raise _in_use(path, known)
+    known = _read(file)
+    if known is not None and (free is None or not known.is_here) and known.lives(_silence(file)):
+        raise _in_use(at, known)
 
 
-def _in_use(path: Path, other: Holder | None) -> OutputError:
-    out = path.parent.parent
+def _in_use(at: LocalPlace, other: Holder | None) -> OutputError:
+    path, out = at.path, at.path.parent.parent
     hint = ""
     if other is not None and not other.is_here:
         hint = f"; if it is dead, its lock ends {SILENCE:.0f} s after its last sign of life"
@@ -219,12 +213,13 @@ def _try(file: int, *, exclusive: bool) -> bool | None:
     return True
 
 
-def _silence(path: Path) -> float:
-    return time.time() - path.stat().st_mtime
+def _silence(file: int) -> float:
+    return time.time() - os.fstat(file).st_mtime
 
 
-def _read(path: Path) -> Holder | None:
+def _read(file: int) -> Holder | None:
+    os.lseek(file, 0, os.SEEK_SET)
     try:
-        return Holder(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
+        return Holder.told(json.loads(os.read(file, LONGEST)))
+    except (ValueError, RecursionError):
         return None

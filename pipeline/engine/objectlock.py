@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 
-from pipeline.engine.holders import SILENCE, Holder, beating
+from pipeline.engine.holders import LONGEST, SILENCE, Holder, beating
 from pipeline.errors import OutputError
 from pipeline.storage import RemotePlace, unwritable
 
@@ -107,7 +107,8 @@ def _is_mine(at: RemotePlace, mine: _Lock) -> bool:
 
 def _read(at: RemotePlace) -> _Lock | None:
     try:
-        values = json.loads(at.read_bytes())
-        return _Lock(token=values.pop("token"), holder=Holder(**values))
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        values = json.loads(at.read_bytes(LONGEST))
+        token = values.pop("token")
+        return _Lock(token=token, holder=Holder.told(values)) if isinstance(token, str) else None
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

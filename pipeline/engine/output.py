@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pipeline.catalog import OURS, has_plan, remove_plan
 from pipeline.errors import ConfigError, OutputError
-from pipeline.storage import WEB, Place, RemotePlace, absolute, is_remote, scheme_of, unwritable
+from pipeline.storage import WEB, Place, RemotePlace, absolute, is_remote, linked, scheme_of, unwritable
+from pipeline.store import UNFINISHED
 
 _TEMPORARY = re.compile(rf"\.({'|'.join(map(re.escape, OURS))})\..*part")
 """What a file is written as before it takes its name."""
@@ -20,9 +21,11 @@ def begin(out: Place, *, overwrite: bool) -> None:
     Raises
     ------
     OutputError
-        Where it holds anything that isn't ours, or a result whose plan is gone; or where it can't be written.
+        Where it holds anything that isn't ours, or a result whose plan is gone; where an entry of it is a link (reason
+        ``linked_entry``); or where it can't be written.
     """
     try:
+        refuse_links(out)
         _sweep(out)
         refuse_foreign(out)
         if not overwrite and not has_plan(str(out)) and (out / "catalog.parquet").exists():
@@ -81,9 +84,26 @@ def _sweep(out: Place) -> None:
         if _TEMPORARY.fullmatch(name):
             (out / name).remove()
     for name in ("plan", "images.zarr"):
-        for folder, _, names in os.walk(str(out / name)):
-            for left in (one for one in names if one.endswith((".part", ".partial"))):
-                (Path(folder) / left).unlink(missing_ok=True)
+        for left in (one for one in (out / name).walk() if one.endswith(UNFINISHED)):
+            (out / name / left).remove()
+
+
+def refuse_links(out: Place) -> None:
+    """Refuse an output directory with a link where a file or a folder of ours should be.
+
+    Of what lies deeper, links are refused where they are come upon.
+
+    Raises
+    ------
+    OutputError
+        Naming it, reason ``linked_entry``.
+    """
+    if isinstance(out, RemotePlace):  # there are none
+        return
+    below = (f"{name}/{one}" for name in ("plan", "ledger") for one in (out / name).children())
+    for name in (*OURS, *below):
+        if os.path.islink(str(out / name)):  # noqa: PTH114  of any text
+            raise linked(str(out / name))
 
 
 def _clear(out: Place, *, everything: bool) -> None:

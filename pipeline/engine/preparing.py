@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple
+from collections.abc import Mapping
+from dataclasses import astuple, replace
+from typing import Any
 
 from pipeline import catalog, scan
-from pipeline.config import RunConfig
+from pipeline.config import RunConfig, from_dict
 from pipeline.engine.scanning import find_duplicates, scan_sources
 from pipeline.engine.settings import deciding, differences
 from pipeline.engine.state import Prepared, Run, Unfit
-from pipeline.errors import OutputError
-from pipeline.model import Copy
-from pipeline.plan import Layout, digest, make_plan
+from pipeline.errors import OutputError, PipelineError
+from pipeline.model import Copy, Plan
+from pipeline.plan import Layout, check_path, check_plan, digest, make_plan
 from pipeline.storage import Place
+
+_LAYOUT = (
+    *("select.frames", "output.grouping", "output.chunk.frame", "output.chunk.row", "output.chunk.column"),
+    *("output.shard", "limits.frame", "limits.task_memory"),
+)
+_MOST = 2**63
 
 
 def prepare_and_save(run: Run) -> Prepared:
@@ -93,31 +101,83 @@ def load(out: Place) -> Prepared | None:
     Raises
     ------
     OutputError
-        Where it can't be read.
+        Where it can't be read, or isn't one that a run of this program can have left (reason ``plan_unusable``).
     """
     if not catalog.has_plan(str(out)):
         return None
-    facts = catalog.read_facts(str(out))
+    try:
+        facts = catalog.read_facts(str(out))
+        prepared = _prepared(catalog.read_plan(str(out)), catalog.read_standing(str(out)), facts)
+        prepared = replace(prepared, copies=catalog.read_copies(str(out)))
+        check_plan(prepared.plan, _planned_layout(prepared.settings), prepared.standing)
+        for path in (*prepared.stale, *prepared.grown, *prepared.kept):
+            check_path(path)
+    except OutputError:
+        raise
+    # whoever could write the plan could write anything into it
+    except (
+        PipelineError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        told = str(error) if isinstance(error, PipelineError) else f"it is damaged ({type(error).__name__}: {error})"
+        raise OutputError(f"{out / 'plan'} can't be used: {told}", reason="plan_unusable") from error
+    return prepared
+
+
+def _prepared(plan: Plan, standing: Plan, facts: Mapping[str, Any]) -> Prepared:
     return Prepared(
-        plan=catalog.read_plan(str(out)),
-        id=facts["id"],
-        settings=facts["settings"],
-        copies=catalog.read_copies(str(out)),
-        counts={(status, reason): number for status, reason, number in facts["counts"]},
-        segments=tuple(facts["segments"]),
-        files=facts["files"],
-        bytes=facts["bytes"],
-        replaced=tuple((segment, row) for segment, row in facts["replaced"]),
-        stale=tuple(facts["stale"]),
-        grown=tuple(facts["grown"]),
+        plan=plan,
+        id=_text(facts["id"]),
+        settings=dict(facts["settings"]),
+        counts={(_text(status), _text(reason)): _number(number) for status, reason, number in facts["counts"]},
+        segments=tuple(map(_number, facts["segments"])),
+        files=_number(facts["files"]),
+        bytes=_number(facts["bytes"]),
+        replaced=tuple((_number(segment), _number(row)) for segment, row in facts["replaced"]),
+        stale=tuple(map(_text, facts["stale"])),
+        grown=tuple(map(_text, facts["grown"])),
         # plans of earlier versions don't say these
-        added=facts.get("added", 0),
-        salt=facts.get("salt", ""),
-        changed=facts.get("changed", 0),
-        standing=catalog.read_standing(str(out)),
-        kept=tuple(facts.get("kept", ())),
-        unfit=tuple(Unfit(*values) for values in facts.get("unfit", ())),
+        added=_number(facts.get("added", 0)),
+        salt=_text(facts.get("salt", "")),
+        changed=_number(facts.get("changed", 0)),
+        standing=standing,
+        kept=tuple(map(_text, facts.get("kept", ()))),
+        unfit=tuple(_unfit(*values) for values in facts.get("unfit", ())),
     )
+
+
+def _unfit(segment: Any, row: Any, *texts: Any) -> Unfit:
+    return Unfit(_number(segment), _number(row), *map(_text, texts))
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or not 0 <= value < _MOST:
+        raise ValueError(f"{str(value)[:40]} isn't a number from 0 on")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a text was expected, not {type(value).__name__}")
+    return value
+
+
+def _planned_layout(settings: Mapping[str, Any]) -> Layout:
+    """Return the planner's settings among those that a plan was made with."""
+    values: dict[str, Any] = {"source": {"paths": ["."]}, "output": {"path": "."}}
+    for name in _LAYOUT:
+        section, *keys, last = name.split(".")
+        holder = values.setdefault(section, {})
+        for key in keys:
+            holder = holder.setdefault(key, {})
+        if name in settings:
+            holder[last] = settings[name]
+    return layout(from_dict(values, name="the plan's settings"))
 
 
 def layout(config: RunConfig) -> Layout:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from pipeline import catalog, ledger, scan
+from pipeline import catalog, scan
 from pipeline.config import RunConfig
+from pipeline.engine import recorded
 from pipeline.engine.convert_task import Frame, Job, decode_frames, job_of
 from pipeline.engine.finalise import frame_results
 from pipeline.engine.guard import Bounds, guarded
@@ -77,7 +78,7 @@ def _candidates(run: Run, before: Prepared, found: Scan, changes: Changes) -> It
         for i, one in enumerate(before.plan.instances)
         if (one.segment, one.row) in rows and one.source in now and _alike(one, now[one.source])
     }
-    complete = ledger.images(str(run.out), before.id)
+    complete = recorded.images(run.out, before.id, before.plan)
     images = {
         number: own
         for number, image in enumerate(before.plan.images)
@@ -106,7 +107,7 @@ def _alike(one: Instance, other: Instance) -> bool:
 
 def _regions(run: Run, before: Prepared, images: Mapping[int, Any]) -> Mapping[int, list[RegionResult]]:
     regions: defaultdict[int, list[RegionResult]] = defaultdict(list)
-    for result in ledger.results(str(run.out), before.id) if images else ():
+    for result in recorded.results(run.out, before.id, before.plan) if images else ():
         for region in result.regions:
             if region.image in images:
                 regions[region.image].append(region)

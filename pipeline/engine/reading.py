@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from struct import error as StructError  # noqa: N812  an exception
 
+import numpy as np
+
+from pipeline.errors import PipelineError
 from pipeline.model import FrameIndex, Instance, RegionInput
 from pipeline.storage import Expected, Reading, is_remote, place
+
+_LARGEST = 2**32
+"""Bytes of an index: 24 for each fragment."""
 
 
 def readings(piece: RegionInput, out: str) -> Iterator[Reading]:
@@ -33,11 +40,57 @@ def _ranges(index: FrameIndex, frames: range) -> Iterator[tuple[int, int]]:
 
 
 def frame_index(instance: Instance, out: str, frames: range) -> FrameIndex:
-    """Return the index of these frames of an instance, or of all, from its record or from its file below `out`."""
+    """Return the index of these frames of an instance, or of all, from its record or from its file below `out`.
+
+    Raises
+    ------
+    PipelineError
+        Where it isn't one of this instance (reason ``index_damaged``): it lies where others may write.
+    """
+    try:
+        index = _read(instance, out, frames)
+        fits = _fits(index, instance)
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError, StructError):
+        fits = False
+    if not fits:
+        raise PipelineError(
+            f"{instance.source}: what is kept of its frames' places below {out} isn't what a scan of it has found",
+            reason="index_damaged",
+        )
+    return index
+
+
+def _read(instance: Instance, out: str, frames: range) -> FrameIndex:
     if instance.frame_index:
         return FrameIndex.from_bytes(instance.frame_index)
+    if not instance.frame_index_file:
+        raise LookupError("it has none")
     where = place(out) / instance.frame_index_file
     if is_remote(out):  # one request for all of it is sooner back than some for its parts
-        return FrameIndex.from_bytes(where.read_bytes())
+        return FrameIndex.from_bytes(where.read_bytes(_LARGEST))
     with where.open() as file:
         return FrameIndex.read_part(file, frames.start, frames.stop)
+
+
+def _fits(index: FrameIndex, instance: Instance) -> bool:
+    """Whether an index is of such frames, and of bytes within the file: of inflated ones nobody knows how many there are."""
+    pixels, options = instance.format, index.options
+    if (index.transfer_syntax_uid, index.number_of_frames) != (
+        instance.transfer_syntax_uid,
+        instance.number_of_frames,
+    ):
+        return False
+    if (options["rows"], options["columns"], options["samples_per_pixel"]) != (
+        pixels.rows,
+        pixels.columns,
+        pixels.samples_per_pixel,
+    ):
+        return False
+    end = max(instance.size, 0)
+    if index.deflated or not index.encapsulated:
+        return index.deflated or (0 <= index.value_offset <= end and 0 <= index.frame_bits <= 8 * end)
+    lengths, starts = index.fragment_lengths, index.frame_fragments
+    ordered = bool((starts[1:] >= starts[:-1]).all()) and (not len(starts) or starts[-1] <= len(lengths))
+    return ordered and bool(
+        lengths.sum(dtype=np.float64) <= end and (index.fragment_offsets <= np.uint64(end) - lengths).all()
+    )

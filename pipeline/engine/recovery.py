@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from pipeline import ledger, store
+from pipeline.engine import recorded
 from pipeline.engine.converting import Conversion
 from pipeline.engine.state import Prepared
 from pipeline.errors import OutputError, SourceError
@@ -59,7 +60,7 @@ def restore(
             if image not in conversion.complete:
                 store.withdraw_image(store.home(out, spec), spec.path)
     seen: defaultdict[int, int] = defaultdict(int)
-    for result in ledger.results(out, prepared.id):
+    for result in recorded.results(out, prepared.id, plan):
         seen[result.task] += 1
         if result.task in records.whole and seen[result.task] == records.last[result.task]:
             conversion.absorb(result)
@@ -72,7 +73,7 @@ def _look(out: str, plan_id: str, plan: Plan, only: Collection[int] | None, *, r
     """By task, images of which a shard isn't there."""
     failed: dict[int, set[int]] = {}
     """By task, instances of which nothing counts."""
-    for result in ledger.results(out, plan_id):
+    for result in recorded.results(out, plan_id, plan):
         if only is not None and result.task not in only:
             continue
         task = result.task
@@ -152,7 +153,7 @@ def _complete(out: str, plan_id: str, plan: Plan, records: _Records) -> set[int]
     with it what was written last: then the files beside the shards, which aren't many, are held against their digest.
     """
     broken = {region.image for task in plan.tasks if task.id not in records.whole for region in task.regions}
-    finalised = {image: code for image, code in ledger.images(out, plan_id).items() if image not in broken}
+    finalised = {image: code for image, code in recorded.images(out, plan_id, plan).items() if image not in broken}
     trusted = is_remote(out) or bool(ledger.files(out, plan_id, at_the_end=True))
 
     def is_whole(image: int) -> bool:

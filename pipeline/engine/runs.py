@@ -33,6 +33,7 @@ from pipeline.engine.space import explaining, too_small
 from pipeline.engine.standing import finish_replacing, losing, settle, working_plan
 from pipeline.engine.state import Prepared, Run
 from pipeline.engine.stores import reaching_stores
+from pipeline.engine.trust import check_sources_known, sources_of
 from pipeline.engine.unopened import unopened_when_planned
 from pipeline.engine.versions import provenance, versions
 from pipeline.ledger import Ledger
@@ -40,7 +41,9 @@ from pipeline.storage import Place, absolute, place
 
 
 @reaching_stores
-def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None = None) -> report.RunSummary:
+def run(
+    config: RunConfig, *, overwrite: bool = False, trusting: bool = False, progress: Progress | None = None
+) -> report.RunSummary:
     """Convert what `config` describes and return what became of it.
 
     Parameters
@@ -48,6 +51,8 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
     config : RunConfig
     overwrite : bool
         Replace an earlier result in the output directory.
+    trusting : bool
+        Go on from a plan there that names files which `config` doesn't, though others could have written it.
     progress : Progress, optional
         Told of every step.
 
@@ -61,7 +66,7 @@ def run(config: RunConfig, *, overwrite: bool = False, progress: Progress | None
         Where the plan needs more memory than ``limits.task_memory``; nothing has been converted then.
     """
     with writing(config, progress) as this:
-        prepared = begun(this, overwrite=overwrite)
+        prepared = begun(this, overwrite=overwrite, trusting=trusting)
         with this.clock.phase("convert"):
             conversion = resumed(prepared, config, this.out, this.progress)
         if summary := unchanged(config, prepared, conversion, this.clock):
@@ -122,7 +127,7 @@ def followed(run: Run, before: Prepared) -> Prepared:
     return grown(run, before, changes)
 
 
-def begun(this: Run, *, overwrite: bool) -> Prepared:
+def begun(this: Run, *, overwrite: bool, trusting: bool = False) -> Prepared:
     """Return the plan that lies in the output directory, where it still holds, or else a new one."""
     config, out = this.config, this.out
     refuse_running(out)
@@ -131,6 +136,8 @@ def begun(this: Run, *, overwrite: bool) -> Prepared:
     before = load(out)
     if before is not None:
         check_settings(out, before, config)
+        if not trusting:
+            check_sources_known(config, out, sources_of(before))
         finish_replacing(str(out), before)
         return followed(this, before)
     write_run_file(config, out)
@@ -231,6 +238,7 @@ def convert(
     out: str | os.PathLike[str],
     *,
     overwrite: bool = False,
+    trusting: bool = False,
     progress: Progress | None = None,
     **sections: Mapping[str, Any],
 ) -> report.RunSummary:
@@ -246,6 +254,8 @@ def convert(
         The output directory.
     overwrite : bool
         Replace an earlier result there.
+    trusting : bool
+        See :func:`run`.
     progress : Progress, optional
         Told of every step.
     **sections : mapping
@@ -267,4 +277,4 @@ def convert(
         "source": {**sections.get("source", {}), "paths": [os.fspath(path) for path in given]},
         "output": {**sections.get("output", {}), "path": os.fspath(out)},
     }
-    return run(from_dict(values), overwrite=overwrite, progress=progress)
+    return run(from_dict(values), overwrite=overwrite, trusting=trusting, progress=progress)

@@ -10,7 +10,11 @@ from pipeline import catalog, scan
 from pipeline.config import RunConfig
 from pipeline.engine.settings import deciding
 from pipeline.engine.versions import versions
-from pipeline.model import SourceFile
+from pipeline.model import Instance, SourceFile
+from pipeline.plan import check_format, check_instance
+
+MOST_INFLATED = 1100
+"""What deflating saves at most, and what may be missing of a file that is salvaged: all but a thousandth."""
 
 
 def scanned(
@@ -18,11 +22,28 @@ def scanned(
 ) -> scan.ScanResult | None:
     """Return what was found in the same files, with the same settings, for the same segment; None where it wasn't."""
     kept = catalog.read_scanned(out, segment)
-    if kept is None or kept[1]["key"] != _key(files, config, salt):
+    if kept is None or kept[1].get("key") != _key(files, config, salt):
         return None
     instances, facts = kept
-    counts = {(status, reason): number for status, reason, number in facts["counts"]}
-    return scan.ScanResult(segment, instances, counts, facts["files"], facts["bytes"], read_before=True)
+    try:
+        for one in instances:
+            _check(one, files, segment)
+        counts = {(str(status), str(reason)): int(number) for status, reason, number in facts["counts"]}
+        return scan.ScanResult(segment, instances, counts, int(facts["files"]), int(facts["bytes"]), read_before=True)
+    except (LookupError, TypeError, ValueError):  # what is kept lies where others may write: it is read anew
+        return None
+
+
+def _check(instance: Instance, files: Sequence[SourceFile], segment: int) -> None:
+    """Refuse an instance that isn't one of the files', or has more frames than its file has bits; ValueError."""
+    file = files[instance.row]
+    check_instance(instance)
+    check_format(instance.format)
+    most = MOST_INFLATED * 8 * max(instance.size, 0)
+    if (instance.segment, instance.source) != (segment, file.source) or instance.number_of_frames > most:
+        raise ValueError("it is another file's")
+    if file.size >= 0 and (instance.size, instance.mtime_ns) != (file.size, file.mtime_ns):
+        raise ValueError("it is another version's")
 
 
 def keep_scanned(files: Sequence[SourceFile], config: RunConfig, out: str, salt: bytes, found: scan.ScanResult) -> None:

@@ -8,9 +8,12 @@ from typing import Any
 
 from pipeline.config import RunConfig
 
-FREE = ("cluster", "report", "source.paths", "source.hash", "source.changed", "output.path", "storage")
+FREE = (
+    *("cluster", "report", "source.paths", "source.hash", "source.changed", "output.path", "output.mode_bits"),
+    "storage",
+)
 """Settings that only say where and how: the work is done, files are found and compared, the result is
-reached, and the report looks."""
+reached and who may read it, and the report looks."""
 
 
 def deciding(config: RunConfig) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from pipeline import ledger, store
+from pipeline.engine import recorded
 from pipeline.engine.converting import Conversion
 from pipeline.engine.flushing import flush
 from pipeline.engine.preparing import save
@@ -29,7 +30,7 @@ def working_plan(out: str, prepared: Prepared) -> Plan:
     if not prepared.standing.images:
         return prepared.plan
     paths = {image.path for image in prepared.standing.images}
-    codes = ledger.images(out, prepared.id)
+    codes = recorded.images(out, prepared.id, prepared.plan)
     wanted = {n: image.path for n, image in enumerate(prepared.plan.images) if image.path in paths}
     aside = wanted.keys() - whole(out, {n: (path, codes[n]) for n, path in wanted.items() if n in codes})
     images = (replace(image, aside=True) if n in aside else image for n, image in enumerate(prepared.plan.images))
@@ -51,7 +52,8 @@ def finish_replacing(out: str, prepared: Prepared) -> None:
     """Go on where a run was interrupted while new images took their places, and what stood there is gone already."""
     if not prepared.standing.images:
         return
-    earlier, codes = ledger.images(out, prepared.standing_id), ledger.images(out, prepared.id)
+    earlier = recorded.images(out, prepared.standing_id, prepared.standing)
+    codes = recorded.images(out, prepared.id, prepared.plan)
     there = whole(out, {n: (image.path, earlier.get(n, "")) for n, image in enumerate(prepared.standing.images)})
     broken = {image.path for n, image in enumerate(prepared.standing.images) if n not in there}
     images = prepared.plan.images
@@ -108,7 +110,8 @@ def losing_by(prepared: Prepared, out: str, sources: Collection[str]) -> set[int
     """Return the standing images that could lose something, now that files with these names can't be had again."""
     if not prepared.standing.images:
         return set()
-    return set(_losing(prepared, out, complete=ledger.images(out, prepared.id).keys(), sources=sources))
+    complete = recorded.images(out, prepared.id, prepared.plan).keys()
+    return set(_losing(prepared, out, complete=complete, sources=sources))
 
 
 def _losing(
@@ -127,9 +130,8 @@ def _losing(
     """
     instances, standing = prepared.plan.instances, prepared.standing.images
     image_of = {span.instance: n for n, image in enumerate(prepared.plan.images) for span in image.spans}
-    failures = {
-        o.instance: o.failure for r in ledger.results(out, prepared.standing_id) for o in r.outcomes if o.failure
-    }
+    results = recorded.results(out, prepared.standing_id, prepared.standing)
+    failures = {one.instance: one.failure for result in results for one in result.outcomes if one.failure}
     wanted = {instances[i].source for image in standing for i in members(image)}
     versions: defaultdict[str, list[int]] = defaultdict(list)
     for i, one in enumerate(instances):

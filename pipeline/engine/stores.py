@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -14,8 +15,8 @@ T = TypeVar("T")
 
 
 def options_of(config: RunConfig) -> Options:
-    """Return how the stores are reached."""
-    return Options.of(config.storage.model_dump())
+    """Return how stores are reached, and with which permissions local files are made."""
+    return replace(Options.of(config.storage.model_dump()), file_bits=config.output.file_bits)
 
 
 def reaching_stores(function: Callable[Concatenate[RunConfig, P], T]) -> Callable[Concatenate[RunConfig, P], T]:

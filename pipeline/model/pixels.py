@@ -193,10 +193,13 @@ class FrameIndex:
         count, arrays = head.pop("fragments"), file.tell()
         if not count:
             return cls(**head)
-        available = (file.seek(0, os.SEEK_END) - arrays) // 8 - 2 * count - 1
+        there = (file.seek(0, os.SEEK_END) - arrays) // 8
+        available = there - 2 * count - 1
         start, stop = min(start, available), min(stop, available)
 
         def numbers(first: int, last: int) -> npt.NDArray[np.uint64]:
+            if not 0 <= first <= last <= there:
+                raise ValueError(f"a frame index of {there} numbers has none from {first} to {last}")
             file.seek(arrays + 8 * first)
             return np.frombuffer(file.read(8 * (last - first)), "<u8").astype(np.uint64, copy=False)
 

@@ -8,14 +8,20 @@ from pipeline.plan.inputs import task_input, task_inputs
 from pipeline.plan.invariants import verify
 from pipeline.plan.layout import Layout
 from pipeline.plan.partitions import partition, partition_count
+from pipeline.plan.readback import check_format, check_instance, check_path, check_plan, is_result_of
 from pipeline.plan.selection import select_frames
 
 __all__ = [
     "Growth",
     "Layout",
+    "check_format",
+    "check_instance",
+    "check_path",
+    "check_plan",
     "digest",
     "give_back",
     "grow",
+    "is_result_of",
     "kept_apart",
     "make_plan",
     "only",

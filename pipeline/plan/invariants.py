@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate
 
 from pipeline.errors import PlanError
 from pipeline.model import ImageSpec, Plan, Region, Span
@@ -28,12 +29,23 @@ def verify(plan: Plan, layout: Layout) -> None:
     PlanError
         Naming the invariant, where it breaks, and the numbers.
     """
+    verify_images(plan, layout)
+    _check_frames(plan, layout)
+
+
+def verify_images(plan: Plan, layout: Layout) -> None:
+    """Check those of the invariants that hold for each image and its tasks, whatever becomes of other instances.
+
+    Raises
+    ------
+    PlanError
+        As :func:`verify`.
+    """
     _check_paths(plan.images)
     for image in plan.images:
         _check_shapes(image)
         _check_spans(plan, image)
         _check_patient(plan, image)
-    _check_frames(plan, layout)
     _check_shards(plan)
     _check_memory(plan, layout)
 
@@ -126,11 +138,22 @@ def _check_instance(source: str, spans: Sequence[Span], expected: range | tuple[
     ranges = [range(span.start, span.stop, span.step) for span in spans]
     if len(ranges) == 1 and ranges[0] == expected:
         return
-    if sorted(frame for frames in ranges for frame in frames) != list(expected):
+    ranges.sort(key=lambda frames: frames.start)
+    if sum(map(len, ranges)) != len(expected) or not _follow(ranges, expected):
         raise _broken(
             "every selected frame exactly once",
             f"{source}: {sum(map(len, ranges))} frame(s) stored, {len(expected)} selected, in {len(ranges)} span(s)",
         )
+
+
+def _follow(ranges: Sequence[range], expected: range | tuple[int, ...]) -> bool:
+    """Whether `ranges` are, one after the other, what is expected; compared run by run, for there may be 2**31 frames."""
+    starts = accumulate(map(len, ranges), initial=0)
+    pieces = (expected[start : start + len(frames)] for start, frames in zip(starts, ranges, strict=False))
+    return all(
+        piece == (frames if isinstance(piece, range) else tuple(frames))
+        for frames, piece in zip(ranges, pieces, strict=True)
+    )
 
 
 def _check_shards(plan: Plan) -> None:

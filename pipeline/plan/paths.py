@@ -14,6 +14,7 @@ NAME_LENGTH = 64
 """The longest UID (PS3.5 6.2), and far below what any file system allows."""
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")
+_CLEAN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9_-])?", re.ASCII)
 _DOTS = re.compile(r"\.{2,}")
 _RESERVED = frozenset(
     {"zarr.json", "con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
@@ -35,6 +36,17 @@ def clean_name(text: str) -> str:
     if name.casefold() in _RESERVED or name.split(".")[0].casefold() in _RESERVED:
         name = f"x-{name}"[:NAME_LENGTH]
     return name or "unknown"
+
+
+def is_clean(name: str) -> bool:
+    """Whether a name is as :func:`clean_name` gives them; longer by a number that tells it from others, perhaps."""
+    folded = name.casefold()
+    return (
+        len(name) <= 2 * NAME_LENGTH
+        and _CLEAN.fullmatch(name) is not None
+        and not _DOTS.search(name)
+        and _RESERVED.isdisjoint((folded, folded.split(".")[0]))
+    )
 
 
 def image_paths(instances: Sequence[Instance], groups: Sequence[Group]) -> list[str]:

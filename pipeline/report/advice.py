@@ -43,6 +43,8 @@ ADVICE = {
     "machine has. Raise it, or use fewer workers; of a small file it means damage.",
     "source_changed": "The file changed between scan and conversion. Run again when nothing writes to the source: what it "
     "holds then is stored.",
+    "index_damaged": "What the scan kept in the output directory of this file's frames was changed since. Convert everything "
+    "anew with --overwrite, into a folder that nobody else can write.",
     "task_memory_exceeded": "One task would need more memory than limits.task_memory. Raise it if the workers have that "
     "much, or make output.shard smaller.",
     "not_converted": "The run ended before this file's turn. Run the same command again to finish it.",

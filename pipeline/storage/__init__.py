@@ -9,23 +9,27 @@
 The only room that knows obstore and the DICOMweb client. Names are paths or URLs (``s3://bucket/key``); credentials are never part of them.
 """
 
+from pipeline.storage.beneath import Folder, linked
 from pipeline.storage.carrying import Carried
 from pipeline.storage.foresight import Expected, Reading, foreseen
 from pipeline.storage.growing import GrowingFile, growing
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options, active, storage_options, using
-from pipeline.storage.places import LocalPlace, Place, RemotePlace, place
+from pipeline.storage.ownership import strangers
+from pipeline.storage.places import LocalPlace, Place, RemotePlace, is_inner, place
 from pipeline.storage.remote import Found, find
 from pipeline.storage.sources import find_instances, open_source
 from pipeline.storage.trouble import PASSING, unwritable
-from pipeline.storage.urls import DICOMWEB, WEB, absolute, check_url, is_remote, scheme_of
+from pipeline.storage.urls import DICOMWEB, STORES, WEB, absolute, check_url, is_remote, scheme_of
 
 __all__ = [
     "DICOMWEB",
     "PASSING",
+    "STORES",
     "WEB",
     "Carried",
     "Expected",
+    "Folder",
     "Found",
     "GrowingFile",
     "LocalPlace",
@@ -41,11 +45,14 @@ __all__ = [
     "find_instances",
     "foreseen",
     "growing",
+    "is_inner",
     "is_remote",
+    "linked",
     "open_source",
     "place",
     "scheme_of",
     "storage_options",
+    "strangers",
     "unwritable",
     "using",
 ]

@@ -8,9 +8,9 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from io import FileIO
-from pathlib import Path
 from typing import cast
 
+from pipeline.storage.beneath import Folder
 from pipeline.storage.places import LocalPlace, Place, RemotePlace
 
 OBJECT_BYTES = 1 << 20
@@ -44,10 +44,10 @@ class GrowingLocalFile(GrowingFile):
     """A file that is appended to, created here; FileExistsError where it is there already."""
 
     def __init__(self, path: LocalPlace) -> None:
-        _make_folder(path.path.parent)
         self.name = path.name
-        self._file = FileIO(path.path, "xb")
-        _sync_folder(path.path.parent)
+        with _folder(path) as folder:
+            self._file = FileIO(folder.create(path.path.name), "wb")
+            folder.flush()
 
     def append(self, lines: bytes) -> None:
         """See :class:`GrowingFile`; with the operating system on return."""
@@ -162,12 +162,12 @@ def _write_all(file: FileIO, data: bytes) -> None:
         view = view[file.write(view) or 0 :]
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder; not a FileExistsError where a file stands in its place, since another name wouldn't help."""
+def _folder(path: LocalPlace) -> Folder:
+    """Make the folder; not a FileExistsError where a file stands in its place, since another name wouldn't help."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        return path.folder(make=True)
     except FileExistsError as error:
-        raise NotADirectoryError(error.errno, "a file stands where the folder should be", str(folder)) from error
+        raise NotADirectoryError(error.errno, "a file stands where the folder should be", path.name) from error
 
 
 def growing(folder: Place, number: int, head: bytes = b"") -> GrowingFile:
@@ -188,13 +188,3 @@ def growing(folder: Place, number: int, head: bytes = b"") -> GrowingFile:
     file.append(head)
     file.sync()
     return file
-
-
-def _sync_folder(folder: os.PathLike[str]) -> None:
-    """Bring a new name to the disk too, where folders can be opened (not on Windows)."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

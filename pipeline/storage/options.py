@@ -34,6 +34,8 @@ class Options:
     """Further settings of obstore, by its own names."""
     at: tuple[tuple[str, Options], ...] = ()
     """Options of their own for what lies below a URL; of several the longest counts."""
+    file_bits: int = 0
+    """Permissions of local files that are made, those of folders following from them; 0 leaves them to the umask."""
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
-import shutil
+import stat
 import tempfile
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
 
-from pipeline.errors import PipelineError
+from pipeline.errors import OutputError, PipelineError
+from pipeline.storage.beneath import Folder, below, linked
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options, active
 from pipeline.storage.remote import Object
@@ -23,6 +25,7 @@ from pipeline.storage.trouble import unwritable
 from pipeline.storage.urls import check_url, is_remote
 
 _BUFFER = 64 << 10
+_OUTWARDS = frozenset({"", ".", ".."})
 _DELETING = 16
 """Objects removed at a time; not every server knows requests that remove many."""
 
@@ -40,11 +43,11 @@ class Place(ABC):
 
     @abstractmethod
     def __truediv__(self, part: str) -> Self:
-        """Return what lies in it under a relative name."""
+        """Return what lies in it under a relative name; OutputError for a name that leads out of it."""
 
     @abstractmethod
-    def read_bytes(self) -> bytes:
-        """Return the bytes; FileNotFoundError where there is none, OSError for all else."""
+    def read_bytes(self, most: int | None = None) -> bytes:
+        """Return the bytes; FileNotFoundError where there is none, OSError for all else, and where it has over `most`."""
 
     @abstractmethod
     def write_bytes(self, data: Any) -> None:
@@ -55,8 +58,8 @@ class Place(ABC):
         self.write_bytes(data)
 
     @abstractmethod
-    def replacing(self) -> AbstractContextManager[Path]:
-        """Give a local path to write to; what stands there becomes this place's on success, and vanishes on failure."""
+    def replacing(self) -> AbstractContextManager[BinaryIO]:
+        """Give a file to write to; what it holds becomes this place's on success, and vanishes on failure."""
 
     @abstractmethod
     def open(self) -> BinaryIO:
@@ -92,9 +95,14 @@ class Place(ABC):
 
 @dataclass(frozen=True, slots=True)
 class LocalPlace(Place):
-    """A path of this machine or of a file system that all workers share."""
+    """A path of this machine or of a file system that all workers share.
+
+    What the caller named may be a link; what lies below it may not, see :mod:`pipeline.storage.beneath`.
+    """
 
     path: Path
+    depth: int = 0
+    """How many of the path's last names lie below what the caller named."""
 
     @property
     def name(self) -> str:
@@ -105,29 +113,44 @@ class LocalPlace(Place):
         return str(self.path)
 
     def __truediv__(self, part: str) -> LocalPlace:
-        return LocalPlace(self.path / part)
+        return LocalPlace(self.path / part, self.depth + len(inner_names(self, part)))
 
-    def read_bytes(self) -> bytes:
+    def folder(self, *, make: bool = False) -> Folder:
+        """Open the folder that it lies in."""
+        if not self.depth:
+            return below(self.path.parent, (), make=make)
+        return below(self.path.parents[self.depth - 1], self.path.parts[-self.depth : -1], make=make)
+
+    def _opened(self) -> Folder:
+        """Open it as a folder."""
+        root = self.path.parents[self.depth - 1] if self.depth else self.path
+        return below(root, self.path.parts[len(root.parts) :])
+
+    def read_bytes(self, most: int | None = None) -> bytes:
         """See :class:`Place`."""
-        return self.path.read_bytes()
+        with self.open() as file:
+            data = file.read() if most is None else file.read(most + 1)
+        if most is not None and len(data) > most:
+            raise too_large(self, most)
+        return data
 
     def write_bytes(self, data: Any) -> None:
         """See :class:`Place`."""
-        with self.replacing() as part:
-            part.write_bytes(data)
+        with self.replacing() as file:
+            file.write(data)
 
     def write_lightly(self, data: Any) -> None:
         """See :class:`Place`."""
-        with self._replacing(flushing=False) as part:
-            part.write_bytes(data)
+        with self._replacing(flushing=False) as file:
+            file.write(data)
 
-    def replacing(self) -> AbstractContextManager[Path]:
+    def replacing(self) -> AbstractContextManager[BinaryIO]:
         """See :class:`Place`."""
         return self._replacing(flushing=True)
 
     @contextmanager
-    def _replacing(self, *, flushing: bool) -> Iterator[Path]:
-        """Give a temporary name beside, then rename.
+    def _replacing(self, *, flushing: bool) -> Iterator[BinaryIO]:
+        """Give a new file of a temporary name beside, then rename.
 
         The name is unique, so that two tasks writing the same file (a repeated task, say) don't mix their bytes.
 
@@ -136,18 +159,20 @@ class LocalPlace(Place):
         OutputError
             Where that can't be done: no space, no permission.
         """
-        part = self.path.with_name(f".{self.path.name}.{os.getpid()}-{uuid.uuid4().hex}.part")
+        part = f".{self.path.name}.{os.getpid()}-{uuid.uuid4().hex}.part"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                yield part
-                if flushing:
-                    _flush(part)
-                part.replace(self.path)
-                if flushing:
-                    _flush(self.path.parent)
-            finally:
-                part.unlink(missing_ok=True)
+            with self.folder(make=True) as folder:
+                try:
+                    with os.fdopen(folder.create(part), "wb") as file:
+                        yield file
+                        file.flush()
+                        if flushing:  # a rename alone may outlive the bytes when the machine loses power
+                            os.fsync(file.fileno())
+                    folder.replace(part, self.path.name)
+                    if flushing:
+                        folder.flush()
+                finally:
+                    folder.remove(part)
         except PipelineError:
             raise
         except OSError as error:
@@ -155,49 +180,79 @@ class LocalPlace(Place):
 
     def open(self) -> BinaryIO:
         """See :class:`Place`."""
-        return self.path.open("rb")
+        if not self.depth:
+            return self.path.open("rb")
+        try:
+            with self.folder() as folder:
+                return folder.open(self.path.name)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            error.filename = self.name
+            raise
+
+    def open_in_place(self, *, create: bool) -> int:
+        """Return the descriptor of a lock's file, see :meth:`Folder.open_in_place`."""
+        with self.folder(make=create) as folder:
+            return folder.open_in_place(self.path.name, create=create)
 
     def exists(self) -> bool:
-        """See :class:`Place`."""
-        return self.path.is_file()
+        """See :class:`Place`; a link is none either, nor is what one leads to."""
+        try:
+            return stat.S_ISREG(self._stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte
+            return False
+        except OutputError:
+            return False
 
     def size(self) -> int:
         """See :class:`Place`."""
-        return self.path.stat().st_size
+        # of each shard: by its path at once, since nothing is read there; whoever reads it is refused a link on the way
+        try:
+            found = self.path.stat(follow_symlinks=not self.depth)
+        except NotADirectoryError as error:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.name) from error
+        if stat.S_ISLNK(found.st_mode):
+            raise linked(self.path)
+        return found.st_size
 
     def modified(self) -> float:
         """See :class:`Place`."""
-        return self.path.stat().st_mtime
+        return self._stat().st_mtime
+
+    def _stat(self) -> os.stat_result:
+        """Look at it; what lies below what the caller named isn't looked at through links."""
+        if not self.depth:
+            return self.path.stat()
+        try:
+            with self.folder() as folder:
+                return folder.stat(self.path.name)
+        except NotADirectoryError as error:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.name) from error
 
     def children(self) -> list[str]:
         """See :class:`Place`."""
         try:
-            return sorted(entry.name for entry in os.scandir(self.path))
+            with self._opened() as folder:
+                return folder.names()
         except (FileNotFoundError, NotADirectoryError):
             return []
 
     def walk(self) -> Iterator[str]:
-        """See :class:`Place`."""
-        for folder, _, names in os.walk(self.path):
-            yield from ((Path(folder) / name).relative_to(self.path).as_posix() for name in names)
+        """See :class:`Place`; links are among them, what they lead to isn't."""
+        try:
+            with self._opened() as folder:
+                yield from folder.files()
+        except (FileNotFoundError, NotADirectoryError):
+            return
 
     def remove(self) -> None:
-        """See :class:`Place`."""
-        if self.path.is_dir() and not self.path.is_symlink():
-            shutil.rmtree(self.path)
-        else:
-            self.path.unlink(missing_ok=True)
+        """See :class:`Place`; of a link the link alone."""
+        with suppress(FileNotFoundError, NotADirectoryError), self.folder() as folder:
+            folder.remove(self.path.name)
 
-
-def _flush(path: Path) -> None:
-    """Bring bytes, or a folder's names, to the disk: a rename alone may outlive them when the machine loses power."""
-    if path.is_dir() and os.name != "posix":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    def remove_empty(self) -> None:
+        """Remove a folder that holds nothing; OSError where it holds something."""
+        with self.folder() as folder:
+            folder.remove_empty(self.path.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +272,14 @@ class RemotePlace(Place):
         return Object(self.url, self.options)
 
     def __truediv__(self, part: str) -> RemotePlace:
-        return RemotePlace(f"{self.url}/{part}", self.options)
+        return RemotePlace("/".join([self.url, *inner_names(self, part)]), self.options)
 
-    def read_bytes(self) -> bytes:
+    def read_bytes(self, most: int | None = None) -> bytes:
         """See :class:`Place`."""
-        return bytes(self._object.get()[0])
+        data, found = self._object.get(most)
+        if most is not None and found.size > most:
+            raise too_large(self, most)
+        return bytes(data)
 
     def read_range(self, start: int, stop: int) -> bytes:
         """Return bytes ``[start, stop)``, fewer where it ends before."""
@@ -252,11 +310,12 @@ class RemotePlace(Place):
         self._object.create(data)
 
     @contextmanager
-    def replacing(self) -> Iterator[Path]:
+    def replacing(self) -> Iterator[BinaryIO]:
         """See :class:`Place`: a local temporary file, then a put."""
         with tempfile.TemporaryDirectory(prefix="dcm2zarr-") as folder:
             part = Path(folder) / "part"
-            yield part
+            with part.open("wb") as file:
+                yield file
             self._object.put_file(part)
 
     def open(self) -> BinaryIO:
@@ -293,6 +352,30 @@ class RemotePlace(Place):
             for done in deleted:
                 done.result()
         self._object.delete()
+
+
+def inner_names(within: Place, part: str) -> list[str]:
+    """Return the names between the slashes of what lies below a place.
+
+    Raises
+    ------
+    OutputError
+        Where one of them leads elsewhere, reason ``leads_outside``: names come from tables that others could have written.
+    """
+    names = part.split("/")
+    if not is_inner(part):
+        raise OutputError(f"{within}: {part!r} doesn't lie in it, so it isn't touched", reason="leads_outside")
+    return names
+
+
+def is_inner(part: str) -> bool:
+    """Whether a relative name, with slashes or without, can only be that of something below."""
+    return "\0" not in part and not _OUTWARDS.intersection(part.split("/"))
+
+
+def too_large(what: Place, most: int) -> OutputError:
+    """Return the error for a file of a result that has more bytes than any such file."""
+    return OutputError(f"{what} has more than {most} bytes, so it isn't what a run left", reason="not_ours")
 
 
 def place(name: str | os.PathLike[str] | Place) -> Place:

@@ -18,10 +18,18 @@ DICOMWEB = ("dicomweb+http", "dicomweb+https")
 """Schemes of DICOMweb services, which are searched and read instance by instance."""
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _SECRET = re.compile(
-    r"([?&;](?:x-amz-[a-z-]+|x-goog-[a-z-]+|sig|signature|token|access[_-]?token|awsaccesskeyid|key|password|secret)=)"
+    r"([?&;#](?:x-amz-[a-z-]+|x-goog-[a-z-]+|sig|signature|(?:[a-z]+[_-])?(?:token|key|password|secret)|awsaccesskeyid)=)"
     r"[^&;\s]+",
     re.IGNORECASE,
 )
+
+
+_USER = re.compile(r"(://)[^/\s'\"]*@")
+_PORT = re.compile(r":[0-9]*$|\]$")
+_FRAGMENT = re.compile(r"(https?://[^\s#]*)#[^\s]*", re.IGNORECASE)
+"""Of web servers alone: what follows is part of an object's name elsewhere."""
+_QUERY = re.compile(r"((?<!\+)\bhttps?://[^\s?#]*)\?[^\s#]*", re.IGNORECASE)
+"""Not of DICOMweb, where it says what is looked for."""
 
 
 class Location(NamedTuple):
@@ -63,26 +71,33 @@ def check_url(name: str) -> str:
     if scheme not in (*STORES, *WEB, *DICOMWEB):
         known = ", ".join((*STORES, *WEB, *DICOMWEB))
         raise ConfigError(f"{hidden(name)}: URLs of {known} and file can be used, not of {scheme}")
-    authority = name.partition("://")[2].partition("/")[0]
-    if "@" in authority:
+    authority = re.split("[/?#]", name.partition("://")[2], maxsplit=1)[0]
+    if holds_user(name) or (":" in authority and not _PORT.search(authority)):
         raise ConfigError(
-            f"{hidden(name)}: a user and a password in a URL would be written to run.yaml, the catalog and the logs. "
+            f"{scheme}://…: a user and a password in a URL would be written to run.yaml, the catalog and the logs. "
             "Take them out, and give them by environment variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, …), "
             "a profile (storage.profile), or, for DICOMweb, DICOMWEB_TOKEN or ~/.netrc"
         )
     if not authority:
         raise ConfigError(f"{name}: the name of the bucket is missing; expected {scheme}://bucket/prefix")
-    if (scheme in WEB and urlsplit(name).query) or (scheme in DICOMWEB and _SECRET.search(name)):
-        what = "a signature in a URL is a secret, and it" if _SECRET.search(name) else "a query in a URL"
+    unusable = urlsplit(name).query or "#" in name if scheme in WEB else "#" in name and scheme in DICOMWEB
+    if unusable or _SECRET.search(name):
+        what = "a signature in a URL is a secret, and it" if _SECRET.search(name) else "a query or fragment in a URL"
         raise ConfigError(
             f"{hidden(name)}: {what} can't be used; give the object's own URL, and credentials by the environment"
         )
     return name
 
 
+def holds_user(text: str) -> bool:
+    """Whether a text holds a URL with a user, and perhaps a password, in front of its host."""
+    return _USER.search(text) is not None
+
+
 def hidden(text: str) -> str:
-    """Return `text` without passwords and signatures of URLs in it."""
-    text = re.sub(r"(://)[^/\s@]*@", r"\1…@", text)
+    """Return `text` without passwords, signatures, fragments of URLs, and queries of web servers in it."""
+    text = _QUERY.sub(r"\1?…", text)
+    text = _FRAGMENT.sub(r"\1#…", _USER.sub(r"\1…@", text))
     return _SECRET.sub(r"\1…", text)
 
 

@@ -20,9 +20,10 @@ from pipeline.store.read import (
     list_images,
     open_image,
     open_pixels,
+    plain_pixels,
     read_frame,
 )
-from pipeline.store.regions import ShardWriter, Stored, aside, home, shard_size, shard_starts, write_region
+from pipeline.store.regions import UNFINISHED, ShardWriter, Stored, aside, home, shard_size, shard_starts, write_region
 from pipeline.store.replacing import remove_replaced, remove_stale, take_place
 from pipeline.store.stored import (
     StoredImage,
@@ -39,6 +40,7 @@ from pipeline.store.stored import (
 from pipeline.store.varying import split_attributes
 
 __all__ = [
+    "UNFINISHED",
     "ImageLayout",
     "ShardWriter",
     "Stored",
@@ -60,6 +62,7 @@ __all__ = [
     "list_images",
     "open_image",
     "open_pixels",
+    "plain_pixels",
     "read_file",
     "read_frame",
     "read_stored",

@@ -26,7 +26,8 @@ from pipeline.store.arrays import (
     pixels_document,
 )
 from pipeline.store.attributes import strict
-from pipeline.store.regions import STORE, ImageStore, WriteOnce, home, image_store, shard_starts
+from pipeline.store.local import STORE, images_place
+from pipeline.store.regions import UNFINISHED, ImageStore, WriteOnce, home, image_store, shard_starts
 from pipeline.store.remote import RemoteStore
 from pipeline.store.running import run
 
@@ -128,17 +129,17 @@ def remove_image(out: str, path: str) -> None:
     OutputError
         For a path that is none, or files that can't be removed.
     """
-    _check_path(path)
+    check_path(path)
     store = image_store(out)
     with as_output_error(f"{place(out) / STORE / path}", "can't be removed"):
         run(_remove(store, path))
     if isinstance(store, RemoteStore):
         return  # objects have no folders
-    folder = (store.root / path).parent
-    while folder != store.root:
+    above = path.split("/")[:-1]
+    while above:
         with contextlib.suppress(OSError):  # not empty: other images, or another task's new folder
-            folder.rmdir()
-        folder = folder.parent
+            (store.at / "/".join(above)).remove_empty()
+        above.pop()
 
 
 def withdraw_image(out: str, path: str) -> None:
@@ -149,7 +150,8 @@ def withdraw_image(out: str, path: str) -> None:
     OutputError
         Where that can't be done.
     """
-    folder = place(out) / STORE / path
+    check_path(path)
+    folder = images_place(out) / path
     with as_output_error(str(folder), "can't be withdrawn"):
         for document in (ZARR_JSON, f"{PIXELS}/{ZARR_JSON}"):
             (folder / document).remove()
@@ -158,7 +160,7 @@ def withdraw_image(out: str, path: str) -> None:
 def _describe(
     spec: ImageSpec, codec: Mapping[str, Any], per_frame: Mapping[str, npt.ArrayLike], attributes: Mapping[str, Any]
 ) -> _Image:
-    _check_path(spec.path)
+    check_path(spec.path)
     values = {name: per_frame_values(name, array, spec.frames) for name, array in per_frame.items()}
     if PIXELS in values or any("/" in name or name.startswith("__") for name in values):
         raise OutputError(f"Image {spec.path!r}: per-frame arrays can't have the names {sorted(values)}")
@@ -222,7 +224,7 @@ async def _remove_strangers(store: ImageStore, image: _Image, present: set[str])
         await store.delete(group)
     own = tuple(f"{image.path}/{name}/c/" for name in image.values)
     for key in present - set(image.shards) - set(image.keys):
-        if not key.startswith(own) or key.endswith(".partial"):
+        if not key.startswith(own) or key.endswith(UNFINISHED):
             await store.delete(key)
 
 
@@ -250,7 +252,7 @@ async def _read(store: ImageStore, key: str) -> bytes | None:
     return None if found is None else found.to_bytes()
 
 
-def _check_path(path: str) -> None:
+def check_path(path: str) -> None:
     """Refuse what isn't a Zarr node below the root (Zarr v3 core, node names), lest it lead out of the store."""
     names = path.split("/")
     if any(not name.strip(".") or name.startswith("__") or "\\" in name or name == ZARR_JSON for name in names):

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 from zarr.buffer import default_buffer_prototype
-from zarr.storage import StorePath
+from zarr.storage import LocalStore, StorePath
 
 from pipeline.errors import OutputError
-from pipeline.storage import place
+from pipeline.storage import is_inner
 from pipeline.store.arrays import PIXELS, ZARR_JSON
-from pipeline.store.regions import STORE, ImageStore, image_store
+from pipeline.store.local import STORE, images_place
+from pipeline.store.regions import ImageStore, image_store
 from pipeline.store.remote import RemoteStore
 from pipeline.store.running import run
 
@@ -73,11 +74,18 @@ def image_location(out: str, path: str) -> str | StorePath:
     return StorePath(store, path) if isinstance(store, RemoteStore) else str(store.root / path)
 
 
+def plain_pixels(out: str, path: str) -> zarr.Array[Any]:
+    """Open a complete image's ``pixels`` as any reader of Zarr would: by zarr's own store, which follows links."""
+    open_image(out, path)
+    store = image_store(out, read_only=True)
+    plain = store if isinstance(store, RemoteStore) else LocalStore(store.root, read_only=True)
+    return zarr.open_array(plain, path=f"{path}/{PIXELS}", mode="r", zarr_format=3)
+
+
 def is_image(out: str, path: str) -> bool:
     """Tell whether there is a complete image with this path."""
-    root = place(out) / STORE
-    inside = ".." not in path.split("/")
-    return inside and (root / path / ZARR_JSON).exists() and (root / path / PIXELS / ZARR_JSON).exists()
+    root = images_place(out)
+    return is_inner(path) and (root / path / ZARR_JSON).exists() and (root / path / PIXELS / ZARR_JSON).exists()
 
 
 def open_image(out: str, path: str) -> zarr.Group:
@@ -124,7 +132,7 @@ def read_frame(out: str, path: str, frame: int) -> npt.NDArray[Any]:
 
 
 def _open_store(out: str) -> ImageStore:
-    if not (place(out) / STORE / ZARR_JSON).exists():
+    if not (images_place(out) / ZARR_JSON).exists():
         raise OutputError(
             f"{out!r} is no result of a conversion: there is no {STORE}/{ZARR_JSON} in it. "
             "Give the output directory itself",

@@ -12,32 +12,32 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 from zarr.abc.buffer import Buffer
-from zarr.storage import LocalStore, WrapperStore
+from zarr.storage import WrapperStore
 
 from pipeline.errors import PlanError
 from pipeline.model import ImageSpec
 from pipeline.storage import RemotePlace, place, unwritable
 from pipeline.store.arrays import PIXELS, ArrayDocument, pixels_document
 from pipeline.store.encoding import chunk_encoder
+from pipeline.store.local import ASIDE, STORE, LocalImages, images_place
 from pipeline.store.remote import RemoteStore
 from pipeline.store.shards import ShardBuilder
 from pipeline.store.sinks import FileSink, ObjectSink, Sink
 
-STORE = "images.zarr"
-ASIDE = "plan/aside"
-"""Where images are made while others stand at their paths: a store like the one of the output, out of readers' sight."""
+UNFINISHED = (".partial", ".part")
+"""Ends of the names of files that aren't whole yet, of shards and of all others."""
 _ATTEMPTS = 3
 
 
-ImageStore = LocalStore | RemoteStore
+ImageStore = LocalImages | RemoteStore
 
 
 def image_store(out: str, *, read_only: bool = False) -> ImageStore:
     """Return the Zarr store below the output directory `out`."""
-    root = place(out) / STORE
+    root = images_place(out)
     if isinstance(root, RemotePlace):
         return RemoteStore(root, read_only=read_only)
-    return LocalStore(root.name, read_only=read_only)
+    return LocalImages(root.name, read_only=read_only)
 
 
 def aside(out: str) -> str:
@@ -180,7 +180,7 @@ class ShardWriter:
 
 
 def _sink(store: ImageStore, key: str) -> Sink:
-    return ObjectSink(store, key) if isinstance(store, RemoteStore) else FileSink(store.root / key)
+    return ObjectSink(store, key) if isinstance(store, RemoteStore) else FileSink(store.at / key)
 
 
 def _shard_key(spec: ImageSpec, frame_start: int, codec: Mapping[str, Any]) -> str:
@@ -245,7 +245,7 @@ def shard_size(out: str, spec: ImageSpec, frame_start: int) -> int | None:
     """Return the bytes of the shard that begins at frame `frame_start`, None where there is no such file."""
     name = "/".join(map(str, ("c", frame_start // spec.shards[0], *(0 for _ in spec.format.frame_shape))))
     try:
-        return (place(home(out, spec)) / f"{STORE}/{spec.path}/{PIXELS}/{name}").size()
+        return (images_place(home(out, spec)) / f"{spec.path}/{PIXELS}/{name}").size()
     except FileNotFoundError:
         return None
 

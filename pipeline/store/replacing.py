@@ -8,22 +8,16 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import cast
 
-from pipeline.storage import Place, RemotePlace, place
+from pipeline.storage import LocalPlace, Place, RemotePlace, place
 from pipeline.store.arrays import PIXELS, ZARR_JSON
-from pipeline.store.finalise import as_output_error, create_groups_above, plain_group, remove_image
-from pipeline.store.regions import ASIDE, STORE, aside
+from pipeline.store.finalise import as_output_error, check_path, create_groups_above, plain_group, remove_image
+from pipeline.store.local import ASIDE, STORE
 
 _AT_A_TIME = 16
 """Objects copied side by side."""
-_FROM_HERE = -100
-"""AT_FDCWD: relative names count from the current folder."""
-_RENAME_EXCHANGE = 2
 
 
 def take_place(out: str, path: str) -> None:
@@ -38,31 +32,26 @@ def take_place(out: str, path: str) -> None:
     OutputError
         Where it can't be done; the new image is still whole then.
     """
-    new, standing = place(aside(out)) / STORE / path, place(out) / STORE / path
+    check_path(path)
+    new, standing = place(out) / ASIDE / STORE / path, place(out) / STORE / path
     with as_output_error(str(standing), "can't be replaced by the image that is complete"):
         create_groups_above(out, path)
         if isinstance(new, RemotePlace) and isinstance(standing, RemotePlace):
             _copy(new, standing)
-        else:
-            _rename(Path(str(new)), Path(str(standing)), Path(out) / ASIDE / "replaced" / path)
+        elif isinstance(new, LocalPlace) and isinstance(standing, LocalPlace):
+            _rename(new, standing, cast(LocalPlace, place(out) / ASIDE / "replaced" / path))
 
 
-def _rename(new: Path, standing: Path, replaced: Path) -> None:
-    if _exchange(new, standing):
-        return
-    if standing.exists():
-        shutil.rmtree(replaced, ignore_errors=True)
-        replaced.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(standing, replaced)  # noqa: PTH105  the same on every system
-    os.replace(new, standing)  # noqa: PTH105
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Let two folders change their names at once; False where this system, or the file system, can't do that."""
-    rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
-    if rename is None:  # Linux alone has it
-        return False
-    return bool(rename(_FROM_HERE, os.fsencode(one), _FROM_HERE, os.fsencode(other), _RENAME_EXCHANGE) == 0)
+def _rename(new: LocalPlace, standing: LocalPlace, replaced: LocalPlace) -> None:
+    name = new.path.name
+    with new.folder() as aside_of, standing.folder(make=True) as shown:
+        if aside_of.exchange(name, shown, name):
+            return
+        if name in shown.names():
+            with replaced.folder(make=True) as old:
+                old.remove(name)
+                shown.move(name, old, name)
+        aside_of.move(name, shown, name)
 
 
 def _copy(new: RemotePlace, standing: RemotePlace) -> None:

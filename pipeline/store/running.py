@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -23,4 +24,4 @@ def run(work: Coroutine[Any, Any, T], threads: int = 1) -> T:
         return await work
 
     with ThreadPoolExecutor(1, "dcm2zarr-store") as thread:
-        return thread.submit(asyncio.run, limited()).result()
+        return thread.submit(copy_context().run, asyncio.run, limited()).result()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 from uuid import uuid4
 
 import numpy as np
 from zarr.buffer import cpu
 
+from pipeline.storage import Folder, LocalPlace
 from pipeline.store.remote import RemoteStore
 from pipeline.store.running import run
 
@@ -38,10 +38,10 @@ class FileSink:
     Named as zarr names what it hasn't finished, so that what a dead worker leaves is known for what it is.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._partial = path.with_suffix(f".{uuid4().hex}.partial")
-        self._file = self._open()
+    def __init__(self, at: LocalPlace) -> None:
+        self._at = at
+        self._partial = f"{at.path.stem}.{uuid4().hex}.partial"
+        self._folder, self._file = self._open()
 
     def write(self, data: Any) -> None:
         """Append `data` to the file."""
@@ -52,24 +52,30 @@ class FileSink:
         self._file.flush()
         begin_to_flush(self._file.fileno())
         self._file.close()
-        os.replace(self._partial, self._path)  # noqa: PTH105  the same on every system
+        self._folder.replace(self._partial, self._at.path.name)
+        self._folder.close()
 
     def discard(self) -> None:
         """Remove the file."""
         with contextlib.suppress(OSError):  # the disk is full: closing flushes
             self._file.close()
-        self._partial.unlink(missing_ok=True)
+        with self._folder:
+            self._folder.remove(self._partial)
 
-    def _open(self) -> Any:
+    def _open(self) -> tuple[Folder, BinaryIO]:
         for _ in range(_ATTEMPTS - 1):
             # another task may remove the empty folder between our making it and our opening a file in it
             with contextlib.suppress(FileNotFoundError):
                 return self._try_to_open()
         return self._try_to_open()
 
-    def _try_to_open(self) -> Any:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        return self._partial.open("wb", buffering=_BUFFER)
+    def _try_to_open(self) -> tuple[Folder, BinaryIO]:
+        folder = self._at.folder(make=True)
+        try:
+            return folder, os.fdopen(folder.create(self._partial), "wb", buffering=_BUFFER)
+        except BaseException:
+            folder.close()
+            raise
 
 
 def begin_to_flush(descriptor: int) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pipeline.engine.finalise import FinaliseInput, described, frame_results
 from pipeline.engine.origins import partly_stored
+from pipeline.engine.state import Prepared
 from pipeline.ledger import Finished
 from pipeline.model import ImageSpec, Plan, Region, RegionResult, Span
 from pipeline.plan.inputs import cut_spans
@@ -20,6 +21,8 @@ class Expected:
     out: str
     plan: Plan
     finished: Finished
+    prepared: Prepared | None = None
+    """What the plan is a part of."""
     failed: set[int] = field(default_factory=set)
     """Instances that failed, by position."""
     salvageable: set[int] = field(default_factory=set)
@@ -34,9 +37,12 @@ class Expected:
     """Paths of images that stand there until those that are being made aside take their places."""
 
     @classmethod
-    def read(cls, out: str, plan: Plan, finished: Finished) -> Expected:
+    def read(cls, out: str, prepared: Prepared, finished: Finished) -> Expected:
         """Put together what the ledger's results say of instances and images."""
-        expected = cls(out, plan, finished)
+        plan = prepared.plan
+        expected = cls(out, plan, finished, prepared)
+        expected.standing = frozenset(image.path for image in prepared.standing.images)
+        expected.replaced = prepared.replaced_instances()
         regions: defaultdict[int, list[RegionResult]] = defaultdict(list)
         for task in plan.tasks:
             result = finished.results.get(task.id)
@@ -52,6 +58,11 @@ class Expected:
                 expected.failed |= {span.instance for region in task.regions for span in _touched(plan, region)}
         expected.regions = {image: sorted(found, key=_start) for image, found in regions.items()}
         return expected
+
+    @property
+    def copies(self) -> frozenset[str]:
+        """Files that the plan left out because they are others' copies."""
+        return frozenset(copy.source for copy in (self.prepared.copies if self.prepared else ()))
 
     def is_complete(self, image: int) -> bool:
         """Whether the image was finalised, and is where it belongs."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from pipeline.storage import Options, active
 from pipeline.verify.earlier import Verified
 from pipeline.verify.expected import Expected
 from pipeline.verify.problems import Findings, Problem
@@ -60,6 +61,8 @@ class Verification:
     when: str = ""
     """When the verification began (ISO 8601, UTC)."""
     expected: Expected | None = None
+    options: Options = field(default_factory=active)
+    """How the result is reached, and with which permissions files are made in it."""
 
     def add(self, findings: Findings) -> None:
         """Take what a task found in the store."""

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
 from typing import Any
 
-from pipeline import config
 from pipeline.catalog import RUN_FILE, catalog_path
 from pipeline.config import Cluster, RunConfig
 from pipeline.engine import NullProgress, Progress
 from pipeline.engine.clusters import start
 from pipeline.engine.executors import Executor, Outcome
 from pipeline.engine.mainguard import end_in_a_worker
-from pipeline.engine.output import no_result
+from pipeline.engine.output import no_result, refuse_links
 from pipeline.engine.partitions import writer
+from pipeline.engine.preparing import check_settings
 from pipeline.engine.stores import options_of
-from pipeline.errors import OutputError, PipelineError, foreign_text
-from pipeline.storage import absolute, active, place, using
+from pipeline.engine.trust import check_sources_known, kept_configuration, sources_of
+from pipeline.errors import ConfigError, OutputError, foreign_text
+from pipeline.storage import Options, absolute, active, place, using
 from pipeline.verify.earlier import verified_before
 from pipeline.verify.expected import Expected
 from pipeline.verify.folders import check_groups, check_ledger_end, check_sealed, check_top
@@ -42,6 +42,8 @@ def verify(
     source: bool = False,
     sample: int | None = None,
     seed: int = 0,
+    config: RunConfig | None = None,
+    trusting: bool = False,
     cluster: Cluster | Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Verification:
@@ -58,6 +60,10 @@ def verify(
         Files, metadata and the catalog are always checked as a whole.
     seed : int
         Another one chooses others.
+    config : RunConfig, optional
+        The caller's own, in place of the one that lies in `out`: where the originals are and how stores are reached.
+    trusting : bool
+        Read the originals that the plan in `out` names though others could have written it.
     cluster : Cluster or mapping, optional
         What runs the checks, as the section ``cluster`` of a configuration; local worker processes by default.
     progress : Progress, optional
@@ -66,7 +72,8 @@ def verify(
     Raises
     ------
     OutputError
-        Where `out` is no result of a conversion.
+        Where `out` is no result of a conversion, an entry of it is a link, or others could have written which originals
+        are to be read.
     ConfigError
         Where the cluster can't be used.
     """
@@ -74,21 +81,25 @@ def verify(
     progress = progress or NullProgress()
     begin = perf_counter()
     root = absolute(os.fspath(out))
-    _check_result(root)
-    expected, problems = read_expected(root)
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    result = Verification(root, source=source, sample=sample, expected=expected, when=when)
-    result.add(Findings((*problems, *check_top(root))))
-    if expected:
-        progress.phase("verify", frames_to_check(expected, sample))
-        result.add(Findings(tuple(_check_files(expected))))
-        with _reaching_stores(root), start(_cluster(cluster), progress) as executor:
-            _check_images(executor, result, expected, progress, seed)
-            if source:
-                progress.phase("compare", None)
-                result.before = verified_before(expected)
-                _check_originals(executor, result, expected, progress, seed)
-                result.settle_absent()
+    result = Verification(root, source=source, sample=sample, when=when)
+    with using(options_of(config) if config else active()):
+        _check_result(root)
+        expected, problems = read_expected(root)
+        result.expected = expected
+        result.add(Findings((*problems, *check_top(root))))
+        original = _originals(expected, result, config, trusting=trusting) if source and expected else None
+        if expected:
+            progress.phase("verify", frames_to_check(expected, sample))
+            result.add(Findings(tuple(_check_files(expected))))
+            result.options = original.options if original else active()
+            with using(result.options), start(_cluster(cluster), progress) as executor:
+                _check_images(executor, result, expected, progress, seed)
+                if original:
+                    progress.phase("compare", None)
+                    result.before = verified_before(expected)
+                    _check_originals(executor, result, original, progress, seed)
+                    result.settle_absent()
         if "catalog_unreadable" not in result.counts:
             _count_verdicts(result)
     result.seconds = perf_counter() - begin
@@ -104,6 +115,7 @@ def _count_verdicts(result: Verification) -> None:
 def _check_result(root: str) -> None:
     if not {"images.zarr", "ledger", "plan"}.intersection(place(root).children()):
         raise no_result(root, "it is no result of a conversion: give the output directory itself")
+    refuse_links(place(root))
     at_work = writer(place(root))
     if at_work:
         raise OutputError(
@@ -112,17 +124,38 @@ def _check_result(root: str) -> None:
         )
 
 
-def _reaching_stores(root: str) -> AbstractContextManager[Any]:
-    """Let the run's own options for object stores and web servers hold, for its originals; the caller's for the result."""
+@dataclass(frozen=True, slots=True)
+class _Originals:
+    """What originals are compared with, and how they were decoded and are reached."""
+
+    expected: Expected
+    config: RunConfig
+    options: Options
+
+
+def _originals(
+    expected: Expected, result: Verification, given: RunConfig | None, *, trusting: bool
+) -> _Originals | None:
+    """Return how the originals are to be compared: as the caller's configuration says, or the run's own where it counts.
+
+    Raises
+    ------
+    OutputError
+        Where others could have written which files are read, or how stores are reached.
+    """
+    out = place(expected.out)
+    if given:
+        if expected.prepared:
+            check_settings(out, expected.prepared, given)
+            if not trusting:
+                check_sources_known(given, out, sources_of(expected.prepared))
+        return _Originals(expected, given, active())
     try:
-        of_run = options_of(_configuration(root))
-    except PipelineError:  # told by the checks of the file and of the originals
-        return nullcontext()
-    return using(replace(of_run, at=((root, active().for_url(root)), *of_run.at)))
-
-
-def _configuration(root: str) -> RunConfig:
-    return config.load(str(place(root) / RUN_FILE))
+        return _Originals(expected, *kept_configuration(out, trusting=trusting))
+    except ConfigError as error:
+        told = f"how frames were decoded isn't known: {error}"
+        result.add(Findings((Problem("check_failed", RUN_FILE, told),)))
+        return None
 
 
 def _cluster(given: Cluster | Mapping[str, Any] | None) -> Cluster:
@@ -164,16 +197,12 @@ def _check_images(executor: Executor, result: Verification, expected: Expected, 
 
 
 def _check_originals(
-    executor: Executor, result: Verification, expected: Expected, progress: Progress, seed: int
+    executor: Executor, result: Verification, original: _Originals, progress: Progress, seed: int
 ) -> None:
-    try:
-        configured = _configuration(result.out)
-        tasks = _until_unreadable(source_checks(expected, configured.decode, result.sample, seed), result)
-    except PipelineError as error:
-        result.add(Findings((Problem("check_failed", RUN_FILE, f"how frames were decoded isn't known: {error}"),)))
-        return
-    once = partial(check_sources, out=result.out, limits=configured.limits)
-    again = partial(check_sources_carefully, out=result.out, limits=configured.limits)
+    config = original.config
+    tasks = _until_unreadable(source_checks(original.expected, config.decode, result.sample, seed), result)
+    once = partial(check_sources, out=result.out, limits=config.limits)
+    again = partial(check_sources_carefully, out=result.out, limits=config.limits)
     for outcome in executor.map(once, tasks, name="compare", carefully=again):
         found: SourceFindings = outcome.result if outcome.error is None else SourceFindings(_lost(outcome))
         result.add_sources(found)

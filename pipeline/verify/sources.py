@@ -94,10 +94,11 @@ def _checks(expected: Expected, decode: Decode, spans: Spans, chosen: set[int] |
     alike: defaultdict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)
     for source, i in by_source.items():
         alike[expected.plan.instances[i].known_uid, expected.plan.instances[i].size].append((i, source))
+    copies = expected.copies
     columns = ("source", "reason", "sop_instance_uid", "file_size", "decoder", "header")
     for number, row in enumerate(iter_rows(expected.out, columns)):
         position = by_source.get(row["source"])
-        if row["reason"] == "duplicate" and chosen is None:
+        if row["source"] in copies and chosen is None:
             yield CopyCheck(row["source"], tuple(alike[row["sop_instance_uid"] or "", row["file_size"]]))
         elif position is not None and (chosen is None or position in chosen):
             yield from _pieces(expected, decode, position, spans, row | {"row": number})

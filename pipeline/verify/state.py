@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from pipeline import catalog, ledger
+from pipeline.engine.preparing import load
+from pipeline.engine.state import Prepared
 from pipeline.errors import OutputError, foreign_text
+from pipeline.ledger import Finished
+from pipeline.model import Plan
+from pipeline.plan import is_result_of
+from pipeline.storage import place
 from pipeline.verify.expected import Expected
 from pipeline.verify.problems import Problem
 
@@ -21,30 +30,48 @@ def read_expected(out: str) -> tuple[Expected | None, list[Problem]]:
         told = "the run ended before it had a plan: run the same command again"
         return None, [Problem("unfinished_run", "plan", told)]
     try:
-        made, standing = catalog.read_plan(out), catalog.read_standing(out)
-        facts = catalog.read_facts(out)
-        plan_id = facts["id"]
+        prepared: Prepared | None = _plan(out)
     # Parquet readers raise anything on damaged files; that they do is what is looked for
     except Exception as error:  # noqa: BLE001
         problems.append(Problem("plan_unreadable", "plan", foreign_text(error)))
-        made, plan_id = None, None
+        prepared = None
     try:
-        finished = ledger.read(out, plan_id)
+        finished = ledger.read(out, prepared.id if prepared else None)
     except OutputError as error:
         problems.append(Problem("ledger_damaged", "ledger", str(error)))
         finished = _without_plan(out)
     problems += [Problem("ledger_damaged", "ledger", damage) for damage in finished.damage]
-    if made is None:
+    if prepared is None:
         return None, problems
-    expected = Expected.read(out, made, finished)
-    expected.standing = frozenset(image.path for image in standing.images)
-    replaced = {(segment, row) for segment, row in facts["replaced"]}
-    expected.replaced = {i for i, one in enumerate(made.instances) if (one.segment, one.row) in replaced}
-    return expected, problems
+    whole = _of_plan(prepared.plan, finished)
+    problems += [Problem("ledger_damaged", "ledger", told) for told in _left_out(finished, whole)]
+    return Expected.read(out, prepared, whole), problems
 
 
-def _without_plan(out: str) -> ledger.Finished:
+def _plan(out: str) -> Prepared:
+    prepared = load(place(out))
+    if prepared is None:
+        raise OutputError(f"{out} holds no whole plan")
+    return prepared
+
+
+def _without_plan(out: str) -> Finished:
     try:
         return ledger.read(out)
     except OutputError:
-        return ledger.Finished()
+        return Finished()
+
+
+def _of_plan(plan: Plan, finished: Finished) -> Finished:
+    """Return what of it is results of the plan's tasks, and images of which every task has one."""
+    results = {task: result for task, result in finished.results.items() if is_result_of(plan, result)}
+    open_images = {region.image for task in plan.tasks if task.id not in results for region in task.regions}
+    images = frozenset(image for image in finished.images if image < len(plan.images) and image not in open_images)
+    return replace(finished, results=results, images=images)
+
+
+def _left_out(finished: Finished, whole: Finished) -> Iterator[str]:
+    for task in sorted(finished.results.keys() - whole.results.keys()):
+        yield f"what is recorded of task {task} isn't a result of such a task"
+    for image in sorted(finished.images - whole.images):
+        yield f"image {image} is recorded as complete, but not what its tasks stored"

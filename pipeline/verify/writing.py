@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.catalog import write_verdicts
 from pipeline.engine.seal import file_digest
-from pipeline.storage import place, unwritable
+from pipeline.storage import place, unwritable, using
 from pipeline.verify.earlier import DIGEST, SUM_FILE, VERDICTS_FILE
 from pipeline.verify.outcome import Verification
 from pipeline.verify.verdicts import file_verdicts
@@ -22,15 +22,16 @@ def write(found: Verification, folder: str | os.PathLike[str] | None = None) -> 
     OutputError
         Where that can't be done.
     """
-    beside = place(folder or found.out)
-    try:
-        told = as_dict(found)
-        if found.verdicts:
-            write_verdicts(beside / VERDICTS_FILE, file_verdicts(found))
-            told[DIGEST] = file_digest(beside / VERDICTS_FILE)[1]
-        (beside / SUM_FILE).write_bytes((json.dumps(told, indent=1) + "\n").encode())
-    except OSError as error:
-        raise unwritable(str(beside), error, "can't take the verdicts") from error
+    with using(found.options):
+        beside = place(folder or found.out)
+        try:
+            told = as_dict(found)
+            if found.verdicts:
+                write_verdicts(beside / VERDICTS_FILE, file_verdicts(found))
+                told[DIGEST] = file_digest(beside / VERDICTS_FILE)[1]
+            (beside / SUM_FILE).write_bytes((json.dumps(told, indent=1) + "\n").encode())
+        except OSError as error:
+            raise unwritable(str(beside), error, "can't take the verdicts") from error
 
 
 def as_dict(found: Verification) -> dict[str, Any]:

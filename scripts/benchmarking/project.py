@@ -8,16 +8,28 @@ from typing import Any
 
 import dask
 import zarr
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, SpecCluster
 
 import pipeline
 from benchmarking.inputs import Made
+from pipeline.config import Cluster
 from pipeline.engine.clusters.defaults import dask_defaults
+from pipeline.engine.clusters.here import dask_cluster
 
 
 @contextmanager
-def cluster(workers: int) -> Iterator[LocalCluster]:
-    """Start what ``cluster: {kind: local}`` starts: worker processes with one thread each, Dask set as it sets it."""
+def cluster(workers: int) -> Iterator[SpecCluster]:
+    """Start what ``cluster: {kind: local}`` starts, and let clients of this process use its certificate."""
+    with dask_cluster(Cluster(kind="local", workers=workers)) as local:
+        certificate = local.security.get_tls_config_for_role("client")
+        tls = {"ca-file": certificate["ca_file"], "client": {name: certificate[name] for name in ("cert", "key")}}
+        with dask.config.set({f"distributed.comm.tls.{name}": value for name, value in tls.items()}):
+            yield local
+
+
+@contextmanager
+def plain_cluster(workers: int) -> Iterator[LocalCluster]:
+    """Start Dask's own: worker processes with one thread each, Dask set as for the other, but unencrypted."""
     options = {"host": "127.0.0.1", "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}, "silence_logs": "ERROR"}
     with (
         dask.config.set(dask_defaults()),

@@ -50,7 +50,7 @@ class Contest:
         context = get_context("spawn")
         self._serial = self._start("serial", lambda: ProcessPoolExecutor(1, context, initializer=plugins.use))
         self._limit = self._start("limit", lambda: ProcessPoolExecutor(self.workers, context))
-        self._delayed = self._start("delayed", lambda: project.cluster(self.workers))
+        self._delayed = self._start("delayed", lambda: project.plain_cluster(self.workers))
         self._project = self._start("project", lambda: project.cluster(self.workers))
         with Client(self._delayed) as client:
             client.run(plugins.use)

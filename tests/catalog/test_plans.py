@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pipeline.catalog import has_plan, plans, read_copies, read_facts, read_plan, write_plan
 from pipeline.errors import OutputError
 from pipeline.model import Copy, Failure, ImageSpec, Instance, PixelFormat, Plan, Region, Span, Task
+from pipeline.storage import Folder
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 whole = st.integers(0, 2**62)
@@ -144,14 +145,14 @@ def test_a_plan_follows_another_in_one_moment(tmp_path, monkeypatch):
     first, second = Plan((one_instance(1),), (), ()), Plan((one_instance(2), one_instance(3)), (), ())
     write_plan(out, first)
     steps = []
-    rename = type(tmp_path).replace
+    rename = Folder.replace
 
-    def watched(path, target):
+    def watched(folder, part, name):
         assert read_plan(out) == first
-        steps.append(target.name)
-        return rename(path, target)
+        steps.append(name)
+        return rename(folder, part, name)
 
-    monkeypatch.setattr(type(tmp_path), "replace", watched)
+    monkeypatch.setattr(Folder, "replace", watched)
     write_plan(out, second)
     assert steps[-1] == "plan.json"
     assert len(steps) == 9

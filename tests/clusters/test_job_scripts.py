@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import dask
@@ -48,6 +50,13 @@ def script(cluster: Cluster) -> str:
         return str(made.job_script())
 
 
+SAFE = (
+    *(" -P -m distributed.cli.dask_worker ", '--local-directory "$DCM2ZARR_SCRATCH" '),
+    *("dcm2zarr-XXXXXXXX` || exit 1", "--tls-cert", "--no-dashboard --dashboard-address 127.0.0.1:0"),
+)
+"""Nothing is imported from the folder that a job starts in, and nothing is kept where other users put things."""
+
+
 @pytest.mark.parametrize("kind", BATCH_SYSTEMS)
 def test_the_shipped_configuration_asks_for_what_it_says(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -55,9 +64,8 @@ def test_the_shipped_configuration_asks_for_what_it_says(kind, tmp_path, monkeyp
     config = load(CONFIGS / f"{kind}.yaml", ["cluster.options.interface=lo"])
     check(config.cluster)
     text = script(config.cluster)
-    for part in EXPECTED[kind]:
-        assert part in text, text
-    assert "--tls-cert" in text
+    for part in (*EXPECTED[kind], *SAFE):
+        assert part in text.replace('""', '"'), text  # HTCondor doubles quotes
 
 
 def slurm(**given) -> Cluster:
@@ -89,10 +97,45 @@ def test_dasks_own_configuration_counts():
     assert "--lifetime 85500s" in text
 
 
+def test_what_a_job_does_first_stays_before_what_it_needs():
+    prologue = ["module load python", "export TMPDIR=/local"]
+    with dask.config.set(
+        {"jobqueue.slurm.job-script-prologue": prologue, "jobqueue.slurm.local-directory": "/nvme/$USER"}
+    ):
+        lines = script(slurm(memory="1 GiB", options={"python": "/opt/python"})).splitlines()
+    first = lines.index("module load python")
+    made = "mkdir -p /nvme/$USER && mktemp -d /nvme/$USER/dcm2zarr-XXXXXXXX"
+    assert lines[first + 1 : first + 4] == [
+        "export TMPDIR=/local",
+        f"DCM2ZARR_SCRATCH=`{made}` || exit 1",
+        "trap 'rm -rf \"$DCM2ZARR_SCRATCH\"' EXIT",
+    ]
+    assert lines[first + 4].startswith("/opt/python -P -m ")
+
+
+def test_the_prologue_of_a_job_makes_a_private_folder_and_removes_it(tmp_path):
+    shown = "ls -ld $DCM2ZARR_SCRATCH; touch $DCM2ZARR_SCRATCH/spilled; exit 3"
+    for options in ({}, {"local_directory": f"{tmp_path}/own"}):
+        prologue = batch.arguments(slurm(memory="1 GiB", options=options))["job_script_prologue"]
+        command, environment = ["sh", "-c", "; ".join([*prologue, shown])], {**os.environ, "TMPDIR": str(tmp_path)}
+        done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+        assert done.stdout.startswith("drwx------"), done
+        assert f"{options.get('local_directory', tmp_path)}/dcm2zarr-" in done.stdout
+        assert done.returncode == 3
+    assert [path.name for path in tmp_path.rglob("*") if path.name != "own"] == []
+
+
+def test_a_web_server_that_workers_are_given_stays():
+    args = ["--dashboard-address", ":0"]
+    options = batch.arguments(slurm(memory="1 GiB", options={"worker_extra_args": args}))
+    assert options["worker_extra_args"][:2] == args
+    assert "--no-dashboard" not in options["worker_extra_args"]
+
+
 def test_a_lifetime_that_is_given_stays():
     args = ["--lifetime=10m"]
     options = batch.arguments(slurm(memory="1 GiB", options={"worker_extra_args": args, "walltime": "00:30:00"}))
-    assert options["worker_extra_args"] == args
+    assert [arg for arg in options["worker_extra_args"] if "lifetime" in arg] == args
 
 
 def test_the_dashboard_is_on_loopback_unless_told():

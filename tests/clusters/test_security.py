@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+import tempfile
 from pathlib import Path
 
 import dask
@@ -10,7 +12,8 @@ import trustme
 from distributed import LocalCluster, Security
 
 from pipeline.config import Cluster, load
-from pipeline.engine import clusters
+from pipeline.engine import NullProgress, clusters
+from pipeline.engine.clusters.security import of_this_run
 from pipeline.errors import ClusterError, ConfigError
 
 
@@ -88,3 +91,79 @@ def test_paths_count_from_the_configurations_folder_and_must_be_there(tmp_path):
         clusters.start(config.cluster),
     ):
         pass
+
+
+class Warnings(NullProgress):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.texts += [text] if text.startswith("Warning: ") else []
+
+
+def warnings(cluster: Cluster) -> list[str]:
+    progress = Warnings()
+    with clusters.start(cluster, progress):
+        return progress.texts
+
+
+@pytest.fixture(scope="module")
+def unencrypted() -> str:
+    options = {"processes": False, "dashboard_address": None, "host": "127.0.0.1", "protocol": "tcp://"}
+    with LocalCluster(n_workers=1, threads_per_worker=1, **options) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_a_scheduler_that_others_may_reach_is_told_of(unencrypted):
+    (told,) = warnings(address(unencrypted))
+    assert f"the scheduler at {unencrypted} is unencrypted" in told
+    assert "cluster.security: none" in told
+    (without_protocol,) = warnings(address(unencrypted.removeprefix("tcp://")))
+    assert without_protocol == told
+
+
+def test_one_that_is_trusted_or_secured_is_not(unencrypted, scheduler, own):
+    assert warnings(address(unencrypted, security="none")) == []
+    assert warnings(address(scheduler, security=own)) == []
+
+
+@pytest.mark.parametrize(("security", "expected"), [("auto", 1), ("none", 0), ("own", 0)])
+def test_the_same_goes_for_clusters_of_any_class(own, security, expected):
+    options = {"processes": False, "dashboard_address": None, "n_workers": 1, "host": "127.0.0.1"}
+    protocol = "tls://" if security == "own" else "tcp://"
+    cluster = {
+        "kind": "custom",
+        "class_name": "distributed.LocalCluster",
+        "options": {**options, "protocol": protocol},
+        "security": own if security == "own" else security,
+    }
+    assert len(warnings(Cluster.model_validate(cluster))) == expected
+
+
+def test_certificates_made_for_a_run_fit_no_other_and_leave_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with dask.config.set({"distributed.comm.tls.ciphers": "AES128-SHA", "distributed.comm.tls.min-version": 1.2}):
+        one, other = of_this_run(), of_this_run()
+    for client, fits in ((one, True), (other, False)):
+        ends = [
+            one.get_listen_args("scheduler")["ssl_context"],
+            client.get_connection_args("worker")["ssl_context"],
+        ]
+        assert handshake(*ends) == ("TLSv1.3" if fits else "")
+    assert not list(tmp_path.iterdir())
+    assert "PRIVATE" not in f"{one!r}{one._repr_html_()}"
+
+
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> str:
+    """Let the two agree, each on the word of the other's certificate; returns the version of TLS, or nothing."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [server.wrap_bio(there, back, server_side=True), client.wrap_bio(back, there)]
+    for _ in range(8):
+        for end in ends:
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLError:
+                return ""
+    return ends[0].version() if all(end.getpeercert(binary_form=True) for end in ends) else ""

@@ -23,9 +23,15 @@ from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, Task, T
 PLAN = "0123456789abcdef"
 
 
+natural = st.integers(0, 2**62)
+
+
 def every_field(kind: type, **known: st.SearchStrategy) -> st.SearchStrategy:
     """Values of a dataclass in which no field keeps its default: one that the ledger forgets is noticed."""
-    return st.builds(kind, **{field.name: known.get(field.name, ...) for field in fields(kind)})
+    numbers = {"int": natural, "int | None": st.none() | natural}
+    return st.builds(
+        kind, **{field.name: known.get(field.name, numbers.get(field.type, ...)) for field in fields(kind)}
+    )
 
 
 outcomes = every_field(InstanceOutcome, failure=st.none() | every_field(Failure))

@@ -143,7 +143,7 @@ def test_a_place_is_read_written_listed_and_removed(reached):
     for name in ("a", "b/c", "b/d/e"):
         (root / name).write_bytes(name.encode())
     with (root / "file").replacing() as part:
-        part.write_bytes(b"from a file")
+        part.write(b"from a file")
     assert root.children() == ["a", "b", "file"]
     assert sorted(root.walk()) == ["a", "b/c", "b/d/e", "file"]
     assert (root / "file").read_bytes() == b"from a file"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from pipeline.store import aside, remove_replaced, remove_stale, replacing, take_place
+from pipeline.errors import OutputError
+from pipeline.storage import Folder
+from pipeline.storage.beneath import below
+from pipeline.store import aside, remove_replaced, remove_stale, take_place
 
 PATH = "1.2/1.3/stack-1"
 
@@ -27,7 +31,7 @@ def files(root: Path) -> dict[str, str]:
 @pytest.mark.parametrize("stands", [True, False])
 def test_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, at_once: bool, stands: bool) -> None:
     if not at_once:
-        monkeypatch.setattr(replacing, "_exchange", lambda *_: False)
+        monkeypatch.setattr(Folder, "exchange", lambda *_: False)
     out = str(tmp_path)
     image(Path(aside(out)), "new")
     if stands:
@@ -44,11 +48,43 @@ def test_two_folders_change_their_names_at_once_on_linux(tmp_path: Path) -> None
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).touch()
-    if not replacing._exchange(tmp_path / "one", tmp_path / "other"):
-        pytest.skip("this system, or its file system, can't")
-    assert (tmp_path / "one" / "other").exists()
-    assert (tmp_path / "other" / "one").exists()
-    assert not replacing._exchange(tmp_path / "one", tmp_path / "nothing")
+    with below(tmp_path, ()) as folder:
+        if not folder.exchange("one", folder, "other"):
+            pytest.skip("this system, or its file system, can't")
+        assert (tmp_path / "one" / "other").exists()
+        assert (tmp_path / "other" / "one").exists()
+        assert not folder.exchange("one", folder, "nothing")
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(
+    "link", ["images.zarr/1.2/1.3", "plan/aside", "plan/aside/images.zarr/1.2", "plan/aside/replaced"]
+)
+def test_no_link_is_followed_to_either_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: str, *, at_once: bool
+) -> None:
+    if not at_once:
+        monkeypatch.setattr(Folder, "exchange", lambda *_: False)
+    out, foreign = tmp_path / "out", tmp_path / "foreign"
+    image(Path(aside(str(out))), "new")
+    image(out, "old")
+    (foreign / "1.2/1.3").mkdir(parents=True)
+    if (out / link).exists():
+        (out / link).rename(foreign / "own")
+    if link.startswith("plan"):  # what others would like to be put in its place
+        image(foreign, "foreign")
+    (out / link).parent.mkdir(parents=True, exist_ok=True)
+    (out / link).symlink_to(foreign)
+    before = sorted(foreign.rglob("*"))
+    if link.endswith("replaced") and at_once:
+        take_place(str(out), PATH)
+    else:
+        with pytest.raises(OutputError, match="symbolic link"):
+            take_place(str(out), PATH)
+    assert sorted(foreign.rglob("*")) == before
+    with suppress(OutputError):
+        remove_replaced(str(out))
+    assert sorted(foreign.rglob("*")) == before
 
 
 def test_groups_that_hold_nothing_any_more_go_with_their_image(tmp_path: Path) -> None:

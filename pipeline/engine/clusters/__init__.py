@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pipeline.config import BATCH_SYSTEMS, Cluster
 from pipeline.engine.clusters import batch, custom
 from pipeline.engine.clusters.address import connected
-from pipeline.engine.clusters.here import local_processes, local_threads, synchronous
+from pipeline.engine.clusters.here import in_dask, synchronous
 from pipeline.engine.executors import Executor
 from pipeline.engine.mainguard import refuse_without_guard
 from pipeline.engine.progress import NullProgress, Progress
+from pipeline.engine.safepath import SAFE_PATH
 
 __all__ = ["check", "start"]
 
 
-def start(cluster: Cluster, progress: Progress | None = None) -> AbstractContextManager[Executor]:
-    """Return the executor that the configuration asks for, as a context manager that stops what it started.
+@contextmanager
+def start(cluster: Cluster, progress: Progress | None = None) -> Iterator[Executor]:
+    """Give the executor that the configuration asks for, and stop at the end what was started.
 
     The executor is ready with the first worker; others join while the run is under way.
 
@@ -28,13 +31,14 @@ def start(cluster: Cluster, progress: Progress | None = None) -> AbstractContext
     """
     starters = {
         "synchronous": synchronous,
-        "threads": local_threads,
-        "local": local_processes,
+        "threads": in_dask,
+        "local": in_dask,
         "address": connected,
         "custom": custom.started,
         **dict.fromkeys(BATCH_SYSTEMS, batch.started),
     }
-    return starters[cluster.kind](cluster, progress or NullProgress())
+    with SAFE_PATH, starters[cluster.kind](cluster, progress or NullProgress()) as executor:
+        yield executor
 
 
 def check(cluster: Cluster) -> None:

@@ -14,7 +14,7 @@ from distributed.comm import connect
 from distributed.comm.addressing import parse_host_port
 
 from pipeline.config import Cluster
-from pipeline.engine.clusters.security import given
+from pipeline.engine.clusters.security import given, warn_if_open
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor
 from pipeline.engine.progress import Progress
@@ -28,6 +28,7 @@ CONNECT_SECONDS = 10
 def connected(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
     """Use the scheduler at ``cluster.address``, with the workers that it has now and later."""
     with _client(cluster) as client:
+        warn_if_open(cluster, client, progress)
         tell_dashboard(client, progress)
         await_first(client, progress, f"start one with: dask worker {cluster.address}")
         yield Distributed(client)

@@ -12,13 +12,16 @@ import dask
 from pipeline.config import Cluster
 from pipeline.engine.clusters.defaults import dask_defaults
 from pipeline.engine.clusters.lingering import lingering
+from pipeline.engine.clusters.nodes import private_to_user, without_web_server
 from pipeline.engine.clusters.options import check_names, parameters
 from pipeline.engine.clusters.scaling import limits, mark_refused, scale
+from pipeline.engine.clusters.scratch import private_scratch
 from pipeline.engine.clusters.security import for_jobs
 from pipeline.engine.clusters.walltime import lifetime, parse_walltime
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor
 from pipeline.engine.progress import Progress
+from pipeline.engine.servers import Scheduler, link_below, secret_path
 from pipeline.errors import ConfigError
 
 CLASSES = {
@@ -55,8 +58,10 @@ def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
     """Submit the jobs, and be ready with the first worker; jobs that are lost or reach their walltime are replaced."""
     options = arguments(cluster)
     most = (limits(cluster) or (0, 0))[1]
+    link = link_below(options["scheduler_options"]["http_prefix"])
     with (
-        dask.config.set(dask_defaults()),
+        dask.config.set({**dask_defaults(), **link}),
+        private_scratch(),
         lingering() as keep,
         made(cluster, options) as jobs,
         jobs.get_client() as client,
@@ -86,6 +91,7 @@ def arguments(cluster: Cluster) -> dict[str, Any]:
     processes, cores = _shape(cluster, given)
     options = {
         **cluster.options,
+        **private_to_user(given),
         "processes": processes,
         "cores": cores,
         "memory": _memory(cluster, given, processes),
@@ -144,7 +150,7 @@ def _memory(cluster: Cluster, given: _Given, processes: int) -> Any:
 def _worker_arguments(cluster: Cluster, given: _Given) -> list[str]:
     """Return the arguments of ``dask worker``: to retire before the walltime, unless they say when."""
     arguments: Sequence[Any] = given("worker-extra-args") or ()
-    texts = [str(argument) for argument in arguments]
+    texts = without_web_server([str(argument) for argument in arguments])
     walltime = given("walltime")
     if walltime is None or any(text.partition("=")[0].strip().startswith("--lifetime") for text in texts):
         return texts
@@ -153,7 +159,7 @@ def _worker_arguments(cluster: Cluster, given: _Given) -> list[str]:
 
 
 def _scheduler_options(cluster: Cluster, given: _Given) -> dict[str, Any]:
-    options = {"dashboard_address": DASHBOARD, **(given("scheduler-options") or {})}
+    options = {"dashboard_address": DASHBOARD, "http_prefix": secret_path(), **(given("scheduler-options") or {})}
     if cluster.dashboard:
         options["dashboard_address"] = cluster.dashboard
     listens = given("interface") or options.get("host") or options.get("interface")
@@ -177,7 +183,8 @@ def made(cluster: Cluster, options: dict[str, Any]) -> Iterator[Any]:
     shared = options.get("shared_temp_directory") or _Given(cluster)("shared-temp-directory") or _private_folder()
     made_by = _class(cluster.kind)
     try:
-        jobs = made_by(**{**options, "shared_temp_directory": shared, "security": for_jobs(cluster)})
+        ours = {"shared_temp_directory": shared, "security": for_jobs(cluster), "scheduler_cls": Scheduler}
+        jobs = made_by(**{**options, **ours})
     # an interface that isn't there, a value of a wrong kind, a folder that can't be written
     except (TypeError, ValueError, OSError, RuntimeError, ImportError) as error:
         raise ConfigError(f"cluster: dask-jobqueue's {made_by.__name__} could not be started: {error}") from error

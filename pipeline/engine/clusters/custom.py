@@ -14,7 +14,8 @@ from pipeline.engine.clusters.defaults import dask_defaults
 from pipeline.engine.clusters.lingering import lingering
 from pipeline.engine.clusters.options import check_names, parameters
 from pipeline.engine.clusters.scaling import limits, scale
-from pipeline.engine.clusters.security import given
+from pipeline.engine.clusters.scratch import private_scratch
+from pipeline.engine.clusters.security import given, warn_if_open
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor
 from pipeline.engine.progress import Progress
@@ -32,11 +33,13 @@ def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
     made_of = arguments(cluster)
     with (
         dask.config.set(dask_defaults()),
+        private_scratch(),
         lingering() as keep,
         _made(cluster, made_of) as made,
         made.get_client() as client,
     ):
         keep(client.loop)
+        warn_if_open(cluster, client, progress)
         scale(made, cluster)
         tell_dashboard(client, progress)
         await_first(client, progress, f"{cluster.class_name} has started none yet")

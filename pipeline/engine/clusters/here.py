@@ -12,16 +12,20 @@ from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, LocalCluster
+from distributed import Client, Nanny, SpecCluster
+from distributed.system import MEMORY_LIMIT
 from distributed.utils import LoopRunner
 
 from pipeline.config import Cluster
 from pipeline.engine.clusters.defaults import dask_defaults
 from pipeline.engine.clusters.lingering import lingering
+from pipeline.engine.clusters.scratch import private_scratch
+from pipeline.engine.clusters.security import of_this_run
 from pipeline.engine.clusters.workers import tell_dashboard
 from pipeline.engine.executors import Distributed, Executor, Synchronous
 from pipeline.engine.mainguard import GUARD, refuse_without_guard
 from pipeline.engine.progress import Progress
+from pipeline.engine.servers import Scheduler, Worker, link_below, secret_path
 from pipeline.errors import ClusterError
 
 
@@ -33,50 +37,60 @@ def synchronous(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
 
 
 @contextmanager
-def local_threads(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
-    """Threads of this process."""
-    threads = _count(cluster) * cluster.threads_per_worker
-    # workers of this process need no address, and none that others could reach
-    options = {"n_workers": 1, "threads_per_worker": threads, "processes": False}
-    with _local_cluster(cluster, progress, **options) as executor:
-        yield executor
-
-
-@contextmanager
-def local_processes(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
-    """Worker processes of this machine."""
-    refuse_without_guard()
-    # on loopback only: nobody outside this machine is to reach a worker that runs any code
-    options = {"host": "127.0.0.1", "threads_per_worker": cluster.threads_per_worker, "memory_limit": cluster.memory}
-    with _local_cluster(cluster, progress, n_workers=_count(cluster), **options) as executor:
-        yield executor
-
-
-@contextmanager
-def _local_cluster(cluster: Cluster, progress: Progress, **options: Any) -> Iterator[Executor]:
-    # without a dashboard the scheduler's server for its metrics takes any port: Dask's own is often taken, and it would say so
-    quiet = {} if cluster.dashboard else {"scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}
-    options |= {"dashboard_address": cluster.dashboard or None, "silence_logs": _silenced(), **quiet}
-    with (
-        dask.config.set(dask_defaults()),
-        lingering() as keep,
-        _deaf_to_interrupts() as loop,
-        _started(loop=loop, **options) as local,
-        Client(local) as client,
-    ):
+def in_dask(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
+    """Threads of this process, or worker processes of this machine."""
+    if cluster.kind == "local":
+        refuse_without_guard()
+    with lingering() as keep, dask_cluster(cluster) as started, Client(started) as client:
         keep(client.loop)
         tell_dashboard(client, progress)
         try:
             yield Distributed(client)
         except KeyboardInterrupt:
-            _kill_workers(local)
+            _kill_workers(started)
             raise
 
 
-def _started(**options: Any) -> LocalCluster:
+@contextmanager
+def dask_cluster(cluster: Cluster) -> Iterator[SpecCluster]:
+    """Give the Dask cluster of kind ``threads`` or ``local`` that nobody else reaches, and stop it at the end."""
+    connection, workers = _threads(cluster) if cluster.kind == "threads" else _processes(cluster)
+    path = secret_path()
+    options = {"dashboard": bool(cluster.dashboard), "dashboard_address": cluster.dashboard or None}
+    with (
+        dask.config.set({**dask_defaults(), **link_below(path)}),
+        private_scratch(),
+        _deaf_to_interrupts() as loop,
+        _started(
+            scheduler={"cls": Scheduler, "options": {**connection, **options, "http_prefix": path}},
+            workers=dict(enumerate(workers)),
+            security=connection.get("security"),
+            silence_logs=_silenced(),
+            loop=loop,
+        ) as started,
+    ):
+        yield started
+
+
+def _threads(cluster: Cluster) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return how all talk to each other, and what the workers are: one in this process, without an address."""
+    connection = {"protocol": "inproc://"}
+    options = {"nthreads": _count(cluster) * cluster.threads_per_worker, "memory_limit": MEMORY_LIMIT}
+    return connection, [{"cls": Worker, "options": {**connection, **options}}]
+
+
+def _processes(cluster: Cluster) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the same for processes: on loopback nobody from outside reaches them, and of this machine nobody else."""
+    connection = {"host": "127.0.0.1", "protocol": "tls://", "security": of_this_run()}
+    options = {"nthreads": cluster.threads_per_worker, "memory_limit": cluster.memory, "worker_class": Worker}
+    nanny = {"cls": Nanny, "options": {**connection, **options, "silence_logs": _silenced()}}
+    return connection, [nanny] * _count(cluster)
+
+
+def _started(**options: Any) -> SpecCluster:
     """Start the cluster; ClusterError where a worker ends at once."""
     try:
-        return LocalCluster(**options)
+        return SpecCluster(**options)
     except RuntimeError as error:
         problem = ClusterError(
             f"cluster: worker processes could not be started: {error} {GUARD}", reason="workers_failed"
@@ -105,7 +119,7 @@ def _deaf_to_interrupts() -> Iterator[Any]:
         runner.stop()
 
 
-def _kill_workers(local: LocalCluster) -> None:
+def _kill_workers(local: SpecCluster) -> None:
     """End worker processes amid their tasks: whoever interrupts a run doesn't wait for what nobody will record."""
     for nanny in local.workers.values():
         pid = getattr(nanny, "pid", None)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from pipeline import catalog, ledger
 from pipeline.catalog import RUN_FILE
+from pipeline.engine import recorded
 from pipeline.engine.holders import Holder
 from pipeline.engine.locking import holder
 from pipeline.engine.output import no_result
@@ -102,14 +103,14 @@ def _done(root: Place, prepared: Prepared) -> _Done:
     tasks: set[int] = set()
     failures: dict[int, str] = {}
     sums: Counter[str] = Counter()
-    for result in ledger.results(str(root), prepared.id):
+    for result in recorded.results(root, prepared.id, plan):
         if result.task in tasks:
             continue
         tasks.add(result.task)
         failures |= {one.instance: one.failure.reason for one in result.outcomes if one.failure}
         sums.update(frames=result.frames, bytes=result.decoded_bytes, shards=len(result.regions))
         sums.update(stored=sum(region.stored_bytes for region in result.regions))
-    images = ledger.images(str(root), prepared.id).keys()
+    images = recorded.images(root, prepared.id, plan).keys()
     total = {
         "tasks": len(plan.tasks),
         "images": len(plan.images),

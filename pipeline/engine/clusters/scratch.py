@@ -1,0 +1,46 @@
+"""Where Dask's servers keep what they write: a folder that is this user's alone.
+
+Dask takes ``/tmp/dask-scratch-space``, whoever has made it, puts it first into the search path for modules, and unpickles
+what workers have spilled into it. On a machine with other users that would be an invitation.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from stat import S_IMODE, S_ISDIR
+from tempfile import TemporaryDirectory, gettempdir
+
+import dask
+
+_KEY = "temporary-directory"
+_MODE = 0o700
+_PREFIX = "dcm2zarr-"
+
+
+@contextmanager
+def private_scratch() -> Iterator[str]:
+    """Let Dask's servers that are started meanwhile write to a private folder."""
+    within = dask.config.get(_KEY, None) or gettempdir()
+    with ExitStack() as stack:
+        folder = own_folder(within) or stack.enter_context(TemporaryDirectory(prefix=_PREFIX, dir=within))
+        stack.enter_context(dask.config.set({_KEY: folder}))
+        yield folder
+
+
+def own_folder(within: str) -> str | None:
+    """Return the folder below `within` that is this user's alone; None where somebody else has made one of its name.
+
+    It is always the same one, so that what killed runs leave in it is removed by the workers of the next one.
+    """
+    if sys.platform == "win32":  # there each user has a folder of their own for temporary files
+        return within
+    folder = Path(within) / f"{_PREFIX}{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(_MODE, parents=True)
+    found = folder.lstat()
+    ours = S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and S_IMODE(found.st_mode) == _MODE
+    return str(folder) if ours else None

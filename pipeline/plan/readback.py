@@ -1,0 +1,153 @@
+"""Whether a plan that was read from an output directory is one that :func:`pipeline.plan.make_plan` could have made.
+
+A plan says which files are written and removed, and how much memory that takes. One that was changed on its way must lead
+neither out of the output directory nor beyond the limits; that it also keeps its promises is :mod:`.invariants`' to prove.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from pipeline.errors import PlanError
+from pipeline.model import (
+    ImageSpec,
+    Instance,
+    PixelFormat,
+    Plan,
+    Region,
+    RegionResult,
+    Task,
+    TaskResult,
+    without_collections,
+)
+from pipeline.plan.inputs import cut_spans
+from pipeline.plan.invariants import verify, verify_images
+from pipeline.plan.layout import Layout
+from pipeline.plan.paths import is_clean
+
+MOST_FRAMES = 2**31 - 1
+"""Number of Frames is an Integer String (PS3.5 6.2)."""
+MOST_SIDE = 2**16 - 1
+"""Rows and Columns are unsigned short."""
+MOST_SAMPLES = 2**8
+_DTYPES = frozenset(
+    {"bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)), "float32", "float64"}
+)
+_DEPTH = 3
+"""Names in the path of an image: study, series, image."""
+_LONGEST = 2**16
+"""Characters of a text: far more than a path or a UID has."""
+_DIGEST = re.compile("[0-9a-f]{32}|")
+
+
+@without_collections
+def check_plan(plan: Plan, layout: Layout, standing: Plan | None = None) -> None:
+    """Refuse a plan that leads astray or breaks a promise.
+
+    Parameters
+    ----------
+    plan : Plan
+    layout : Layout
+    standing : Plan, optional
+        Images of the plan's instances that stand until others take their places, and their tasks.
+
+    Raises
+    ------
+    PlanError
+        Naming the first thing that is wrong with it.
+    """
+    formats: dict[int, PixelFormat] = {}  # by what they are in memory: most instances share one
+    for instance in plan.instances:
+        check_instance(instance)
+        formats[id(instance.format)] = instance.format
+    for image in (*plan.images, *(standing.images if standing else ())):
+        _check_image(image)
+        formats[id(image.format)] = image.format
+    for pixels in formats.values():
+        check_format(pixels)
+    verify(plan, layout)
+    if standing:
+        verify_images(replace(standing, instances=plan.instances), layout)
+
+
+def _check_image(image: ImageSpec) -> None:
+    check_path(image.path)
+    if min(image.shards, default=0) < 1 or not 0 < image.frames <= MOST_FRAMES:
+        raise _wrong(f"an image of {image.frames} frame(s) in shards of {image.shards}")
+    if any(span.step == 0 for span in image.spans):
+        raise _wrong("a span whose step is 0")
+
+
+def check_path(path: str) -> None:
+    """Refuse what isn't an image's path, as :func:`pipeline.plan.paths.image_paths` makes them."""
+    names = path.split("/")
+    if len(names) != _DEPTH or not all(map(is_clean, names)):
+        raise _wrong(f"{path[:200]!r} isn't an image's path")
+
+
+def check_instance(one: Instance) -> None:
+    """Refuse an instance, read from an output directory, that no scan can have found; PlanError."""
+    if one.frame_index_file and one.frame_index_file != f"plan/frames/{one.segment:08d}-{one.row}.idx":
+        raise _wrong(f"{one.frame_index_file[:200]!r} isn't the place of a frame index")
+    if not 0 <= one.number_of_frames <= MOST_FRAMES:
+        raise _wrong(f"an instance of {one.number_of_frames} frames")
+    if one.segment < 0 or one.row < 0 or one.encoded_bytes < 0 or one.size < -1:
+        raise _wrong(f"an instance with a negative number, in row {one.row} of segment {one.segment}")
+    if len(one.source) > _LONGEST or len(one.sop_instance_uid) > _LONGEST:
+        raise _wrong("a text longer than any path or UID")
+
+
+def check_format(pixels: PixelFormat) -> None:
+    """Refuse frames that no header can describe; PlanError."""
+    sides = 0 < pixels.rows <= MOST_SIDE and 0 < pixels.columns <= MOST_SIDE
+    if not (sides and 0 < pixels.samples_per_pixel <= MOST_SAMPLES and pixels.dtype in _DTYPES):
+        raise _wrong(f"frames of {pixels.rows} x {pixels.columns} x {pixels.samples_per_pixel} {pixels.dtype[:20]!r}")
+
+
+def _wrong(what: str) -> PlanError:
+    return PlanError(f"no run of this program can have planned {what}")
+
+
+def is_result_of(plan: Plan, result: TaskResult) -> bool:
+    """Whether a recorded result can be that of its task: of shards and instances of this task, and of no others."""
+    if not 0 <= result.task < len(plan.tasks):
+        return False
+    task = plan.tasks[result.task]
+    shards = {(region.image, region.frame_start) for region in result.regions}
+    owned: defaultdict[int, list[Region]] = defaultdict(list)
+    for region in task.regions:
+        owned[region.image].append(region)
+    return (
+        len(shards) == len(result.regions)
+        and all(_is_shard_of(plan, owned.get(region.image, ()), region) for region in result.regions)
+        and {one.instance for one in result.outcomes} <= _instances(plan, task)
+        and min(result.frames, result.encoded_bytes, result.decoded_bytes) >= 0
+    )
+
+
+def _is_shard_of(plan: Plan, regions: Iterable[Region], region: RegionResult) -> bool:
+    own = next((one for one in regions if one.frame_start <= region.frame_start < one.frame_stop), None)
+    if own is None:
+        return False
+    depth = plan.images[own.image].shards[0]
+    frames = region.frame_stop - region.frame_start
+    return (
+        region.frame_start % depth == 0
+        and region.frame_stop == min(region.frame_start + depth, own.frame_stop)
+        and len(region.checksums) == 8 * frames
+        and len(region.valid) == frames
+        and region.valid.count(0) + region.valid.count(1) == frames
+        and region.stored_bytes >= 0
+        and _DIGEST.fullmatch(region.digest) is not None
+    )
+
+
+def _instances(plan: Plan, task: Task) -> set[int]:
+    return {
+        span.instance
+        for region in task.regions
+        for span in cut_spans(plan.images[region.image].spans, region.frame_start, region.frame_stop)
+    }
