@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rich.markup import escape
-
 from pipeline import engine
 from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.summary import show_summary
 from pipeline.config import Cluster, RunConfig, parse_bytes
 from pipeline.errors import ConfigError
+from pipeline.printable import printable
 from pipeline.report.units import counted
 
 
@@ -45,10 +44,10 @@ def init(screen: Screen, config: RunConfig, cut: Cut, *, overwrite: bool) -> int
     tasks = sum(map(len, parts.ranges))
     screen.show("", f"{counted(tasks, 'task')} in {counted(len(parts), 'partition')}; each by a job of its own:", "")
     if parts.ranges:
-        screen.text(f"    dcm2zarr convert-partition {parts.out} K    # K from 0 to {len(parts) - 1}")
-    screen.text(f"    dcm2zarr finalize {parts.out}")
+        screen.text(f"    dcm2zarr convert-partition {printable(parts.out)} K    # K from 0 to {len(parts) - 1}")
+    screen.text(f"    dcm2zarr finalize {printable(parts.out)}")
     screen.show("")
-    screen.final(escape(f"{counted(len(parts), 'partition')} → {parts.out}"))
+    screen.final(f"{counted(len(parts), 'partition')} → {parts.out}")
     return 0
 
 
@@ -61,10 +60,8 @@ def convert_partition(screen: Screen, out: str, number: int, workers: int | None
     failures = f"; {counted(done.failures, 'file')} failed, which finalize tells" if done.failures else ""
     verdict = f"{counted(done.missing, 'task')} lost: run it again" if done.missing else "it is done"
     screen.final(
-        escape(
-            f"Partition {number}: {counted(done.tasks, 'task')}{earlier}, {counted(done.frames, 'frame')} stored{failures}. "
-            f"Exit code {done.exit_code}: {verdict}."
-        )
+        f"Partition {number}: {counted(done.tasks, 'task')}{earlier}, {counted(done.frames, 'frame')} stored{failures}. "
+        f"Exit code {done.exit_code}: {verdict}."
     )
     return done.exit_code
 

@@ -12,6 +12,7 @@ from pipeline.catalog import open_segment, segment_path, write_segment
 from pipeline.config import RunConfig
 from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError, foreign_text
 from pipeline.model import FrameIndex, Instance, PixelFormat, SourceFile
+from pipeline.printable import printable
 from pipeline.scan.duplicates import digest
 from pipeline.scan.patients import make_salt
 from pipeline.scan.quiet import without_warnings
@@ -275,4 +276,4 @@ def _sharing_values(instances: Sequence[Instance]) -> list[Instance]:
 def _told(record: Record, error: PipelineError) -> str:
     """Return an error's text, with the file in front where it doesn't name it."""
     text = str(error)
-    return text if record.file.source in text else f"{record.file.source}: {text}"
+    return text if printable(record.file.source) in text else f"{record.file.source}: {text}"
