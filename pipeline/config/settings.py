@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
 from pipeline.config.base import Auto, Bytes, Count, FilePath, Scalar, Seconds, Section, Text
-from pipeline.config.choices import check_codec_name, check_frames
+from pipeline.config.choices import check_codec_name, check_frames, check_origin
 from pipeline.config.cluster import Cluster
 from pipeline.config.storage import Storage
 
@@ -19,6 +19,10 @@ class Source(Section):
     """Files, folders (walked), glob patterns, a DICOMDIR, or a .txt, .csv or .parquet list of paths; on disk, or by
     URL in an object store (s3, gs, az). Single files also by http(s). Relative paths count from the configuration
     file's folder. What a query finds in a DICOMweb service: dicomweb+https://host/root?StudyDate=20240101-."""
+    list_origins: tuple[Annotated[Text, AfterValidator(check_origin)], ...] = ()
+    """What lists that lie on a server or in a store may name beside their own server or bucket: https://host, s3://bucket and so
+    on, or "file" for files of this machine. Other entries aren't looked at: each is a row, reason list_entry_refused. Lists on this
+    machine may name anything."""
     hash: StrictBool = False
     """Read every file to be converted as a whole, and keep its SHA-256 in the catalog's column sha256. When the command is
     given again, files are compared by content too: one that was only touched counts as unchanged, one whose content

@@ -8,7 +8,16 @@ from typing import Any
 
 from pipeline.config import RunConfig
 
-FREE = ("cluster", "report", "source.paths", "source.hash", "source.changed", "output.path", "storage")
+FREE = (
+    "cluster",
+    "report",
+    "source.paths",
+    "source.hash",
+    "source.changed",
+    "source.list_origins",
+    "output.path",
+    "storage",
+)
 """Settings that only say where and how: the work is done, files are found and compared, the result is
 reached, and the report looks."""
 

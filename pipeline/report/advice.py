@@ -12,6 +12,12 @@ ADVICE = {
     "ambiguous_file_id": "Name the folder instead of its DICOMDIR, or give the file the name that the DICOMDIR lists.",
     "dicomdir_without_files": "The DICOMDIR was copied without its files, or lists none: name the folder that holds them, or "
     "copy them to where it lists them, beside it.",
+    "outside_file_set": "The DICOMDIR lists a symbolic link that leads out of its folder. If that is meant, name the link's target as "
+    "a source.",
+    "list_entry_refused": "A list on a server names something on another one, or on this machine. If you trust the list with that, "
+    "allow it: --set source.list_origins='[https://host]', or [file].",
+    "list_entry_unusable": "Correct the list's entry: a path, or a URL without password or signature of a kind that can be read. If it "
+    "is a prefix in a store, see whether that can be listed.",
     "no_range_requests": "The server sends whole files only, and the frames of one are read by byte ranges. Use another "
     "server, or copy the files here first.",
     "header_too_deep": f"Sequences are nested deeper than any real header: an attack, or damage. {_DAMAGED}",

@@ -38,6 +38,18 @@ _PROBLEMS = {
         "failed",
         "no file has the name that the DICOMDIR lists, and several have one that is like it",
     ),
+    "outside_file_set": (
+        "failed",
+        "it is a symbolic link, or lies behind one, that leads out of the folder of the DICOMDIR which lists it; not followed",
+    ),
+    "list_entry_refused": (
+        "failed",
+        "the list that names it lies on another server, and source.list_origins doesn't allow that; not opened",
+    ),
+    "list_entry_unusable": (
+        "failed",
+        "an entry of a list that is no path or URL which can be used, or can't be listed",
+    ),
     "dicomdir_without_files": ("failed", "none of the files that this DICOMDIR lists is there"),
     "not_a_regular_file": ("rejected", "a pipe, socket or device, or a folder where a file was expected; not opened"),
     "symbolic_link": ("skipped", "a symbolic link to a folder; name its target as a source to convert it"),

@@ -92,14 +92,22 @@ def _locate(folder: str, parts: list[str], listed: Callable[[str], _Names]) -> S
         # as written, so that it is recognised, but never opened: it may lead out of the file-set
         return SourceFile(source_of("/".join([folder, *parts])), -1, problem="invalid_attribute")
     if os.path.lexists(whole):
-        return whole
+        return _inside(whole, folder)
     found = folder
     for depth, part in enumerate(parts, 1):
         names = listed(found).like(part, file=depth == len(parts))
         if len(names) != 1:
             return SourceFile(source_of(whole), -1, problem="ambiguous_file_id" if names else "file_not_found")
         found = os.path.join(found, names[0])  # noqa: PTH118  text in, text out
-    return found
+    return _inside(found, folder)
+
+
+def _inside(path: str, folder: str) -> SourceFile | str:
+    """Return the path, unless a link on the way leads out of the file-set: a medium has none (PS3.10 8.1)."""
+    real, root = os.path.realpath(path), os.path.realpath(folder)
+    if os.path.commonpath([real, root]) != root:
+        return SourceFile(source_of(path), -1, problem="outside_file_set")
+    return path
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pipeline.storage.foresight import Expected, Reading, foreseen
 from pipeline.storage.growing import GrowingFile, growing
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options, active, storage_options, using
+from pipeline.storage.origins import dicomweb_origins, origin_of
 from pipeline.storage.places import LocalPlace, Place, RemotePlace, place
 from pipeline.storage.remote import Found, find
 from pipeline.storage.sources import find_instances, open_source
@@ -37,12 +38,14 @@ __all__ = [
     "absolute",
     "active",
     "check_url",
+    "dicomweb_origins",
     "find",
     "find_instances",
     "foreseen",
     "growing",
     "is_remote",
     "open_source",
+    "origin_of",
     "place",
     "scheme_of",
     "storage_options",

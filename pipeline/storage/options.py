@@ -34,6 +34,9 @@ class Options:
     """Further settings of obstore, by its own names."""
     at: tuple[tuple[str, Options], ...] = ()
     """Options of their own for what lies below a URL; of several the longest counts."""
+    token_origins: tuple[str, ...] | None = None
+    """Where a DICOMweb token may go (:mod:`pipeline.storage.origins`), unless the environment says; None for wherever the
+    caller asks, who then names each instance himself."""
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
