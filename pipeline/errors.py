@@ -163,6 +163,12 @@ class NotDicomError(PipelineError, ValueError):
     reason = "not_dicom"
 
 
+class HeaderLimitError(PipelineError, ValueError):
+    """The file's header holds, nests or inflates to more than the section ``limits`` of the configuration allows."""
+
+    reason = "header_too_large"
+
+
 class NoPixelDataError(PipelineError, AttributeError):
     """DICOM, but without Pixel Data, Float Pixel Data or Double Float Pixel Data."""
 

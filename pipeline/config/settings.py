@@ -113,6 +113,20 @@ class Limits(Section):
     """How long one frame may take to decode; a decoder that hangs costs its file, reason timeout."""
     header_seconds: Seconds = 600
     """The same for the header of one file."""
+    header_bytes: Bytes = 256 * 2**20
+    """Bytes of a header that are held: a file with more is refused, reason header_too_large. Single elements above 64 MiB are left out
+    of it anyway."""
+    header_elements: Count = 2_000_000
+    """Elements and items of a header, at all depths; and 100 more for each frame, up to 50,000 of them. A file with more, or with more
+    than 65,536 elements in one data set or item, is refused, reason header_too_large."""
+    header_values: Count = 10_000_000
+    """Values of all elements with many of them."""
+    header_depth: Annotated[StrictInt, Field(gt=0, le=200)] = 64
+    """How deep sequences may be nested; deeper ones are refused, reason header_too_deep."""
+    fragments: Count = 2_000_000
+    """Fragments of encapsulated pixel data; a file with more is refused, reason too_many_fragments."""
+    inflated: Bytes = 2**30
+    """Bytes that a deflated data set may inflate to, in the folder for temporary files; reason inflated_too_large."""
     decode_memory: Bytes = 4 * 2**30
     """Memory that decoding one frame, or reading one header, may take beyond task_memory; what takes more costs its
     file, reason memory."""

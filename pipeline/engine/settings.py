@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 from pipeline.config import RunConfig
+from pipeline.frames import HeaderLimits
 
 FREE = (
     "cluster",
@@ -17,9 +19,10 @@ FREE = (
     "source.list_origins",
     "output.path",
     "storage",
+    *(f"limits.{field.name}" for field in fields(HeaderLimits)),
 )
 """Settings that only say where and how: the work is done, files are found and compared, the result is
-reached, and the report looks."""
+reached, the report looks, and when a header is given up."""
 
 
 def deciding(config: RunConfig) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pipeline.frames.keywords import (
     known_keyword,
     nearest_keywords,
 )
+from pipeline.frames.limits import HeaderLimits
 from pipeline.frames.plugins import check_plugin
 from pipeline.frames.promised import no_pixel_data
 from pipeline.frames.reader import FrameReader
@@ -31,6 +32,7 @@ __all__ = [
     "FrameAttributes",
     "FrameReader",
     "Header",
+    "HeaderLimits",
     "SecondReader",
     "all_keywords",
     "available_frames",

@@ -20,6 +20,12 @@ ADVICE = {
     "is a prefix in a store, see whether that can be listed.",
     "no_range_requests": "The server sends whole files only, and the frames of one are read by byte ranges. Use another "
     "server, or copy the files here first.",
+    "header_too_large": "The header holds more elements, items, values or bytes than any real one: an attack, or damage. If it is "
+    "sound, raise the limit that the message names: --set limits.header_elements=5000000.",
+    "too_many_fragments": "The pixel data are in more fragments than any real one's: an attack, or damage. If they are sound, raise "
+    "limits.fragments.",
+    "inflated_too_large": "The file is deflated, and inflates to more than limits.inflated. If that is meant, and the folder for "
+    "temporary files has room for it, once for each worker, raise it: --set limits.inflated='4 GiB'.",
     "header_too_deep": f"Sequences are nested deeper than any real header: an attack, or damage. {_DAMAGED}",
     "header_unreadable": f"The header can't be parsed. {_DAMAGED}",
     "contradictory_attributes": f"Attributes contradict each other or the length of the pixel data. {_HEADER}",

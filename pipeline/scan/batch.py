@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, BinaryIO, Protocol, cast
 
 from pipeline import frames
@@ -195,7 +195,7 @@ def _read_instance(
     with _open(record) as file:
         if isinstance(file, RangeFile) and config.select.frames is None and not config.select.where:
             file.read_through()
-        header = frames.read_header(file, source=record.file.source)
+        header = frames.read_header(file, source=record.file.source, limits=header_limits(config))
         record.describe(header, wanted)
         lacking = None if header.pixel_keyword else frames.no_pixel_data(header)
         # what isn't an image, or was cut, is told as that whatever was asked for
@@ -209,6 +209,11 @@ def _read_instance(
         _check_size(pixels, config.limits.frame, header.source)
         index = _index(file, header, salvage=config.decode.salvage)
         return record.instance(header, pixels, index, place), index
+
+
+def header_limits(config: RunConfig) -> frames.HeaderLimits:
+    """Return what the configuration lets a header hold."""
+    return frames.HeaderLimits(**{one.name: getattr(config.limits, one.name) for one in fields(frames.HeaderLimits)})
 
 
 def _open(record: Record) -> BinaryIO:

@@ -151,7 +151,10 @@ def test_a_list_on_a_server_names_nothing_elsewhere(tmp_path: Path) -> None:
         assert set(rows.values()) == {("failed", "list_entry_refused")}
         allowed = (f"source.list_origins=[file, 'http://127.0.0.1:{elsewhere}']",)
         _, rows = convert(tmp_path / "out2", f"{mine}/list.txt", settings=allowed)
-        assert {rows[other], rows[str(secret)]} <= {("converted", ""), ("skipped", "duplicate")}  # all are the same bytes
+        assert {rows[other], rows[str(secret)]} <= {
+            ("converted", ""),
+            ("skipped", "duplicate"),
+        }  # all are the same bytes
         assert rows["s3://bucket/a"][1] == "list_entry_refused"
 
 
