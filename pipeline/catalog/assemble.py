@@ -23,6 +23,10 @@ _OVERRIDDEN = (
 )
 
 
+class LargeRowsError(Exception):
+    """A segment holds a header that is too large to be read here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one row after the scan. None leaves what the scan wrote."""
@@ -63,6 +67,7 @@ def assemble(
     keywords: Mapping[str, str],
     *,
     without: Collection[tuple[int, int]] = (),
+    largest: int | None = None,
 ) -> None:
     """Write ``catalog.parquet``: the rows of the segments, in their order, with what became of each.
 
@@ -81,10 +86,17 @@ def assemble(
         DICOM keyword to kind, as the segments were written with.
     without : collection of (int, int)
         Rows, by segment and row in it, for which others stand.
+    largest : int, optional
+        Bytes of a row group beyond which it isn't read.
+
+    Raises
+    ------
+    LargeRowsError
+        Where there is such a row group. Nothing has been written then.
     """
     schema = catalog_schema(keywords)
     with catalog_path(out).replacing() as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
-        for table in _regrouped(_finished(out, segments, outcomes, schema, without)):
+        for table in _regrouped(_finished(out, segments, outcomes, schema, without, largest=largest)):
             writer.write_table(table)
 
 
@@ -94,17 +106,28 @@ def _finished(
     outcomes: Mapping[tuple[int, int], Outcome],
     schema: pa.Schema,
     without: Collection[tuple[int, int]],
+    *,
+    largest: int | None,
 ) -> Iterator[pa.Table]:
     for segment in segments:
         with segment_path(out, segment).open() as opened, pq.ParquetFile(opened) as file:
             row = 0
             for group in range(file.metadata.num_row_groups):
+                if largest is not None and _bytes_of(file.metadata.row_group(group), schema) > largest:
+                    raise LargeRowsError(segment)
                 table = _with_columns(file.read_row_group(group, columns=schema.names), schema)
                 places = [(segment, row + i) for i in range(len(table))]
                 if places:
                     table = _apply(table, [outcomes.get(place) for place in places])
                 yield table.filter(pa.array([place not in without for place in places])) if without else table
                 row += len(places)
+
+
+def _bytes_of(group: pq.RowGroupMetaData, schema: pa.Schema) -> int:
+    """Return what the columns of a row group take without compression."""
+    columns = map(group.column, range(group.num_columns))
+    names = set(schema.names)
+    return sum(c.total_uncompressed_size for c in columns if c.path_in_schema.partition(".")[0] in names)
 
 
 def _with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:

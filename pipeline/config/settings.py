@@ -116,8 +116,8 @@ class Limits(Section):
     header_bytes: Bytes = 256 * 2**20
     """Bytes of a header that are held: a file with more is refused, reason header_too_large. Single elements above 64 MiB are left out
     of it anyway."""
-    header_elements: Count = 2_000_000
-    """Elements and items of a header, at all depths; and 100 more for each frame, up to 50,000 of them. A file with more, or with more
+    header_elements: Count = 1_000_000
+    """Elements and items of a header, at all depths; and 100 more for each frame, up to 20,000 of them. A file with more, or with more
     than 65,536 elements in one data set or item, is refused, reason header_too_large."""
     header_values: Count = 10_000_000
     """Values of all elements with many of them."""

@@ -332,17 +332,26 @@ class CarefulReader:
             self._nested += 1
             self.spent.add(1)
             self.spent.check_depth(self._nested)
-            items.append(self._item(at, length, mode))
+            item = self._item(at, length, mode)
+            if self._kept(item):
+                items.append(item)
             self._nested -= 1
         sequence = Sequence(items)
         sequence.is_undefined_length = is_undefined
         return DataElement(BaseTag(head.tag), VR.SQ.value, sequence, head.value_at, is_undefined_length=is_undefined)
 
+    def _kept(self, _item: Dataset) -> bool:
+        """Whether an item is to be kept."""
+        return True
+
     def _item(self, at: int, length: int, mode: _Mode) -> Dataset:
         is_undefined = length == UNDEFINED
         stop = None if is_undefined else self.stream.tell() + length
-        parent, mode = mode.encoding, self._mode_of_first(mode, nested=True)
-        elements, encoding = self._elements(mode, stop, nested=True)
+        parent, encoding = mode.encoding, mode.encoding
+        elements: dict[BaseTag, Element] = {}
+        if length:
+            mode = self._mode_of_first(mode, nested=True)
+            elements, encoding = self._elements(mode, stop, nested=True)
         item = Dataset(elements, parent_encoding=parent)
         item.set_original_encoding(mode.implicit, mode.little, encoding)
         item.is_undefined_length_sequence_item = is_undefined

@@ -21,7 +21,7 @@ MOST_IN_A_DATA_SET = 1 << 16
 """Elements of one data set or item: the data dictionary has some 5,000, and few private creators have more than 100."""
 PER_FRAME = 100
 """Elements and items by which a multi-frame instance may have more, for each of its frames …"""
-MOST_FRAMES = 50_000
+MOST_FRAMES = 20_000
 """… up to so many of them: a Number of Frames is quickly written."""
 _OFTEN = 1 << 12
 """Elements between two looks at the limit."""
@@ -49,7 +49,7 @@ class HeaderLimits:
     """What a header may hold; see the configuration's section ``limits``."""
 
     header_bytes: int = 256 << 20
-    header_elements: int = 2_000_000
+    header_elements: int = 1_000_000
     header_values: int = 10_000_000
     header_depth: int = 64
     fragments: int = 2_000_000

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from pipeline.errors import PipelineError
-from pipeline.frames import open_source, read_header
+from pipeline.frames import open_source, read_file_ids
 from pipeline.model import SourceFile
 from pipeline.model.sources import source_of
 from pipeline.scan.quiet import without_warnings
@@ -50,25 +50,16 @@ def file_ids(path: str) -> list[list[str]] | None:
     try:
         source = source_of(path)
         with without_warnings(), open_source(source) as file:
-            header = read_header(file, source=source)
-            records = list(header.dataset.get("DirectoryRecordSequence") or ())
-            found = [_components(record) for record in records]
+            found = [_components(values) for values in read_file_ids(file, source)]
     # a damaged directory may raise anything while pydicom reads it; the scan reads it again and says so in its row
     except Exception:  # noqa: BLE001
         return None
-    return None if header.truncated else [parts for parts in found if parts]
+    return [parts for parts in found if parts]
 
 
-def _components(record: object) -> list[str]:
-    """Return the components of Referenced File ID; a record of a patient or a study has none.
-
-    PS3.10 8.2 keeps them apart with backslashes; some writers join them with slashes.
-    """
-    try:
-        value = getattr(record, "ReferencedFileID", None) or ()
-    except Exception:  # noqa: BLE001  pydicom converts only now, and a damaged value may raise anything
-        return ["(unreadable Referenced File ID)"]
-    parts = [str(part).strip(" \0") for part in ([value] if isinstance(value, str) else value)]
+def _components(values: list[str]) -> list[str]:
+    """Return the components of a Referenced File ID; some writers join them with slashes."""
+    parts = [part.strip(" \0") for part in values]
     return [name.strip() for part in parts for name in part.split("/")]
 
 

@@ -168,7 +168,7 @@ def _check_originals(
 ) -> None:
     try:
         configured = _configuration(result.out)
-        tasks = _until_unreadable(source_checks(expected, configured.decode, result.sample, seed), result)
+        tasks = _until_unreadable(source_checks(expected, configured, result.sample, seed), result)
     except PipelineError as error:
         result.add(Findings((Problem("check_failed", RUN_FILE, f"how frames were decoded isn't known: {error}"),)))
         return
