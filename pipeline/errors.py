@@ -7,7 +7,10 @@ The codes are what ``catalog.parquet`` holds in its ``reason`` column. An error 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
+
+from pipeline.printable import printable
 
 _QUOTED: Final = re.compile(r"""(?<!\w)b?(?:'[^']*'|"[^"]*")(?!\w)""")
 _OPENED: Final = re.compile(r"""(?<!\w)b?['"].*""", re.DOTALL)
@@ -81,21 +84,30 @@ class PipelineError(Exception):
     Parameters
     ----------
     message : str
-        For people: the file, the attribute, the value seen (of numbers and UIDs only) and what to do.
+        For people: the file, the attribute, the value seen (of numbers and UIDs only) and what to do. What a terminal
+        would obey, in the name of a file for example, is escaped; ends of lines too.
     reason : str, optional
         A snake_case code, where one more precise than the class's own applies.
     source : str, optional
         The path or URL of the file at fault.
     frame : int, optional
         The frame index (from 0) at fault.
+    more : sequence of str
+        Further lines of the message.
     """
 
     reason = "error"
 
     def __init__(
-        self, message: str, *, reason: str | None = None, source: str | None = None, frame: int | None = None
+        self,
+        message: str,
+        *,
+        reason: str | None = None,
+        source: str | None = None,
+        frame: int | None = None,
+        more: Sequence[str] = (),
     ) -> None:
-        super().__init__(without_addresses(message))
+        super().__init__("\n".join(printable(without_addresses(line)) for line in (message, *more)))
         self.reason = reason or type(self).reason
         self.source = source
         self.frame = frame
@@ -116,7 +128,8 @@ class PipelineError(Exception):
 def _rebuild(
     cls: type[PipelineError], message: str, reason: str, source: str | None, frame: int | None
 ) -> PipelineError:
-    return cls(message, reason=reason, source=source, frame=frame)
+    first, *more = message.split("\n")
+    return cls(first, reason=reason, source=source, frame=frame, more=more)
 
 
 class ConfigError(PipelineError, ValueError):
@@ -153,6 +166,12 @@ class NotDicomError(PipelineError, ValueError):
     """The file isn't DICOM."""
 
     reason = "not_dicom"
+
+
+class HeaderLimitError(PipelineError, ValueError):
+    """The file's header holds, nests or inflates to more than the section ``limits`` of the configuration allows."""
+
+    reason = "header_too_large"
 
 
 class NoPixelDataError(PipelineError, AttributeError):

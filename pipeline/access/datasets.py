@@ -10,6 +10,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from pipeline.printable import printable
 from pipeline.store import split_attributes
 
 DIMENSIONS = ("frame", "row", "column", "sample")
@@ -56,8 +57,20 @@ def build_dataset(
             name: (("frame", *(f"component_{size}" for size in values.shape[1:])), values)
             for name, values in coordinates.items()
         },
-        attrs={**shared, **attributes},
+        attrs=printable_attributes({**shared, **attributes}),
     )
+
+
+def printable_attributes(value: Any) -> Any:
+    """Return attributes for a Dataset, whose representation shows them as they are: without control characters in texts.
+
+    DICOM allows none in values of these kinds (PS3.5 6.2); what is in the store stays as it is.
+    """
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {printable_attributes(name): printable_attributes(each) for name, each in value.items()}
+    return [printable_attributes(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def decoded_photometric(declared: str, *, raw: bool, encapsulated: bool) -> str:

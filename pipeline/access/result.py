@@ -11,10 +11,12 @@ import dask.array as da
 import xarray as xr
 
 from pipeline import store
+from pipeline.access.datasets import printable_attributes
 from pipeline.access.images import Images
 from pipeline.access.table import ImageRow
 from pipeline.catalog import catalog_path, open_catalog
 from pipeline.errors import OutputError
+from pipeline.printable import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +66,7 @@ class Result(Images):
         chunks = pixels.chunks if self._blocks == "chunk" else pixels.shards or pixels.chunks
         lazy = da.from_zarr(pixels, chunks=chunks)  # type: ignore[no-untyped-call]
         dataset[PIXELS] = (dataset[PIXELS].dims, lazy, dataset[PIXELS].attrs)
+        dataset.attrs = printable_attributes(dataset.attrs)
         _warn_of_missing_frames(path, dataset)
         return dataset
 
@@ -120,7 +123,7 @@ def _warn_of_missing_frames(path: str, dataset: xr.Dataset) -> None:
     missing = dataset.attrs.get("frames_missing", 0)
     if missing:
         warnings.warn(
-            f"{path}: {missing} of {dataset.sizes['frame']} frames are missing, their pixels mean nothing; the others: "
+            f"{printable(path)}: {missing} of {dataset.sizes['frame']} frames are missing, their pixels mean nothing; the others: "
             "images[…].isel(frame=images[…].valid.values)",
             stacklevel=4,
         )

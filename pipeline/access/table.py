@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass, fields
 from html import escape
 from typing import TYPE_CHECKING, Any, overload
 
+from pipeline.printable import printable
 from pipeline.report.units import short_path
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class ImageTable(Sequence[ImageRow]):
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th style='text-align:left'>{escape(_heading(name))}</th>" for name in COLUMNS)
-        body = "".join(f"<tr title='{escape(row.path)}'>{_html_cells(row)}</tr>" for row in self._shown())
+        body = "".join(f"<tr title='{escape(printable(row.path))}'>{_html_cells(row)}</tr>" for row in self._shown())
         rest = "".join(f"<p>{escape(line)}</p>" for line in self._rest())
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
 
@@ -91,7 +92,7 @@ def _heading(name: str) -> str:
 
 
 def _cells(row: ImageRow) -> list[str]:
-    return [short_path(row.path), *(_cell(value) for value in astuple(row)[1:])]
+    return [printable(cell) for cell in (short_path(row.path), *(_cell(value) for value in astuple(row)[1:]))]
 
 
 def _cell(value: Any) -> str:

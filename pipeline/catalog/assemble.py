@@ -24,6 +24,10 @@ _OVERRIDDEN = (
 )
 
 
+class LargeRowsError(Exception):
+    """A segment holds a header that is too large to be read here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one row after the scan. None leaves what the scan wrote."""
@@ -64,6 +68,7 @@ def assemble(
     keywords: Mapping[str, str],
     *,
     without: Collection[tuple[int, int]] = (),
+    largest: int | None = None,
 ) -> None:
     """Write ``catalog.parquet``: the rows of the segments, in their order, with what became of each.
 
@@ -82,10 +87,17 @@ def assemble(
         DICOM keyword to kind, as the segments were written with.
     without : collection of (int, int)
         Rows, by segment and row in it, for which others stand.
+    largest : int, optional
+        Bytes of a row group beyond which it isn't read.
+
+    Raises
+    ------
+    LargeRowsError
+        Where there is such a row group. Nothing has been written then.
     """
     schema = catalog_schema(keywords)
     with catalog_path(out).replacing() as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
-        for table in _regrouped(_finished(out, segments, outcomes, schema, without)):
+        for table in _regrouped(_finished(out, segments, outcomes, schema, without, largest=largest)):
             writer.write_table(table)
 
 
@@ -95,11 +107,15 @@ def _finished(
     outcomes: Mapping[tuple[int, int], Outcome],
     schema: pa.Schema,
     without: Collection[tuple[int, int]],
+    *,
+    largest: int | None,
 ) -> Iterator[pa.Table]:
     for segment in segments:
         with open_table(segment_path(out, segment)) as file:
             row = 0
             for group in range(len(file.sizes)):
+                if largest is not None and file.bytes_of(group, schema.names) > largest:
+                    raise LargeRowsError(segment)
                 table = _with_columns(file.group(group, schema.names), schema)
                 places = [(segment, row + i) for i in range(len(table))]
                 if places:

@@ -68,14 +68,18 @@ class BoundedTable:
             size = self._count(batch, size)
             yield batch
 
-    def _check(self, group: int, columns: Sequence[str] | None) -> None:
-        """Look at what a row group says that it holds."""
+    def bytes_of(self, group: int, columns: Sequence[str] | None = None) -> int:
+        """Return how many bytes a row group, or some columns of it, says that it takes in memory."""
         found = self._file.metadata.row_group(group)
         parts = (found.column(position) for position in range(found.num_columns))
         wanted = [part for part in parts if columns is None or _top(part.path_in_schema) in columns]
-        size = sum(max(part.total_uncompressed_size, part.num_values * _NUMBER) for part in wanted)
-        if size > MOST_BYTES or found.num_rows > MOST_ROWS:
-            raise self._not_ours(f"a row group of {found.num_rows} rows and {size} bytes")
+        return sum(max(part.total_uncompressed_size, part.num_values * _NUMBER) for part in wanted)
+
+    def _check(self, group: int, columns: Sequence[str] | None) -> None:
+        """Look at what a row group says that it holds."""
+        rows, size = self.sizes[group], self.bytes_of(group, columns)
+        if size > MOST_BYTES or rows > MOST_ROWS:
+            raise self._not_ours(f"a row group of {rows} rows and {size} bytes")
 
     def _count(self, table: pa.Table | pa.RecordBatch, before: int = 0) -> int:
         """Return what the texts are with each as often as it comes, in addition to so many bytes of the same group."""

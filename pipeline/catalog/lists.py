@@ -16,6 +16,7 @@ from pipeline.storage import scheme_of
 LIST_SUFFIXES = frozenset({".txt", ".csv", ".parquet"})
 PATH_COLUMNS = ("path", "source", "file")
 """The names of the column that holds the paths, in any case; the first of them that is there is taken."""
+_LONGEST_CELL = 2**31 - 1
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -57,6 +58,7 @@ def _read_text(path: Path) -> list[str]:
 
 def _read_csv(path: Path) -> list[str]:
     # utf-8-sig: spreadsheets put a byte order mark before the text; surrogateescape: a path is bytes, not text
+    csv.field_size_limit(_LONGEST_CELL)  # a cell too long for a path is a bad entry, and not the end of the list
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
     if not rows:

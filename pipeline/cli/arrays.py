@@ -5,8 +5,6 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from rich.markup import escape
-
 from pipeline import engine
 from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen
@@ -14,6 +12,7 @@ from pipeline.cli.summary import show_summary
 from pipeline.config import Cluster, RunConfig, load, parse_bytes
 from pipeline.engine.trust import doubts
 from pipeline.errors import ConfigError
+from pipeline.printable import printable
 from pipeline.report.units import counted
 from pipeline.storage import absolute, place
 
@@ -78,10 +77,10 @@ def init(screen: Screen, given: Given, cut: Cut, *, overwrite: bool) -> int:
     tasks, own = sum(map(len, parts.ranges)), given.options if doubts(place(parts.out)) else ""
     screen.show("", f"{counted(tasks, 'task')} in {counted(len(parts), 'partition')}; each by a job of its own:", "")
     if parts.ranges:
-        screen.text(f"    dcm2zarr convert-partition {parts.out} K{own}    # K from 0 to {len(parts) - 1}")
-    screen.text(f"    dcm2zarr finalize {parts.out}{own}")
+        screen.text(f"    dcm2zarr convert-partition {printable(parts.out)} K{own}    # K from 0 to {len(parts) - 1}")
+    screen.text(f"    dcm2zarr finalize {printable(parts.out)}{own}")
     screen.show("")
-    screen.final(escape(f"{counted(len(parts), 'partition')} → {parts.out}"))
+    screen.final(f"{counted(len(parts), 'partition')} → {parts.out}")
     return 0
 
 
@@ -96,10 +95,8 @@ def convert_partition(screen: Screen, out: str, number: int, workers: int | None
     failures = f"; {counted(done.failures, 'file')} failed, which finalize tells" if done.failures else ""
     verdict = f"{counted(done.missing, 'task')} lost: run it again" if done.missing else "it is done"
     screen.final(
-        escape(
-            f"Partition {number}: {counted(done.tasks, 'task')}{earlier}, {counted(done.frames, 'frame')} stored{failures}. "
-            f"Exit code {done.exit_code}: {verdict}."
-        )
+        f"Partition {number}: {counted(done.tasks, 'task')}{earlier}, {counted(done.frames, 'frame')} stored{failures}. "
+        f"Exit code {done.exit_code}: {verdict}."
     )
     return done.exit_code
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from pipeline.cli.options import codes, common, configured, overriding, overwriting, trusting
+from pipeline.cli.options import Commands, codes, common, configured, overriding, overwriting, trusting
 from pipeline.cli.screen import Screen, guarded
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
-@click.group(context_settings=_CONTEXT, epilog=codes())
+@click.group(cls=Commands, context_settings=_CONTEXT, epilog=codes())
 @click.version_option(version("dcm2zarr"), prog_name="dcm2zarr")
 def main() -> None:
     """Convert DICOM into chunked Zarr v3, frame by frame, in parallel with Dask; never lose a frame silently."""

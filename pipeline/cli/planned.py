@@ -37,11 +37,9 @@ def show_plan(screen: Screen, config: RunConfig, prepared: Prepared) -> int:
     code = int(failed > 0 or bool(prepared.unopened))
     verdict = f"{number(failed)} would fail" if failed else _unopened(prepared) or "nothing would fail"
     screen.final(
-        escape(
-            f"{counted(len(plan.images), 'image')} of {counted(_frames(plan), 'frame')} in "
-            f"{counted(len(plan.tasks), 'task')} → {config.output.path}; nothing was written. "
-            f"Exit code {code}: {verdict}."
-        )
+        f"{counted(len(plan.images), 'image')} of {counted(_frames(plan), 'frame')} in "
+        f"{counted(len(plan.tasks), 'task')} → {config.output.path}; nothing was written. "
+        f"Exit code {code}: {verdict}."
     )
     return code
 

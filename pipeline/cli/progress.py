@@ -13,6 +13,7 @@ from rich.progress import Progress as Bars
 from pipeline.cli.screen import Screen
 from pipeline.cli.tally import Tally
 from pipeline.engine import NullProgress, Progress
+from pipeline.printable import printable
 from pipeline.report.units import duration
 
 LINE_SECONDS = 5.0
@@ -58,7 +59,7 @@ class PlainProgress:
     def message(self, text: str) -> None:
         """Print a line."""
         self._told = monotonic()
-        self._console.print(text, soft_wrap=True, markup=False)
+        self._console.print(printable(text), soft_wrap=True, markup=False)
 
     def done(self) -> None:
         """Say that the phase under way has ended as it should."""
@@ -101,7 +102,7 @@ class TerminalProgress:
 
     def message(self, text: str) -> None:
         """Print a line above the bars."""
-        self._bars.console.print(text, soft_wrap=True, markup=False, highlight=False)
+        self._bars.console.print(printable(text), soft_wrap=True, markup=False, highlight=False)
 
     def done(self) -> None:
         """Show that the phase under way has ended as it should."""

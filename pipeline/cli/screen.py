@@ -7,16 +7,19 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, OverflowMethod, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
+from rich.text import Text
 
 from pipeline.cli.interrupts import Interrupted, end_now, heeding_signals
 from pipeline.errors import SURROUNDINGS, PipelineError, foreign_text
+from pipeline.printable import make_logs_printable, printable, printable_lines
 
 P = ParamSpec("P")
 
@@ -28,7 +31,20 @@ _PLAIN_WIDTH = 160
 
 
 class PipeConsole(Console):
-    """A console whose reader may leave: ``dcm2zarr … | head`` ends quietly, with the run's own exit code."""
+    """A console whose reader may leave, and that shows no text of others which a terminal would obey.
+
+    ``dcm2zarr … | head`` ends quietly, with the run's own exit code. Colours and cursor movements of rich's own are
+    segments of their own; whatever else is printed, by whichever way, goes through :meth:`render`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, emoji=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield the segments of what is printed, with control characters in their text escaped."""
+        for segment in super().render(renderable, options):
+            text = segment.text if segment.control else printable_lines(segment.text)
+            yield segment if text == segment.text else Segment(text, segment.style)
 
     def on_broken_pipe(self) -> None:
         """Print the rest to nowhere."""
@@ -56,14 +72,15 @@ class Screen:
         return self.out.width
 
     def show(self, *parts: RenderableType) -> None:
-        """Print results, unless quiet."""
+        """Print results, unless quiet: lines, with markup, or what rich draws."""
         if not self.quiet:
             for part in parts:
-                self.out.print(part)
+                self.out.print(printable(part) if isinstance(part, str) else part)
 
-    def final(self, line: str) -> None:
-        """Print the last line, also when quiet."""
-        self.out.print(line, soft_wrap=True, highlight=False)
+    def final(self, *lines: str) -> None:
+        """Print the last lines, also when quiet."""
+        for line in lines:
+            self.text(printable(line))
 
     def text(self, text: str) -> None:
         """Print text for other programs: no colour, no wrapping."""
@@ -74,10 +91,15 @@ class Screen:
         self.err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
 
 
+def plain(value: object, style: str = "", overflow: OverflowMethod | None = None) -> Text:
+    """Return a value of others, one line, as rich shows it as it is: without markup, and with control characters escaped."""
+    return Text(printable(str(value)), style=style, overflow=overflow)
+
+
 def _console(stream: Any) -> Console:
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="backslashreplace")  # names of files need not fit the terminal's encoding
-    console = PipeConsole(file=stream, highlight=False)
+    console = PipeConsole(file=stream)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PLAIN_WIDTH
     return console
@@ -116,14 +138,15 @@ def _code(screen: Screen, action: Callable[[], int], interrupted: str) -> int:
     except OSError as error:  # a disk, a network, the temporary folder: mend that, and run again
         if screen.verbose:
             screen.err.print_exception()
-        screen.error(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        told = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        screen.error(printable(told))
         return SURROUNDINGS
     # the last resort: a fault of this program is told in one line, and in full to those who ask
     except Exception as error:  # noqa: BLE001
         if screen.verbose:
             screen.err.print_exception()
         hint = "" if screen.verbose else " (run again with -v for the traceback)"
-        screen.error(f"unexpected {foreign_text(error)}{hint}")
+        screen.error(printable(f"unexpected {foreign_text(error)}{hint}"))
     return 1
 
 
@@ -133,5 +156,6 @@ def _quieten(verbose: int) -> None:
     handler.setLevel(logging.DEBUG if verbose > 1 else logging.ERROR)
     handler.addFilter(lambda record: not record.name.startswith("pydicom"))
     logging.basicConfig(level=handler.level, format="%(name)s: %(message)s", handlers=[handler])
+    make_logs_printable()
     warnings.simplefilter("ignore")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # for worker processes

@@ -24,7 +24,7 @@ def show_status(screen: Screen, status: Status) -> int:
     if dead:
         told.append(f"nobody is at work on it: {_next_step(status)}")
     code = int(bool(status.failed) or dead)
-    screen.final(escape(f"{status.out}: {_PHASES[status.phase]}. Exit code {code}: {', '.join(told)}."))
+    screen.final(f"{status.out}: {_PHASES[status.phase]}. Exit code {code}: {', '.join(told)}.")
     return code
 
 

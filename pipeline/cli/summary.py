@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.padding import Padding
-from rich.text import Text
 
-from pipeline.cli.screen import Screen
+from pipeline.cli.screen import Screen, plain
 from pipeline.cli.tables import reasons_table
 from pipeline.report import STATUSES, RunSummary, earlier, throughput, verdict
 from pipeline.report.units import counted, duration, number, ratio, size
@@ -25,9 +24,9 @@ def show_summary(screen: Screen, summary: RunSummary) -> None:
     """Print the outcome of a run: by reason, in figures, what failed, and how to open the result."""
     screen.show("", reasons_table(summary.status_counts), "", *_figures(summary), *_failures(summary, screen.verbose))
     screen.show(*_partly_stored(summary, screen.verbose))
-    screen.show("", "Open the result in Python:", _indented(summary.how_to_open(), 4))
+    screen.show("", "Open the result in Python:", *(_indented(line, 4) for line in summary.how_to_open().splitlines()))
     screen.show(f"Report: {escape(str(place(summary.out) / 'report.html'))}", "")
-    screen.final(final_line(summary))
+    screen.final(*final_lines(summary))
 
 
 def _figures(summary: RunSummary) -> Iterable[RenderableType]:
@@ -54,7 +53,7 @@ def _failures(summary: RunSummary, verbose: int) -> Iterable[RenderableType]:
     yield f"[red]Failed:[/]{_first_of(len(shown), failed)}"
     for failure in shown:
         yield _indented(failure.source, 2)
-        yield _indented(f"{failure.reason}: {failure.text}", 4)
+        yield from (_indented(line, 4) for line in f"{failure.reason}: {failure.text}".splitlines())
 
 
 def _partly_stored(summary: RunSummary, verbose: int) -> Iterable[RenderableType]:
@@ -74,23 +73,23 @@ def _first_of(shown: int, total: int) -> str:
 
 
 def _indented(text: str, columns: int) -> Padding:
-    return Padding(Text(text, overflow="fold"), (0, 0, 0, columns), expand=False)
+    return Padding(plain(text, overflow="fold"), (0, 0, 0, columns), expand=False)
 
 
-def final_line(summary: RunSummary) -> str:
-    """Return the counts, the output and the exit code with its meaning, in one line."""
+def final_lines(summary: RunSummary) -> list[str]:
+    """Return the counts and the output, what wasn't looked into, and the exit code with its meaning: a line each."""
     counts = ", ".join(f"{number(summary.count(status))} {status}" for status in STATUSES)
-    return escape(f"{counts} → {summary.out}\n{_unread(summary)}{verdict(summary)}")
+    return [f"{counts} → {summary.out}", *_unread(summary), verdict(summary)]
 
 
-def _unread(summary: RunSummary) -> str:
-    """Return what was not looked into, with the first names, as a line; empty where everything was."""
+def _unread(summary: RunSummary) -> list[str]:
+    """Return what was not looked into, with the first names, as a line; none where everything was."""
     numbers = {noun: summary.status_counts.get(("rejected", reason), 0) for reason, noun in _UNREAD.items()}
     told = " and ".join(counted(count, noun) for noun, count in numbers.items() if count)
     if not told:
-        return ""
+        return []
     names = ", ".join(line.source for line in summary.unread[:SOME_UNREAD])
     more = ", …" if sum(numbers.values()) > SOME_UNREAD else ""
     hint = ": unpack archives first, and run again" if numbers["archive"] else ""
     alone = f" Nothing else is in {', '.join(summary.unopened)}." if summary.unopened else ""
-    return f"Not looked into: {told} ({names}{more}){hint}.{alone}\n"
+    return [f"Not looked into: {told} ({names}{more}){hint}.{alone}"]

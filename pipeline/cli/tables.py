@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.table import Table
-from rich.text import Text
 
+from pipeline.cli.screen import plain
 from pipeline.report import reasons
 from pipeline.report.units import number, short_path
 
@@ -30,7 +30,7 @@ def grid(words: Sequence[str], numbers: Sequence[str] = ()) -> Table:
 
 def add(table: Table, *cells: str) -> None:
     """Add a row of plain text: names of files may hold what rich takes for markup."""
-    table.add_row(*(Text(cell) for cell in cells))
+    table.add_row(*map(plain, cells))
 
 
 def images_table(rows: Iterable[Mapping[str, str]], width: int | None) -> Table:
@@ -67,6 +67,6 @@ def reasons_table(counts: Mapping[tuple[str, str], int]) -> Table:
     table = grid(("Status", "Reason"), ("Files",))
     table.add_column("What to do", overflow="fold")
     for line in reasons(counts):
-        status = Text(line["status"], style=_COLOURS.get(line["status"], ""))
-        table.add_row(status, line["reason"], number(line["count"]), Text(line["advice"]))
+        status = plain(line["status"], _COLOURS.get(line["status"], ""))
+        table.add_row(status, plain(line["reason"]), number(line["count"]), plain(line["advice"]))
     return table

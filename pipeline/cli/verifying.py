@@ -12,7 +12,7 @@ from rich.text import Text
 
 from pipeline.cli.arrays import Given
 from pipeline.cli.progress import watched
-from pipeline.cli.screen import Screen
+from pipeline.cli.screen import Screen, plain
 from pipeline.cli.tables import grid
 from pipeline.errors import OutputError
 from pipeline.report.units import counted, duration, number, size
@@ -49,7 +49,7 @@ def verify(
     unwritten = _write(screen, found) if source else None
     code = unwritten.exit_code if unwritten else found.exit_code
     screen.show("")
-    screen.final(escape(f"{_verdict(found, code)}{'; the verdicts could not be written' if unwritten else ''}."))
+    screen.final(f"{_verdict(found, code)}{'; the verdicts could not be written' if unwritten else ''}.")
     return code
 
 
@@ -62,7 +62,7 @@ def _show(screen: Screen, found: Verification) -> None:
         screen.show("", _problem_table(found), "")
         shown = found.problems if screen.verbose else found.problems[:SOME_PROBLEMS]
         for problem in shown:
-            screen.show(Padding(Text(f"{problem.code}: {problem.where}: {problem.message}", overflow="fold"), (0, 2)))
+            screen.show(Padding(plain(f"{problem.code}: {problem.where}: {problem.message}", overflow="fold"), (0, 2)))
         left = found.counts.total() - len(shown)
         if left:
             screen.show(f"  … and {counted(left, 'more problem')}{'' if screen.verbose else ' (-v shows them)'}")

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from pipeline.errors import ConfigError
+from pipeline.storage.origins import LOCAL, origin_of
 from pipeline.storage.urls import check_url, hidden
 
 _DIGITS = 18
@@ -71,6 +72,13 @@ def check_path(path: Any) -> str:
         return check_url(path)
     except ConfigError as error:
         raise ValueError(str(error)) from None
+
+
+def check_origin(name: str) -> str:
+    """Refuse what names neither a server, nor a bucket, nor files of this machine."""
+    if name != LOCAL and (origin_of(name) in {LOCAL, ""} or "@" in name):
+        raise ValueError(f"expected https://host, s3://bucket or such, or file, got {hidden(name)!r}")
+    return name
 
 
 def check_endpoint(endpoint: str) -> str:

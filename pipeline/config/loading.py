@@ -185,7 +185,7 @@ def _parse_value(path: KeyPath, text: str) -> Document:
         return parse(text, name=f"--set {dotted(path)}")
     except ConfigError as error:
         raise ConfigError(
-            f"{error}; a text with special characters needs quotes of its own, as in '\"*.dcm\"'"
+            f"{str(error).replace(chr(10), '; ')}; a text with special characters needs quotes of its own, as in '\"*.dcm\"'"
         ) from None
 
 

@@ -42,7 +42,7 @@ def config_error(name: str, mistakes: Iterable[Mistake], origins: Mapping[KeyPat
     told = [f"{_origin(m.path, origins or {})}{dotted(m.path)}: {m.text}" for m in mistakes]
     if len(told) == 1:
         return ConfigError(f"{name}: {told[0]}")
-    return ConfigError("\n  ".join([f"{name}: {len(told)} mistakes", *told]))
+    return ConfigError(f"{name}: {len(told)} mistakes", more=[f"  {line}" for line in told])
 
 
 def _origin(path: KeyPath, origins: Mapping[KeyPath, str]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
 from pipeline.config.base import Auto, Bytes, Count, FilePath, Scalar, Seconds, Section, Text
-from pipeline.config.choices import check_codec_name, check_frames, check_mode_bits
+from pipeline.config.choices import check_codec_name, check_frames, check_mode_bits, check_origin
 from pipeline.config.cluster import Cluster
 from pipeline.config.storage import Storage
 
@@ -19,6 +19,10 @@ class Source(Section):
     """Files, folders (walked), glob patterns, a DICOMDIR, or a .txt, .csv or .parquet list of paths; on disk, or by
     URL in an object store (s3, gs, az). Single files also by http(s). Relative paths count from the configuration
     file's folder. What a query finds in a DICOMweb service: dicomweb+https://host/root?StudyDate=20240101-."""
+    list_origins: tuple[Annotated[Text, AfterValidator(check_origin)], ...] = ()
+    """What lists that lie on a server or in a store may name beside their own server or bucket: https://host, s3://bucket and so
+    on, or "file" for files of this machine. Other entries aren't looked at: each is a row, reason list_entry_refused. Lists on this
+    machine may name anything."""
     hash: StrictBool = False
     """Read every file to be converted as a whole, and keep its SHA-256 in the catalog's column sha256. When the command is
     given again, files are compared by content too: one that was only touched counts as unchanged, one whose content
@@ -117,6 +121,20 @@ class Limits(Section):
     """How long one frame may take to decode; a decoder that hangs costs its file, reason timeout."""
     header_seconds: Seconds = 600
     """The same for the header of one file."""
+    header_bytes: Bytes = 256 * 2**20
+    """Bytes of a header that are held: a file with more is refused, reason header_too_large. Single elements above 64 MiB are left out
+    of it anyway."""
+    header_elements: Count = 1_000_000
+    """Elements and items of a header, at all depths; and 100 more for each frame, up to 20,000 of them. A file with more, or with more
+    than 65,536 elements in one data set or item, is refused, reason header_too_large."""
+    header_values: Count = 10_000_000
+    """Values of all elements with many of them."""
+    header_depth: Annotated[StrictInt, Field(gt=0, le=200)] = 64
+    """How deep sequences may be nested; deeper ones are refused, reason header_too_deep."""
+    fragments: Count = 2_000_000
+    """Fragments of encapsulated pixel data; a file with more is refused, reason too_many_fragments."""
+    inflated: Bytes = 2**30
+    """Bytes that a deflated data set may inflate to, in the folder for temporary files; reason inflated_too_large."""
     decode_memory: Bytes = 4 * 2**30
     """Memory that decoding one frame, or reading one header, may take beyond task_memory; what takes more costs its
     file, reason memory."""

@@ -74,7 +74,7 @@ def parse(text: str, *, name: str) -> Document:
     builder = _Builder(name)
     value = builder.build(root, ()) if root else None
     if builder.problems:
-        raise ConfigError("\n".join(builder.problems))
+        raise ConfigError(builder.problems[0], more=builder.problems[1:])
     return Document(value, builder.lines, builder.numbers)
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from pipeline import catalog, ledger, report, scan
 from pipeline.catalog import RUN_FILE
 from pipeline.config import RunConfig, load
 from pipeline.engine.converting import Conversion
 from pipeline.engine.flushing import flush
+from pipeline.engine.fresh import call_fresh
 from pipeline.engine.seal import sealed_files, sealed_names
 from pipeline.engine.state import Clock, Prepared
 from pipeline.engine.summary import outcomes, summarise
 from pipeline.errors import PipelineError
 from pipeline.ledger import Ledger
 from pipeline.storage import Place, place
+
+LARGEST_ROWS = 3 * 2**23
+"""Bytes of headers that this process holds: a segment's writer holds 16 MiB, and one header more. What is larger is put into the
+catalog by another interpreter."""
 
 
 def complete(
@@ -31,13 +37,18 @@ def complete(
     """
     out = place(conversion.job.out)
     with clock.phase("finalise"):
-        catalog.assemble(
+        assemble = partial(
+            catalog.assemble,
             str(out),
             prepared.segments,
             outcomes(prepared, conversion),
             scan.column_kinds(config),
             without=frozenset(prepared.replaced),
         )
+        try:
+            assemble(largest=LARGEST_ROWS)
+        except catalog.LargeRowsError:
+            call_fresh(assemble)
         before = _was_complete(out, prepared)
         summary = summarise(out, config, clock, prepared, conversion, completed_before=before)
         report.write(str(out), summary)

@@ -29,6 +29,7 @@ from pipeline.model import (
     TaskInput,
     TaskResult,
 )
+from pipeline.printable import printable
 from pipeline.storage import Expected, Options, active, foreseen, using
 from pipeline.store import ShardWriter, Stored
 
@@ -302,4 +303,4 @@ def failure_of(error: Exception, instance: Instance, frame: int | None = None) -
         return Failure(error.reason, str(error), frame if error.frame is None else error.frame)
     reasons = ((MemoryError, "memory"), (OSError, "unreadable"))
     reason = next((reason for kind, reason in reasons if isinstance(error, kind)), "decode_failed")
-    return Failure(reason, f"{instance.source}: {foreign_text(error)}", frame)
+    return Failure(reason, printable(f"{instance.source}: {foreign_text(error)}"), frame)

@@ -24,6 +24,7 @@ from distributed import get_worker
 
 from pipeline.engine.watch import Watch
 from pipeline.engine.watchdog import WATCHDOG
+from pipeline.printable import make_logs_printable
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ def guarded(work: Callable[[Watch], T], carefully: Callable[[], T], bounds: Boun
         return work(Watch())
     if worker.nanny is None:
         return _run_in_thread(work, carefully, bounds.seconds)
+    make_logs_printable()
     with WATCHDOG.watching(bounds.seconds, bounds.memory) as watch:
         return work(watch)
 

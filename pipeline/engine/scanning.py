@@ -107,7 +107,8 @@ def scan_files(
 def find_files(config: RunConfig, out: Place, progress: Progress) -> Iterator[SourceFile]:
     """Yield the files that the configuration's paths stand for, those of the output directory left out."""
     ours = inside(out)
-    found = scan.find_files(config.source.paths, exclude=str(out), tell=progress.message)
+    source = config.source
+    found = scan.find_files(source.paths, exclude=str(out), list_origins=source.list_origins, tell=progress.message)
     return (file for file in found if not f"{file.source}/".startswith(ours))
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 from pipeline.config import RunConfig
+from pipeline.frames import HeaderLimits
 
 FREE = (
-    *("cluster", "report", "source.paths", "source.hash", "source.changed", "output.path", "output.mode_bits"),
-    "storage",
+    *("cluster", "report", "source.paths", "source.hash", "source.changed", "source.list_origins"),
+    *("output.path", "output.mode_bits", "storage"),
+    *(f"limits.{field.name}" for field in fields(HeaderLimits)),
 )
 """Settings that only say where and how: the work is done, files are found and compared, the result is
-reached and who may read it, and the report looks."""
+reached and who may read it, the report looks, and when a header is given up."""
 
 
 def deciding(config: RunConfig) -> dict[str, Any]:

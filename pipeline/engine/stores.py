@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
+from pipeline.catalog import RUN_FILE
 from pipeline.config import RunConfig
-from pipeline.storage import Options, using
+from pipeline.storage import Options, dicomweb_origins, is_remote, using
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def options_of(config: RunConfig) -> Options:
-    """Return how stores are reached, and with which permissions local files are made."""
-    return replace(Options.of(config.storage.model_dump()), file_bits=config.output.file_bits)
+    """Return how stores are reached, with which permissions local files are made, and where a DICOMweb token may go.
+
+    It goes to the services that are named as sources; not to those in the ``run.yaml`` of somebody else's result, which
+    were not named by who gives the token.
+    """
+    origins = dicomweb_origins(config.source.paths) if _is_ours(config.output.path) else ()
+    options = Options.of(config.storage.model_dump())
+    return replace(options, file_bits=config.output.file_bits, token_origins=origins)
+
+
+def _is_ours(out: str) -> bool:
+    """Whether there is no result yet, or its configuration is the caller's own; of object stores nobody can tell."""
+    if is_remote(out) or not hasattr(os, "geteuid"):
+        return True
+    try:
+        return (Path(out) / RUN_FILE).stat().st_uid == os.geteuid()
+    except OSError:
+        return True
 
 
 def reaching_stores(function: Callable[Concatenate[RunConfig, P], T]) -> Callable[Concatenate[RunConfig, P], T]:

@@ -8,6 +8,7 @@ from pipeline.frames.attempts import DecodedFrame
 from pipeline.frames.attributes import INTERPRETIVE_KEYWORDS, FrameAttributes, frame_attributes
 from pipeline.frames.describe import geometry, keyword_values, pixel_format
 from pipeline.frames.dicomjson import header_json
+from pipeline.frames.directory import read_file_ids
 from pipeline.frames.generator import iter_frames
 from pipeline.frames.header import Header, read_header
 from pipeline.frames.index import available_frames, build_index, index_frames
@@ -18,6 +19,7 @@ from pipeline.frames.keywords import (
     known_keyword,
     nearest_keywords,
 )
+from pipeline.frames.limits import HeaderLimits
 from pipeline.frames.plugins import check_plugin
 from pipeline.frames.promised import no_pixel_data
 from pipeline.frames.reader import FrameReader
@@ -31,6 +33,7 @@ __all__ = [
     "FrameAttributes",
     "FrameReader",
     "Header",
+    "HeaderLimits",
     "SecondReader",
     "all_keywords",
     "available_frames",
@@ -49,6 +52,7 @@ __all__ = [
     "no_pixel_data",
     "open_source",
     "pixel_format",
+    "read_file_ids",
     "read_header",
     "transfer_syntax_name",
     "unstored",

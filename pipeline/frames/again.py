@@ -12,6 +12,7 @@ from pydicom.pixels.utils import iter_pixels
 from pipeline.codecs import LOSSY_JPEG, LOSSY_JPEG_2000, SampleBits
 from pipeline.frames.header import read_header
 from pipeline.frames.index import index_frames
+from pipeline.frames.limits import HeaderLimits
 from pipeline.frames.native import swaps_bits, uneven_columns
 from pipeline.frames.plugins import decoder_for
 from pipeline.frames.reader import FrameReader
@@ -39,13 +40,22 @@ class SecondReader:
         Its name for errors.
     used : str
         What decoded it the first time, as the catalog's column `decoder` has it.
-    raw, options
+    raw, options, limits
         As for the first time.
     """
 
-    def __init__(self, file: BinaryIO, source: str, used: str, *, raw: bool, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        source: str,
+        used: str,
+        *,
+        raw: bool,
+        options: Mapping[str, Any],
+        limits: HeaderLimits | None = None,
+    ) -> None:
         self._file, self._source, self._raw, self._options = file, source, raw, options
-        self.header = read_header(file, source=source)
+        self.header = read_header(file, source=source, limits=limits)
         self.index: FrameIndex = index_frames(file, self.header)
         first = [label.split(" ")[0] for label in used.split("+") if label]
         available = () if not self.index.encapsulated else decoder_for(self.index.transfer_syntax_uid).available_plugins

@@ -109,7 +109,9 @@ class Attempts:
         if mismatch is not None and len(failures) == 1:
             raise mismatch
         reason = "memory" if any(isinstance(error, MemoryError) for error in raised) else None
-        raise DecodeError(_ALL_FAILED + "\n  ".join(failures), reason=reason)
+        more = "\n  ".join(failures).split("\n")
+        first, _, indent = _ALL_FAILED.partition("\n")
+        raise DecodeError(first, more=[indent + more[0], *more[1:]], reason=reason)
 
     def _attempt(self, codestream: bytes, plugin: str, *, as_stored: bool) -> DecodedFrame:
         request = self._request(plugin)

@@ -24,6 +24,7 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 from pydicom.values import convert_string
 
 from pipeline.frames.items import ITEM, SEQUENCE_DELIMITER, UNDEFINED
+from pipeline.frames.limits import DEFAULT_LIMITS, ITEM_TAGS, Spent, count_nested, count_values
 from pipeline.frames.sources import clip, is_blank, size_of
 
 StopWhen = Callable[[BaseTag, str | None, int], bool]
@@ -34,7 +35,9 @@ _VRS = {vr.value.encode(): vr.value for vr in VR if len(vr.value) == 2}  # noqa:
 _LONG = frozenset(vr.value for vr in EXPLICIT_VR_LENGTH_32)
 _ITEM_DELIMITER = 0xFFFEE00D
 _DELIMITERS = frozenset({ITEM, _ITEM_DELIMITER, SEQUENCE_DELIMITER})
-_CHARSET = 0x00080005
+_CHARSET, _NUMBER_OF_FRAMES = 0x00080005, 0x00280008
+_SEQUENCES = frozenset({None, VR.SQ, VR.UN})
+"""Value representations that may turn out to be a sequence."""
 _HEADER = 8
 
 
@@ -82,11 +85,14 @@ class CarefulReader:
         As pydicom takes it: gets tag, value representation and length, and says whether to stop in front of an element.
     largest : int
         Bytes of a value beyond which it isn't read: the element is left out.
+    spent : Spent
+        Counts what is read, against the limits.
     """
 
     stream: BinaryIO
     stop_when: StopWhen
     largest: int
+    spent: Spent = field(default_factory=lambda: Spent(DEFAULT_LIMITS))
     mended: Counter[str] = field(default_factory=Counter)
     """What isn't as it should be and was read all the same, with how many times."""
     left_out: dict[BaseTag, int] = field(default_factory=dict)
@@ -106,6 +112,8 @@ class CarefulReader:
         ------
         ValueError
             Where a sequence holds what can't be in one.
+        HeaderLimitError
+            Where there is more than the limits allow.
         """
         mode = self._mode_of_first(_Mode(implicit, little))
         elements, encoding = self._elements(mode)
@@ -141,7 +149,11 @@ class CarefulReader:
     ) -> tuple[dict[BaseTag, Element], Encoding]:
         """Read elements up to byte `stop` or what ends the data set; return them, and their character sets."""
         elements: dict[BaseTag, Element] = {}
+        own = 0
         while (head := self._next(mode, stop, nested=nested)) is not None:
+            own += 1
+            self.spent.add(1)
+            self.spent.check_data_set(own)
             element = self._element(head, mode, nested=nested)
             if element is not None:
                 elements[element.tag] = element
@@ -257,6 +269,8 @@ class CarefulReader:
         """Read as many bytes as are declared, fewer where the file ends; None where they are left out."""
         tag, large = BaseTag(head.tag), head.length > self.largest
         value = None if large else self.stream.read(head.length)
+        if value:
+            self._count(head, value)
         there = clip(self._file, head.value_at, head.length) if value is None else len(value)
         if there < head.length:
             if nested:
@@ -268,6 +282,16 @@ class CarefulReader:
             return None
         value = value or cast(bytes | None, empty_value_for_VR(head.vr, raw=True))
         return RawDataElement(tag, head.vr, head.length, value, head.value_at, mode.implicit, head.little)
+
+    def _count(self, head: _Head, value: bytes) -> None:
+        """Count a value, and what it will be when somebody asks for it."""
+        self.spent.add(size=len(value))
+        if head.vr in _SEQUENCES and value.startswith(ITEM_TAGS[head.little]):
+            count_nested(value, self.spent, little=head.little)
+        elif head.tag == _NUMBER_OF_FRAMES:
+            self.spent.add_frames(value)
+        else:
+            self.spent.add(values=count_values(head.tag, head.vr, value))
 
     def _undefined(self, head: _Head, mode: _Mode) -> Element | None:
         """Read a sequence, or bytes of undefined length up to a delimiter; None where they are left out."""
@@ -288,6 +312,7 @@ class CarefulReader:
         if value is None:
             self.left_out[BaseTag(head.tag)] = self.stream.tell() - head.value_at
             return None
+        self.spent.add(size=len(value), values=count_values(head.tag, vr, value))
         return RawDataElement(BaseTag(head.tag), vr, UNDEFINED, value, head.value_at, mode.implicit, mode.little)
 
     def _sequence(self, head: _Head, mode: _Mode) -> DataElement:
@@ -309,17 +334,28 @@ class CarefulReader:
                 self.stream.seek(at)
                 break
             self._nested += 1
-            items.append(self._item(at, length, mode))
+            self.spent.add(1)
+            self.spent.check_depth(self._nested)
+            item = self._item(at, length, mode)
+            if self._kept(item):
+                items.append(item)
             self._nested -= 1
         sequence = Sequence(items)
         sequence.is_undefined_length = is_undefined
         return DataElement(BaseTag(head.tag), VR.SQ.value, sequence, head.value_at, is_undefined_length=is_undefined)
 
+    def _kept(self, _item: Dataset) -> bool:
+        """Whether an item is to be kept."""
+        return True
+
     def _item(self, at: int, length: int, mode: _Mode) -> Dataset:
         is_undefined = length == UNDEFINED
         stop = None if is_undefined else self.stream.tell() + length
-        parent, mode = mode.encoding, self._mode_of_first(mode, nested=True)
-        elements, encoding = self._elements(mode, stop, nested=True)
+        parent, encoding = mode.encoding, mode.encoding
+        elements: dict[BaseTag, Element] = {}
+        if length:
+            mode = self._mode_of_first(mode, nested=True)
+            elements, encoding = self._elements(mode, stop, nested=True)
         item = Dataset(elements, parent_encoding=parent)
         item.set_original_encoding(mode.implicit, mode.little, encoding)
         item.is_undefined_length_sequence_item = is_undefined

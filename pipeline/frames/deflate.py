@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import zlib
 from typing import Any, BinaryIO
 
-from pipeline.errors import PixelDataError
+from pipeline.errors import HeaderLimitError, PixelDataError
 from pipeline.frames.sources import is_blank, size_of
 from pipeline.storage.positioned import PositionedFile
 
@@ -30,10 +31,13 @@ class InflatedFile(PositionedFile):
         First byte of the deflated stream in it.
     source : str
         Its name for messages.
+    most : int, optional
+        Bytes that it may inflate to.
     """
 
-    def __init__(self, file: BinaryIO, start: int, source: str) -> None:
+    def __init__(self, file: BinaryIO, start: int, source: str, most: int | None = None) -> None:
         super().__init__()
+        self._most = sys.maxsize if most is None else most
         self._file = file
         self._next = start
         self._source = source
@@ -66,10 +70,19 @@ class InflatedFile(PositionedFile):
         ------
         PixelDataError
             Where the stream is corrupt.
+        HeaderLimitError
+            Where there is more than there may be, reason ``inflated_too_large``.
         """
         self._kept.seek(self._size)
         while not self._finished and (end is None or self._size < end):
-            self._kept.write(piece := self._step())
+            piece = self._step()
+            if self._size + len(piece) > self._most:
+                raise HeaderLimitError(
+                    f"{self._source}: the deflated data set inflates to more than {self._most:,} bytes (limits.inflated)",
+                    reason="inflated_too_large",
+                    source=self._source,
+                )
+            self._kept.write(piece)
             self._size += len(piece)
         return self._size
 

@@ -99,7 +99,7 @@ def iter_frames(
             header = _header(file, name_of(src), kwargs)
             if ds_out is not None:
                 _fill(ds_out, header, specific_tags)
-        data = open_data_set(file, deflated=header.deflated, source=header.source)
+        data = open_data_set(file, deflated=header.deflated, source=header.source, most=header.limits.inflated)
         overrides = {name: value for name, value in kwargs.items() if name != "transfer_syntax_uid"}
         index = index_frames(data, header, lenient=True, **overrides)
         reader = FrameReader(

@@ -11,11 +11,12 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
-from pipeline.errors import PipelineError, SourceError, foreign_text
+from pipeline.errors import HeaderLimitError, PipelineError, SourceError, foreign_text
 from pipeline.frames.careful import CarefulReader, StopWhen
 from pipeline.frames.deflate import DEFLATED, InflatedFile
 from pipeline.frames.elements import Elements
 from pipeline.frames.items import UNDEFINED, Items, walk_items
+from pipeline.frames.limits import DEFAULT_LIMITS, HeaderLimits, Spent
 from pipeline.frames.meta import Stream, assumed_syntax, declared_syntax, drop_meta, read_meta
 from pipeline.frames.quick import next_group, quick_dataset, read_group
 from pipeline.frames.sources import HeaderFile, clip, is_blank, read_range, size_of
@@ -65,6 +66,8 @@ class Header:
     """Bytes behind the last element of a file without pixel data that are neither an element nor padding."""
     unstored: tuple[str, ...] = ()
     """What the file holds beside its elements and pixel data, that may be an image and is stored nowhere."""
+    limits: HeaderLimits = DEFAULT_LIMITS
+    """What the file may hold and inflate to."""
     checked: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The Image Pixel attributes as :func:`~pipeline.frames.index.checked_options` found them; empty before."""
 
@@ -84,6 +87,7 @@ class _Parse:
     """What one pass gathers."""
 
     source: str
+    limits: HeaderLimits = DEFAULT_LIMITS
     assumptions: list[str] = field(default_factory=list)
     pixel_tag: int = 0
     pixel_vr: str = ""
@@ -93,6 +97,10 @@ class _Parse:
     truncated: str = ""
     left_over: int = 0
     unstored: list[str] = field(default_factory=list)
+    spent: Spent = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.spent = Spent(self.limits, self.source)
 
     def at_pixel_data(self, tag: BaseTag, vr: str | None, length: int) -> bool:
         """Stop pydicom's reading at pixel data, and remember its element header."""
@@ -103,7 +111,7 @@ class _Parse:
 
     def read_carefully(self, stream: Stream, stop_when: StopWhen, *, implicit: bool, little: bool) -> Dataset:
         """Read elements that aren't ordinary, and note what is wrong with them."""
-        reader = CarefulReader(stream, stop_when, LARGE_ELEMENT)
+        reader = CarefulReader(stream, stop_when, LARGE_ELEMENT, self.spent)
         dataset = reader.read(implicit=implicit, little=little)
         self.value_offset, self.truncated = reader.value_at, reader.cut
         self.assumptions += reader.told()
@@ -113,7 +121,13 @@ class _Parse:
 
 
 def read_header(
-    file: BinaryIO, *, source: str, trailing: bool = True, transfer_syntax_uid: str = "", guess: bool = True
+    file: BinaryIO,
+    *,
+    source: str,
+    trailing: bool = True,
+    transfer_syntax_uid: str = "",
+    guess: bool = True,
+    limits: HeaderLimits | None = None,
 ) -> Header:
     """Read all elements of a file but the value of its pixel data.
 
@@ -130,6 +144,8 @@ def read_header(
         Takes precedence over the file's own.
     guess : bool
         Where there is no transfer syntax, assume what the first element's encoding suggests.
+    limits : HeaderLimits, optional
+        What the header may hold and inflate to, by default what no real one does.
 
     Raises
     ------
@@ -138,14 +154,18 @@ def read_header(
     MissingAttributeError
         No transfer syntax, and `guess` is off.
     PipelineError
-        With the reason ``header_unreadable`` where the elements can't be parsed, ``header_too_deep`` where sequences
-        are nested beyond all bounds.
+        With the reason ``header_unreadable`` where the elements can't be parsed.
+    HeaderLimitError
+        Where it holds more than `limits` allow: ``header_too_large``, ``header_too_deep``, ``too_many_fragments``,
+        ``inflated_too_large``.
     SourceError
         Where the file can't be read.
     """
     options: dict[str, Any] = {"trailing": trailing, "uid": transfer_syntax_uid, "guess": guess}
+    limits = limits or DEFAULT_LIMITS
     try:
-        return _read_head(file, source, **options) or _read(HeaderFile(file), file, _Parse(source), **options)
+        head = _read_head(file, _Parse(source, limits), **options)
+        return head or _read(HeaderFile(file), file, _Parse(source, limits), **options)
     except PipelineError:
         raise
     except OSError as error:
@@ -157,19 +177,18 @@ def read_header(
         raise _header_unreadable(error, source) from error
 
 
-def open_data_set(file: BinaryIO, *, deflated: bool, source: str) -> BinaryIO:
-    """Return the file that an index's offsets count in: `file` itself, or its inflated data set."""
+def open_data_set(file: BinaryIO, *, deflated: bool, source: str, most: int | None = None) -> BinaryIO:
+    """Return the file that an index's offsets count in: `file` itself, or its data set, which may inflate to `most` bytes."""
     if not deflated or isinstance(file, InflatedFile):
         return file
     stream = HeaderFile(file)
     read_meta(stream, file, source, [], guess=False)
-    return cast(BinaryIO, InflatedFile(file, stream.tell(), source))
+    return cast(BinaryIO, InflatedFile(file, stream.tell(), source, most))
 
 
-def _read_head(file: BinaryIO, source: str, **options: Any) -> Header | None:
+def _read_head(file: BinaryIO, parse: _Parse, **options: Any) -> Header | None:
     """Return the header from the file's first bytes, None where they don't hold all of it, or it can't be read."""
     head = read_range(file, 0, HEAD).tobytes()
-    parse = _Parse(source)
     try:
         header = _read(BytesIO(head), file, parse, **options)
     # Whatever is wrong may be so because the head is cut: reading the whole file tells.
@@ -179,13 +198,15 @@ def _read_head(file: BinaryIO, source: str, **options: Any) -> Header | None:
 
 
 def _read(stream: Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid: str, guess: bool) -> Header:
-    file_meta = read_meta(stream, file, parse.source, parse.assumptions, guess=guess)
-    command = read_group(stream, 0, parse.assumptions, implicit=True) if next_group(stream) == 0 else None
+    file_meta = read_meta(stream, file, parse.source, parse.assumptions, guess=guess, spent=parse.spent)
+    command = (
+        read_group(stream, 0, parse.assumptions, implicit=True, spent=parse.spent) if next_group(stream) == 0 else None
+    )
     uid = uid or declared_syntax(file_meta, parse.source)
     uid = uid or assumed_syntax(stream, parse.source, parse.assumptions, guess=guess)
     data = file
     if uid == DEFLATED:
-        data = cast(BinaryIO, InflatedFile(file, stream.tell(), parse.source))
+        data = cast(BinaryIO, InflatedFile(file, stream.tell(), parse.source, parse.limits.inflated))
         stream = HeaderFile(data)
     implicit, little = encoding_of(uid)
     dataset = _elements(stream, parse, implicit=implicit, little=little)
@@ -225,6 +246,7 @@ def _header(parse: _Parse, dataset: Dataset, file_meta: FileMetaDataset, uid: st
         truncated=parse.truncated,
         left_over=parse.left_over,
         unstored=tuple(parse.unstored),
+        limits=parse.limits,
     )
 
 
@@ -252,7 +274,7 @@ def _with_trailing(header: Header, data: BinaryIO, parse: _Parse) -> Header:
     """Add the elements behind the pixel data."""
     items = None
     if header.value_length is None:
-        items = walk_items(data, header.value_offset, size_of(data))
+        items = walk_items(data, header.value_offset, size_of(data), header.limits.fragments)
         end = items.after
     else:
         end = header.value_offset + header.value_length
@@ -273,6 +295,8 @@ def _with_trailing(header: Header, data: BinaryIO, parse: _Parse) -> Header:
 def _behind_deflated(data: InflatedFile) -> list[str]:
     try:
         left = data.left_over()
+    except HeaderLimitError:
+        raise
     except PipelineError:
         return ["what follows the pixel data can't be inflated"]
     return [f"{left} bytes after the deflated data set are no part of it"] if left >= LEAST_IMAGE else []
@@ -293,6 +317,8 @@ def _read_trailing(header: Header, stream: HeaderFile, parse: _Parse) -> list[in
 
     try:
         extra = parse.read_carefully(stream, out_of_order, implicit=bool(implicit), little=bool(little))
+    except HeaderLimitError:
+        raise
     except Exception as error:  # noqa: BLE001  garbage may raise anything, and the image before it is whole
         parse.unstored.append(f"what follows the pixel data can't be read ({type(error).__name__})")
         return []

@@ -90,7 +90,7 @@ def index_frames(file: BinaryIO, header: Header, *, lenient: bool = False, **ove
         raise no_pixel_data(header)
     decoder_for(header.transfer_syntax_uid, header.source)
     options = checked_options(header, overrides)
-    data = open_data_set(file, deflated=header.deflated, source=header.source)
+    data = open_data_set(file, deflated=header.deflated, source=header.source, most=header.limits.inflated)
     build = _encapsulated if encapsulates(header) else _native
     return build(data, header, options, lenient=lenient)
 
@@ -207,7 +207,7 @@ def _walk(file: BinaryIO, header: Header) -> Items:
     end = size_of(file)
     if header.value_length is not None:
         end = min(end, header.value_offset + header.value_length)
-    return walk_items(file, header.value_offset, end)
+    return walk_items(file, header.value_offset, end, header.limits.fragments)
 
 
 def _problem(found: Boundaries, items: Items, uid: str) -> tuple[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from array import array
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
@@ -10,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.errors import HeaderLimitError
 from pipeline.frames.sources import is_blank, read_bytes, read_range
 
 ITEM = 0xFFFEE000
@@ -119,6 +121,8 @@ class _Walk:
     peek: _Peek
     ahead: _Ahead
     position: int
+    most: int = sys.maxsize
+    """Fragments that there may be."""
     offsets: array[int] = field(default_factory=lambda: array("Q"))
     lengths: array[int] = field(default_factory=lambda: array("Q"))
     ends_image: bytearray = field(default_factory=bytearray)
@@ -153,6 +157,10 @@ class _Walk:
         self.offsets.append(value)
         self.lengths.append(end - value)
         self.position = end
+        if len(self.offsets) > self.most:
+            raise HeaderLimitError(
+                f"the pixel data are more than {self.most:,} fragments (limits.fragments)", reason="too_many_fragments"
+            )
 
     def _cut(self, head: bytes) -> None:
         """Judge the last bytes, fewer than an item's header has: padding, the delimiter's beginning, or an item's."""
@@ -181,7 +189,7 @@ class _Walk:
         return self.peek.stop - self.position if is_blank(self.peek.file, self.position, self.peek.stop) else 0
 
 
-def walk_items(file: BinaryIO, start: int, stop: int) -> Items:
+def walk_items(file: BinaryIO, start: int, stop: int, most: int = sys.maxsize) -> Items:
     """Find every fragment by hopping from item header to item header.
 
     Parameters
@@ -192,11 +200,18 @@ def walk_items(file: BinaryIO, start: int, stop: int) -> Items:
         First byte of the pixel data element's value: the basic offset table's item.
     stop : int
         End of the value where its length is given, else of the file.
+    most : int, optional
+        Fragments that there may be.
 
     Returns
     -------
     Items
         Of a damaged sequence, what comes before the damage.
+
+    Raises
+    ------
+    HeaderLimitError
+        Where there are more, reason ``too_many_fragments``.
     """
     # An object far away says itself what another request costs.
     peek = _Peek(file, stop, block=_HEADER.size, near=getattr(file, "near", _SMALL))
@@ -209,7 +224,7 @@ def walk_items(file: BinaryIO, start: int, stop: int) -> Items:
     table = start + _HEADER.size
     if _foresee(file, table, length, table + length, stop):
         ahead.limit = 0
-    walk = _Walk(peek, ahead, table + length)
+    walk = _Walk(peek, ahead, table + length, most)
     walk.run()
     first = int.from_bytes(head[_HEADER.size :], "little") if length else 0
     return _items(walk, table + length, table, min(length, max(stop - table, 0)), first)

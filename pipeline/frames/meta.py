@@ -11,6 +11,7 @@ from pydicom.filereader import read_preamble
 
 from pipeline.errors import InvalidAttributeError, MissingAttributeError
 from pipeline.frames.foreign import not_dicom
+from pipeline.frames.limits import Spent
 from pipeline.frames.quick import is_explicit_group, read_group
 from pipeline.frames.sources import HeaderFile, size_of
 from pipeline.frames.syntax import guess_syntax, looks_like_dicom, transfer_syntax_name
@@ -19,11 +20,15 @@ Stream = HeaderFile | BytesIO
 
 META_GROUP = 2
 _BEGINNING = 1 << 10
+_COPIES = 16
+"""Copies of the group that are read as such: more are elements of the data set, in the wrong place."""
 _PREAMBLE, _PREFIX_END = 128, 132
 _REPEATED = "the file meta information is repeated in the data set: the first one holds"
 
 
-def read_meta(stream: Stream, file: BinaryIO, source: str, assumptions: list[str], *, guess: bool) -> FileMetaDataset:
+def read_meta(
+    stream: Stream, file: BinaryIO, source: str, assumptions: list[str], *, guess: bool, spent: Spent | None = None
+) -> FileMetaDataset:
     """Read preamble and File Meta Information; leave `stream` behind them.
 
     Where the data set begins with a second copy of the group, the first one's elements hold, as in most toolkits, which go by the
@@ -40,6 +45,8 @@ def read_meta(stream: Stream, file: BinaryIO, source: str, assumptions: list[str
         Gets what isn't as it should be.
     guess : bool
         Whether a file without DICOM prefix is to be looked at closer.
+    spent : Spent, optional
+        Counts what is read, against the limits.
 
     Raises
     ------
@@ -55,12 +62,13 @@ def read_meta(stream: Stream, file: BinaryIO, source: str, assumptions: list[str
         assumptions.append("no DICOM preamble")
     else:
         read_preamble(stream, force=True)
-    meta = read_group(stream, META_GROUP, assumptions, implicit=False)
+    meta = read_group(stream, META_GROUP, assumptions, implicit=False, spent=spent)
     if meta and meta.original_encoding[0]:
         assumptions.append("file meta information in implicit VR")
-    while is_explicit_group(stream, META_GROUP) and (
-        again := read_group(stream, META_GROUP, assumptions, implicit=False)
-    ):
+    for _ in range(_COPIES):
+        if not is_explicit_group(stream, META_GROUP):
+            break
+        again = read_group(stream, META_GROUP, assumptions, implicit=False, spent=spent)
         for tag, element in again._dict.items():  # noqa: SLF001  unconverted, as they are
             meta._dict.setdefault(tag, element)  # noqa: SLF001
         _note_once(assumptions, _REPEATED)

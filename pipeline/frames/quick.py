@@ -22,6 +22,7 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
 from pipeline.frames.careful import CarefulReader, StopWhen
 from pipeline.frames.items import UNDEFINED
+from pipeline.frames.limits import DEFAULT_LIMITS, Spent
 
 _explicit = Struct("<HH2sH").unpack_from
 _implicit = Struct("<HHL").unpack_from
@@ -122,7 +123,9 @@ def _encodings(vr: str | None, value: bytes | None) -> tuple[str, ...]:
     return tuple(convert_encodings(convert_raw_data_element(raw).value))
 
 
-def read_group(stream: BinaryIO, group: int, assumptions: list[str], *, implicit: bool) -> Dataset:
+def read_group(
+    stream: BinaryIO, group: int, assumptions: list[str], *, implicit: bool, spent: Spent | None = None
+) -> Dataset:
     """Read the elements of one group, which is always little endian, up to the first that was there before.
 
     `assumptions` gets what isn't as it should be.
@@ -132,7 +135,7 @@ def read_group(stream: BinaryIO, group: int, assumptions: list[str], *, implicit
         dataset = quick_dataset(stream, implicit=implicit, stop_when=_once(group), first=0, last=-1)
         if dataset is not None:
             return dataset
-    reader = CarefulReader(stream, _once(group), MOST_IN_A_GROUP)
+    reader = CarefulReader(stream, _once(group), MOST_IN_A_GROUP, spent or Spent(DEFAULT_LIMITS))
     dataset = reader.read(implicit=implicit, little=True)
     assumptions += reader.told()
     return dataset

@@ -12,8 +12,20 @@ ADVICE = {
     "ambiguous_file_id": "Name the folder instead of its DICOMDIR, or give the file the name that the DICOMDIR lists.",
     "dicomdir_without_files": "The DICOMDIR was copied without its files, or lists none: name the folder that holds them, or "
     "copy them to where it lists them, beside it.",
+    "outside_file_set": "The DICOMDIR lists a symbolic link that leads out of its folder. If that is meant, name the link's target as "
+    "a source.",
+    "list_entry_refused": "A list on a server names something on another one, or on this machine. If you trust the list with that, "
+    "allow it: --set source.list_origins='[https://host]', or [file].",
+    "list_entry_unusable": "Correct the list's entry: a path, or a URL without password or signature of a kind that can be read. If it "
+    "is a prefix in a store, see whether that can be listed.",
     "no_range_requests": "The server sends whole files only, and the frames of one are read by byte ranges. Use another "
     "server, or copy the files here first.",
+    "header_too_large": "The header holds more elements, items, values or bytes than any real one: an attack, or damage. If it is "
+    "sound, raise the limit that the message names: --set limits.header_elements=5000000.",
+    "too_many_fragments": "The pixel data are in more fragments than any real one's: an attack, or damage. If they are sound, raise "
+    "limits.fragments.",
+    "inflated_too_large": "The file is deflated, and inflates to more than limits.inflated. If that is meant, and the folder for "
+    "temporary files has room for it, once for each worker, raise it: --set limits.inflated='4 GiB'.",
     "header_too_deep": f"Sequences are nested deeper than any real header: an attack, or damage. {_DAMAGED}",
     "header_unreadable": f"The header can't be parsed. {_DAMAGED}",
     "contradictory_attributes": f"Attributes contradict each other or the length of the pixel data. {_HEADER}",

@@ -1,6 +1,6 @@
 """Find files, read headers in parallel, accept or reject: every file found ends as one row of a catalog segment."""
 
-from pipeline.scan.batch import ScanResult, lost_batch, scan_batch
+from pipeline.scan.batch import ScanResult, header_limits, lost_batch, scan_batch
 from pipeline.scan.columns import column_kinds
 from pipeline.scan.duplicates import candidates, digest, mark, shared_uids
 from pipeline.scan.files import find_files, look_at
@@ -14,6 +14,7 @@ __all__ = [
     "column_kinds",
     "digest",
     "find_files",
+    "header_limits",
     "look_at",
     "lost_batch",
     "make_salt",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, BinaryIO, Protocol, cast
 
 from pipeline import frames
@@ -12,6 +12,7 @@ from pipeline.catalog import open_segment, segment_path, write_segment
 from pipeline.config import RunConfig
 from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError, foreign_text
 from pipeline.model import FrameIndex, Instance, PixelFormat, SourceFile
+from pipeline.printable import printable
 from pipeline.scan.duplicates import digest
 from pipeline.scan.patients import make_salt
 from pipeline.scan.quiet import without_warnings
@@ -36,6 +37,18 @@ _PROBLEMS = {
     "ambiguous_file_id": (
         "failed",
         "no file has the name that the DICOMDIR lists, and several have one that is like it",
+    ),
+    "outside_file_set": (
+        "failed",
+        "it is a symbolic link, or lies behind one, that leads out of the folder of the DICOMDIR which lists it; not followed",
+    ),
+    "list_entry_refused": (
+        "failed",
+        "the list that names it lies on another server, and source.list_origins doesn't allow that; not opened",
+    ),
+    "list_entry_unusable": (
+        "failed",
+        "an entry of a list that is no path or URL which can be used, or can't be listed",
     ),
     "dicomdir_without_files": ("failed", "none of the files that this DICOMDIR lists is there"),
     "not_a_regular_file": ("rejected", "a pipe, socket or device, or a folder where a file was expected; not opened"),
@@ -182,7 +195,7 @@ def _read_instance(
     with _open(record) as file:
         if isinstance(file, RangeFile) and config.select.frames is None and not config.select.where:
             file.read_through()
-        header = frames.read_header(file, source=record.file.source)
+        header = frames.read_header(file, source=record.file.source, limits=header_limits(config))
         record.describe(header, wanted)
         lacking = None if header.pixel_keyword else frames.no_pixel_data(header)
         # what isn't an image, or was cut, is told as that whatever was asked for
@@ -196,6 +209,11 @@ def _read_instance(
         _check_size(pixels, config.limits.frame, header.source)
         index = _index(file, header, salvage=config.decode.salvage)
         return record.instance(header, pixels, index, place), index
+
+
+def header_limits(config: RunConfig) -> frames.HeaderLimits:
+    """Return what the configuration lets a header hold."""
+    return frames.HeaderLimits(**{one.name: getattr(config.limits, one.name) for one in fields(frames.HeaderLimits)})
 
 
 def _open(record: Record) -> BinaryIO:
@@ -275,4 +293,4 @@ def _sharing_values(instances: Sequence[Instance]) -> list[Instance]:
 def _told(record: Record, error: PipelineError) -> str:
     """Return an error's text, with the file in front where it doesn't name it."""
     text = str(error)
-    return text if record.file.source in text else f"{record.file.source}: {text}"
+    return text if printable(record.file.source) in text else f"{record.file.source}: {text}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from pipeline.errors import PipelineError
-from pipeline.frames import open_source, read_header
+from pipeline.frames import open_source, read_file_ids
 from pipeline.model import SourceFile
 from pipeline.model.sources import source_of
 from pipeline.scan.quiet import without_warnings
@@ -50,25 +50,16 @@ def file_ids(path: str) -> list[list[str]] | None:
     try:
         source = source_of(path)
         with without_warnings(), open_source(source) as file:
-            header = read_header(file, source=source)
-            records = list(header.dataset.get("DirectoryRecordSequence") or ())
-            found = [_components(record) for record in records]
+            found = [_components(values) for values in read_file_ids(file, source)]
     # a damaged directory may raise anything while pydicom reads it; the scan reads it again and says so in its row
     except Exception:  # noqa: BLE001
         return None
-    return None if header.truncated else [parts for parts in found if parts]
+    return [parts for parts in found if parts]
 
 
-def _components(record: object) -> list[str]:
-    """Return the components of Referenced File ID; a record of a patient or a study has none.
-
-    PS3.10 8.2 keeps them apart with backslashes; some writers join them with slashes.
-    """
-    try:
-        value = getattr(record, "ReferencedFileID", None) or ()
-    except Exception:  # noqa: BLE001  pydicom converts only now, and a damaged value may raise anything
-        return ["(unreadable Referenced File ID)"]
-    parts = [str(part).strip(" \0") for part in ([value] if isinstance(value, str) else value)]
+def _components(values: list[str]) -> list[str]:
+    """Return the components of a Referenced File ID; some writers join them with slashes."""
+    parts = [part.strip(" \0") for part in values]
     return [name.strip() for part in parts for name in part.split("/")]
 
 
@@ -92,14 +83,22 @@ def _locate(folder: str, parts: list[str], listed: Callable[[str], _Names]) -> S
         # as written, so that it is recognised, but never opened: it may lead out of the file-set
         return SourceFile(source_of("/".join([folder, *parts])), -1, problem="invalid_attribute")
     if os.path.lexists(whole):
-        return whole
+        return _inside(whole, folder)
     found = folder
     for depth, part in enumerate(parts, 1):
         names = listed(found).like(part, file=depth == len(parts))
         if len(names) != 1:
             return SourceFile(source_of(whole), -1, problem="ambiguous_file_id" if names else "file_not_found")
         found = os.path.join(found, names[0])  # noqa: PTH118  text in, text out
-    return found
+    return _inside(found, folder)
+
+
+def _inside(path: str, folder: str) -> SourceFile | str:
+    """Return the path, unless a link on the way leads out of the file-set: a medium has none (PS3.10 8.1)."""
+    real, root = os.path.realpath(path), os.path.realpath(folder)
+    if os.path.commonpath([real, root]) != root:
+        return SourceFile(source_of(path), -1, problem="outside_file_set")
+    return path
 
 
 @dataclass(frozen=True, slots=True)

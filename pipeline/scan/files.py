@@ -10,21 +10,26 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.catalog import LIST_SUFFIXES, read_path_list
-from pipeline.errors import ConfigError, SourceError
+from pipeline.errors import ConfigError, PipelineError, SourceError
 from pipeline.model import SourceFile
 from pipeline.model.sources import local_path, source_of
 from pipeline.scan.dicomdir import file_ids, find_referenced, is_dicomdir, named_dicomdir
 from pipeline.scan.leaving import LeftOut, result_as_source, silently
 from pipeline.scan.objects import find_objects, listed_object
 from pipeline.scan.patterns import expand, is_pattern, list_folder, whole_path
-from pipeline.storage import DICOMWEB, check_url, find_instances, is_remote, place, scheme_of
+from pipeline.storage import DICOMWEB, check_url, find_instances, is_remote, origin_of, place, scheme_of
+from pipeline.storage.urls import hidden
 
-_NOT_THERE = ("file_not_found", "ambiguous_file_id", "invalid_attribute")
+_NOT_THERE = ("file_not_found", "ambiguous_file_id", "invalid_attribute", "outside_file_set")
 """Problems of files that a DICOMDIR lists and that can't be found."""
 
 
 def find_files(
-    paths: Sequence[str], *, exclude: str = "", tell: Callable[[str], object] = silently
+    paths: Sequence[str],
+    *,
+    exclude: str = "",
+    list_origins: Sequence[str] = (),
+    tell: Callable[[str], object] = silently,
 ) -> Iterator[SourceFile]:
     """Yield every file that `paths` stand for, each path once, in the order of their whole paths within a folder.
 
@@ -44,6 +49,8 @@ def find_files(
     exclude : str
         A folder that isn't entered, or a prefix that is left out: the output directory. What earlier runs have written
         to theirs is left out too.
+    list_origins : sequence of str
+        What lists on servers may name beside what lies on the same one, as ``source.list_origins`` has it.
     tell : callable
         Told, in a line, of each folder that is left out.
 
@@ -51,12 +58,13 @@ def find_files(
     ------
     ConfigError
         A pattern that matches nothing, a list without a column of paths, an unusable URL, a path within an earlier
-        result. Raised at once; everything else becomes a :class:`SourceFile` with a problem.
+        result. Raised at once; everything else, entries of lists too, becomes a :class:`SourceFile` with a problem.
     SourceError
         A list that can't be read.
     """
     left_out = LeftOut(exclude, tell)
-    sources = [_source(path, left_out) for path in paths]
+    allowed = frozenset(map(origin_of, list_origins))
+    sources = [_source(path, left_out, allowed) for path in paths]
     return _each_once(chain.from_iterable(sources))
 
 
@@ -68,10 +76,10 @@ def _each_once(files: Iterable[SourceFile]) -> Iterator[SourceFile]:
             yield file
 
 
-def _source(path: str, left_out: LeftOut) -> Iterator[SourceFile]:
+def _source(path: str, left_out: LeftOut, list_origins: frozenset[str]) -> Iterator[SourceFile]:
     """Resolve one of the paths given; what can be wrong with the path itself is found now, the rest lazily."""
     if is_remote(path):
-        return _remote(path, left_out)
+        return _remote(path, left_out, list_origins)
     path = whole_path(local_path(path))
     if is_pattern(path):
         return _matches(path, left_out)
@@ -105,7 +113,7 @@ def _walk_matches(paths: Iterable[str], left_out: LeftOut) -> Iterator[SourceFil
             yield from walk(path, left_out)
 
 
-def _remote(url: str, left_out: LeftOut) -> Iterator[SourceFile]:
+def _remote(url: str, left_out: LeftOut, list_origins: frozenset[str]) -> Iterator[SourceFile]:
     """Resolve a URL: a list of paths, or objects."""
     check_url(url)
     if scheme_of(url) in DICOMWEB:
@@ -123,11 +131,27 @@ def _remote(url: str, left_out: LeftOut) -> Iterator[SourceFile]:
         if _is_dicom(str(copy)):
             return find_objects(url, left_out)
         entries = read_path_list(copy, url.rpartition("/")[0])
-    return chain.from_iterable(_entry_of_list(entry, left_out) for entry in entries)
+    allowed = {origin_of(url), *list_origins}
+    return chain.from_iterable(
+        _entry_of_list(entry, left_out) if origin_of(entry) in allowed else [_unusable(entry, "list_entry_refused")]
+        for entry in entries
+    )
 
 
 def _entry_of_list(entry: str, left_out: LeftOut) -> Iterator[SourceFile]:
-    return listed_object(entry, left_out) if is_remote(entry) else _listed(whole_path(local_path(entry)), left_out)
+    """Yield what an entry stands for; of one that stands for nothing, itself with a problem: the others count all the same."""
+    try:
+        if is_remote(entry):
+            yield from listed_object(entry, left_out)
+        else:
+            yield from _listed(whole_path(local_path(entry)), left_out)
+    except (PipelineError, OSError, ValueError):
+        yield _unusable(entry, "list_entry_unusable")
+
+
+def _unusable(entry: str, problem: str) -> SourceFile:
+    """Return an entry as a row names it: without passwords and signatures."""
+    return SourceFile(source_of(hidden(entry)), -1, problem=problem)
 
 
 def _listed(path: str, left_out: LeftOut) -> Iterator[SourceFile]:

@@ -49,9 +49,9 @@ def refuse_missing(missing: dict[str, str]) -> None:
         Naming them, and what is near; reason ``no_such_source``. Nothing where there are none.
     """
     if missing:
-        more = f"\n… and {len(missing) - _SOME} more" if len(missing) > _SOME else ""
-        told = "\n".join(list(missing.values())[:_SOME])
-        raise ConfigError(f"{told}{more}", reason="no_such_source")
+        first, *told = list(missing.values())[:_SOME]
+        left = [f"… and {len(missing) - _SOME} more"] if len(missing) > _SOME else []
+        raise ConfigError(first, more=[*told, *left], reason="no_such_source")
 
 
 def _missing(paths: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from pipeline.storage.foresight import Expected, Reading, foreseen
 from pipeline.storage.growing import GrowingFile, growing
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options, active, storage_options, using
+from pipeline.storage.origins import dicomweb_origins, origin_of
 from pipeline.storage.ownership import strangers
 from pipeline.storage.places import LocalPlace, Place, RemotePlace, is_inner, place
 from pipeline.storage.remote import Found, find
@@ -41,6 +42,7 @@ __all__ = [
     "absolute",
     "active",
     "check_url",
+    "dicomweb_origins",
     "find",
     "find_instances",
     "foreseen",
@@ -49,6 +51,7 @@ __all__ = [
     "is_remote",
     "linked",
     "open_source",
+    "origin_of",
     "place",
     "scheme_of",
     "storage_options",

@@ -4,7 +4,9 @@ A source is ``dicomweb+https://host/root``, or a study, a series or an instance 
 are wanted: ``dicomweb+https://host/dicom-web?StudyDate=20200101-&ModalitiesInStudy=CT``. Each instance found is named by
 its own URL, ``…/studies/<uid>/series/<uid>/instances/<uid>``.
 
-Credentials come from the environment where a request is made: a token in ``DICOMWEB_TOKEN``, or ``~/.netrc``.
+Credentials come from the environment where a request is made: a token in ``DICOMWEB_TOKEN``, or ``~/.netrc``. The token goes
+to the services that ``DICOMWEB_TOKEN_FOR`` names, or else to those that are named as sources: to no other scheme, host or
+port, whatever a list or a redirection says.
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ from dicomweb_client import DICOMwebClient
 
 from pipeline.errors import ConfigError, SourceError
 from pipeline.storage.options import active
+from pipeline.storage.origins import origin_of
 from pipeline.storage.urls import hidden
 
 TOKEN = "DICOMWEB_TOKEN"  # noqa: S105  the variable's name
+TOKEN_FOR = "DICOMWEB_TOKEN_FOR"  # noqa: S105  the variable's name
 PAGE = 1000
 """Matches asked for at once."""
 _LEVELS = ("studies", "series", "instances")
@@ -166,22 +170,51 @@ def _at(resource: Resource, level: frozenset[str]) -> dict[str, str]:
 
 def _client(root: str, thread: int) -> DICOMwebClient:
     options = active()
-    client = DICOMwebClient(root, session=session_of(thread), timeout=(options.connect_timeout, options.timeout))
+    client = DICOMwebClient(root, session=session_of(thread, root), timeout=(options.connect_timeout, options.timeout))
     client.set_http_retry_params(retry=options.retries > 0, max_attempts=options.retries + 1)
     return client
 
 
-def session_of(thread: int) -> requests.Session:
-    """Return a session, with connections that are kept, of one thread: they can't be shared."""
-    return _session(thread, os.environ.get(TOKEN, ""))
+def session_of(thread: int, url: str) -> requests.Session:
+    """Return a session for requests to the origin of `url`, with connections that are kept, of one thread: they can't be shared."""
+    origin = origin_of(url)
+    token = os.environ.get(TOKEN, "") if origin in _token_origins(origin) else ""
+    return _session(thread, origin, token, allow_http=active().allow_http)
+
+
+def _token_origins(asked: str) -> tuple[str, ...]:
+    """Return where the token may go; `asked` is where a request goes."""
+    if named := os.environ.get(TOKEN_FOR, "").split():
+        return tuple(map(origin_of, named))
+    given = active().token_origins
+    return (asked,) if given is None else given
 
 
 @lru_cache(maxsize=256)
-def _session(_thread: int, token: str) -> requests.Session:
-    session = requests.Session()
-    if token:
+def _session(_thread: int, origin: str, token: str, *, allow_http: bool) -> requests.Session:
+    session = _Session(allow_http=allow_http)
+    if token and origin:
         session.auth = _Bearer(token)  # or else requests looks into ~/.netrc
     return session
+
+
+class _Session(requests.Session):
+    """A session whose credentials stay with the origin they are for, over redirections too."""
+
+    def __init__(self, *, allow_http: bool) -> None:
+        super().__init__()
+        self._allow_http = allow_http
+
+    def should_strip_auth(self, old_url: str, new_url: str) -> bool:
+        """Whether a redirection leads to another scheme, host or port."""
+        return origin_of(old_url) != origin_of(new_url)
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Follow a redirection without the token; refuse one that would send data in the clear."""
+        parts = urlsplit(prepared_request.url or "")
+        if parts.scheme == "http" and not (self._allow_http or _is_loopback(str(parts.hostname or ""))):
+            raise requests.exceptions.InvalidURL("the server redirects to plain http", response=response)
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -201,7 +234,14 @@ def unreadable(source: str, error: Exception) -> SourceError:
     if answer is None:
         return SourceError(f"{source}: the server can't be reached: {type(error).__name__}: {error}", source=source)
     status = answer.status_code
-    if status in (401, 403):
+    if isinstance(error, requests.exceptions.InvalidURL):
+        what = "the server redirects to plain http, where patient data can be read by others"
+    elif status in (401, 403) and os.environ.get(TOKEN) and origin_of(source) not in _token_origins(origin_of(source)):
+        what = (
+            f"the server refuses access ({status}); the token in {TOKEN} is for other servers: name this one as a source, or "
+            f"in {TOKEN_FOR}={origin_of(source)}"
+        )
+    elif status in (401, 403):
         what = f"the server refuses access ({status}); put a token into {TOKEN}, or user and password into ~/.netrc"
     else:
         what = f"the server answers {status} {answer.reason}"

@@ -123,7 +123,7 @@ class _CutError(Exception):
 def _fetch_once(source: str, resource: Resource) -> _Whole:
     options = active()
     timeout = (options.connect_timeout, options.timeout)
-    with session_of(threading.get_ident()).get(
+    with session_of(threading.get_ident(), resource.root).get(
         resource.url, headers={"Accept": AS_STORED}, stream=True, timeout=timeout
     ) as answer:
         answer.raise_for_status()

@@ -36,6 +36,9 @@ class Options:
     """Options of their own for what lies below a URL; of several the longest counts."""
     file_bits: int = 0
     """Permissions of local files that are made, those of folders following from them; 0 leaves them to the umask."""
+    token_origins: tuple[str, ...] | None = None
+    """Where a DICOMweb token may go (:mod:`pipeline.storage.origins`), unless the environment says; None for wherever the
+    caller asks, who then names each instance himself."""
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:

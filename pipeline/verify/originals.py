@@ -14,7 +14,7 @@ import xxhash
 
 from pipeline.catalog import read_row
 from pipeline.errors import PipelineError, foreign_text
-from pipeline.frames import SecondReader, header_json, open_source, unstored
+from pipeline.frames import HeaderLimits, SecondReader, header_json, open_source, unstored
 from pipeline.model import ImageSpec, Instance, Span
 from pipeline.storage import Found, is_remote
 from pipeline.store import stored_frames
@@ -48,6 +48,8 @@ class SourceCheck:
     """Whether the header is stored."""
     without: frozenset[str] = frozenset()
     """Decoders that aren't to be tried: the process dies of them."""
+    limits: HeaderLimits | None = None
+    """What its header may hold."""
 
     @property
     def frames(self) -> int:
@@ -104,7 +106,9 @@ def compare(check: SourceCheck, out: str, tell: Teller) -> Comparison:
         with open_source(source) as file:
             _check_file(check, file, found)
             tell(HEADER)
-            reader = SecondReader(file, source, check.decoder, raw=check.raw, options=check.options)
+            reader = SecondReader(
+                file, source, check.decoder, raw=check.raw, options=check.options, limits=check.limits
+            )
             _check_header(check, reader, found, out)
             found.unstored = unstored(reader.header, reader.index, header_kept=check.header_kept)
             tell("")

@@ -200,7 +200,7 @@ def _check_originals(
     executor: Executor, result: Verification, original: _Originals, progress: Progress, seed: int
 ) -> None:
     config = original.config
-    tasks = _until_unreadable(source_checks(original.expected, config.decode, result.sample, seed), result)
+    tasks = _until_unreadable(source_checks(original.expected, config, result.sample, seed), result)
     once = partial(check_sources, out=result.out, limits=config.limits)
     again = partial(check_sources_carefully, out=result.out, limits=config.limits)
     for outcome in executor.map(once, tasks, name="compare", carefully=again):

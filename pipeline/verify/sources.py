@@ -12,7 +12,7 @@ import xxhash
 
 from pipeline import scan
 from pipeline.catalog import iter_rows
-from pipeline.config import Decode
+from pipeline.config import RunConfig
 from pipeline.errors import PipelineError
 from pipeline.model import Span
 from pipeline.verify.expected import Expected, without_spans
@@ -55,22 +55,22 @@ Check = SourceCheck | CopyCheck
 
 
 def source_checks(
-    expected: Expected, decode: Decode, sample: int | None = None, seed: int = 0
+    expected: Expected, config: RunConfig, sample: int | None = None, seed: int = 0
 ) -> Iterator[tuple[Check, ...]]:
     """Yield what is to be compared, in tasks; the catalog is read row group by row group meanwhile.
 
     Parameters
     ----------
     expected : Expected
-    decode : Decode
-        How the frames were decoded.
+    config : RunConfig
+        How headers were read, and frames decoded.
     sample : int, optional
         How many files to compare, chosen by `seed`; all, and the copies that were left out, by default.
     seed : int
     """
     spans = first_spans(expected)
     chosen = None if sample is None else set(_sample(expected, spans, sample, seed))
-    yield from in_tasks((check, _cost(check)) for check in _checks(expected, decode, spans, chosen))
+    yield from in_tasks((check, _cost(check)) for check in _checks(expected, config, spans, chosen))
 
 
 def _cost(check: Check) -> int:
@@ -89,7 +89,7 @@ def _sample(expected: Expected, spans: Spans, count: int, seed: int) -> list[int
     return random.Random(seed).sample(stored, min(count, len(stored)))  # noqa: S311
 
 
-def _checks(expected: Expected, decode: Decode, spans: Spans, chosen: set[int] | None) -> Iterator[Check]:
+def _checks(expected: Expected, config: RunConfig, spans: Spans, chosen: set[int] | None) -> Iterator[Check]:
     by_source = {expected.plan.instances[i].source: i for i in stored_instances(expected, spans)}
     alike: defaultdict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)
     for source, i in by_source.items():
@@ -101,11 +101,11 @@ def _checks(expected: Expected, decode: Decode, spans: Spans, chosen: set[int] |
         if row["source"] in copies and chosen is None:
             yield CopyCheck(row["source"], tuple(alike[row["sop_instance_uid"] or "", row["file_size"]]))
         elif position is not None and (chosen is None or position in chosen):
-            yield from _pieces(expected, decode, position, spans, row | {"row": number})
+            yield from _pieces(expected, config, position, spans, row | {"row": number})
 
 
 def _pieces(
-    expected: Expected, decode: Decode, position: int, spans: Spans, row: Mapping[str, Any]
+    expected: Expected, config: RunConfig, position: int, spans: Spans, row: Mapping[str, Any]
 ) -> Iterator[SourceCheck]:
     """Cut an instance into runs of frames that a task can compare in about a second; the first compares the header."""
     image, own = spans[position]
@@ -117,11 +117,12 @@ def _pieces(
         spec=without_spans(spec),
         spans=own,
         decoder=row["decoder"] or "",
-        raw=decode.raw,
-        options=dict(decode.options),
+        raw=config.decode.raw,
+        options=dict(config.decode.options),
         row=row["row"],
         header=xxhash.xxh3_128_hexdigest(row["header"].encode()) if row["header"] else None,
         header_kept=bool(row["header"]),
+        limits=scan.header_limits(config),
     )
     most = max(1, TASK_BYTES // spec.format.frame_bytes)
     if whole.frames <= most or instance.transfer_syntax_uid == DEFLATED:  # no frame of it is reached without the others

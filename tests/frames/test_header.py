@@ -183,11 +183,11 @@ def test_large_elements_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert got.unstored == ("(0009,1010) of 2000 bytes left out of the header",)
 
 
-def test_deeply_nested_sequences_are_unreadable_not_fatal() -> None:
+def test_deeply_nested_sequences_are_refused() -> None:
     depth = 3000
     nested = (element(0x00081140, "SQ", b"", length=0xFFFFFFFF) + item(b"", 0xFFFFFFFF)) * depth
     data = meta(EXPLICIT) + element(0x00080060, "CS", "OT") + nested
-    with pytest.raises(PipelineError, match=r"made\.dcm: the header can't be parsed") as caught:
+    with pytest.raises(PipelineError, match=r"made\.dcm: sequences are nested more than 64 deep") as caught:
         read(data)
     assert caught.value.reason == "header_too_deep"
 

@@ -1,15 +1,17 @@
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from converted import convert
-from frames.building import element, item, meta, native_file
+from frames.building import EXPLICIT, element, item, meta, native_file
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.fileset import FileSet
 
 from pipeline.config import from_dict
+from pipeline.frames import HeaderLimits, directory, open_source, read_file_ids
 from pipeline.scan import find_files, scan_batch
 
 
@@ -198,3 +200,25 @@ def test_the_files_of_a_directory_with_slashes_and_extensions_are_converted(tmp_
         "DICOMDIR": "rejected",
     }
     assert [int(found.frames(name)[0, 0, 0]) for name in names] == [0, 1, 2]
+
+
+def test_a_directory_is_read_record_by_record(file_set):
+    """The driver reads it: what it holds at once is no more for many records, and a bomb is a row."""
+    records = item(element(0x00041430, "CS", "IMAGE") + element(0x00041500, "CS", "98892001\\CT5N\\2062"))
+    (file_set / "X").write_bytes(meta(EXPLICIT) + element(0x00041220, "SQ", records * 20_000))
+    source = str(file_set / "X")
+    tracemalloc.start()
+    try:
+        with open_source(source) as file:
+            assert read_file_ids(file, source) == [["98892001", "CT5N", "2062"]] * 20_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 << 20  # 400 bytes for each file
+
+
+def test_a_directory_of_nothing_but_items_is_a_row(file_set, monkeypatch):
+    monkeypatch.setattr(directory, "DIRECTORY_LIMITS", HeaderLimits(header_elements=1000))
+    (file_set / "X").write_bytes(meta(EXPLICIT) + element(0x00041220, "SQ", item(b"") * 5000))
+    (file_set / "X").rename(file_set / "DICOMDIR")
+    assert [(Path(f.source).name, f.problem) for f in find_files([str(file_set / "DICOMDIR")])] == [("DICOMDIR", "")]

@@ -8,10 +8,9 @@ from typing import Any, BinaryIO
 
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from pipeline import frames
-from pipeline.cli.screen import Screen
+from pipeline.cli.screen import Screen, plain
 from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError
 from pipeline.model import FrameIndex
 from pipeline.report import advice
@@ -55,7 +54,7 @@ def inspect_file(screen: Screen, path: str) -> int:
         except PipelineError as error:
             code, told = _told(screen, error)
     screen.show("")
-    screen.final(escape(f"{path}. Exit code {code}: {told}."))
+    screen.final(f"{path}. Exit code {code}: {told}.")
     return code
 
 
@@ -91,7 +90,7 @@ def _facts(facts: Facts) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts:
-        table.add_row(f"  {name}", Text(value))
+        table.add_row(f"  {name}", plain(value))
     return table
 
 

@@ -7,14 +7,12 @@ from collections.abc import Iterable, Sequence
 from tempfile import TemporaryDirectory
 
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
 from pipeline.catalog import read_unstored
 from pipeline.cli.progress import watched
-from pipeline.cli.screen import Screen
+from pipeline.cli.screen import Screen, plain
 from pipeline.cli.tables import add, grid, reasons_table
 from pipeline.config import from_dict
 from pipeline.engine.clusters import start
@@ -40,7 +38,7 @@ def inspect_folder(screen: Screen, folder: str) -> int:
     failed = sum(count for (status, _), count in found.counts.items() if status == "failed")
     code = int(failed > 0)
     told = f"{number(failed)} would fail" if failed else "nothing is wrong with their headers and lengths"
-    screen.final(escape(f"{counted(found.files, 'file')} in {folder}. Exit code {code}: {told}."))
+    screen.final(f"{counted(found.files, 'file')} in {folder}. Exit code {code}: {told}.")
     return code
 
 
@@ -51,7 +49,7 @@ def _unstored(files: Sequence[tuple[str, str]], limit: int | None) -> Iterable[R
     yield ""
     yield f"[yellow]Of {counted(len(files), 'file')} not everything would be stored:[/]"
     for source, told in files[:limit]:
-        yield Padding(Text(f"{source}: {told}", overflow="fold"), (0, 0, 0, 2))
+        yield Padding(plain(f"{source}: {told}", overflow="fold"), (0, 0, 0, 2))
     if limit is not None and len(files) > limit:
         yield f"  … {len(files) - limit} more (-v shows all)"
 

@@ -36,7 +36,7 @@ def inspect_output(screen: Screen, out: str) -> int:
     code = int(failed > 0 or not finished)
     told = f"{number(failed)} of {counted(sum(counts.values()), 'file')} failed" if failed else "nothing failed"
     told = told if finished else "there is no catalog yet"
-    screen.final(escape(f"{counted(len(images), 'complete image')} in {out}. Exit code {code}: {told}."))
+    screen.final(f"{counted(len(images), 'complete image')} in {out}. Exit code {code}: {told}.")
     return code
 
 

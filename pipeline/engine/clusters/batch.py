@@ -221,5 +221,8 @@ def _submit_first(made: Any, cluster: Cluster) -> None:
         made.sync(made._correct_state)  # noqa: SLF001  the same without its result is all that `scale` offers
     except (RuntimeError, OSError, ValueError) as error:
         mark_refused(made)
-        told = "\n".join(line for line in str(error).splitlines() if line.strip())
-        raise ConfigError(f"cluster: {cluster.kind} doesn't take the job: {told}\n\n{made.job_script()}") from error
+        first, *told = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        script = made.job_script().splitlines()
+        raise ConfigError(
+            f"cluster: {cluster.kind} doesn't take the job: {first}", more=[*told, "", *script]
+        ) from error

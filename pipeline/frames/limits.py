@@ -1,0 +1,217 @@
+"""What a header may hold: counted while it is read, and in values that stay bytes until somebody asks, before anybody does.
+
+pydicom makes an object of every element, item and value, and goes down into each sequence: some kilobytes of a file can cost
+gigabytes of memory and hours. A header beyond the limits is refused as soon as that is known, for a reason of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from struct import Struct
+from typing import NoReturn
+
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
+
+from pipeline.errors import HeaderLimitError
+from pipeline.frames.items import ITEM, UNDEFINED
+
+MOST_IN_A_DATA_SET = 1 << 16
+"""Elements of one data set or item: the data dictionary has some 5,000, and few private creators have more than 100."""
+PER_FRAME = 100
+"""Elements and items by which a multi-frame instance may have more, for each of its frames …"""
+MOST_FRAMES = 20_000
+"""… up to so many of them: a Number of Frames is quickly written."""
+_OFTEN = 1 << 12
+"""Elements between two looks at the limit."""
+_LONG_VALUE = 1 << 10
+"""Bytes up to which nobody looks how many values an element has."""
+_VRS = {vr.value.encode(): vr.value for vr in VR if len(vr.value) == 2}  # noqa: PLR2004  the others are choices of two
+_LONG = frozenset(vr.value.encode() for vr in EXPLICIT_VR_LENGTH_32)
+_SIZES: Mapping[str, int] = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "AT": 4, "FD": 8, "SV": 8, "UV": 8}
+"""Bytes of a number."""
+_TEXTS = frozenset(["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC", "UI"])
+"""Value representations of which an element may have several values, with backslashes between (PS3.5 6.4)."""
+_HIDING = frozenset({None, "UN"})
+"""Value representations that don't tell whether an element is a sequence."""
+_ITEM_GROUP, _ITEM, _ITEM_DELIMITER = 0xFFFE, 0xE000, 0xE00D
+_HEADER = 8
+_STRUCTS = {
+    little: tuple(Struct(f"{'<' if little else '>'}{form}").unpack_from for form in ("HHL", "H"))
+    for little in (True, False)
+}
+ITEM_TAGS = {little: Struct("<HH" if little else ">HH").pack(ITEM >> 16, ITEM & 0xFFFF) for little in (True, False)}
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderLimits:
+    """What a header may hold; see the configuration's section ``limits``."""
+
+    header_bytes: int = 256 << 20
+    header_elements: int = 1_000_000
+    header_values: int = 10_000_000
+    header_depth: int = 64
+    fragments: int = 2_000_000
+    inflated: int = 1 << 30
+
+
+DEFAULT_LIMITS = HeaderLimits()
+
+
+@dataclass(slots=True)
+class Spent:
+    """What has been read of one header so far."""
+
+    limits: HeaderLimits
+    source: str = ""
+    elements: int = 0
+    """Elements and items, at all depths."""
+    values: int = 0
+    size: int = 0
+    """Bytes of values."""
+    frames: int = 0
+    """Number of Frames, as far as it is believed here."""
+
+    def add(self, elements: int = 0, values: int = 0, size: int = 0) -> None:
+        """Count what was read.
+
+        Raises
+        ------
+        HeaderLimitError
+            ``header_too_large``, where that is too much.
+        """
+        self.elements += elements
+        self.values += values
+        self.size += size
+        limits = self.limits
+        most = limits.header_elements + PER_FRAME * self.frames
+        if self.elements > most:
+            self.refuse(f"more than {most:,} elements and items", "header_elements")
+        if self.values > limits.header_values:
+            self.refuse(f"more than {limits.header_values:,} values", "header_values")
+        if self.size > limits.header_bytes:
+            self.refuse(f"more than {limits.header_bytes:,} bytes", "header_bytes")
+
+    def add_frames(self, text: bytes) -> None:
+        """Take note of the value of Number of Frames."""
+        number = text.strip(b" \0")
+        self.frames = min(int(number), MOST_FRAMES) if number.isdigit() and len(number) <= 12 else 0  # noqa: PLR2004  IS
+
+    def check_data_set(self, elements: int) -> None:
+        """Refuse a data set with more elements of its own than any has."""
+        if elements > MOST_IN_A_DATA_SET:
+            self.refuse(f"more than {MOST_IN_A_DATA_SET:,} elements in one data set", "")
+
+    def check_depth(self, depth: int) -> None:
+        """Refuse sequences in sequences in sequences …."""
+        if depth > self.limits.header_depth:
+            raise HeaderLimitError(
+                f"{self.source}: sequences are nested more than {self.limits.header_depth} deep (limits.header_depth)",
+                reason="header_too_deep",
+                source=self.source,
+            )
+
+    def refuse(self, what: str, limit: str) -> NoReturn:
+        """Raise the error for a header that holds too much."""
+        allowed = f" (limits.{limit})" if limit else ""
+        raise HeaderLimitError(f"{self.source}: the header holds {what}{allowed}", source=self.source)
+
+
+def count_values(tag: int, vr: str | None, value: bytes) -> int:
+    """Return how many values a long element will become, 0 of a short one; see :func:`_multiplicity`."""
+    return _multiplicity(tag, vr, value, 0, len(value)) if len(value) > _LONG_VALUE else 0
+
+
+def _multiplicity(tag: int, vr: str | None, data: bytes, start: int, stop: int) -> int:
+    """Return how many values the bytes are by their value representation, in implicit VR that of the dictionary."""
+    if vr is None or vr == "UN":
+        vr = str(dictionary_VR(tag))[:2] if dictionary_has_tag(tag) else ""
+    if vr in _TEXTS:
+        return data.count(b"\\", start, stop) + 1
+    return (stop - start) // _SIZES[vr] if vr in _SIZES else 0
+
+
+def count_nested(value: bytes, spent: Spent, *, little: bool) -> None:
+    """Count what a sequence holds that is bytes still, at all depths, without making anything of it.
+
+    What isn't understood is counted as it comes: every step costs a file eight bytes.
+
+    Parameters
+    ----------
+    value : bytes
+        The sequence's value: items.
+    spent : Spent
+    little : bool
+        Its byte order.
+
+    Raises
+    ------
+    HeaderLimitError
+        ``header_too_large`` or ``header_too_deep``.
+    """
+    _Nested(value, spent, little).run()
+
+
+class _Nested:
+    """One count under way: which items are open."""
+
+    def __init__(self, value: bytes, spent: Spent, little: bool) -> None:
+        self._value, self._spent = value, spent
+        self._little = little
+        self._head, self._short = _STRUCTS[little]
+        self._item_tag = ITEM_TAGS[little]
+        self._ends: list[int] = []
+        """Where the open items end; behind everything for those of undefined length."""
+        self._owns: list[int] = []
+        """How many elements each has of its own."""
+
+    def run(self) -> None:
+        """Go from element to element, into each sequence and item."""
+        at, count, stop = 0, 0, len(self._value)
+        while at + _HEADER <= stop:
+            while self._ends and self._ends[-1] <= at:
+                self._close()
+            group, number, length = self._head(self._value, at)
+            count += 1
+            if count % _OFTEN == 0:
+                self._spent.add(_OFTEN)
+            if group == _ITEM_GROUP:
+                at = self._item(at + _HEADER, number, length)
+            else:
+                at = self._element(at, group << 16 | number, length)
+        self._spent.add(count % _OFTEN)
+
+    def _close(self) -> None:
+        self._ends.pop()
+        self._owns.pop()
+
+    def _item(self, at: int, number: int, length: int) -> int:
+        """Open or close an item; return where what is in it, or behind its delimiter, begins."""
+        if number == _ITEM:
+            self._ends.append(len(self._value) + 1 if length == UNDEFINED else at + length)
+            self._owns.append(0)
+            self._spent.check_depth(len(self._ends))
+        elif number == _ITEM_DELIMITER and self._ends:
+            self._close()
+        return at
+
+    def _element(self, at: int, tag: int, length: int) -> int:
+        """Count an element's values; return where the next one begins, or what is in it where it is a sequence."""
+        value = self._value
+        if self._owns:
+            self._owns[-1] += 1
+            self._spent.check_data_set(self._owns[-1])
+        code = value[at + 4 : at + 6]
+        vr = _VRS.get(code)
+        at += _HEADER
+        if vr is not None and code not in _LONG:
+            (length,) = self._short(value, at - 2)
+        elif vr is not None:
+            length = int.from_bytes(value[at : at + 4], "little" if self._little else "big")
+            at += 4
+        if vr == "SQ" or length == UNDEFINED or (vr in _HIDING and length and value.startswith(self._item_tag, at)):
+            return at
+        if length > _LONG_VALUE:
+            self._spent.add(values=_multiplicity(tag, vr, value, at, min(at + length, len(value))))
+        return at + length

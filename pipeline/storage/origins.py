@@ -1,0 +1,40 @@
+"""Origins: scheme, host and port of a server, or scheme and bucket of a store. What was given to one is no other's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from pipeline.storage.urls import DICOMWEB, WEB, scheme_of
+
+LOCAL = "file"
+"""Stands for local files where origins are named."""
+_PORTS = {"http": 80, "https": 443}
+
+
+def origin_of(name: str) -> str:
+    """Return the origin of a URL, as in RFC 6454 for web servers; :data:`LOCAL` for a path, empty for what is no URL.
+
+    >>> origin_of("dicomweb+https://PACS.example.org/dicom-web?StudyDate=2024")
+    'https://pacs.example.org:443'
+    >>> origin_of("s3://bucket/a/b.dcm")
+    's3://bucket'
+    """
+    scheme = scheme_of(name).removeprefix("dicomweb+")
+    if scheme in {"", LOCAL}:
+        return LOCAL
+    try:
+        parts = urlsplit(name.removeprefix("dicomweb+"))
+        port = parts.port or _PORTS.get(scheme)
+        host = parts.hostname or ""
+    except ValueError:  # no port, no address
+        return ""
+    if scheme in WEB:
+        return f"{scheme}://{host}:{port}" if host else ""
+    return f"{scheme}://{parts.netloc}"
+
+
+def dicomweb_origins(sources: Iterable[str]) -> tuple[str, ...]:
+    """Return the origins of those sources that are DICOMweb services."""
+    found = (origin_of(source) for source in sources if scheme_of(source) in DICOMWEB)
+    return tuple(dict.fromkeys(filter(None, found)))
