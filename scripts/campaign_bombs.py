@@ -35,8 +35,9 @@ SIZES = {
     **dict.fromkeys(bombs.BY_DEPTH, 100_000),
     **dict.fromkeys(bombs.BY_FRAGMENTS, 6_000_000),
     **dict.fromkeys(bombs.BY_BYTES, 3 << 30),
+    bombs.large_values: 96 << 20,
 }
-SECONDS, DRIVER_MIB, WORKER_MIB, FOLDER_MIB = 30, 60, 600, 2100
+SECONDS, DRIVER_MIB, WORKER_MIB, FOLDER_MIB = 30, 60, 1600, 1100
 """What a bomb may cost beyond an ordinary file."""
 _LOOK = 0.05
 

@@ -111,6 +111,12 @@ def many_numbers(size: int) -> bytes:
     )
 
 
+def large_values(size: int) -> bytes:
+    """Values of 32 MiB each, within the limits: there is nothing wrong with them."""
+    each = min(size, 32 << 20)
+    return image(*(element(0x60110010 + number, "OB", bytes(each)) for number in range(size // each)))
+
+
 def deep(size: int) -> bytes:
     """Sequences in sequences, each of undefined length."""
     opened = element(SEQUENCE, "SQ", b"", length=UNDEFINED) + item(b"", UNDEFINED)

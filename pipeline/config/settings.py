@@ -121,7 +121,7 @@ class Limits(Section):
     """How long one frame may take to decode; a decoder that hangs costs its file, reason timeout."""
     header_seconds: Seconds = 600
     """The same for the header of one file."""
-    header_bytes: Bytes = 256 * 2**20
+    header_bytes: Bytes = 128 * 2**20
     """Bytes of a header that are held: a file with more is refused, reason header_too_large. Single elements above 64 MiB are left out
     of it anyway."""
     header_elements: Count = 1_000_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, MutableSequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -39,6 +39,8 @@ _CHARSET, _NUMBER_OF_FRAMES = 0x00080005, 0x00280008
 _SEQUENCES = frozenset({None, VR.SQ, VR.UN})
 """Value representations that may turn out to be a sequence."""
 _HEADER = 8
+_MANY_ITEMS, _AHEAD = 10_000, 1 << 24
+"""Items after which it is counted how many follow, and the bytes in which that is done."""
 
 
 class _Mode(NamedTuple):
@@ -336,6 +338,8 @@ class CarefulReader:
             self._nested += 1
             self.spent.add(1)
             self.spent.check_depth(self._nested)
+            if len(items) == _MANY_ITEMS and not self._nested - 1:
+                self._count_ahead(at, mode)
             item = self._item(at, length, mode)
             if self._kept(item):
                 items.append(item)
@@ -343,6 +347,13 @@ class CarefulReader:
         sequence = Sequence(items)
         sequence.is_undefined_length = is_undefined
         return DataElement(BaseTag(head.tag), VR.SQ.value, sequence, head.value_at, is_undefined_length=is_undefined)
+
+    def _count_ahead(self, at: int, mode: _Mode) -> None:
+        """Count what follows in a sequence, before objects are made of it: it is refused now if it will be anyway."""
+        behind = self.stream.tell()
+        self.stream.seek(at)
+        count_nested(self.stream.read(_AHEAD), replace(self.spent), little=mode.little)
+        self.stream.seek(behind)
 
     def _kept(self, _item: Dataset) -> bool:
         """Whether an item is to be kept."""

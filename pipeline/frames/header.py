@@ -191,6 +191,8 @@ def _read_head(file: BinaryIO, parse: _Parse, **options: Any) -> Header | None:
     head = read_range(file, 0, HEAD).tobytes()
     try:
         header = _read(BytesIO(head), file, parse, **options)
+    except HeaderLimitError:
+        raise  # what is too much for the beginning is too much
     # Whatever is wrong may be so because the head is cut: reading the whole file tells.
     except Exception:  # noqa: BLE001
         return None

@@ -35,7 +35,7 @@ _TEXTS = frozenset(["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", 
 """Value representations of which an element may have several values, with backslashes between (PS3.5 6.4)."""
 _HIDING = frozenset({None, "UN"})
 """Value representations that don't tell whether an element is a sequence."""
-_ITEM_GROUP, _ITEM, _ITEM_DELIMITER = 0xFFFE, 0xE000, 0xE00D
+_ITEM_GROUP, _ITEM, _ITEM_DELIMITER, _SEQUENCE_DELIMITER = 0xFFFE, 0xE000, 0xE00D, 0xE0DD
 _HEADER = 8
 _STRUCTS = {
     little: tuple(Struct(f"{'<' if little else '>'}{form}").unpack_from for form in ("HHL", "H"))
@@ -48,7 +48,7 @@ ITEM_TAGS = {little: Struct("<HH" if little else ">HH").pack(ITEM >> 16, ITEM & 
 class HeaderLimits:
     """What a header may hold; see the configuration's section ``limits``."""
 
-    header_bytes: int = 256 << 20
+    header_bytes: int = 128 << 20
     header_elements: int = 1_000_000
     header_values: int = 10_000_000
     header_depth: int = 64
@@ -165,6 +165,8 @@ class _Nested:
         """Where the open items end; behind everything for those of undefined length."""
         self._owns: list[int] = []
         """How many elements each has of its own."""
+        self._undelimited = 0
+        """Open sequences that a delimiter ends."""
 
     def run(self) -> None:
         """Go from element to element, into each sequence and item."""
@@ -173,14 +175,21 @@ class _Nested:
             while self._ends and self._ends[-1] <= at:
                 self._close()
             group, number, length = self._head(self._value, at)
-            count += 1
-            if count % _OFTEN == 0:
-                self._spent.add(_OFTEN)
+            if group == _ITEM_GROUP and number == _SEQUENCE_DELIMITER:
+                if not self._undelimited:  # the sequence's own
+                    break
+                self._undelimited -= 1
+                at += _HEADER
+                continue
+            count += not (group == _ITEM_GROUP and number == _ITEM_DELIMITER)
+            if count >= _OFTEN:
+                self._spent.add(count)
+                count = 0
             if group == _ITEM_GROUP:
                 at = self._item(at + _HEADER, number, length)
             else:
                 at = self._element(at, group << 16 | number, length)
-        self._spent.add(count % _OFTEN)
+        self._spent.add(count)
 
     def _close(self) -> None:
         self._ends.pop()
@@ -210,6 +219,7 @@ class _Nested:
         elif vr is not None:
             length = int.from_bytes(value[at : at + 4], "little" if self._little else "big")
             at += 4
+        self._undelimited += length == UNDEFINED
         if vr == "SQ" or length == UNDEFINED or (vr in _HIDING and length and value.startswith(self._item_tag, at)):
             return at
         if length > _LONG_VALUE:

