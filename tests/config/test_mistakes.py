@@ -43,7 +43,7 @@ ONE_MISTAKE = [
         "limits.frame: expected a whole number above 0 or a size with a unit, such as 64 MiB, got -1",
     ),
     ("limits: {frame: true}", "limits.frame: expected a whole number above 0 or a size"),
-    ("limits:", "frame_seconds, header_seconds, decode_memory, got nothing; leave the key out"),
+    ("limits:", "fragments, inflated, decode_memory, got nothing; leave the key out"),
     ("metadata: [a]", "metadata: expected a section with the keys keywords, header, got the list ['a']"),
     (
         "metadata: {keywords: PatientID}",
