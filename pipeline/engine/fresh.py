@@ -44,7 +44,7 @@ def call_fresh(function: Callable[..., T], *arguments: Any) -> T:
     if not process.stdout:
         raise RuntimeError(f"A fresh interpreter ended with status {process.returncode} and without a result")
     # both ends are this package in one environment, and the pipe is theirs alone
-    error, result = pickle.loads(process.stdout)  # noqa: S301
+    error, result = pickle.loads(process.stdout)  # noqa: S301  # nosec B301
     if error is not None:
         raise error
     return result  # type: ignore[no-any-return]
@@ -54,7 +54,7 @@ def main() -> None:
     """Be that interpreter."""
     with os.fdopen(os.dup(1), "wb") as answer:
         os.dup2(2, 1)  # whatever a decoder prints must not pass for the answer
-        function, arguments, options = pickle.load(sys.stdin.buffer)  # noqa: S301  see above
+        function, arguments, options = pickle.load(sys.stdin.buffer)  # noqa: S301  see above  # nosec B301
         with using(options):
             pickle.dump(_outcome(function, arguments), answer)
 

@@ -149,7 +149,7 @@ class Raised:
 def _call_packed(packed: bytes, *, function: Callable[[Any], Any]) -> Any:
     """Run in a worker."""
     try:
-        return function(pickle.loads(packed))  # noqa: S301  what the driver packed, by the way Dask itself takes
+        return function(pickle.loads(packed))  # noqa: S301  the driver packed it, as Dask does  # nosec B301
     except (PipelineError, OSError) as error:
         return Raised(error)
 
