@@ -69,7 +69,7 @@ class Poisoned:
     reason: str
 
 
-def write_file(path: Path, frames: list[np.ndarray], series: str, number: int, patient: str) -> None:
+def write_file(path: Path, frames: list[np.ndarray], series: str, number: int, comments: str) -> None:
     """Write an RLE file."""
     ds = pydicom.Dataset()
     ds.file_meta = pydicom.dataset.FileMetaDataset()
@@ -77,7 +77,7 @@ def write_file(path: Path, frames: list[np.ndarray], series: str, number: int, p
     ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID = generate_uid(entropy_srcs=[path.name])
     ds.StudyInstanceUID, ds.SeriesInstanceUID = "1.2.3", series
-    ds.Modality, ds.PhotometricInterpretation, ds.PatientID = "OT", "MONOCHROME2", patient
+    ds.Modality, ds.PhotometricInterpretation, ds.PatientComments = "OT", "MONOCHROME2", comments
     ds.Rows, ds.Columns, ds.SamplesPerPixel = *SHAPE, 1
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
     ds.InstanceNumber, ds.NumberOfFrames = number, len(frames)
@@ -106,19 +106,19 @@ def make_source(folder: Path, options: argparse.Namespace) -> dict[str, Poisoned
         for number in range(2 if multi else options.files):
             path = folder / f"{series:02d}-{number:04d}.dcm"
             frames = [pixels.integers(0, 200, SHAPE, np.uint8) for _ in range(8 if multi else 1)]
-            patient = "P"
+            comments = "none"
             chosen = number == 1 if multi else random_.random() < options.share
             if chosen:
                 serial += 1
                 where, kind = kinds[serial % len(kinds)]
                 if where == "header" and not multi:
-                    patient = f"POISON:{kind};"
+                    comments = f"POISON:{kind};"
                     poisoned[str(path)] = Poisoned(where, kind, HEADER_REASONS[kind])
                 elif kind in FRAME_REASONS:
                     text = f"POISON:{kind};{serial};".encode()
                     frames[len(frames) // 2].reshape(-1)[: len(text)] = np.frombuffer(text, np.uint8)
                     poisoned[str(path)] = Poisoned("frame", kind, FRAME_REASONS[kind])
-            write_file(path, frames, f"1.2.3.{series + 1}", number, patient)
+            write_file(path, frames, f"1.2.3.{series + 1}", number, comments)
     return poisoned
 
 

@@ -2,6 +2,8 @@
 # Needs Python 3.11 or newer with pip and venv, nothing else.
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# Some container images ask for no .pyc files: then each process that a test starts would compile the project anew.
+unset PYTHONDONTWRITEBYTECODE
 
 find_python() {
   local candidate

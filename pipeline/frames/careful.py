@@ -113,6 +113,10 @@ class CarefulReader:
         dataset.set_original_encoding(mode.implicit, little, encoding)
         return dataset
 
+    def told(self) -> list[str]:
+        """Return what was mended, as notes."""
+        return [text if times == 1 else f"{text} ({times} times)" for text, times in self.mended.items()]
+
     @cached_property
     def _file(self) -> BinaryIO:
         """What the stream reads from."""

@@ -106,7 +106,7 @@ class _Parse:
         reader = CarefulReader(stream, stop_when, LARGE_ELEMENT)
         dataset = reader.read(implicit=implicit, little=little)
         self.value_offset, self.truncated = reader.value_at, reader.cut
-        self.assumptions += [text if times == 1 else f"{text} ({times} times)" for text, times in reader.mended.items()]
+        self.assumptions += reader.told()
         for tag, length in reader.left_out.items():
             self.unstored.append(f"{tag} of {length} bytes left out of the header")
         return dataset
@@ -180,7 +180,7 @@ def _read_head(file: BinaryIO, source: str, **options: Any) -> Header | None:
 
 def _read(stream: Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid: str, guess: bool) -> Header:
     file_meta = read_meta(stream, file, parse.source, parse.assumptions, guess=guess)
-    command = read_group(stream, 0, implicit=True) if next_group(stream) == 0 else None
+    command = read_group(stream, 0, parse.assumptions, implicit=True) if next_group(stream) == 0 else None
     uid = uid or declared_syntax(file_meta, parse.source)
     uid = uid or assumed_syntax(stream, parse.source, parse.assumptions, guess=guess)
     data = file

@@ -144,6 +144,8 @@ def _native(file: BinaryIO, header: Header, options: Mapping[str, Any], *, lenie
     notes = describe_options(header, options)
     bits = native_frame_bits(header.transfer_syntax_uid, options)
     if is_native_422(header.transfer_syntax_uid, options):
+        if options.get("planar_configuration"):
+            notes += ("Planar Configuration is 1, but YBR_FULL_422 has no planes: pixels come one after the other",)
         options = {**options, "planar_configuration": 0}
         bits, layout = native.shared_chroma_bits(options, length, header.source)
         notes += layout

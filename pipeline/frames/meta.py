@@ -55,10 +55,12 @@ def read_meta(stream: Stream, file: BinaryIO, source: str, assumptions: list[str
         assumptions.append("no DICOM preamble")
     else:
         read_preamble(stream, force=True)
-    meta = read_group(stream, META_GROUP, implicit=False)
+    meta = read_group(stream, META_GROUP, assumptions, implicit=False)
     if meta and meta.original_encoding[0]:
         assumptions.append("file meta information in implicit VR")
-    while is_explicit_group(stream, META_GROUP) and (again := read_group(stream, META_GROUP, implicit=False)):
+    while is_explicit_group(stream, META_GROUP) and (
+        again := read_group(stream, META_GROUP, assumptions, implicit=False)
+    ):
         for tag, element in again._dict.items():  # noqa: SLF001  unconverted, as they are
             meta._dict.setdefault(tag, element)  # noqa: SLF001
         _note_once(assumptions, _REPEATED)

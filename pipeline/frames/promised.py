@@ -11,6 +11,7 @@ from pipeline.frames.values import find_value
 _SOP_CLASS, _MEDIA_SOP_CLASS = 0x00080016, 0x00020002
 _ROWS, _COLUMNS, _BITS_ALLOCATED = 0x00280010, 0x00280011, 0x00280100
 _SPECTROSCOPY_DATA = 0x56000020
+_DIRECTORY_RECORDS = 0x00041220
 _URL = 0x00287FE0
 
 _IMAGE_STORAGE = "Image Storage"
@@ -68,9 +69,11 @@ def no_pixel_data(header: Header) -> PipelineError:
 
 def _promise(header: Header, name: str) -> str:
     """Return what says that the file is an image; nothing where nothing does."""
+    present = header.elements.by_tag
+    if _DIRECTORY_RECORDS in present:  # a DICOMDIR, whatever else is said of it
+        return ""
     if _IMAGE_STORAGE in name or name in _IMAGES.values():
         return f"its SOP Class is {name}"
-    present = header.elements.by_tag
     if {_ROWS, _COLUMNS, _BITS_ALLOCATED} <= present.keys() and _SPECTROSCOPY_DATA not in present:
         return "it has Rows, Columns and Bits Allocated"
     return ""

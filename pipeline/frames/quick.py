@@ -122,14 +122,20 @@ def _encodings(vr: str | None, value: bytes | None) -> tuple[str, ...]:
     return tuple(convert_encodings(convert_raw_data_element(raw).value))
 
 
-def read_group(stream: BinaryIO, group: int, *, implicit: bool) -> Dataset:
-    """Read the elements of one group, which is always little endian, up to the first that was there before."""
+def read_group(stream: BinaryIO, group: int, assumptions: list[str], *, implicit: bool) -> Dataset:
+    """Read the elements of one group, which is always little endian, up to the first that was there before.
+
+    `assumptions` gets what isn't as it should be.
+    """
     if isinstance(stream, BytesIO):
         # No tag is beyond asking: the group's few elements may be followed by the same once more.
         dataset = quick_dataset(stream, implicit=implicit, stop_when=_once(group), first=0, last=-1)
         if dataset is not None:
             return dataset
-    return CarefulReader(stream, _once(group), MOST_IN_A_GROUP).read(implicit=implicit, little=True)
+    reader = CarefulReader(stream, _once(group), MOST_IN_A_GROUP)
+    dataset = reader.read(implicit=implicit, little=True)
+    assumptions += reader.told()
+    return dataset
 
 
 def _once(group: int) -> StopWhen:

@@ -1,7 +1,7 @@
 """Evil decoders and header parsers, for campaign_poison.py: what they do is written in the files that they read.
 
-A frame whose first bytes are ``POISON:<kind>;`` is poisonous to the decoding plugin ``poison``, a Patient ID of that form
-to whatever reads the header. Everything else is decoded by the package's own plugin.
+A frame whose first bytes are ``POISON:<kind>;`` is poisonous to the decoding plugin ``poison``, Patient Comments of
+that form to whatever reads the header. Everything else is decoded by the package's own plugin.
 """
 
 from __future__ import annotations

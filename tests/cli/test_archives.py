@@ -184,7 +184,7 @@ def test_sources_are_told_apart_however_they_are_named() -> None:
 def test_other_ways_to_look_at_one_say_so_too(tmp_path: Path) -> None:
     (tmp_path / "a.dcm").write_bytes(gzip.compress(RAW))
     looked = invoke("inspect", str(tmp_path / "a.dcm"))
-    assert looked.exit_code == 0
+    assert looked.exit_code == 1
     assert "compressed by gzip" in looked.stdout
     data = io.BytesIO(ARCHIVES["a.dcm.gz"][0])
     with pytest.raises(NotDicomError, match="compressed by gzip, and not looked into: unpack it first") as error:

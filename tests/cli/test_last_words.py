@@ -28,9 +28,11 @@ def convert(source: Path, out: Path, cluster: str, *command: str) -> subprocess.
     )
 
 
-@pytest.mark.parametrize("cluster", ["synchronous", "threads", "local"])
-@pytest.mark.parametrize(("name", "code"), [("CT_small.dcm", 0), ("MR_truncated.dcm", 1)])
-def test_stderr_is_empty(tmp_path: Path, pydicom_folder: Path, cluster: str, name: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "code", "cluster"),
+    [("CT_small.dcm", 0, "synchronous"), ("MR_truncated.dcm", 1, "threads"), ("MR_truncated.dcm", 1, "local")],
+)
+def test_stderr_is_empty(tmp_path: Path, pydicom_folder: Path, name: str, code: int, cluster: str) -> None:
     done = convert(pydicom_folder / name, tmp_path / "out", cluster)
     assert (done.returncode, done.stderr) == (code, "")
 

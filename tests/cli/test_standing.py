@@ -39,7 +39,7 @@ def test_a_finished_run(place: Place) -> None:
     told = invoke("status", str(place.out))
     assert told.exit_code == 1, told.output  # one file is damaged
     assert "finished. Exit code 1: 1 file failed." in told.stdout
-    for text in ("shards", "100.0", "frames_missing", "duplicate", "At work: nobody"):
+    for text in ("shards", "100.0", "damaged_pixel_data", "duplicate", "At work: nobody"):
         assert text in told.stdout
 
 

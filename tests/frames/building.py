@@ -105,7 +105,7 @@ def attributes(rows: int = 4, columns: int = 4, bits: int = 8, frames: int | Non
         "Columns": columns,
         "BitsAllocated": bits,
         "BitsStored": bits,
-        "HighBit": others.get("BitsStored", bits) - 1,
+        "HighBit": (others.get("BitsStored") or bits) - 1,
         "PixelRepresentation": 0,
     } | others
     return {keyword: value for keyword, value in values.items() if value is not None}
