@@ -314,9 +314,9 @@ def interruption(after: int, end: Callable[[], None] = interrupt) -> Iterator[No
         if not left:
             end()
 
-    def replacing(source: Any, target: Any) -> None:
+    def replacing(source: Any, target: Any, **known: Any) -> None:
         count()
-        rename(source, target)
+        rename(source, target, **known)
 
     def appending(book: Ledger, record: Any) -> None:
         count()

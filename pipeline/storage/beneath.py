@@ -217,7 +217,7 @@ class Folder:
         """Give an entry a name in another folder; a folder there must be empty."""
         where, known = self._at(name)
         there, known_there = other._at(its)
-        os.rename(where, there, src_dir_fd=known.get("dir_fd"), dst_dir_fd=known_there.get("dir_fd"))
+        os.replace(where, there, src_dir_fd=known.get("dir_fd"), dst_dir_fd=known_there.get("dir_fd"))
 
     def remove(self, name: str) -> None:
         """Remove an entry with all below it, of a link the link; nothing where it isn't there."""

@@ -37,7 +37,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunConfig, bool]]:
     """Replace the engine's run by one that takes notes."""
     calls: list[tuple[RunConfig, bool]] = []
 
-    def run(config: RunConfig, *, overwrite: bool, progress: engine.Progress) -> RunSummary:
+    def run(config: RunConfig, *, overwrite: bool, trusting: bool, progress: engine.Progress) -> RunSummary:
+        assert not trusting
         progress.phase("scan", 3)
         calls.append((config, overwrite))
         return outcome(converted=3)

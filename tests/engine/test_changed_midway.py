@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from typing import Any
 
@@ -14,6 +13,7 @@ from series import dicom, pixels
 from pipeline import engine, store
 from pipeline.config import from_dict
 from pipeline.engine import converting, growing, runs, standing
+from pipeline.storage import Folder
 from pipeline.verify import verify
 
 
@@ -103,16 +103,16 @@ def test_stopped_before_any_step_it_goes_on(
 
 
 def test_stopped_between_the_two_renames(disturbed: Archive, expected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    rename = os.replace
+    move = Folder.move
 
-    def once(source: Any, target: Any) -> None:
-        rename(source, target)
-        if "replaced" in str(target):
+    def once(folder: Folder, name: str, other: Folder, its: str) -> None:
+        move(folder, name, other, its)
+        if "replaced" in other.path:
             raise StoppedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(store.replacing, "_exchange", lambda *_: False)
-        patch.setattr(store.replacing.os, "replace", once)
+        patch.setattr(Folder, "exchange", lambda *_: False)
+        patch.setattr(Folder, "move", once)
         with pytest.raises(StoppedError):
             disturbed.convert()
     disturbed.convert()
