@@ -56,7 +56,7 @@ def varied(undisturbed: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_from_every_prefix_of_the_ledger_the_result_is_the_same(varied: Place, whole: Place) -> None:
     expected = whole.result()
     lines = segment(whole).read_bytes().splitlines(keepends=True)
-    for count in range(len(lines) + 1):
+    for count in {*range(0, len(lines), 3), len(lines) - 1, len(lines)}:  # half a line behind every other one
         shutil.rmtree(varied.out, ignore_errors=True)
         shutil.copytree(whole.out, varied.out)
         segment(varied).write_bytes(b"".join(lines[:count]) + (b'{"crc32":"00' if count % 2 else b""))

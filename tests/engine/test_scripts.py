@@ -80,9 +80,8 @@ def test_a_script_that_came_through_a_pipe(folder: Path) -> None:
     [
         "if __name__ == '__main__':\n    print(pipeline.convert('in', 'out', cluster={'workers': 1}).exit_code)",
         "print(pipeline.convert('in', 'out', cluster={'kind': 'threads'}).exit_code)",
-        "print(pipeline.convert('in', 'out', cluster={'kind': 'synchronous'}).exit_code)",
     ],
-    ids=["guarded", "threads", "synchronous"],
+    ids=["guarded", "threads"],
 )
 def test_scripts_that_are_right(folder: Path, text: str) -> None:
     done = run(folder, text)

@@ -552,6 +552,13 @@ def test_39_a_single_sample_is_grey() -> None:
         theirs(data)
 
 
+def test_40_a_character_set_that_cant_be_one() -> None:
+    data = native_file(bytes([7] * 16), SpecificCharacterSet=b"\x03\0O_IR 100")
+    assert ours(data) == [7]
+    with pytest.raises(ValueError, match="null character"):
+        theirs(data)
+
+
 def test_every_difference_is_documented_and_tested() -> None:
     numbers = [int(number) for number in re.findall(r"^- \*\*(\d+)\*\* ", DOCUMENT.read_text(), re.MULTILINE)]
     tests = {int(match[1]) for name in globals() if (match := re.match(r"test_(\d+)_", name))}

@@ -130,7 +130,7 @@ def planned(instances, layout):
 
 
 @given(instances=some_instances(), layout=layouts)
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=120)
 def test_promises(instances, layout):
     plan = planned(instances, layout)
     if plan is None:
@@ -222,7 +222,7 @@ def no_two_patients_share_an_image(plan):
 
 
 @given(instances=some_instances(), layout=layouts, shuffled=st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 def test_the_order_of_the_files_changes_nothing(instances, layout, shuffled):
     other = list(instances)
     shuffled.shuffle(other)
@@ -251,7 +251,7 @@ def by_source(plan):
     layout=layouts.map(lambda layout: replace(layout, task_memory=2**33, frame_limit=2**33, frames=None)),
     data=st.data(),
 )
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=120)
 def test_verify_notices_any_number_that_changes(instances, layout, data):
     plan = make_plan(instances, layout)
     change = data.draw(st.sampled_from([change_span, change_region, change_image, drop_or_double]))

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-INPUTS = ("native", "jpeg-tiles-no-table", "ct-files")
+INPUTS = ("jpeg-tiles-no-table", "ct-files")
 
 
 def test_contenders_agree_and_results_are_written(tmp_path):
