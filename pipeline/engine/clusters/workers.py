@@ -20,9 +20,8 @@ PACKAGE = "dcm2zarr"
 
 def tell_dashboard(client: Client, progress: Progress) -> None:
     """Say where the dashboard is, if there is one; without bokeh its pages are empty."""
-    link = client.dashboard_link
-    if link and find_spec("bokeh"):
-        progress.message(f"Dashboard: {link}")
+    if find_spec("bokeh") and "dashboard" in client.scheduler_info()["services"]:
+        progress.message(f"Dashboard: {client.dashboard_link}")
 
 
 def await_first(client: Client, progress: Progress, hint: str) -> None:
