@@ -82,7 +82,9 @@ STEPS: list[tuple[Any, str, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("where", "name", "call"), STEPS[::2], ids=lambda value: getattr(value, "__name__", str(value)))
+@pytest.mark.parametrize(
+    ("where", "name", "call"), STEPS[::2], ids=lambda value: getattr(value, "__name__", str(value))
+)
 def test_stopped_before_any_step_it_goes_on(
     disturbed: Archive, expected: Any, monkeypatch: pytest.MonkeyPatch, *, where: Any, name: str, call: int
 ) -> None:

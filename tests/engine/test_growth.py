@@ -156,8 +156,7 @@ def test_a_source_folder_that_was_deleted_after_its_conversion(kept: Place) -> N
     assert summary.count("converted") == 10
 
 
-@pytest.mark.parametrize("step", ["scan_more", "grow", "_carry", "save"])
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(("step", "after"), [("scan_more", True), ("grow", False), ("_carry", True), ("save", False)])
 def test_stopped_while_it_grows(kept: Place, monkeypatch: pytest.MonkeyPatch, step: str, *, after: bool) -> None:
     kept.convert()
     arrive(kept, "series-*")
