@@ -24,7 +24,7 @@ PATIENCE = 120.0
 MAIN = "from pipeline.cli import main\nif __name__ == '__main__':\n main()\n"
 STEP = {
     "slow": "import time\nfrom pipeline.engine import converting\nonce = converting._execute\n"
-    "def slow(*given):\n time.sleep(0.3)\n return once(*given)\nconverting._execute = slow\n",
+    "def slow(*given):\n time.sleep(1)\n return once(*given)\nconverting._execute = slow\n",
     "hanging": "import time\nfrom pipeline.engine import converting\n"
     "def hang(*given):\n open({mark!r}, 'w').close()\n time.sleep(600)\nconverting._execute = hang\n",
 }
@@ -150,15 +150,15 @@ def test_the_second_signal_ends_at_once(source: Path, tmp_path: Path, script: Ca
 
 
 def test_a_terminal_that_is_closed_and_nohup(source: Path, tmp_path: Path, script: Callable) -> None:
-    given = (script("slow"), "convert", source, tmp_path / "out", *SMALL, "--cluster", "synchronous")
-    with started(*given) as run:
+    slow, command = script("slow"), ("convert", source)
+    options = (*SMALL, "--cluster", "synchronous")
+    with started(slow, *command, tmp_path / "out", *options) as run:
         wait_for(lambda: shards(tmp_path / "out"), run)
         os.kill(run.pid, signal.SIGHUP)
         assert ended(run, 129) == [ONE_LINE]
     deaf = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-    before = shards(tmp_path / "out")
-    with started("-c", deaf, *given) as run:
-        wait_for(lambda: shards(tmp_path / "out") > before, run)
+    with started("-c", deaf, slow, *command, tmp_path / "deaf", *options) as run:
+        wait_for(lambda: shards(tmp_path / "deaf"), run)
         os.kill(run.pid, signal.SIGHUP)
         assert ended(run, 0) == []
 
