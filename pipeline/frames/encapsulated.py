@@ -91,7 +91,7 @@ class _Finder:
             return self._disbelieve("Basic Offset Table", f"{self.items.table_length} bytes are no table")
         if table[0] != 0 or np.any(table[1:] <= table[:-1]):
             return self._disbelieve("Basic Offset Table", "its offsets don't start at 0 and rise")
-        here = table[table < np.uint64(self.items.end - self.items.first_item)]
+        here = table[table < np.uint64(max(self.items.end - self.items.first_item, 0))]
         at = self._positions(here)
         if at is None:
             return self._disbelieve("Basic Offset Table", "an offset isn't an item's")

@@ -68,18 +68,21 @@ def check_result(out: str) -> None:
     _open_store(out)
 
 
-def image_location(out: str, path: str) -> str | StorePath:
-    """Return where an image's group lies, for zarr and xarray: its path, or for objects the store and the path in it."""
-    store = image_store(out, read_only=True)
-    return StorePath(store, path) if isinstance(store, RemoteStore) else str(store.root / path)
+def image_location(out: str, path: str) -> StorePath:
+    """Return where an image's group lies, for zarr and xarray; no path alone, which zarr 3.4 takes for a URL."""
+    return StorePath(_plain_store(out), path)
 
 
 def plain_pixels(out: str, path: str) -> zarr.Array[Any]:
     """Open a complete image's ``pixels`` as any reader of Zarr would: by zarr's own store, which follows links."""
     open_image(out, path)
+    return zarr.open_array(_plain_store(out), path=f"{path}/{PIXELS}", mode="r", zarr_format=3)
+
+
+def _plain_store(out: str) -> LocalStore | RemoteStore:
+    """Return a store of zarr's own for files, which follows links as any reader does."""
     store = image_store(out, read_only=True)
-    plain = store if isinstance(store, RemoteStore) else LocalStore(store.root, read_only=True)
-    return zarr.open_array(plain, path=f"{path}/{PIXELS}", mode="r", zarr_format=3)
+    return store if isinstance(store, RemoteStore) else LocalStore(store.root, read_only=True)
 
 
 def is_image(out: str, path: str) -> bool:

@@ -20,7 +20,7 @@ from frames.building import (
     rle_frame,
     table_offsets,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
@@ -86,6 +86,7 @@ def test_the_sound_files_are_sound(name: str) -> None:
     change=st.binary(min_size=1, max_size=4),
     cut=st.one_of(st.none(), st.floats(0, 1)),
 )
+@example(name="encapsulated", place=0.5, change=b"\0", cut=0.583984375)
 def test_any_change_and_any_cut(name: str, place: float, change: bytes, cut: float | None) -> None:
     data = bytearray(FILES[name])
     start = 128 + int(place * (len(data) - 128))
