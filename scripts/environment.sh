@@ -36,12 +36,14 @@ environment() {
 # for each package's newest release every time, so that an environment made long ago is as new as one made now.
 newest_environment() {
   local venv=$repository/.venv-newest python
-  python=$("$repository/scripts/newest-python")
-  echo "Bringing $venv up to date …" >&2
-  [ "$("$venv/bin/python" -V 2>/dev/null)" = "$("$python" -V)" ] || "$python" -m venv --clear "$venv"
-  rm -rf "$repository/build" # what it holds of deleted files would be installed
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager \
-    "$repository" hypothesis pydicom-data pytest pytest-xdist zarrs # and all that the tests of scripts/test-newest import
+  if [ -z "${DCM2ZARR_NEWEST_READY:-}" ]; then # scripts/test has just made it
+    python=$("$repository/scripts/newest-python")
+    echo "Bringing $venv up to date …" >&2
+    [ "$("$venv/bin/python" -V 2>/dev/null)" = "$("$python" -V)" ] || "$python" -m venv --clear "$venv"
+    rm -rf "$repository/build" # what it holds of deleted files would be installed
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager \
+      "$repository" hypothesis pydicom-data pytest pytest-xdist zarrs # and all that the tests of scripts/test-newest import
+  fi
   export PATH=$venv/bin:$PATH DCM2ZARR_ENVIRONMENT=$venv
 }
 
