@@ -58,7 +58,10 @@ def script(tmp_path: Path) -> Callable[[str], Path]:
 def started(*command: str | Path) -> Iterator[subprocess.Popen[str]]:
     """Start a command in a session of its own, as a terminal does; whatever it leaves is ended afterwards."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
-    heard = "import os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); os.execv(sys.argv[1], sys.argv[1:])"
+    heard = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    )  # whatever the tests themselves were started by, nohup for example
     whole = [sys.executable, "-c", heard, sys.executable, *map(str, command)]
     with subprocess.Popen(whole, **pipes) as process:
         try:
