@@ -120,7 +120,12 @@ class _Looking:
             self.to_read.append((file, earlier))
         elif looks_changed:
             self._change(file, earlier, _difference(earlier, file))
-        elif earlier.status == "failed" and earlier.reason in RETRIED and not file.problem and scan.is_readable(file.source):
+        elif (
+            earlier.status == "failed"
+            and earlier.reason in RETRIED
+            and not file.problem
+            and scan.is_readable(file.source)
+        ):
             self._change(file, earlier, "")
             self.changes.retried.add(file.source)
         elif self.settings.hash and earlier.status == PENDING:

@@ -275,3 +275,9 @@ def test_without_uids_the_result_does_not_depend_on_where_the_files_lie(varied: 
         options: dict[str, Any] = {"cluster": {"kind": "synchronous"}, "output": {"shard": 3000}}
         pipeline.convert(urls, tmp_path / "out-3", storage={"allow_http": True}, **options)
     assert Place(folder, tmp_path / "out-3").pixels() == here.pixels()
+
+
+def test_the_documentation_names_these_reasons() -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "reasons.md").read_text("utf-8")
+    told = docs.partition("What failed for a reason outside of the file")[2].partition("What failed for its content")[0]
+    assert set(told.split("`")[1::2]) == RETRIED
