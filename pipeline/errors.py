@@ -78,6 +78,16 @@ EXIT_CODES = {
 """Reason of an error that ends a command → its exit code; all other reasons are those of files, and :data:`FILES_FAILED`."""
 
 
+RETRIED = frozenset(
+    {
+        *("unreadable", "file_not_found", "source_changed", "no_range_requests"),
+        *("timeout", "memory", "header_crashed", "worker_lost"),
+        *("write_failed", "finalise_failed", "output_unusable", "not_converted"),
+    }
+)
+"""Reasons of files that failed for something outside of them, which may be gone by now: the next run tries them again."""
+
+
 class PipelineError(Exception):
     """Base of all errors here.
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from pipeline import ledger
+from pipeline import catalog, ledger
 from pipeline.config import RunConfig
 from pipeline.engine import recorded
 from pipeline.engine.changing import irretrievable, kept_images, still_unfit, tell, unfit_now, with_copies
@@ -16,7 +16,7 @@ from pipeline.engine.executors import Executor
 from pipeline.engine.listing import Changes
 from pipeline.engine.preparing import layout, save
 from pipeline.engine.proving import adopt
-from pipeline.engine.scanning import Scan, find_duplicates, scan_more
+from pipeline.engine.scanning import Scan, find_duplicates
 from pipeline.engine.standing import losing_by, members, working_plan
 from pipeline.engine.state import Prepared, Run
 from pipeline.errors import OutputError
@@ -26,8 +26,21 @@ from pipeline.plan import Growth, digest, give_back, grow, only, together
 from pipeline.storage import Place
 
 
-def grown(run: Run, before: Prepared, changes: Changes) -> Prepared:
-    """Scan the new and changed files, plan them in addition to what `before` holds, and keep that in its place.
+def failed_again(out: Place, found: Scan, changes: Changes) -> bool:
+    """Whether nothing has come of another try, and all is as it was: then nothing is kept of that try either."""
+    if found.instances or changes.returned or changes.replaced.keys() != changes.retried:
+        return False
+    rows = catalog.read_listing(str(out), found.segments)
+    known = changes.replaced
+    if any(source not in known or row.reason != known[source].reason for source, row in rows.items()):
+        return False
+    for segment in found.segments:
+        catalog.segment_path(str(out), segment).remove()
+    return True
+
+
+def grown(run: Run, before: Prepared, changes: Changes, found: Scan) -> Prepared:
+    """Plan what was `found` in new and changed files in addition to what `before` holds, and keep that in its place.
 
     The finished work of the earlier plan is recorded for the new one before that is kept: whenever this is interrupted,
     one of the two holds, with all of its work.
@@ -45,7 +58,6 @@ def grown(run: Run, before: Prepared, changes: Changes) -> Prepared:
         )
     added = len(changes.new) - len(changes.changed)
     with run.clock.phase("scan"):
-        found = scan_more(run, before, iter(changes.new), max(before.segments, default=-1) + 1)
         unfit = unfit_now(run.out, found, changes)
         if losing := losing_by(before, str(run.out), {*changes.gone, *unfit}):
             before = given_back(run.out, before, losing, run.config, for_good=False)

@@ -13,7 +13,7 @@ from pipeline.engine import recorded
 from pipeline.engine.digests import Digest, read_digests
 from pipeline.engine.executors import Executor
 from pipeline.engine.state import Prepared
-from pipeline.errors import OutputError
+from pipeline.errors import RETRIED, OutputError
 from pipeline.model import SourceFile
 from pipeline.model.sources import local_path
 from pipeline.storage import Place, is_remote
@@ -39,6 +39,8 @@ class Changes:
     """What was known of those of the latter kind, by source: their new rows stand for it."""
     changed: list[Changed] = field(default_factory=list)
     """Those of them of which something is stored."""
+    retried: set[str] = field(default_factory=set)
+    """Sources of new files that are what they were, and failed then for a reason outside of them."""
     gone: set[str] = field(default_factory=set)
     """Sources that are no longer there, or can't be read."""
     copies: dict[str, tuple[SourceFile, Known]] = field(default_factory=dict)
@@ -49,7 +51,7 @@ class Changes:
     """Whether originals are there again for whose sake an image was left as it is."""
 
     def __bool__(self) -> bool:
-        return bool(self.new) or self.returned
+        return bool(self.new or self.replaced) or self.returned
 
 
 def compare(out: Place, before: Prepared, files: Iterable[SourceFile], executor: Executor, settings: Source) -> Changes:
@@ -71,13 +73,13 @@ def compare(out: Place, before: Prepared, files: Iterable[SourceFile], executor:
     OutputError
         With ``source.changed: refuse``, where a file that holds an image has changed (reason ``source_changed``).
     """
-    looking = _Looking(before, settings)
-    looking.known = catalog.read_listing(str(out), before.segments, before.replaced)
+    looking = _Looking(before, settings, catalog.read_listing(str(out), before.segments, before.replaced))
     for file in files:
         looking.look(file)
     for found in read_digests(((n, file.source, file.size) for n, (file, _) in enumerate(looking.to_read)), executor):
         looking.take(found)
     changes = looking.changes
+    changes.replaced |= {folder: looking.known.pop(folder) for folder in looking.opened_folders()}
     changes.changed.sort(key=lambda one: one.file.source)
     _settle(out, before, changes, refuse=settings.changed == "refuse")
     changes.gone |= {source for source, earlier in looking.known.items() if _is_gone(source, earlier)}
@@ -88,11 +90,14 @@ def compare(out: Place, before: Prepared, files: Iterable[SourceFile], executor:
 class _Looking:
     """Takes one file after the other, and what was read of those that had to be read."""
 
-    def __init__(self, before: Prepared, settings: Source) -> None:
+    def __init__(self, before: Prepared, settings: Source, known: dict[str, Known]) -> None:
         self.settings = settings
         self.changes = Changes()
-        self.known: dict[str, Known] = {}
+        self.known = known
         """What no file has been found for yet."""
+        self._closed = [source for source, one in known.items() if one.reason == "unreadable" and one.identity[0] < 0]
+        """Folders that could not be listed; also files that could not be looked at."""
+        self._listed: set[str] = set()
         self.to_read: list[tuple[SourceFile, Known]] = []
         self._copies = {(copy.segment, copy.row) for copy in before.copies}
         # of several versions of a file the last one counts
@@ -100,6 +105,7 @@ class _Looking:
 
     def look(self, file: SourceFile) -> None:
         """Tell what has become of a file, as far as its listing says."""
+        self._listed.update(folder for folder in self._closed if file.source.startswith(f"{folder}/"))
         earlier = self.known.pop(file.source, None)
         if earlier is None:
             if not _is_emptied(file, self.known):
@@ -114,8 +120,20 @@ class _Looking:
             self.to_read.append((file, earlier))
         elif looks_changed:
             self._change(file, earlier, _difference(earlier, file))
+        elif (
+            earlier.status == "failed"
+            and earlier.reason in RETRIED
+            and not file.problem
+            and scan.is_readable(file.source)
+        ):
+            self._change(file, earlier, "")
+            self.changes.retried.add(file.source)
         elif self.settings.hash and earlier.status == PENDING:
             self.changes.unhashed += 1
+
+    def opened_folders(self) -> set[str]:
+        """Return the folders that could not be listed once, and were this time: their files stand for them now."""
+        return self._listed & self.known.keys()
 
     def take(self, found: Digest) -> None:
         """Tell what has become of a file, by its content."""

@@ -11,15 +11,13 @@ from pipeline import ledger, store
 from pipeline.engine import recorded
 from pipeline.engine.converting import Conversion
 from pipeline.engine.state import Prepared
-from pipeline.errors import OutputError, SourceError
+from pipeline.errors import RETRIED, OutputError, SourceError
 from pipeline.model import Instance, Plan, RegionResult, TaskResult
 from pipeline.model.sources import local_path
 from pipeline.plan import task_input
-from pipeline.scan import digest, look_at
+from pipeline.scan import digest, is_readable, look_at
 from pipeline.storage import Carried, is_remote
 
-PASSING = frozenset({"unreadable", "file_not_found", "worker_lost"})
-"""Reasons of failures that may have gone by the next run: a share that was away, a worker that was lost."""
 _AT_A_TIME = 16
 """Images looked at side by side."""
 
@@ -38,12 +36,12 @@ def restore(
 ) -> int:
     """Take into `conversion` the finished tasks and images of earlier runs; returns how many tasks these are.
 
-    A task of which a shard has vanished or has another size isn't finished, nor is one with a file that couldn't be
-    read; nor is an image with such a task: it is closed to readers until it is complete again. Costs a look at each
-    shard's size; reads the ledger twice, so that only unfinished images' checksums are ever held.
+    A task of which a shard has vanished or has another size isn't finished, nor is one with a file that failed for a
+    reason outside of it; nor is an image with such a task: it is closed to readers until it is complete again. Costs a look
+    at each shard's size; reads the ledger twice, so that only unfinished images' checksums are ever held.
 
     `only` are the numbers of the tasks to look at, where others work on the rest: no image is touched then. Without
-    `retrying`, a task counts as finished also where a file of it couldn't be read.
+    `retrying`, a task counts as finished whatever a file of it failed for.
 
     Raises
     ------
@@ -108,10 +106,11 @@ def _is_there(out: str, plan: Plan, region: RegionResult) -> bool:
 
 
 def _worth_another_try(plan: Plan, result: TaskResult) -> bool:
-    """Whether a file couldn't be read that can perhaps be read now, and all others of the task are still there."""
-    if not any(one.failure and one.failure.reason in PASSING for one in result.outcomes):
+    """Whether a file failed for a reason that may be gone, and all files of the task can be read now."""
+    failed = {one.instance for one in result.outcomes if one.failure and one.failure.reason in RETRIED}
+    if not failed or not all(_original_is_there(one) for one in _instances(plan, result.task)):
         return False
-    return all(_original_is_there(one) for one in _instances(plan, result.task))
+    return any(is_readable(plan.instances[i].source) for i in failed)
 
 
 def _check_originals(plan: Plan, task: int) -> None:

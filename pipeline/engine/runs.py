@@ -19,7 +19,7 @@ from pipeline.engine.completing import complete, unchanged
 from pipeline.engine.convert_task import job_of
 from pipeline.engine.converting import Conversion
 from pipeline.engine.executors import Deferred, Executor
-from pipeline.engine.growing import given_back, grown
+from pipeline.engine.growing import failed_again, given_back, grown
 from pipeline.engine.listing import compare
 from pipeline.engine.locking import locked, wait_for_tasks
 from pipeline.engine.mainguard import end_in_a_worker
@@ -27,8 +27,8 @@ from pipeline.engine.output import begin, check_places
 from pipeline.engine.partitions import recut, refuse_running
 from pipeline.engine.preparing import check_settings, load, prepare, prepare_and_save
 from pipeline.engine.progress import NullProgress, Progress
-from pipeline.engine.recovery import PASSING, restore
-from pipeline.engine.scanning import find_files
+from pipeline.engine.recovery import restore
+from pipeline.engine.scanning import find_files, scan_more
 from pipeline.engine.space import explaining, too_small
 from pipeline.engine.standing import finish_replacing, losing, settle, working_plan
 from pipeline.engine.state import Prepared, Run
@@ -36,6 +36,7 @@ from pipeline.engine.stores import reaching_stores
 from pipeline.engine.trust import check_sources_known, sources_of
 from pipeline.engine.unopened import unopened_when_planned
 from pipeline.engine.versions import provenance, versions
+from pipeline.errors import RETRIED
 from pipeline.ledger import Ledger
 from pipeline.storage import Place, absolute, place
 
@@ -121,10 +122,16 @@ def followed(run: Run, before: Prepared) -> Prepared:
         )
     if not changes:
         return before
-    write_run_file(run.config, run.out)
-    if come := len(changes.new) - len(changes.changed):
+    if come := len(changes.new) - len(changes.changed) - len(changes.retried):
         run.progress.message(f"{come} file(s) have come since the earlier run")
-    return grown(run, before, changes)
+    if changes.retried:
+        run.progress.message(f"{len(changes.retried)} file(s) that could not be read are tried again")
+    with run.clock.phase("scan"):
+        found = scan_more(run, before, iter(changes.new), max(before.segments, default=-1) + 1)
+    if failed_again(run.out, found, changes):
+        return before
+    write_run_file(run.config, run.out)
+    return grown(run, before, changes, found)
 
 
 def begun(this: Run, *, overwrite: bool, trusting: bool = False) -> Prepared:
@@ -191,7 +198,7 @@ def finished(this: Run, prepared: Prepared, conversion: Conversion) -> report.Ru
                 return complete(config, prepared, conversion, this.clock, book)
         before, earlier = prepared, conversion
         failures = [earlier.failures.get(i) for i in set().union(*lost.values())]
-        for_good = any(failure is None or failure.reason not in PASSING for failure in failures)
+        for_good = any(failure is None or failure.reason not in RETRIED for failure in failures)
         with this.clock.phase("plan"):
             prepared = given_back(out, before, lost, config, for_good=for_good)
             recut(out, before, prepared)

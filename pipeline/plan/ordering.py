@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import PurePath
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.model import Instance
+from pipeline.model.sources import local_path
 
 POSITION_TOLERANCE = 1e-3
 """mm. Slices closer than this are at the same position."""
@@ -25,7 +27,7 @@ def order_stack(instances: Sequence[Instance], members: list[int]) -> tuple[list
     axial slices go from feet to head), where every instance has a position, all are parallel, and no two coincide.
     ``instance_number``: else, where every instance has one and they are not all the same; instances that share
     one follow their position, if that is known.
-    ``sop_instance_uid``: else; UIDs compare number by number.
+    ``sop_instance_uid``: else; UIDs compare number by number. Files without one follow, by their names.
     Ties are broken by SOP Instance UID, then source.
     ``frame_number`` is what an image of one instance gets.
     """
@@ -60,6 +62,12 @@ def _offsets(instances: Sequence[Instance], members: list[int]) -> npt.NDArray[n
     return None if length < _DEGENERATE else (origin - origin[0]) @ (normal / length)
 
 
-def _identity(instance: Instance) -> tuple[list[tuple[int, str]], str]:
-    """SOP Instance UID, its components compared as numbers (9 before 10), then the source."""
+def _identity(instance: Instance) -> tuple[list[tuple[float, str]], str]:
+    """SOP Instance UID, its components compared as numbers (9 before 10), then the source.
+
+    Without a UID the file's name comes first, which is the same wherever its folder lies, and then what it holds.
+    """
+    if not instance.known_uid:
+        name = PurePath(local_path(instance.source)).name
+        return [(math.inf, name), (0, instance.sop_instance_uid)], ""
     return [(len(part), part) for part in instance.sop_instance_uid.split(".")], instance.source

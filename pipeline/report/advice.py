@@ -48,11 +48,11 @@ ADVICE = {
     "was not stored. " + _HEADER,
     "decoder_crashed": "A decoder crashed on the frame named, twice and alone in a process. Try another one "
     f"(decode.plugin). {_DAMAGED}",
-    "header_crashed": f"Whatever read the header crashed, twice. {_DAMAGED}",
+    "header_crashed": f"Whatever read the header crashed, twice; the next run tries once more. {_DAMAGED}",
     "timeout": "Decoding the frame named, or reading the header, took longer than limits.frame_seconds or "
-    "limits.header_seconds. Raise them if the file is sound but large or its storage slow; else it is damaged.",
+    "limits.header_seconds. Raise them and run again if the file is sound but large or its storage slow; else it is damaged.",
     "memory": "Decoding the frame named, or reading the header, took more memory than limits.decode_memory allows or the "
-    "machine has. Raise it, or use fewer workers; of a small file it means damage.",
+    "machine has. Raise it, or use fewer workers, and run again; of a small file it means damage.",
     "source_changed": "The file changed between scan and conversion. Run again when nothing writes to the source: what it "
     "holds then is stored.",
     "index_damaged": "What the scan kept in the output directory of this file's frames was changed since. Convert everything "

@@ -3,7 +3,7 @@
 from pipeline.scan.batch import ScanResult, header_limits, lost_batch, scan_batch
 from pipeline.scan.columns import column_kinds
 from pipeline.scan.duplicates import candidates, digest, mark, shared_uids
-from pipeline.scan.files import find_files, look_at
+from pipeline.scan.files import find_files, is_readable, look_at
 from pipeline.scan.missing import missing_sources, refuse_missing
 from pipeline.scan.objects import pattern_matcher
 from pipeline.scan.patients import make_salt
@@ -15,6 +15,7 @@ __all__ = [
     "digest",
     "find_files",
     "header_limits",
+    "is_readable",
     "look_at",
     "lost_batch",
     "make_salt",

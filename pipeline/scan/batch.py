@@ -127,8 +127,8 @@ def scan_batch(
             found = _read(record, config, wanted, Place(segment, row))
             if watch:
                 watch.end()
-            if found is not None and config.source.hash:
-                found = _with_hash(record, *found)
+            if found is not None and (config.source.hash or not found[0].known_uid):
+                found = _with_digest(record, *found, keep=config.source.hash)
             if found is None:
                 counts[record.row["status"], record.row["reason"]] += 1
             else:
@@ -229,16 +229,25 @@ def _open(record: Record) -> BinaryIO:
     return file
 
 
-def _with_hash(record: Record, instance: Instance, index: FrameIndex) -> tuple[Instance, FrameIndex] | None:
-    """Read the file as a whole, which may take longer than a header may; None where it can't be read so far."""
+def _with_digest(
+    record: Record, instance: Instance, index: FrameIndex, *, keep: bool
+) -> tuple[Instance, FrameIndex] | None:
+    """Read the file as a whole, which may take longer than a header may; None where it can't be read so far.
+
+    What it holds names an instance without SOP Instance UID; `keep` its SHA-256 where that was asked for.
+    """
     file = record.file
     try:
         sha256 = digest(file.source, Expected(file.size, file.mtime_ns, file.etag))
     except PipelineError as error:
         record.end("failed", error.reason, _told(record, error))
         return None
-    record.row["sha256"] = sha256
-    return replace(instance, sha256=sha256), index
+    if not instance.known_uid:
+        instance = replace(instance, sop_instance_uid=record.name_by_content(sha256))
+    if keep:
+        record.row["sha256"] = sha256
+        instance = replace(instance, sha256=sha256)
+    return instance, index
 
 
 def _index(file: BinaryIO, header: frames.Header, *, salvage: bool) -> FrameIndex:

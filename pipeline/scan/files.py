@@ -17,7 +17,17 @@ from pipeline.scan.dicomdir import file_ids, find_referenced, is_dicomdir, named
 from pipeline.scan.leaving import LeftOut, result_as_source, silently
 from pipeline.scan.objects import find_objects, listed_object
 from pipeline.scan.patterns import expand, is_pattern, list_folder, whole_path
-from pipeline.storage import DICOMWEB, check_url, find_instances, is_remote, origin_of, place, scheme_of
+from pipeline.storage import (
+    DICOMWEB,
+    MAY_PASS,
+    check_url,
+    find_instances,
+    is_remote,
+    origin_of,
+    persistently,
+    place,
+    scheme_of,
+)
 from pipeline.storage.urls import hidden
 
 _NOT_THERE = ("file_not_found", "ambiguous_file_id", "invalid_attribute", "outside_file_set")
@@ -201,7 +211,7 @@ def walk(folder: str, left_out: LeftOut) -> Iterator[SourceFile]:
 
 def _entry(entry: os.DirEntry[str]) -> SourceFile:
     try:
-        info = entry.stat()
+        info = persistently(entry.stat, MAY_PASS)
     except OSError as error:
         return _missing(entry.path, error)
     if stat.S_ISDIR(info.st_mode):
@@ -212,10 +222,21 @@ def _entry(entry: os.DirEntry[str]) -> SourceFile:
 def look_at(path: str) -> SourceFile:
     """Return size and time of one file, or what is wrong with it; never opens it."""
     try:
-        info = os.stat(path)  # noqa: PTH116  text in, text out
+        info = persistently(lambda: os.stat(path), MAY_PASS)  # noqa: PTH116  text in, text out
     except (OSError, ValueError) as error:  # ValueError: a zero byte, from a list or a DICOMDIR
         return _missing(path, error)
     return _regular(path, info)
+
+
+def is_readable(source: str) -> bool:
+    """Whether a local file's first byte can be read; of what lies elsewhere that is taken for granted."""
+    if is_remote(source):
+        return True
+    try:
+        with open(local_path(source), "rb", buffering=0) as file:  # noqa: PTH123  text in
+            return file.read(1) is not None
+    except (OSError, ValueError):
+        return False
 
 
 def _regular(path: str, info: os.stat_result) -> SourceFile:

@@ -12,6 +12,8 @@ from fnmatch import translate
 from glob import has_magic
 from pathlib import Path
 
+from pipeline.storage import MAY_PASS, persistently
+
 _ANY_FOLDERS = "**"
 
 
@@ -69,8 +71,12 @@ def _matching(entries: list[os.DirEntry[str]], head: str, parts: list[str]) -> I
 
 def list_folder(folder: str) -> list[os.DirEntry[str]]:
     """Return the entries sorted so that a walk gives whole paths in their order: ``a.dcm`` before ``a/b.dcm``."""
-    with os.scandir(folder) as entries:
-        return sorted(entries, key=_sort_key)
+
+    def listing() -> list[os.DirEntry[str]]:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=_sort_key)
+
+    return persistently(listing, MAY_PASS)
 
 
 def _sort_key(entry: os.DirEntry[str]) -> str:

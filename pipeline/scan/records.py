@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -132,7 +131,7 @@ class Record:
             mtime_ns=self.file.mtime_ns,
             study_instance_uid=self._uid("study_instance_uid", "Study Instance UID", UNKNOWN),
             series_instance_uid=self._uid("series_instance_uid", "Series Instance UID", UNKNOWN),
-            sop_instance_uid=self._uid("sop_instance_uid", "SOP Instance UID", placeholder(self.file.source)),
+            sop_instance_uid=self.row["sop_instance_uid"] or UNKNOWN,
             modality=self.row["modality"] or "",
             transfer_syntax_uid=header.transfer_syntax_uid,
             format=pixels,
@@ -147,6 +146,12 @@ class Record:
             etag=self.file.etag,
             patient=self.patient,
         )
+
+    def name_by_content(self, sha256: str) -> str:
+        """Return what stands for a missing SOP Instance UID: the same wherever the file lies and whatever it is called."""
+        name = f"{UNKNOWN}-{sha256[:16]}"
+        self.notes.append(f"no SOP Instance UID: {name!r} stands for it")
+        return name
 
     def end(self, status: str, reason: str, message: str) -> None:
         """Say why the file isn't converted."""
@@ -179,11 +184,6 @@ class Place:
 
     segment: int
     row: int
-
-
-def placeholder(source: str) -> str:
-    """Return what stands for a missing SOP Instance UID: the same for the same file in every run."""
-    return f"{UNKNOWN}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
 
 
 def _count(value: Any) -> int | None:

@@ -13,6 +13,7 @@ from pipeline.storage.beneath import Folder, linked
 from pipeline.storage.carrying import Carried
 from pipeline.storage.foresight import Expected, Reading, foreseen
 from pipeline.storage.growing import GrowingFile, growing
+from pipeline.storage.local_file import MAY_PASS, persistently
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options, active, storage_options, using
 from pipeline.storage.origins import dicomweb_origins, origin_of
@@ -25,6 +26,7 @@ from pipeline.storage.urls import DICOMWEB, STORES, WEB, absolute, check_url, is
 
 __all__ = [
     "DICOMWEB",
+    "MAY_PASS",
     "PASSING",
     "STORES",
     "WEB",
@@ -52,6 +54,7 @@ __all__ = [
     "linked",
     "open_source",
     "origin_of",
+    "persistently",
     "place",
     "scheme_of",
     "storage_options",

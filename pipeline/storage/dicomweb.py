@@ -204,6 +204,8 @@ class _Session(requests.Session):
     def __init__(self, *, allow_http: bool) -> None:
         super().__init__()
         self._allow_http = allow_http
+        # one variable for all servers of an authority of one's own; that of requests, if there is one, comes first
+        self.verify = os.environ.get("SSL_CERT_FILE") or True
 
     def should_strip_auth(self, old_url: str, new_url: str) -> bool:
         """Whether a redirection leads to another scheme, host or port."""

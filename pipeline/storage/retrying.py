@@ -25,6 +25,7 @@ _STATUS = re.compile(r"status code: (\d{3})|Client error with status (\d{3})")
 _UNSATISFIABLE = 416
 _MAY_PASS = frozenset({408, 425, 429})
 _DETAIL = re.compile(r"<Code>(\w+)</Code>\s*(?:<Message>([^<]*)</Message>)?")
+_CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
 _LONGEST_TEXT = 300
 
 
@@ -78,6 +79,11 @@ def _permanent(error: Exception, name: str) -> OSError | None:
     status = status_of(error)
     if status and 400 <= status < 500 and status not in _MAY_PASS:  # noqa: PLR2004  HTTP's client errors
         return OSError(f"{name}: {told(error)}")
+    if certificate := _CERTIFICATE.search(str(error)):
+        return OSError(
+            f"{name}: the server's certificate isn't trusted ({certificate[1]}); of an authority of your own, name the file "
+            "with its certificates in the environment variable SSL_CERT_FILE, on workers too"
+        )
     if "builder error" in str(error):  # the address itself is wrong, or plain HTTP where it isn't allowed
         return OSError(f"{name}: the address can't be used; plain HTTP needs storage.allow_http: true")
     return None

@@ -7,13 +7,13 @@ import importlib
 import os
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO, cast
 
 from pipeline.errors import ConfigError, PixelDataError, SourceError
 from pipeline.model.sources import local_path
 from pipeline.storage.foresight import Expected, found_before, open_object, taken
+from pipeline.storage.local_file import LocalFile
 from pipeline.storage.urls import DICOMWEB, check_url, is_remote, scheme_of
 
 
@@ -32,7 +32,8 @@ def open_source(source: str, expected: Expected | None = None) -> BinaryIO:
     -------
     BinaryIO
         Unbuffered, since headers are buffered where they are parsed and frames are read in one piece. A context
-        manager. Of an object nothing has been asked for yet, so that errors come with the first read.
+        manager. Of an object nothing has been asked for yet, so that errors come with the first read. After errors that
+        may pass it is read again, with pauses.
 
     Raises
     ------
@@ -48,7 +49,7 @@ def open_source(source: str, expected: Expected | None = None) -> BinaryIO:
     if is_remote(source):
         return cast(BinaryIO, taken(source) or open_object(check_url(source), expected))
     try:
-        file = cast(BinaryIO, Path(local_path(source)).open("rb", buffering=0))  # noqa: SIM115  the caller closes it
+        file = cast(BinaryIO, LocalFile(local_path(source)))
     except FileNotFoundError as error:
         raise SourceError(f"{source}: no such file", reason="file_not_found", source=source) from error
     except OSError as error:
@@ -105,6 +106,6 @@ def _version(info: os.stat_result) -> _Version:
 @lru_cache(maxsize=1024)
 def _sha256(path: str, version: _Version) -> str:
     """Return the SHA-256 of a file, empty where it is another one by now; once for all tasks of a process."""
-    with Path(path).open("rb", buffering=0) as file:
+    with LocalFile(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return digest if _version(os.fstat(file.fileno())) == version else ""

@@ -63,7 +63,7 @@ def stop(*_: Any, **__: Any) -> Any:
 
 
 STEPS: list[tuple[Any, str, int]] = [
-    (growing, "scan_more", 1),
+    (runs, "scan_more", 1),
     (growing, "_carry", 1),
     (growing, "save", 1),
     (runs, "resumed", 1),

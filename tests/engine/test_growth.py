@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -156,11 +157,16 @@ def test_a_source_folder_that_was_deleted_after_its_conversion(kept: Place) -> N
     assert summary.count("converted") == 10
 
 
-@pytest.mark.parametrize(("step", "after"), [("scan_more", True), ("grow", False), ("_carry", True), ("save", False)])
-def test_stopped_while_it_grows(kept: Place, monkeypatch: pytest.MonkeyPatch, step: str, *, after: bool) -> None:
+@pytest.mark.parametrize(
+    ("where", "step", "after"),
+    [(runs, "scan_more", True), (growing, "grow", False), (growing, "_carry", True), (growing, "save", False)],
+)
+def test_stopped_while_it_grows(
+    kept: Place, monkeypatch: pytest.MonkeyPatch, where: ModuleType, step: str, *, after: bool
+) -> None:
     kept.convert()
     arrive(kept, "series-*")
-    whole = getattr(growing, step)
+    whole = getattr(where, step)
 
     def stopped(*args: object, **options: object) -> None:
         if after:
@@ -168,7 +174,7 @@ def test_stopped_while_it_grows(kept: Place, monkeypatch: pytest.MonkeyPatch, st
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(growing, step, stopped)
+        patch.setattr(where, step, stopped)
         with pytest.raises(KeyboardInterrupt):
             kept.convert()
     kept.convert()

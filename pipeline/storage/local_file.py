@@ -1,0 +1,99 @@
+"""A local file that is read once more after an error that may pass: a network share that stalls, a disk that stutters.
+
+The pauses grow. What a process has waited in vain is limited, so that thousands of files on a dead disk don't keep a run
+for a night: from then on each error counts at once. The next run tries such files again in any case.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+PAUSES = (0.1, 0.4, 1.5)
+"""Seconds before the second, third and fourth try."""
+VAIN = 30.0
+"""Seconds that a process waits at most for what doesn't come back."""
+_NAMES = (
+    *("EIO", "ESTALE", "EAGAIN", "EBUSY", "EREMOTEIO", "ETIMEDOUT", "ENOLINK", "ENODATA", "ENFILE", "EMFILE", "ENOMEM"),
+    *("ECONNRESET", "ECONNABORTED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENOTCONN", "EPIPE"),
+)
+MAY_PASS = frozenset(getattr(errno, name) for name in _NAMES if hasattr(errno, name))
+"""Errors of reading and opening, as far as this system has them."""
+_OF_OPENING = MAY_PASS | {errno.EACCES, errno.EPERM}
+"""A share that comes back may refuse for a moment what it allows otherwise."""
+_waited = 0.0
+
+
+def persistently(what: Callable[[], T], passing: frozenset[int] = _OF_OPENING) -> T:
+    """Return what `what` does, tried again after errors that may pass."""
+    for pause in _pauses():
+        try:
+            return what()
+        except OSError as error:
+            if error.errno not in passing:
+                raise
+            time.sleep(pause)
+    return what()
+
+
+def _pauses() -> Iterator[float]:
+    """Yield how long to wait; who asks for another one has waited in vain."""
+    global _waited  # noqa: PLW0603  of the process as a whole
+    for pause in PAUSES:
+        if _waited + pause > VAIN:
+            return
+        yield pause
+        _waited += pause
+
+
+class LocalFile(io.FileIO):
+    """A file, opened for reading and unbuffered.
+
+    Raises
+    ------
+    OSError
+        Where it can't be opened, or read, several times in a row.
+    """
+
+    def __init__(self, path: str) -> None:
+        persistently(lambda: super(LocalFile, self).__init__(path, "rb"))
+
+    def read(self, size: int | None = -1, /) -> bytes:  # noqa: D102
+        return self._again(super().read, size)
+
+    def readall(self) -> bytes:  # noqa: D102
+        return self._again(super().readall)
+
+    def readinto(self, buffer: Any, /) -> int:  # noqa: D102
+        return self._again(super().readinto, buffer)
+
+    def _again(self, read: Callable[..., T], *arguments: Any) -> T:
+        position = self.tell()
+
+        def attempt() -> T:
+            try:
+                return read(*arguments)
+            except OSError as error:
+                if error.errno == errno.ESTALE:
+                    self._reopen()
+                self.seek(position)
+                raise
+
+        return persistently(attempt, MAY_PASS)
+
+    def _reopen(self) -> None:
+        """Open the path again where the server has forgotten the open file; not where another file is there now."""
+        with suppress(OSError):
+            file = os.open(str(self.name), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                before, now = os.fstat(self.fileno()), os.fstat(file)
+                if (before.st_size, before.st_mtime_ns) == (now.st_size, now.st_mtime_ns):
+                    os.dup2(file, self.fileno(), inheritable=False)
+            finally:
+                os.close(file)
