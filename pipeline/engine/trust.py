@@ -77,7 +77,9 @@ def kept_configuration(
             reason="output_not_yours",
         )
     config = directed(load(out / RUN_FILE, overrides, without=DECIDING if doubt else ()), out)
-    return config, replace(active(), file_bits=config.output.file_bits) if doubt else options_of(config)
+    if doubt:  # nor does it say where a DICOMweb token goes
+        return config, replace(active(), file_bits=config.output.file_bits, token_origins=())
+    return config, options_of(config)
 
 
 def directed(config: RunConfig, out: Place) -> RunConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,6 +90,24 @@ def test_a_token_goes_where_the_environment_says(tmp_path: Path, monkeypatch: py
         monkeypatch.setenv("DICOMWEB_TOKEN_FOR", f"https://elsewhere {second}")
         convert(tmp_path / "out", f"dicomweb+{first}{INSTANCE}", f"dicomweb+{second}{INSTANCE}")
     assert (set(told), set(also)) == ({None}, {f"Bearer {SECRET}"})
+
+
+@pytest.mark.usefixtures("token")
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files to another user")
+@pytest.mark.parametrize("command", [("verify", "--source"), ("resume",)])
+def test_a_token_goes_nowhere_for_a_result_that_is_somebody_elses(tmp_path: Path, command: tuple[str, ...]) -> None:
+    out = tmp_path / "out"
+    with service() as (named, told):
+        convert(out, f"dicomweb+{named}{INSTANCE}")
+        told.clear()
+        for path in (out, *out.rglob("*")):
+            os.chown(path, 65534, 65534)
+        if command == ("resume",):
+            (out / "catalog.parquet").unlink()
+            next((out / "ledger").iterdir()).unlink()
+        done = CliRunner().invoke(main, [*command, str(out), "--trust-output"])
+    assert told, done.output
+    assert set(told) == {None}
 
 
 @pytest.mark.usefixtures("token")
