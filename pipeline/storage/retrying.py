@@ -13,6 +13,7 @@ from obstore.exceptions import (
     BaseError,
     NotSupportedError,
     PermissionDeniedError,
+    PreconditionError,
     UnauthenticatedError,
 )
 
@@ -23,6 +24,7 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 _STATUS = re.compile(r"status code: (\d{3})|Client error with status (\d{3})")
 _UNSATISFIABLE = 416
+_NOT_IMPLEMENTED = 501
 _MAY_PASS = frozenset({408, 425, 429})
 _DETAIL = re.compile(r"<Code>(\w+)</Code>\s*(?:<Message>([^<]*)</Message>)?")
 _LONGEST_TEXT = 300
@@ -64,6 +66,7 @@ def retrying(what: Callable[[], T], retries: int, name: str) -> T:
 _TRANSLATED: tuple[tuple[type[Exception], type[OSError]], ...] = (
     (FileNotFoundError, FileNotFoundError),
     (AlreadyExistsError, FileExistsError),
+    (PreconditionError, FileExistsError),
     (PermissionDeniedError, PermissionError),
     (UnauthenticatedError, PermissionError),
     (NotSupportedError, RangesNotServedError),
@@ -76,14 +79,14 @@ def _permanent(error: Exception, name: str) -> OSError | None:
         if isinstance(error, kind):
             return translated(f"{name}: {told(error)}")
     status = status_of(error)
-    if status and 400 <= status < 500 and status not in _MAY_PASS:  # noqa: PLR2004  HTTP's client errors
+    if (400 <= status < 500 and status not in _MAY_PASS) or status == _NOT_IMPLEMENTED:  # noqa: PLR2004  HTTP's client errors
         return OSError(f"{name}: {told(error)}")
     if "builder error" in str(error):  # the address itself is wrong, or plain HTTP where it isn't allowed
         return OSError(f"{name}: the address can't be used; plain HTTP needs storage.allow_http: true")
     return None
 
 
-def status_of(error: Exception) -> int:
+def status_of(error: BaseException) -> int:
     """Return the HTTP status in an error's text, 0 without one."""
     found = _STATUS.search(str(error))
     return int(found[1] or found[2]) if found else 0
