@@ -11,6 +11,7 @@ from typing import Any
 import obstore
 from obstore.exceptions import NotSupportedError
 
+from pipeline.storage.answers import BEGINNING, check_answer
 from pipeline.storage.options import Options
 from pipeline.storage.retrying import CutShortError, is_behind_the_end, retrying, status_of
 from pipeline.storage.stores import store_at
@@ -78,6 +79,7 @@ class Object:
                 if is_behind_the_end(error):  # nothing there: an empty object, or one that became shorter
                     return memoryview(b""), self.head()
                 raise
+            check_answer(self.name, answer.attributes, lambda: self._beginning(data if start == 0 else None))
             found = _found(self.name, answer.meta)
             if len(data) != max(min(stop, found.size) - start, 0):
                 raise CutShortError(f"{len(data)} bytes of [{start}, {stop}) came, the object has {found.size}")
@@ -114,11 +116,18 @@ class Object:
             if limit is not None and found.size > limit:
                 return memoryview(b""), found
             data = memoryview(answer.bytes())
+            check_answer(self.name, answer.attributes, lambda: self._beginning(data))
             if len(data) != found.size:
                 raise CutShortError(f"{len(data)} bytes of {found.size} came")
             return data, found
 
         return retrying(get, self._own.retries, self.name)
+
+    def _beginning(self, data: memoryview | None) -> bytes:
+        """Return the first bytes, of what has come or else asked for."""
+        if data is None:
+            data = memoryview(obstore.get(self._store, self._key, options={"range": (0, BEGINNING)}).bytes())
+        return bytes(data[:BEGINNING])
 
     def head(self) -> Found:
         """Ask for size and identity alone."""

@@ -17,9 +17,12 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 
+from pipeline.storage.answers import UnusableAnswerError
 from pipeline.storage.urls import hidden
 
 T = TypeVar("T")
+_PAGES_TRIED = 3
+"""How often an answer that is a page is tried: most servers mean it."""
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 _STATUS = re.compile(r"status code: (\d{3})|Client error with status (\d{3})")
@@ -53,6 +56,9 @@ def retrying(what: Callable[[], T], retries: int, name: str) -> T:
     for attempt in range(retries + 1):
         try:
             return what()
+        except UnusableAnswerError:
+            if attempt == min(retries, _PAGES_TRIED - 1):
+                raise
         except (BaseError, FileNotFoundError, CutShortError, ConnectionError, TimeoutError) as error:
             final = _permanent(error, name)
             if final is not None:
@@ -81,6 +87,8 @@ def _permanent(error: Exception, name: str) -> OSError | None:
     status = status_of(error)
     if (400 <= status < 500 and status not in _MAY_PASS) or status == _NOT_IMPLEMENTED:  # noqa: PLR2004  HTTP's client errors
         return OSError(f"{name}: {told(error)}")
+    if "Content-Length Header missing" in str(error):
+        return OSError(f"{name}: the server doesn't say how long the file is (Content-Length)")
     if "builder error" in str(error):  # the address itself is wrong, or plain HTTP where it isn't allowed
         return OSError(f"{name}: the address can't be used; plain HTTP needs storage.allow_http: true")
     return None
