@@ -206,6 +206,12 @@ class RangeFile(PositionedFile):
         known = self._found
         if known is None:
             self._found = found
+        elif known.etag and known.etag == found.etag and known.size != found.size:
+            raise SourceError(
+                f"{self.name}: the server answers with {found.size} bytes for what it lists, under the same ETag, with "
+                f"{known.size}",
+                source=self.name,
+            )
         elif not same(known, found):
             raise SourceError(
                 f"{self.name}: changed since it was first looked at (size {known.size} then, {found.size} now); run again",

@@ -227,6 +227,28 @@ def test_a_search_that_finds_a_page_finds_not_nothing(service, monkeypatch, answ
         list(find_instances(service))
 
 
+def test_another_length_under_the_same_etag_is_no_change_of_the_file(folder):
+    lengths = [len(DATA), 30_000]
+
+    def answer(handler):
+        first, last = map(int, handler.headers["Range"].removeprefix("bytes=").split("-"))
+        length = lengths.pop(0)
+        last = min(last, length - 1)
+        return 206, {"ETag": '"1"', "Content-Range": f"bytes {first}-{last}/{length}"}, DATA[first : last + 1]
+
+    with (
+        webserver(folder, special={"/a.dcm": answer}) as port,
+        open_source(f"http://127.0.0.1:{port}/a.dcm") as file,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr("pipeline.storage.objects.HEAD", 1000)
+        file.read(10)
+        file.seek(20_000)
+        with pytest.raises(SourceError, match="answers with 30000 bytes") as caught:
+            file.read(10)
+    assert caught.value.reason == "unreadable"
+
+
 def test_a_session_that_ends_amid_a_file(folder):
     """The server calls every file a page, so that only the first bytes tell; then a page comes in its place."""
     answers = [called_a_page, page]

@@ -22,8 +22,9 @@ from frames.building import native_file
 import pipeline
 from pipeline.config import from_dict
 from pipeline.engine import holders, locking
+from pipeline.engine.partitions import partition_locked, refuse_running, writer
 from pipeline.errors import OutputError
-from pipeline.storage import storage_options
+from pipeline.storage import place, storage_options
 
 SILENCE = 1.5
 QUICK = f"""
@@ -287,6 +288,28 @@ def test_a_run_whose_lock_is_gone_ends_and_the_same_command_goes_on(s3, slow, mo
     assert "catalog.parquet" not in s3.read(described["output"]["path"])
     proxy.delay = 0.0
     assert pipeline.run(from_dict(described)).status_counts["converted", ""] == 4
+
+
+def test_what_killed_jobs_of_an_array_left_is_watched_together(s3, monkeypatch):
+    monkeypatch.setattr(holders, "SILENCE", 1.0)
+    monkeypatch.setattr(holders, "HEARTBEAT", 0.2)
+    left = holders.Mark(
+        holders.Holder("other", 5, 7, "another kernel", "2026-01-01T00:00:00+00:00"), "token"
+    ).to_bytes()
+    with storage_options(**s3.options()):
+        out = place(s3.url())
+        for number in range(5):
+            (out / f"ledger/partition-{number}.lock").write_bytes(left)
+        began, told = time.monotonic(), []
+        refuse_running(out, told.append)
+        assert 1.0 < time.monotonic() - began < 3.0
+        assert [line.startswith("Watching the locks of 5 partition(s)") for line in told] == [True]
+        assert (out / "ledger").children() == []
+        (out / "ledger/run.lock").write_bytes(left)
+        with partition_locked(out, 3):
+            assert writer(out) == holders.held()._mark.holder
+            with pytest.raises(OutputError, match="partition-3 is under way"):
+                refuse_running(out, told.append)
 
 
 def test_a_process_of_this_kernel_is_known_and_others_are_not(monkeypatch):
