@@ -251,6 +251,7 @@ def slow(s3):
                 "source": {"paths": [source]},
                 "output": {"path": out, "shard": "4 KiB"},
                 "cluster": {"kind": "synchronous"},
+                "report": {"images": 0},
                 "storage": s3.options(proxy.port),
             },
             proxy,
