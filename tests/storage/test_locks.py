@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -22,6 +23,7 @@ from frames.building import native_file
 import pipeline
 from pipeline.config import from_dict
 from pipeline.engine import holders, locking
+from pipeline.engine.mounts import is_of_this_machine
 from pipeline.engine.partitions import partition_locked, refuse_running, writer
 from pipeline.errors import OutputError
 from pipeline.storage import place, storage_options
@@ -311,6 +313,22 @@ def test_what_killed_jobs_of_an_array_left_is_watched_together(s3, monkeypatch):
             assert writer(out) == holders.held()._mark.holder
             with pytest.raises(OutputError, match="partition-3 is under way"):
                 refuse_running(out, told.append)
+
+
+def test_on_which_file_system_a_path_lies(monkeypatch):
+    mounts = [
+        ("/", "ext4"),
+        ("/data", "nfs4"),
+        ("/data/fast disk", "xfs"),
+        ("/data/over", "xfs"),
+        ("/data/over", "fuse.x"),
+    ]
+    listed = [SimpleNamespace(mountpoint=point, fstype=kind) for point, kind in mounts]
+    monkeypatch.setattr("psutil.disk_partitions", lambda **_: listed)
+    paths = {"/home": True, "/data/a": False, "/data/fast disk/b": True, "/data/over/c": False, "/database": True}
+    assert {path: is_of_this_machine(path) for path in paths} == paths
+    listed.clear()
+    assert not is_of_this_machine("/home")
 
 
 def test_a_process_of_this_kernel_is_known_and_others_are_not(monkeypatch):
