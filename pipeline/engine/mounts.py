@@ -35,6 +35,9 @@ _OF_THIS_MACHINE = frozenset(
 def is_of_this_machine(path: str | os.PathLike[str]) -> bool:
     """Whether nobody but processes of this machine's kernel can reach a path; False where that isn't known."""
     real = PurePath(os.path.realpath(path))
-    mounts = [(PurePath(one.mountpoint), one.fstype) for one in psutil.disk_partitions(all=True)]
+    try:
+        mounts = [(PurePath(one.mountpoint), one.fstype) for one in psutil.disk_partitions(all=True)]
+    except OSError:  # a system that doesn't show them
+        return False
     above = [(len(point.parts), number) for number, (point, _) in enumerate(mounts) if real.is_relative_to(point)]
     return bool(above) and mounts[max(above)[1]][1] in _OF_THIS_MACHINE  # of several on one another, the last
