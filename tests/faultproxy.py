@@ -36,6 +36,8 @@ class FaultProxy:
     """The server's port."""
     rate: float = 0.0
     """Share of the requests to spoil."""
+    made: tuple[str, ...] = FAULTS
+    """The ways, of which each has the same chance."""
     seed: int = 0
     slow: float = 0.3
     """Seconds that a slow answer takes longer."""
@@ -45,8 +47,10 @@ class FaultProxy:
     """… of the requests whose target holds this."""
     withheld: tuple[str, ...] = ()
     """Requests whose target holds one of these are carried out, but not answered as long as it stands here."""
-    without: str = ""
-    """A header, in lower case, that isn't passed on."""
+    without: str | tuple[str, ...] = ""
+    """A header, or several, in lower case, that aren't passed on."""
+    unknown: tuple[str, ...] = ()
+    """Headers, in lower case, of requests that are answered with 501."""
     requests: list[Request] = field(default_factory=list)
     port: int = 0
 
@@ -101,13 +105,17 @@ class FaultProxy:
         head = await reader.readuntil(b"\r\n\r\n")
         request, headers = _parse(head)
         self.requests.append(request)
-        request.fault = self._random.choice(FAULTS) if self._random.random() < self.rate else ""
+        request.fault = self._random.choice(self.made) if self._random.random() < self.rate else ""
         if request.fault == "reset_before":
             writer.transport.abort()
             return
         if "100-continue" in headers.get("expect", ""):
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = await reader.readexactly(int(headers.get("content-length", 0)))
+        if any(name in headers for name in self.unknown):
+            writer.write(_BAD.replace(b"503 Slow Down", b"501 Not Implemented"))
+            await writer.drain()
+            return
         if request.fault == "error":
             writer.write(_BAD)
             await writer.drain()
@@ -158,7 +166,8 @@ def _headers(head):
 
 
 def _closing(head, without):
-    """The head with Connection: close, so that the answer ends with the connection; without that header."""
-    left_out = tuple(f"{name}:".encode() for name in ("connection", without) if name)
+    """The head with Connection: close, so that the answer ends with the connection; without some headers."""
+    names = (without,) if isinstance(without, str) else without
+    left_out = tuple(f"{name}:".encode() for name in ("connection", *names) if name)
     lines = [line for line in head.split(b"\r\n")[:-2] if not line.lower().startswith(left_out)]
     return b"\r\n".join([*lines, b"Connection: close", b"", b""])

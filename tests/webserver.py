@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +16,7 @@ _PIECE = 1 << 16
 class _Handler(BaseHTTPRequestHandler):
     folder: Path
     ranges: bool
+    special: dict[str, Callable[[_Handler], tuple[int, dict[str, str], bytes] | None]]
 
     def do_HEAD(self):
         self._answer(body=False)
@@ -23,6 +25,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def _answer(self, *, body):
+        answer = self.special.get(self.path, lambda _: None)(self)
+        if answer is not None:
+            self._answer_with(*answer, body=body)
+            return
         path = self.folder / unquote(self.path).lstrip("/")
         if not path.is_file():
             self.send_error(404)
@@ -41,6 +47,15 @@ class _Handler(BaseHTTPRequestHandler):
         if body:
             self._send(path, start, stop)
 
+    def _answer_with(self, status, headers, data, *, body):
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(data)), **headers}.items():
+            if value:
+                self.send_header(name, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(data)
+
     def _send(self, path, start, stop):
         with path.open("rb") as file:
             file.seek(start)
@@ -58,9 +73,12 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def webserver(folder, *, ranges=True):
-    """Serve `folder`; gives the port."""
-    handler = type("Handler", (_Handler,), {"folder": Path(folder), "ranges": ranges})
+def webserver(folder, *, ranges=True, special=None):
+    """Serve `folder`; gives the port.
+
+    `special` has functions by path: given the handler, each returns status, headers and body; None for the file.
+    """
+    handler = type("Handler", (_Handler,), {"folder": Path(folder), "ranges": ranges, "special": special or {}})
     server = _Server(("127.0.0.1", 0), handler)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()

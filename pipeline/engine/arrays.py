@@ -148,7 +148,7 @@ def convert_partition(
     with (
         using(options),
         explaining(str(at)),
-        partition_locked(at, number),
+        partition_locked(at, number, progress.message),
         Deferred(partial(clusters.start, cluster or Cluster(kind="synchronous"), progress)) as executor,
         Ledger.open(str(at), prepared.id) as book,
     ):
@@ -199,10 +199,10 @@ def finalize(
     with (
         using(options),
         explaining(str(at)),
-        locked(at),
+        locked(at, tell=progress.message),
         Deferred(partial(clusters.start, cluster or Cluster(), progress)) as executor,
     ):
-        refuse_running(at)
+        refuse_running(at, progress.message)
         wait_for_tasks(at)
         this = Run(config, at, executor, progress)
         finish_replacing(str(at), prepared)

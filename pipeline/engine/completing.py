@@ -11,6 +11,7 @@ from pipeline.config import RunConfig, load
 from pipeline.engine.converting import Conversion
 from pipeline.engine.flushing import flush
 from pipeline.engine.fresh import call_fresh
+from pipeline.engine.holders import still_held
 from pipeline.engine.seal import sealed_files, sealed_names
 from pipeline.engine.state import Clock, Prepared
 from pipeline.engine.summary import outcomes, summarise
@@ -53,6 +54,7 @@ def complete(
         summary = summarise(out, config, clock, prepared, conversion, completed_before=before)
         report.write(str(out), summary)
         flush(out)
+        still_held()
         book.append_files(sealed_files(out))
     return summary
 

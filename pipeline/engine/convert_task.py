@@ -13,6 +13,7 @@ import numpy.typing as npt
 import xxhash
 
 from pipeline.config import RunConfig
+from pipeline.engine.locking import Ticket, ticket
 from pipeline.engine.reading import frame_index, readings
 from pipeline.engine.watch import Watch
 from pipeline.errors import PipelineError, foreign_text
@@ -53,6 +54,8 @@ class Job:
     """… which is what a task of the plan needs at most."""
     storage: Options = field(default_factory=active)
     """How object stores are reached, also by a process that decodes for the task."""
+    lock: Ticket | None = field(default_factory=ticket)
+    """The run's lock on the output; a task whose run has lost it writes nothing."""
 
 
 def job_of(config: RunConfig, out: str) -> Job:

@@ -40,7 +40,7 @@ Step = TaskInput | FinaliseInput | Discard
 
 def execute(step: Step, job: Job) -> TaskResult | str | None:
     """Run one step; this is what travels to the workers."""
-    with at_work(job.out):
+    with at_work(job.out, job.lock):
         return _execute(step, job)
 
 
@@ -268,7 +268,7 @@ class Conversion:
 def _ends_the_run(step: Step, error: OutputError) -> bool:
     """Whether a step failed because the output can't be written, which no other step could do better."""
     # an image that can't be completed for another reason takes no other one with it
-    return not isinstance(step, FinaliseInput) or error.reason in PASSING
+    return not isinstance(step, FinaliseInput) or error.reason in {*PASSING, "in_use"}
 
 
 def _before(new: Failure, known: Failure | None) -> bool:

@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from itertools import chain, count, islice, takewhile
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from distributed import Client, KilledWorker
 
+from pipeline.engine.holders import still_held
 from pipeline.engine.reachable import reaching
 from pipeline.engine.window import Sent, Window
 from pipeline.storage import Carried
 
+T = TypeVar("T")
 LOST_TRIES = 20
 """How often a task is sent again that a dying worker took with it. It is mostly a bystander: what kills workers runs in
 processes of its own from the second time on."""
@@ -151,6 +153,12 @@ class Distributed:
                 fill()
 
 
+def _as_long_as_held(items: Iterable[T]) -> Iterator[T]:
+    for item in items:
+        still_held()
+        yield item
+
+
 class Deferred:
     """An executor that is started when there is something to run: a run with nothing left to do needs no cluster.
 
@@ -181,10 +189,17 @@ class Deferred:
         name: str,
         carefully: Callable[[Any], Any] | None = None,
     ) -> Iterator[Outcome]:
-        """See :meth:`Executor.map`."""
-        queue = iter(items)
+        """See :meth:`Executor.map`.
+
+        Raises
+        ------
+        OutputError
+            Where this run has lost its lock on the output (reason ``in_use``).
+        """
+        queue = _as_long_as_held(items)
         for first in queue:
-            yield from self._executor().map(function, chain([first], queue), name=name, carefully=carefully)
+            outcomes = self._executor().map(function, chain([first], queue), name=name, carefully=carefully)
+            yield from _as_long_as_held(outcomes)
 
     def _executor(self) -> Executor:
         if self._started is None:

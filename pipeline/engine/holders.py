@@ -1,22 +1,39 @@
-"""Who writes an output: a process, told apart from all others, and the signs that it is alive."""
+"""Who writes an output: a process, told apart from all others, and the signs that it lives.
+
+A lock says who holds it, with a token of its own and a number that changes with every sign of life. Whether its holder
+lives is never told by a clock that others set, nor by the name of a host: a process that this one can see is looked at,
+and for all others the lock is watched, by this process's own clock, until it changes or has been silent for long enough.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-import psutil
+from pipeline.errors import OutputError
+from pipeline.storage import unwritable
 
+HEARTBEAT = 5.0
+"""Seconds between two signs of life."""
 SILENCE = 60.0
-"""Seconds without one after which a lock of another host counts as abandoned."""
+"""Seconds without one after which a lock counts as abandoned."""
+GLANCE = 2.5
+"""Signs of life that whoever only asks waits for."""
 LONGEST = 4096
 """Bytes of a lock that are looked at."""
+_MINE: set[str] = set()
+"""The tokens of the locks that this process holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,61 +42,275 @@ class Holder:
 
     host: str
     pid: int
-    began: float
-    """When the process began, in seconds since 1970: a process number is used again."""
+    began: int
+    """When the process began, in ticks since its kernel's start: a process number is used again. 0 where that isn't known."""
+    home: str
+    """Which processes it could see: those of the same home can tell whether it lives. Empty where that isn't known."""
     started: str
-    """When the run began (ISO 8601, UTC)."""
+    """When the run began (ISO 8601, UTC): for people."""
 
     @classmethod
     def here(cls) -> Holder:
         """Return this process."""
-        began = psutil.Process().create_time()
-        return cls(socket.gethostname(), os.getpid(), began, datetime.now(UTC).isoformat(timespec="seconds"))
+        pid = os.getpid()
+        return cls(
+            socket.gethostname(), pid, _began(pid) or 0, _home(), datetime.now(UTC).isoformat(timespec="seconds")
+        )
 
     @classmethod
     def told(cls, values: Any) -> Holder:
         """Return the process that a lock names, in values of JSON; ValueError where it names none."""
-        kinds: dict[str, Any] = {"host": str, "pid": int, "began": int | float, "started": str}
+        kinds = {"host": str, "pid": int, "began": int, "home": str, "started": str}
         if not isinstance(values, dict) or values.keys() != kinds.keys():
             raise ValueError("the lock names no process")
         if not all(isinstance(values[name], kind) for name, kind in kinds.items()):
             raise ValueError("the lock names no process")
-        if not (0 < values["pid"] < 2**31 and abs(values["began"]) < 2**53):
+        if not (0 < values["pid"] < 2**31 and 0 <= values["began"] < 2**63):
             raise ValueError("the lock names no process")
         return cls(**values)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.started}"
 
-    @property
-    def is_here(self) -> bool:
-        """Whether it is a process of this host."""
-        return self.host == socket.gethostname()
-
-    def lives(self, silent: float) -> bool:
-        """Whether it is alive, as far as can be told here, `silent` seconds after its last sign of life."""
-        if not self.is_here:
-            return silent < SILENCE
+    def lives(self) -> bool | None:
+        """Whether the process lives; None where that can't be told from here."""
+        if not self.home or (self.host, self.home) != (socket.gethostname(), _home()):
+            return None
         try:
-            return bool(abs(psutil.Process(self.pid).create_time() - self.began) < 1)
-        except psutil.NoSuchProcess:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
             return False
+        except OSError:  # somebody else's
+            pass
+        began = _began(self.pid)
+        return None if began is None else began == self.began
 
 
-@contextmanager
-def beating(renew: Callable[[], object], seconds: float) -> Iterator[None]:
-    """Give a sign of life every so many seconds until the block ends; one that can't be given is left out."""
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(seconds):
-            with suppress(OSError):
-                renew()
-
-    thread = threading.Thread(target=beat, name="dcm2zarr-heartbeat", daemon=True)
-    thread.start()
+def _home() -> str:
+    """Return the kernel's start, and this process's namespaces of process numbers and of time."""
     try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+        if str(Path("/proc/self").readlink()) != str(os.getpid()):  # it shows the processes of another namespace
+            return ""
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        numbers = Path("/proc/self/ns/pid").readlink()
+    except OSError:
+        return ""
+    with suppress(OSError):  # older kernels have one time for all
+        return f"{boot} {numbers} {Path('/proc/self/ns/time').readlink()}"
+    return f"{boot} {numbers}"
+
+
+def _began(pid: int) -> int | None:
+    """Return when a process began, 0 for one that has ended but is still listed, None where that can't be told.
+
+    psutil's times are of no use here: they are counted from a start of the kernel that moves when its clock is set.
+    """
+    try:
+        state, *others = Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return None
+    return 0 if state in "ZX" else int(others[18])
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a lock says."""
+
+    holder: Holder
+    token: str
+    """Tells this lock from all others, those of the same process too."""
+    beat: int = 0
+    """Counts the signs of life."""
+
+    def to_bytes(self) -> bytes:
+        """Return it as it stands in the lock."""
+        return json.dumps({**asdict(self.holder), "token": self.token, "beat": self.beat}).encode()
+
+    @classmethod
+    def of(cls, data: bytes) -> Mark | None:
+        """Return what a lock says; None where it says nothing of the kind."""
+        try:
+            values = json.loads(data)
+            token, beat = values.pop("token"), values.pop("beat")
+            if not isinstance(token, str) or not isinstance(beat, int):
+                return None
+            return cls(Holder.told(values), token, beat)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None
+
+    def lives(self) -> bool | None:
+        """Whether its holder lives; None where that can't be told by one look."""
+        lives = self.holder.lives()
+        return self.token in _MINE if lives and self.holder.pid == os.getpid() else lives
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What was seen of a lock; a holder that lives changes it again and again."""
+
+    data: bytes
+    version: tuple[Any, ...]
+    """What else changes when it is written: the file's time, the object's ETag."""
+    lives: bool | None = field(compare=False, default=None)
+    """Whether its holder does; None where that can't be told by one look."""
+
+    @property
+    def mark(self) -> Mark | None:
+        """What the lock says."""
+        return Mark.of(self.data)
+
+    @property
+    def holder(self) -> Holder | None:
+        """Who holds it, as far as it says so."""
+        mark = self.mark
+        return mark.holder if mark else None
+
+
+Look = Callable[[], Sign | None]
+"""Looks at a lock; None where there is none."""
+
+
+def alive(locks: Mapping[str, tuple[Look, Sign]], seconds: float) -> dict[str, Sign]:
+    """Return those of some locks whose holders live, watching them for at most so many seconds.
+
+    Only seconds in which this process itself could look are counted: one that was stopped has seen nothing.
+
+    Parameters
+    ----------
+    locks : mapping
+        By name, how it is looked at, and what was seen of it.
+    seconds : float
+    """
+    living = {name: sign for name, (_, sign) in locks.items() if sign.lives}
+    open_ones = {name: sign for name, (_, sign) in locks.items() if sign.lives is None}
+    pause, watched = HEARTBEAT / 5, 0.0
+    while open_ones and watched < seconds:
+        began = now()
+        time.sleep(pause)
+        watched += min(now() - began, 2 * pause)
+        for name, before in list(open_ones.items()):
+            sign = locks[name][0]()
+            if sign is None or sign.lives is False:
+                del open_ones[name]
+            elif sign != before:
+                living[name] = sign
+                del open_ones[name]
+    return living
+
+
+def now() -> float:
+    """Return the seconds of a clock that nobody sets, and that goes on while the machine sleeps, where it has one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+class Held:
+    """A lock that this process holds: a thread renews it, and whoever goes on asks whether it still does.
+
+    Parameters
+    ----------
+    name : str
+        The lock's own, in its folder.
+    where : str
+        Its path or URL, for messages.
+    renew : callable
+        Give a sign of life, the number of which is given; False where the lock isn't ours any more.
+    """
+
+    def __init__(self, name: str, where: str, mark: Mark, renew: Callable[[Mark], bool]) -> None:
+        self.name = name
+        self._where = where
+        self._mark = mark
+        self._renew = renew
+        self._renewed = now()
+        self._lost = False
+        self._one = threading.Lock()
+
+    @property
+    def token(self) -> str:
+        """Tells it from all other locks."""
+        return self._mark.token
+
+    @property
+    def lost(self) -> bool:
+        """Whether it was found to be somebody else's, or gone."""
+        return self._lost
+
+    def beat(self) -> None:
+        """Give a sign of life; OSError where that can't be done at the moment."""
+        with self._one:
+            if self._lost:
+                return
+            began = now()
+            self._mark = Mark(self._mark.holder, self._mark.token, self._mark.beat + 1)
+            self._lost = not self._renew(self._mark)
+            self._renewed = began
+
+    def check(self) -> None:
+        """Go on only where the lock is still held; asks anew where the last sign of life is some time ago.
+
+        Raises
+        ------
+        OutputError
+            Where it is lost (reason ``in_use``), or where nothing could be learnt of it for too long.
+        """
+        silent = now() - self._renewed
+        if silent > SILENCE / 2 and not self._lost:
+            try:
+                self.beat()
+            except OSError as error:
+                if silent > SILENCE:
+                    raise unwritable(self._where, error) from error
+        if self._lost:
+            raise taken_away(self._where)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renew it in the block."""
+        ended = threading.Event()
+
+        def beats() -> None:
+            while not ended.wait(HEARTBEAT) and not self._lost:
+                with suppress(OSError):  # the next one may be given
+                    self.beat()
+
+        thread = threading.Thread(target=beats, name="dcm2zarr-heartbeat", daemon=True)
+        before = _HELD.get()
+        _HELD.set(self)
+        _MINE.add(self.token)
+        thread.start()
+        try:
+            yield
+        finally:
+            _MINE.discard(self.token)
+            _HELD.set(before)
+            ended.set()
+            thread.join()
+
+
+_HELD: ContextVar[Held | None] = ContextVar("held_lock", default=None)
+
+
+def held() -> Held | None:
+    """Return the lock that this run holds, where it holds one."""
+    return _HELD.get()
+
+
+def still_held() -> None:
+    """Raise OutputError (reason ``in_use``) where this run has lost its lock; see :meth:`Held.check`."""
+    if (lock := held()) is not None:
+        lock.check()
+
+
+def new_mark() -> Mark:
+    """Return what a lock of this process says first."""
+    return Mark(Holder.here(), uuid.uuid4().hex)
+
+
+def taken_away(where: str) -> OutputError:
+    """Return the error of a run that must not go on."""
+    return OutputError(
+        f"{where}: this run's lock is gone, or another run's (this one gave no sign of life for {SILENCE:.0f} s, or somebody "
+        "removed it), so nothing more is written: see with 'dcm2zarr status' whether another run is at work, and give the "
+        "same command again",
+        reason="in_use",
+    )

@@ -39,7 +39,7 @@ def convert_carefully(task: TaskInput, job: Job) -> TaskResult:
 
 
 def _convert(task: TaskInput, job: Job) -> TaskResult:
-    with at_work(job.out):  # it may outlive its worker for a moment
+    with at_work(job.out, job.lock):  # it may outlive its worker for a moment
         return convert(task, job, decode=decode_apart)
 
 

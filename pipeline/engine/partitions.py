@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pipeline.engine import holders
 from pipeline.engine.converting import Conversion
 from pipeline.engine.holders import Holder
-from pipeline.engine.locking import holder, locked
+from pipeline.engine.locking import LOCK_FILES, holders_of, locked
 from pipeline.engine.state import Prepared
 from pipeline.errors import OutputError, PipelineError
 from pipeline.model import Plan, Task
@@ -18,6 +19,7 @@ from pipeline.plan import partition
 from pipeline.storage import Place
 
 _FILE = "plan/partitions.json"
+_WHOLE = LOCK_FILES[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ def progressed(out: Place, plan: Plan, parts: Partitions, done: Collection[int])
     """Return how far the partitions are, by the tasks that are done and the locks that are held."""
     left = parts.missing(plan, done)
     there = set((out / "ledger").children())
-    held = {number for number in left if _lock(number) in there and holder(out, _lock(number))}
+    locks = {_lock(number): number for number in left if _lock(number) in there}
+    held = {locks[name] for name in holders_of(out, list(locks))}
     return Progressed(
         done=tuple(number for number in range(len(parts)) if number not in left),
         under_way=tuple(sorted(held)),
@@ -123,23 +126,30 @@ def progressed(out: Place, plan: Plan, parts: Partitions, done: Collection[int])
 def writer(out: Place) -> Holder | None:
     """Return who is at work on an output, on the whole or on a partition; None where nobody is."""
     parts = fnmatch.filter((out / "ledger").children(), _lock("*"))
-    return holder(out) or next(filter(None, (holder(out, name) for name in parts)), None)
+    return next(filter(None, holders_of(out, [_WHOLE, *parts]).values()), None)
 
 
-def refuse_running(out: Place) -> None:
+def refuse_running(out: Place, tell: Callable[[str], object]) -> None:
     """Refuse to work on the whole while partitions are under way; locks that a killed job left are removed.
+
+    Parameters
+    ----------
+    out : Place
+    tell : callable
+        Told why it takes a minute, where it may.
 
     Raises
     ------
     OutputError
         Naming one of them (reason ``in_use``).
     """
-    for name in fnmatch.filter((out / "ledger").children(), _lock("*")):
-        at_work = holder(out, name)
-        if at_work:
-            raise OutputError(
-                f"{out}: {name.removesuffix('.lock')} is under way ({at_work}): wait for it", reason="in_use"
-            )
+    names = fnmatch.filter((out / "ledger").children(), _lock("*"))
+    if names:
+        tell(f"Watching the locks of {len(names)} partition(s), for {holders.SILENCE:.0f} s at most, for signs of life")
+    for name, at_work in holders_of(out, names, holders.SILENCE).items():
+        who = at_work or "an unknown process"
+        raise OutputError(f"{out}: {name.removesuffix('.lock')} is under way ({who}): wait for it", reason="in_use")
+    for name in names:
         (out / "ledger" / name).remove()
 
 
@@ -148,12 +158,12 @@ def _lock(number: int | str) -> str:
 
 
 @contextmanager
-def partition_locked(out: Place, number: int) -> Iterator[None]:
+def partition_locked(out: Place, number: int, tell: Callable[[str], object] = lambda _: None) -> Iterator[None]:
     """Keep others away from one partition; OutputError (reason ``in_use``) where it, or the whole, is being written."""
-    with locked(out, _lock(number)):
-        whole = holder(out)
-        if whole:
-            raise OutputError(f"{out}: a run is writing there ({whole}): wait for it", reason="in_use")
+    with locked(out, _lock(number), tell):
+        for whole in holders_of(out, [_WHOLE], holders.SILENCE).values():
+            who = whole or "an unknown process"
+            raise OutputError(f"{out}: a run is writing there ({who}): wait for it", reason="in_use")
         yield
 
 

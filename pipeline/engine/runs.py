@@ -20,6 +20,7 @@ from pipeline.engine.convert_task import job_of
 from pipeline.engine.converting import Conversion
 from pipeline.engine.executors import Deferred, Executor
 from pipeline.engine.growing import failed_again, given_back, grown
+from pipeline.engine.holders import still_held
 from pipeline.engine.listing import compare
 from pipeline.engine.locking import locked, wait_for_tasks
 from pipeline.engine.mainguard import end_in_a_worker
@@ -94,7 +95,7 @@ def writing(config: RunConfig, progress: Progress | None) -> Iterator[Run]:
     if not catalog.has_plan(str(out)):  # a run that goes on may do without its sources
         scan.refuse_missing(scan.missing_sources(config.source.paths))
     starting = partial(clusters.start, config.cluster, progress)
-    with explaining(str(out)), locked(out), Deferred(starting) as executor:
+    with explaining(str(out)), locked(out, tell=progress.message), Deferred(starting) as executor:
         yield Run(config, out, executor, progress)
 
 
@@ -137,7 +138,7 @@ def followed(run: Run, before: Prepared) -> Prepared:
 def begun(this: Run, *, overwrite: bool, trusting: bool = False) -> Prepared:
     """Return the plan that lies in the output directory, where it still holds, or else a new one."""
     config, out = this.config, this.out
-    refuse_running(out)
+    refuse_running(out, this.progress.message)
     wait_for_tasks(out)
     begin(out, overwrite=overwrite)
     before = load(out)
@@ -191,6 +192,7 @@ def finished(this: Run, prepared: Prepared, conversion: Conversion) -> report.Ru
         with Ledger.open(str(out), prepared.id) as book:
             with this.clock.phase("convert"):
                 convert_remaining(conversion, this.executor, book)
+            still_held()
             lost = losing(prepared, str(out), conversion)
             if not lost:
                 with this.clock.phase("finalise"):

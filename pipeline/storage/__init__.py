@@ -19,7 +19,7 @@ from pipeline.storage.options import Options, active, storage_options, using
 from pipeline.storage.origins import dicomweb_origins, origin_of
 from pipeline.storage.ownership import strangers
 from pipeline.storage.places import LocalPlace, Place, RemotePlace, is_inner, place
-from pipeline.storage.remote import Found, find
+from pipeline.storage.remote import ConditionsNotServedError, Found, find
 from pipeline.storage.sources import find_instances, open_source
 from pipeline.storage.trouble import PASSING, unwritable
 from pipeline.storage.urls import DICOMWEB, STORES, WEB, absolute, check_url, is_remote, scheme_of
@@ -31,6 +31,7 @@ __all__ = [
     "STORES",
     "WEB",
     "Carried",
+    "ConditionsNotServedError",
     "Expected",
     "Folder",
     "Found",

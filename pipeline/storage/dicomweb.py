@@ -155,13 +155,28 @@ def _found(source: str, resource: Resource, keyword: str, filters: Mapping[str, 
     while True:
         try:
             rows = search(*above, search_filters=dict(filters), fields=[keyword], limit=PAGE, offset=seen)
+        except requests.exceptions.JSONDecodeError as error:
+            told = "the server answers the search with something else than DICOM JSON, such as a login page"
+            raise SourceError(f"{source}: {told}", source=source) from error
         except requests.RequestException as error:
             raise unreadable(source, error) from error
-        new = {value for row in rows for value in row.get(tag, {}).get("Value", [])} - found
+        new = {_uid(row, tag, source) for row in rows} - found
         if not new:
             return sorted(found)
         found |= new
         seen += len(rows)
+
+
+def _uid(row: Any, tag: str, source: str) -> str:
+    """Return the UID in a match (PS3.18 F.2.2); SourceError where there is none, lest something is left out silently."""
+    try:
+        (value,) = row[tag]["Value"]
+    except (KeyError, TypeError, ValueError):
+        value = None
+    if not value or not isinstance(value, str):
+        told = f"the server answers the search with something that has no UID ({tag}), so that it can't be named"
+        raise SourceError(f"{source}: {told}", source=source)
+    return value
 
 
 def _at(resource: Resource, level: frozenset[str]) -> dict[str, str]:

@@ -7,17 +7,20 @@ folder for temporary files (TMPDIR) needs room for the largest instance, once fo
 
 from __future__ import annotations
 
+import email.parser
 import io
 import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from tempfile import SpooledTemporaryFile, gettempdir
 from typing import IO, Any
 
 import requests
 
 from pipeline.errors import SourceError
+from pipeline.storage.answers import UnusableAnswerError, encodings
 from pipeline.storage.dicomweb import Resource, parse, session_of, unreadable
 from pipeline.storage.options import active
 from pipeline.storage.positioned import PositionedFile
@@ -29,6 +32,11 @@ IN_MEMORY = 16 << 20
 """Bytes of an instance up to which it is held in memory while it is read; a larger one goes to a temporary file."""
 _PIECE = 1 << 20
 _LONGEST_HEAD = 1 << 16
+_PAGES_TRIED = 3
+"""How often an answer that is no instance is tried: most servers mean it."""
+_FILES = frozenset({"", "application/dicom", "application/octet-stream", "binary/octet-stream"})
+_UNDONE = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+"""Encodings that requests undoes by itself."""
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 _Whole = tuple[IO[bytes], int, int]
 """A file that holds an answer, and where in it the instance begins and ends."""
@@ -106,13 +114,16 @@ _kept = _Kept()
 def _fetch(source: str) -> _Whole:
     """Return a file that holds the answer, and where in it the instance begins and ends."""
     resource = parse(source)
-    for wait in (*_waits(), None):
+    for tried, wait in enumerate((*_waits(), None), 1):
         try:
             return _fetch_once(source, resource)
-        except (requests.RequestException, _CutError) as error:
+        except (_CutError, UnusableAnswerError) as error:
+            if wait is None or (isinstance(error, UnusableAnswerError) and tried == _PAGES_TRIED):
+                raise SourceError(f"{source}: {error}", source=source) from error
+        except requests.RequestException as error:
             if wait is None or not _passing(error):
                 raise unreadable(source, error) from error
-            time.sleep(wait)
+        time.sleep(wait)
     raise AssertionError("the last try returns or raises")
 
 
@@ -124,27 +135,50 @@ def _fetch_once(source: str, resource: Resource) -> _Whole:
     options = active()
     timeout = (options.connect_timeout, options.timeout)
     with session_of(threading.get_ident(), resource.root).get(
-        resource.url, headers={"Accept": AS_STORED}, stream=True, timeout=timeout
+        resource.url, headers={"Accept": AS_STORED, "Accept-Encoding": "identity"}, stream=True, timeout=timeout
     ) as answer:
         answer.raise_for_status()
-        file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  closed with the last reader
-        for piece in answer.iter_content(_PIECE):
-            _write(file, piece, source)
-        kind = answer.headers.get("Content-Type", "")
+        _check_encoding(answer)
+        with ExitStack() as failed:
+            file = failed.enter_context(SpooledTemporaryFile(IN_MEMORY))
+            for piece in answer.iter_content(_PIECE):
+                _write(file, piece, source)
+            start, stop = _instance_in(file, answer.headers.get("Content-Type", ""))
+            failed.pop_all()  # closed with the last reader
+    return file, start, stop
+
+
+def _instance_in(file: IO[bytes], kind: str) -> tuple[int, int]:
+    """Return where in an answer of this Content-Type the instance begins and ends."""
     size = file.tell()
     if not kind.lower().startswith("multipart/"):
-        return file, 0, size
-    boundary = re.search(r'boundary="?([^";]+)', kind)
+        _check_kind(kind)
+        return 0, size
+    boundary = re.search(r'boundary="?([^";]+)', kind, re.IGNORECASE)
     if boundary is None:
-        raise SourceError(f"{source}: the server's answer names no boundary of its parts: {kind}", source=source)
-    return file, *_only_part(file, size, boundary[1].encode())
+        raise UnusableAnswerError(f"the server's answer names no boundary of its parts: {kind}")
+    return _only_part(file, size, boundary[1].strip().encode())
+
+
+def _check_encoding(answer: requests.Response) -> None:
+    """Refuse what isn't undone: other encodings need packages that may be there or not."""
+    encoding = answer.headers.get("Content-Encoding", "")
+    if not _UNDONE.issuperset(encodings(encoding)):
+        raise UnusableAnswerError(f"the answer comes with Content-Encoding: {encoding}, which isn't undone")
+
+
+def _check_kind(kind: str) -> None:
+    """Refuse an answer, or a part of one, that can't be a PS3.10 file by its Content-Type."""
+    if kind.partition(";")[0].strip().lower() not in _FILES:
+        raise UnusableAnswerError(
+            f"the server answers with {kind} in place of the instance, such as a login or an error"
+        )
 
 
 def _write(file: IO[bytes], piece: bytes, source: str) -> None:
     try:
         file.write(piece)
     except OSError as error:
-        file.close()
         raise SourceError(
             f"{source}: {gettempdir()} can't hold the instance ({error.strerror or error}); let TMPDIR name a folder that can",
             source=source,
@@ -155,13 +189,21 @@ def _only_part(file: IO[bytes], size: int, boundary: bytes) -> tuple[int, int]:
     """Return where the body of the first part begins and ends (RFC 2046 5.1): an instance is the only one."""
     file.seek(0)
     head = file.read(_LONGEST_HEAD)
-    begin = head.find(b"\r\n\r\n", head.find(b"--" + boundary))
+    first = head.find(b"--" + boundary)
+    begin = head.find(b"\r\n\r\n", first)
     tail_at = max(size - _LONGEST_HEAD, 0)
     file.seek(tail_at)
     end = file.read().rfind(b"\r\n--" + boundary + b"--")
     if begin < 0 or end < 0:
         raise _CutError("the answer ends before its last part does")
-    return begin + 4, tail_at + end
+    start, stop = begin + 4, tail_at + end
+    headers = email.parser.BytesHeaderParser().parsebytes(
+        head[first + len(boundary) + 2 : begin].lstrip() + b"\r\n\r\n"
+    )
+    if headers.get("Content-Length", str(stop - start)).strip() != str(stop - start):
+        raise _CutError(f"the part has {stop - start} bytes, and says that it has {headers['Content-Length']}")
+    _check_kind(headers.get("Content-Type", ""))
+    return start, stop
 
 
 def _waits() -> Iterator[float]:

@@ -173,10 +173,7 @@ class RangeFile(PositionedFile):
         if self._found and self._found.size == 0:
             return memoryview(b"")
         try:
-            data, found = self._target.get_range(start, stop)
-        except RangesNotServedError:
-            data, found = self._whole()
-            data = data[start:stop]
+            data, found = self._answer(start, stop)
         except FileNotFoundError as error:
             raise SourceError(f"{self.name}: no such object", reason="file_not_found", source=self.name) from error
         except SourceError:
@@ -185,6 +182,13 @@ class RangeFile(PositionedFile):
             raise SourceError(str(error), source=self.name) from error
         self._check(found)
         return data
+
+    def _answer(self, start: int, stop: int) -> tuple[memoryview, Found]:
+        try:
+            return self._target.get_range(start, stop)
+        except RangesNotServedError:
+            data, found = self._whole()
+            return data[start:stop], found
 
     def _whole(self) -> tuple[memoryview, Found]:
         data, found = self._target.get(limit=WHOLE)
@@ -202,6 +206,12 @@ class RangeFile(PositionedFile):
         known = self._found
         if known is None:
             self._found = found
+        elif known.etag and known.etag == found.etag and known.size != found.size:
+            raise SourceError(
+                f"{self.name}: the server answers with {found.size} bytes for what it lists, under the same ETag, with "
+                f"{known.size}",
+                source=self.name,
+            )
         elif not same(known, found):
             raise SourceError(
                 f"{self.name}: changed since it was first looked at (size {known.size} then, {found.size} now); run again",

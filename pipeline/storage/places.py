@@ -20,7 +20,7 @@ from pipeline.errors import OutputError, PipelineError
 from pipeline.storage.beneath import Folder, below, linked
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options, active
-from pipeline.storage.remote import Object
+from pipeline.storage.remote import Object, Version
 from pipeline.storage.trouble import unwritable
 from pipeline.storage.urls import check_url, is_remote
 
@@ -306,8 +306,16 @@ class RemotePlace(Place):
         return self._object.head().mtime_ns / 1e9
 
     def create(self, data: bytes) -> None:
-        """Write it where it isn't there; FileExistsError where it is, as far as the server can tell."""
+        """Write it where it isn't there, see :meth:`Object.create`."""
         self._object.create(data)
+
+    def read_version(self, most: int) -> tuple[bytes, Version]:
+        """Return its bytes, none where it has over `most`, and what tells them from later ones."""
+        return self._object.get_version(most)
+
+    def replace_version(self, data: bytes, version: Version) -> None:
+        """Write it where it is still this version, see :meth:`Object.replace`."""
+        self._object.replace(data, version)
 
     @contextmanager
     def replacing(self) -> Iterator[BinaryIO]:

@@ -9,15 +9,27 @@ from pathlib import Path
 from typing import Any
 
 import obstore
+from obstore.exceptions import NotSupportedError
 
+from pipeline.storage.answers import BEGINNING, check_answer
 from pipeline.storage.options import Options
-from pipeline.storage.retrying import CutShortError, is_behind_the_end, retrying
+from pipeline.storage.retrying import CutShortError, is_behind_the_end, retrying, status_of
 from pipeline.storage.stores import store_at
 from pipeline.storage.urls import split
 
 _PAGE = 1000
 MULTIPART = 256 * 2**20
 """Bytes above which an object is sent in parts: a single put may have 5 GiB at most, and would begin anew each time."""
+
+
+Version = Mapping[str, str]
+"""What tells an object from another of the same name, in obstore's words: ``e_tag``, and ``version`` where there are."""
+_UNKNOWN = frozenset({400, 405, 501})
+"""What servers answer to a condition that they don't know; to a put that they don't take for other reasons, again."""
+
+
+class ConditionsNotServedError(OSError):
+    """The server can't put on a condition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,7 @@ class Object:
                 if is_behind_the_end(error):  # nothing there: an empty object, or one that became shorter
                     return memoryview(b""), self.head()
                 raise
+            check_answer(self.name, answer.attributes, lambda: self._beginning(data if start == 0 else None))
             found = _found(self.name, answer.meta)
             if len(data) != max(min(stop, found.size) - start, 0):
                 raise CutShortError(f"{len(data)} bytes of [{start}, {stop}) came, the object has {found.size}")
@@ -103,11 +116,18 @@ class Object:
             if limit is not None and found.size > limit:
                 return memoryview(b""), found
             data = memoryview(answer.bytes())
+            check_answer(self.name, answer.attributes, lambda: self._beginning(data))
             if len(data) != found.size:
                 raise CutShortError(f"{len(data)} bytes of {found.size} came")
             return data, found
 
         return retrying(get, self._own.retries, self.name)
+
+    def _beginning(self, data: memoryview | None) -> bytes:
+        """Return the first bytes, of what has come or else asked for."""
+        if data is None:
+            data = memoryview(obstore.get(self._store, self._key, options={"range": (0, BEGINNING)}).bytes())
+        return bytes(data[:BEGINNING])
 
     def head(self) -> Found:
         """Ask for size and identity alone."""
@@ -124,11 +144,45 @@ class Object:
 
     def create(self, data: bytes) -> None:
         """Write an object that isn't there yet; FileExistsError where it is, if the server knows conditional puts."""
-        retrying(
-            lambda: obstore.put(self._store, self._key, data, mode="create", use_multipart=False),
-            self._own.retries,
-            self.name,
-        )
+        self._put_if(data, "create")
+
+    def get_version(self, limit: int) -> tuple[bytes, Version]:
+        """Return the whole object, no bytes where it has more than `limit`, and what tells it from later ones."""
+
+        def get() -> tuple[bytes, Version]:
+            answer = obstore.get(self._store, self._key)
+            known = {name: str(answer.meta[name]) for name in ("e_tag", "version") if answer.meta.get(name)}
+            return b"" if answer.meta["size"] > limit else bytes(answer.bytes()), known
+
+        return retrying(get, self._own.retries, self.name)
+
+    def replace(self, data: bytes, version: Version) -> None:
+        """Write an object that is still this version, as far as the server can tell.
+
+        Raises
+        ------
+        FileExistsError
+            Where it isn't; also where an earlier try succeeded whose answer was lost.
+        ConditionsNotServedError
+            Where the server knows no such condition; nothing is written then.
+        """
+        if "version" not in version if split(self.name).scheme == "gs" else "e_tag" not in version:
+            raise ConditionsNotServedError(f"{self.name}: the server doesn't say which version an object is")
+        self._put_if(data, dict(version))
+
+    def _put_if(self, data: bytes, mode: Any) -> None:
+        """Put on a condition; a server that doesn't know it says so, or leaves it out."""
+        try:
+            retrying(
+                lambda: obstore.put(self._store, self._key, data, mode=mode, use_multipart=False),
+                self._own.retries,
+                self.name,
+            )
+        except OSError as error:
+            cause = error.__cause__ or error
+            if isinstance(cause, NotSupportedError) or status_of(cause) in _UNKNOWN:
+                raise ConditionsNotServedError(f"{self.name}: the server knows no conditional puts") from error
+            raise
 
     def put_file(self, path: Path) -> None:
         """Write the object from a file."""

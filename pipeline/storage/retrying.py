@@ -13,16 +13,21 @@ from obstore.exceptions import (
     BaseError,
     NotSupportedError,
     PermissionDeniedError,
+    PreconditionError,
     UnauthenticatedError,
 )
 
+from pipeline.storage.answers import UnusableAnswerError
 from pipeline.storage.urls import hidden
 
 T = TypeVar("T")
+_PAGES_TRIED = 3
+"""How often an answer that is a page is tried: most servers mean it."""
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 _STATUS = re.compile(r"status code: (\d{3})|Client error with status (\d{3})")
 _UNSATISFIABLE = 416
+_NOT_IMPLEMENTED = 501
 _MAY_PASS = frozenset({408, 425, 429})
 _DETAIL = re.compile(r"<Code>(\w+)</Code>\s*(?:<Message>([^<]*)</Message>)?")
 _CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
@@ -52,6 +57,9 @@ def retrying(what: Callable[[], T], retries: int, name: str) -> T:
     for attempt in range(retries + 1):
         try:
             return what()
+        except UnusableAnswerError:
+            if attempt == min(retries, _PAGES_TRIED - 1):
+                raise
         except (BaseError, FileNotFoundError, CutShortError, ConnectionError, TimeoutError) as error:
             final = _permanent(error, name)
             if final is not None:
@@ -65,6 +73,7 @@ def retrying(what: Callable[[], T], retries: int, name: str) -> T:
 _TRANSLATED: tuple[tuple[type[Exception], type[OSError]], ...] = (
     (FileNotFoundError, FileNotFoundError),
     (AlreadyExistsError, FileExistsError),
+    (PreconditionError, FileExistsError),
     (PermissionDeniedError, PermissionError),
     (UnauthenticatedError, PermissionError),
     (NotSupportedError, RangesNotServedError),
@@ -77,19 +86,21 @@ def _permanent(error: Exception, name: str) -> OSError | None:
         if isinstance(error, kind):
             return translated(f"{name}: {told(error)}")
     status = status_of(error)
-    if status and 400 <= status < 500 and status not in _MAY_PASS:  # noqa: PLR2004  HTTP's client errors
+    if (400 <= status < 500 and status not in _MAY_PASS) or status == _NOT_IMPLEMENTED:  # noqa: PLR2004  HTTP's client errors
         return OSError(f"{name}: {told(error)}")
     if certificate := _CERTIFICATE.search(str(error)):
         return OSError(
             f"{name}: the server's certificate isn't trusted ({certificate[1]}); of an authority of your own, name the file "
             "with its certificates in the environment variable SSL_CERT_FILE, on workers too"
         )
+    if "Content-Length Header missing" in str(error):
+        return OSError(f"{name}: the server doesn't say how long the file is (Content-Length)")
     if "builder error" in str(error):  # the address itself is wrong, or plain HTTP where it isn't allowed
         return OSError(f"{name}: the address can't be used; plain HTTP needs storage.allow_http: true")
     return None
 
 
-def status_of(error: Exception) -> int:
+def status_of(error: BaseException) -> int:
     """Return the HTTP status in an error's text, 0 without one."""
     found = _STATUS.search(str(error))
     return int(found[1] or found[2]) if found else 0

@@ -56,6 +56,8 @@ def _store(root: str, options: Options, _process: int, _surroundings: tuple[tupl
         # One loop does all retries, see `retrying`: obstore's own knows nothing of bodies that are cut.
         "retry_config": {"max_retries": 0, "retry_timeout": _FOREVER},
     }
+    if scheme != "gs":  # Google's servers undo encodings where they aren't accepted
+        shared["client_options"]["default_headers"] = {"Accept-Encoding": "identity"}
     try:
         if scheme in WEB:
             return HTTPStore(root, **shared)

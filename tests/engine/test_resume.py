@@ -265,7 +265,7 @@ def test_a_task_that_is_done_carefully_shows_that_it_is_at_work(
         return "done"
 
     monkeypatch.setattr(isolated, "convert", convert)
-    assert isolated._convert(None, SimpleNamespace(out=str(tmp_path))) == "done"
+    assert isolated._convert(None, SimpleNamespace(out=str(tmp_path), lock=None)) == "done"
     locking.wait_for_tasks(tmp_path)
 
 
