@@ -27,6 +27,7 @@ class Server:
     port: int
     bucket: str
     secret: str
+    folder: Path
 
     def url(self):
         """A prefix that nobody else uses."""
@@ -46,6 +47,11 @@ class Server:
 
     def put_file(self, url, path):
         obstore.put(self.store, self._key(url), path)
+
+    def keep_versions(self):
+        """Let the bucket keep what is replaced and deleted."""
+        environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+        subprocess.run([_SCRIPT, "versioned", self.folder, self.bucket], env=environment, check=True, timeout=60)
 
     def delete(self, url):
         obstore.delete(self.store, self._key(url))
@@ -83,7 +89,7 @@ def seaweedfs(folder):
     os.environ.update(keys)
     try:
         port = int(given["AWS_ENDPOINT_URL"].rpartition(":")[2])
-        yield Server(port, given["BUCKET"], given["AWS_SECRET_ACCESS_KEY"])
+        yield Server(port, given["BUCKET"], given["AWS_SECRET_ACCESS_KEY"], folder)
     finally:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})

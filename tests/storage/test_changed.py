@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import obstore
@@ -76,6 +77,21 @@ def test_a_changed_object(s3, archive, tmp_path):
     s3.put(f"{source}/3.dcm", dicom(pixels(33), 3))
     assert pipeline.run(from_dict(values(source, out, s3.options()))).exit_code == 0
     check(s3, archive, tmp_path)
+
+
+def test_a_bucket_that_keeps_all_versions(s3, tmp_path):
+    versioned = replace(s3, bucket="public")
+    versioned.keep_versions()
+    source, out = archive = versioned.url(), versioned.url()
+    for number in range(1, 4):
+        versioned.put(f"{source}/{number}.dcm", dicom(pixels(number), number))
+    described = from_dict(values(source, out, s3.options()))
+    assert pipeline.run(described).exit_code == 0
+    versioned.put(f"{source}/3.dcm", dicom(pixels(33), 3))
+    versioned.delete(f"{source}/1.dcm")
+    versioned.put(f"{source}/1.dcm", dicom(pixels(11), 1))
+    assert pipeline.run(described).exit_code == 0
+    check(versioned, archive, tmp_path)
 
 
 def test_where_the_server_copies_nothing_the_bytes_travel(s3, archive, tmp_path, monkeypatch):
