@@ -18,6 +18,7 @@ from pipeline.engine.clusters.security import given, warn_if_open
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor
 from pipeline.engine.progress import Progress
+from pipeline.engine.standstill import Surroundings
 from pipeline.errors import ClusterError, ConfigError, PipelineError
 
 CONNECT_SECONDS = 10
@@ -31,7 +32,7 @@ def connected(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
         warn_if_open(cluster, client, progress)
         tell_dashboard(client, progress)
         await_first(client, progress, f"start one with: dask worker {cluster.address}")
-        yield Distributed(client)
+        yield Distributed(client, known=Surroundings(progress))
 
 
 def _client(cluster: Cluster) -> Client:

@@ -12,6 +12,7 @@ import dask
 from pipeline.config import Cluster
 from pipeline.engine.clusters.defaults import dask_defaults
 from pipeline.engine.clusters.lingering import lingering
+from pipeline.engine.clusters.memory import check_worker, configured_thresholds
 from pipeline.engine.clusters.nodes import private_to_user, without_web_server
 from pipeline.engine.clusters.options import check_names, parameters
 from pipeline.engine.clusters.scaling import limits, mark_refused, scale
@@ -22,6 +23,7 @@ from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor
 from pipeline.engine.progress import Progress
 from pipeline.engine.servers import Scheduler, link_below, secret_path
+from pipeline.engine.standstill import Surroundings
 from pipeline.errors import ConfigError
 
 CLASSES = {
@@ -72,8 +74,10 @@ def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
         tell_dashboard(client, progress)
         progress.message(f"{cluster.kind}: up to {most} worker(s) asked for, starting with the first that comes")
         logs = options.get("log_directory") or "the jobs' own output"
-        await_first(client, progress, f"look at the queue ({LOOK[cluster.kind]}), or for errors in {logs}")
-        yield Distributed(client, workers=most * cluster.threads_per_worker)
+        look = f"look at the queue ({LOOK[cluster.kind]}), or for errors in {logs}"
+        await_first(client, progress, look)
+        known = Surroundings(progress, memory="Give them more (cluster.memory)", look=look)
+        yield Distributed(client, workers=most * cluster.threads_per_worker, known=known)
 
 
 def arguments(cluster: Cluster) -> dict[str, Any]:
@@ -140,6 +144,7 @@ def _memory(cluster: Cluster, given: _Given, processes: int) -> Any:
                 "cluster.options.memory for a whole job"
             )
         return whole
+    check_worker(cluster.memory, configured_thresholds(), "cluster.memory is too small for a worker; set a larger one")
     if "memory" in cluster.options:
         raise ConfigError(
             "cluster.options.memory: cluster.memory is set already, for one worker; leave out one of them"

@@ -19,6 +19,7 @@ from pipeline.engine.clusters.security import given, warn_if_open
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor
 from pipeline.engine.progress import Progress
+from pipeline.engine.standstill import Surroundings
 from pipeline.errors import ConfigError
 
 _TOLD = {
@@ -44,7 +45,8 @@ def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
         tell_dashboard(client, progress)
         await_first(client, progress, f"{cluster.class_name} has started none yet")
         wanted = limits(cluster)
-        yield Distributed(client, workers=wanted[1] * cluster.threads_per_worker if wanted else 0)
+        known = Surroundings(progress, memory="Give them more (an argument in cluster.options)")
+        yield Distributed(client, workers=wanted[1] * cluster.threads_per_worker if wanted else 0, known=known)
 
 
 def arguments(cluster: Cluster) -> dict[str, Any]:
