@@ -18,6 +18,7 @@ from pipeline.engine.clusters.options import check_names, parameters
 from pipeline.engine.clusters.scaling import limits, mark_refused, scale
 from pipeline.engine.clusters.scratch import private_scratch
 from pipeline.engine.clusters.security import for_jobs
+from pipeline.engine.clusters.settings import settings_behind, tell_left_out
 from pipeline.engine.clusters.walltime import lifetime, parse_walltime
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor
@@ -58,12 +59,13 @@ _TOLD = {
 @contextmanager
 def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
     """Submit the jobs, and be ready with the first worker; jobs that are lost or reach their walltime are replaced."""
+    tell_left_out(progress)
     options = arguments(cluster)
     most = (limits(cluster) or (0, 0))[1]
     link = link_below(options["scheduler_options"]["http_prefix"])
     with (
         dask.config.set({**dask_defaults(), **link}),
-        private_scratch(),
+        private_scratch(progress),
         lingering() as keep,
         made(cluster, options) as jobs,
         jobs.get_client() as client,
@@ -191,8 +193,10 @@ def made(cluster: Cluster, options: dict[str, Any]) -> Iterator[Any]:
         ours = {"shared_temp_directory": shared, "security": for_jobs(cluster), "scheduler_cls": Scheduler}
         jobs = made_by(**{**options, **ours})
     # an interface that isn't there, a value of a wrong kind, a folder that can't be written
-    except (TypeError, ValueError, OSError, RuntimeError, ImportError) as error:
-        raise ConfigError(f"cluster: dask-jobqueue's {made_by.__name__} could not be started: {error}") from error
+    except (TypeError, ValueError, OSError, RuntimeError, ImportError, LookupError, AttributeError) as error:
+        raise ConfigError(
+            f"cluster: dask-jobqueue's {made_by.__name__} could not be started: {error}{settings_behind(error)}"
+        ) from error
     try:
         with jobs:
             yield jobs

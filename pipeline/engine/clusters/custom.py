@@ -16,6 +16,7 @@ from pipeline.engine.clusters.options import check_names, parameters
 from pipeline.engine.clusters.scaling import limits, scale
 from pipeline.engine.clusters.scratch import private_scratch
 from pipeline.engine.clusters.security import given, warn_if_open
+from pipeline.engine.clusters.settings import settings_behind, tell_left_out
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor
 from pipeline.engine.progress import Progress
@@ -31,10 +32,11 @@ _TOLD = {
 @contextmanager
 def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
     """Start a cluster of the class, and close it at the end."""
+    tell_left_out(progress)
     made_of = arguments(cluster)
     with (
         dask.config.set(dask_defaults()),
-        private_scratch(),
+        private_scratch(progress),
         lingering() as keep,
         _made(cluster, made_of) as made,
         made.get_client() as client,
@@ -91,6 +93,8 @@ def cluster_class(name: str) -> Any:
 def _made(cluster: Cluster, options: dict[str, Any]) -> Any:
     try:
         return cluster_class(cluster.class_name)(**options)
-    # what a constructor says of its arguments; whatever else it raises is its own fault, and shown as such
-    except (TypeError, ValueError, OSError, RuntimeError) as error:
-        raise ConfigError(f"cluster: {cluster.class_name} could not be started: {error}") from error
+    # what a constructor says of its arguments, and of settings; whatever else it raises is its own fault, and shown as such
+    except (TypeError, ValueError, OSError, RuntimeError, ImportError, LookupError) as error:
+        raise ConfigError(
+            f"cluster: {cluster.class_name} could not be started: {error}{settings_behind(error)}"
+        ) from error

@@ -18,11 +18,11 @@ from distributed.system import MEMORY_LIMIT
 from distributed.utils import LoopRunner
 
 from pipeline.config import Cluster
-from pipeline.engine.clusters.defaults import dask_defaults
 from pipeline.engine.clusters.lingering import lingering
 from pipeline.engine.clusters.memory import Thresholds, check_worker
 from pipeline.engine.clusters.scratch import private_scratch
 from pipeline.engine.clusters.security import of_this_run
+from pipeline.engine.clusters.settings import own_settings, tell_left_out
 from pipeline.engine.clusters.workers import tell_dashboard
 from pipeline.engine.executors import Distributed, Executor, Synchronous
 from pipeline.engine.mainguard import GUARD, refuse_without_guard
@@ -44,7 +44,8 @@ def in_dask(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
     """Threads of this process, or worker processes of this machine."""
     if cluster.kind == "local":
         refuse_without_guard()
-    with lingering() as keep, dask_cluster(cluster) as started, Client(started) as client:
+    tell_left_out(progress)
+    with lingering() as keep, dask_cluster(cluster, progress) as started, Client(started) as client:
         keep(client.loop)
         tell_dashboard(client, progress)
         known = Surroundings(
@@ -61,14 +62,15 @@ def in_dask(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
 
 
 @contextmanager
-def dask_cluster(cluster: Cluster) -> Iterator[SpecCluster]:
+def dask_cluster(cluster: Cluster, progress: Progress | None = None) -> Iterator[SpecCluster]:
     """Give the Dask cluster of kind ``threads`` or ``local`` that nobody else reaches, and stop it at the end."""
     connection, workers = _threads(cluster) if cluster.kind == "threads" else _processes(cluster)
     path = secret_path()
     options = {"dashboard": bool(cluster.dashboard), "dashboard_address": cluster.dashboard or None}
     with (
-        dask.config.set({**dask_defaults(), **link_below(path)}),
-        private_scratch(),
+        own_settings(),
+        dask.config.set(link_below(path)),
+        private_scratch(progress),
         _deaf_to_interrupts() as loop,
         _started(
             scheduler={"cls": Scheduler, "options": {**connection, **options, "http_prefix": path}},
