@@ -11,7 +11,7 @@ import os
 import re
 import site
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from multiprocessing import current_process
@@ -26,6 +26,7 @@ _SUFFIXES = (".json", ".yaml", ".yml")
 _NOWHERE = os.path.join(os.devnull, "nowhere")  # noqa: PTH118  a name for the environment
 _LINE = re.compile(r"line [0-9]+(?:, column [0-9]+)?")
 _VARIABLE = "DASK_"
+_KEY = "dcm2zarr"
 
 
 def import_dask() -> None:
@@ -103,8 +104,7 @@ def _import_carefully(error: Exception) -> None:
         config.refresh()
     if not LEFT_OUT:
         LEFT_OUT[", ".join(config.paths) or "its variables"] = f"{type(error).__name__} when distributed was imported"
-    # the first that a process started from here unpickles: what it imports next is Dask
-    vars(current_process())["_config"]["dcm2zarr"] = _Imported()
+    _inherited()[_KEY] = _First(import_dask)
 
 
 def _is_sound(config: Any, file: Path) -> bool:
@@ -135,8 +135,41 @@ def _restore(before: Mapping[str, str]) -> None:
     os.environ.update(before)
 
 
-class _Imported:
-    """Stands among what a process hands to those that it starts, and makes them import Dask in the same way."""
+class _First:
+    """Stands among what this process hands to those that it starts, and calls a function there.
 
-    def __reduce__(self) -> tuple[Any, tuple[()]]:
-        return import_dask, ()
+    It is the first that they unpickle, behind the script; what they import next is Dask.
+    """
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function = function
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return self._function, ()
+
+
+def _inherited() -> dict[str, Any]:
+    found: dict[str, Any] = vars(current_process())["_config"]
+    return found
+
+
+@contextmanager
+def children_without_settings() -> Iterator[None]:
+    """Let processes that are started meanwhile know nothing of Dask's settings but what this one tells them."""
+    before = _inherited().copy()
+    _inherited()[_KEY] = _First(import_without_settings)
+    try:
+        yield
+    finally:
+        del _inherited()[_KEY]
+        _inherited().update(before)
+
+
+def import_without_settings() -> None:
+    """Import Dask as if nobody had made settings, neither now nor when it reads them again."""
+    for name in _variables():
+        del os.environ[name]
+    with _without_settings():
+        config = import_module("dask.config")
+    config.paths.clear()
+    config.refresh()

@@ -6,7 +6,7 @@ task, or could begin one, nothing is said.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from time import monotonic
@@ -28,10 +28,15 @@ END_SECONDS = 90.0
 GONE_SECONDS = 15.0
 """How long no process of a worker is there, and none is being started, before the run ends."""
 LOSSES = 3
-"""How often all tasks that are on their way may be lost with their workers, while no other has ended in this phase …"""
+"""How often a worker may be started in vain, and all tasks that are on their way be lost with their workers, while no other
+has ended in this phase …"""
 MORE_LOSSES = 6
 """… and where others have, which takes as many of them as keep all workers busy: a few may be to blame themselves."""
 _AT_WORK = ("executing", "long-running")
+_MEMORY = (
+    "Most often their memory is too small, by their own limit or the machine's: give them more (cluster.memory, or fewer "
+    "cluster.workers), or look at what they log"
+)
 _RECORDED = "What was finished is recorded: the same command goes on then."
 
 
@@ -44,8 +49,8 @@ class Surroundings:
     """What gives workers more memory."""
     look: str = "see whether their processes, or jobs, still run, and what they log"
     """Where to look for workers that don't come."""
-    alive: Callable[[], bool] | None = None
-    """Whether any process of a worker is there, or being started; None where nobody here knows."""
+    processes: Callable[[], Collection[int]] | None = None
+    """Returns the processes of workers that are there, or are being started; None where nobody here knows."""
 
 
 class Standstill:
@@ -63,12 +68,15 @@ class Standstill:
         self._looked = monotonic()
         self._state = ""
         self._since = 0.0
+        self._seen: set[int] = set()
+        self._most = 1
         self._waits: Iterator[float] = iter(())
         self._say_at = 0.0
 
     def moved(self) -> None:
         """Take note that a task has ended."""
         self._looked, self._state = monotonic(), ""
+        self._seen.clear()
 
     def look(self) -> None:
         """See, every now and then, what the workers are at.
@@ -107,12 +115,14 @@ class Standstill:
             self._known.progress.message(f"Warning: {_paused(workers)}. The run ends in {left:.0f} s if that stays so")
 
     def _none_there(self, now: float) -> None:
-        alive = self._known.alive
-        if alive and not alive() and now - self._since >= GONE_SECONDS:
-            raise ClusterError(
-                f"all worker processes have ended and could not be started again: {self._known.look}. {_RECORDED}",
-                reason="workers_failed",
-            )
+        if self._known.processes:
+            there = self._known.processes()
+            self._seen.update(there)
+            self._most = max(self._most, len(there))
+            if len(self._seen) > LOSSES * self._most:
+                raise _dying("none of them lives long enough to be given anything")
+            if not there and now - self._since >= GONE_SECONDS:
+                raise _failed(f"all worker processes have ended and could not be started again. {_MEMORY}")
         if now >= self._say_at:
             self._say_at = now + next(self._waits)
             self._known.progress.message(f"Waiting: no worker is there; {self._known.look}")
@@ -169,9 +179,12 @@ def check_losses(losses: Sequence[int], busy: int, *, ended: bool) -> None:
     """
     least = min(losses, default=0)
     if least >= (MORE_LOSSES if ended else LOSSES) and (not ended or len(losses) > busy):
-        raise ClusterError(
-            f"workers die again and again, and no task ends: each of the {len(losses)} under way was lost {least} times. "
-            "Most often their memory is too small, for their own limit or the machine's: give them more (cluster.memory, "
-            f"or fewer cluster.workers), or look at what they log. {_RECORDED}",
-            reason="workers_failed",
-        )
+        raise _dying(f"each of the {len(losses)} tasks under way was lost {least} times")
+
+
+def _dying(seen: str) -> ClusterError:
+    return _failed(f"workers die again and again, and no task ends: {seen}. {_MEMORY}")
+
+
+def _failed(told: str) -> ClusterError:
+    return ClusterError(f"{told}. {_RECORDED}", reason="workers_failed")

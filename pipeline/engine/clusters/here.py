@@ -18,6 +18,7 @@ from distributed.system import MEMORY_LIMIT
 from distributed.utils import LoopRunner
 
 from pipeline.config import Cluster
+from pipeline.dask_import import children_without_settings
 from pipeline.engine.clusters.lingering import lingering
 from pipeline.engine.clusters.memory import Thresholds, check_worker
 from pipeline.engine.clusters.scratch import private_scratch
@@ -52,7 +53,7 @@ def in_dask(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
             progress,
             memory="Give them more (cluster.memory, or fewer cluster.workers)",
             look="-v -v shows what Dask logs of it",
-            alive=partial(_any_alive, started) if cluster.kind == "local" else None,
+            processes=partial(worker_processes, started) if cluster.kind == "local" else None,
         )
         try:
             yield Distributed(client, known=known)
@@ -69,6 +70,7 @@ def dask_cluster(cluster: Cluster, progress: Progress | None = None) -> Iterator
     options = {"dashboard": bool(cluster.dashboard), "dashboard_address": cluster.dashboard or None}
     with (
         own_settings(),
+        children_without_settings(),
         dask.config.set(link_below(path)),
         private_scratch(progress),
         _deaf_to_interrupts() as loop,
@@ -129,9 +131,9 @@ def check_local_memory(cluster: Cluster) -> tuple[int, int]:
     return count, memory
 
 
-def _any_alive(started: SpecCluster) -> bool:
-    """Whether any worker's process is there, or being started."""
-    return any(nanny.is_alive() for nanny in started.workers.values())
+def worker_processes(started: SpecCluster) -> set[int]:
+    """Return the processes of workers that are there, or being started."""
+    return {nanny.pid for nanny in started.workers.values() if nanny.pid}
 
 
 def _started(**options: Any) -> SpecCluster:
