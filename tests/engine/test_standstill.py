@@ -40,7 +40,7 @@ class Messages(NullProgress):
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    for name, seconds in (("LOOK", 0.2), ("SAY", 1.0), ("END", 4.0), ("GONE", 1.0)):
+    for name, seconds in (("LOOK", 0.2), ("SAY", 1.0), ("END", 2.5), ("GONE", 1.0)):
         monkeypatch.setattr(standstill, f"{name}_SECONDS", seconds)
 
 
@@ -88,7 +88,7 @@ def test_a_task_that_is_slow_on_a_paused_worker_ends_nothing(monkeypatch):
 
     def slow(item: int) -> int:
         get_worker().memory_manager.memory_pause_fraction = TINY
-        time.sleep(4)
+        time.sleep(3)
         return item
 
     with one_thread(0.99) as (client, _):

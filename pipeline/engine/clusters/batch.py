@@ -18,7 +18,7 @@ from pipeline.engine.clusters.options import check_names, parameters
 from pipeline.engine.clusters.scaling import limits, mark_refused, scale
 from pipeline.engine.clusters.scratch import private_scratch
 from pipeline.engine.clusters.security import for_jobs
-from pipeline.engine.clusters.settings import settings_behind, tell_left_out
+from pipeline.engine.clusters.settings import client_of, settings_behind, tell_left_out
 from pipeline.engine.clusters.walltime import lifetime, parse_walltime
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor
@@ -68,7 +68,7 @@ def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
         private_scratch(progress),
         lingering() as keep,
         made(cluster, options) as jobs,
-        jobs.get_client() as client,
+        client_of(jobs) as client,
     ):
         keep(client.loop)
         _submit_first(jobs, cluster)

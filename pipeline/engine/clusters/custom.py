@@ -16,7 +16,7 @@ from pipeline.engine.clusters.options import check_names, parameters
 from pipeline.engine.clusters.scaling import limits, scale
 from pipeline.engine.clusters.scratch import private_scratch
 from pipeline.engine.clusters.security import given, warn_if_open
-from pipeline.engine.clusters.settings import settings_behind, tell_left_out
+from pipeline.engine.clusters.settings import client_of, settings_behind, tell_left_out
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor
 from pipeline.engine.progress import Progress
@@ -39,7 +39,7 @@ def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
         private_scratch(progress),
         lingering() as keep,
         _made(cluster, made_of) as made,
-        made.get_client() as client,
+        client_of(made) as client,
     ):
         keep(client.loop)
         warn_if_open(cluster, client, progress)

@@ -16,11 +16,13 @@ from typing import Any
 
 import dask
 from dask.utils import parse_timedelta
+from distributed import Client
 from distributed.utils import format_dashboard_link
 
 from pipeline.dask_import import LEFT_OUT
 from pipeline.engine.clusters.defaults import DEFAULTS
 from pipeline.engine.progress import Progress
+from pipeline.errors import ConfigError
 
 MOST_NAMED = 6
 """Settings that an error names, where nothing tells which of them it is."""
@@ -28,6 +30,7 @@ _CONCERNED = ("distributed", "temporary-directory", "jobqueue", "scheduler-addre
 _SHORT = 3
 _ENCRYPTION = "distributed.comm.require-encryption"
 _TLS = "distributed.comm.tls."
+_OF_WORKERS = ("distributed.worker.preload", "distributed.nanny.", "distributed.comm.")
 LINK = "distributed.dashboard.link"
 
 
@@ -109,6 +112,31 @@ def settings_behind(error: BaseException, *, certain: bool = False) -> str:
         meant = dict(list(made.items())[:MOST_NAMED])
     told = ", ".join(f"{key} (in {place})" for key, place in meant.items())
     return f". Of Dask's own settings, which count here, it may be {told}" if told else ""
+
+
+def settings_of_workers() -> str:
+    """Return what to say of the settings that may keep workers from starting; empty where nobody has made any."""
+    made = [(key, place_of(key)) for key in _changed() if key.startswith(_OF_WORKERS)]
+    told = ", ".join(f"{key} (in {place})" for key, place in made if place)
+    return f"; of Dask's own settings, which count here, {told} may keep it from starting" if told else ""
+
+
+@contextmanager
+def client_of(cluster: Any) -> Iterator[Client]:
+    """Give a client of a Dask cluster, and close it at the end.
+
+    Raises
+    ------
+    ConfigError
+        Where none can be made, with the settings that may be in the way.
+    """
+    try:
+        client = cluster.get_client()
+    except (ImportError, OSError, ValueError, TypeError, RuntimeError, LookupError, AttributeError) as error:
+        told = f"{type(error).__name__}: {error}{settings_behind(error)}"
+        raise ConfigError(f"cluster: Dask's client could not be started: {told}") from error
+    with client:
+        yield client
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

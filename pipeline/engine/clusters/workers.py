@@ -9,7 +9,7 @@ from itertools import chain, repeat
 
 from distributed import Client
 
-from pipeline.engine.clusters.settings import LINK, where
+from pipeline.engine.clusters.settings import LINK, settings_of_workers, where
 from pipeline.engine.progress import Progress
 from pipeline.engine.reachable import reaching
 from pipeline.errors import ClusterError, foreign_text
@@ -44,7 +44,7 @@ def await_first(client: Client, progress: Progress, hint: str) -> None:
             try:
                 client.wait_for_workers(1, timeout=seconds)
             except TimeoutError:
-                progress.message(f"Waiting for the first worker; {hint}")
+                progress.message(f"Waiting for the first worker; {hint}{settings_of_workers()}")
             else:
                 break
         _check_versions(client)
