@@ -69,7 +69,8 @@ for file in files:
     dask.config.refresh()
     options = {"processes": False, "dashboard_address": None}
     of_its_own = {"kind": "custom", "class_name": "distributed.LocalCluster", "options": options}
-    given = of_its_own if "preload" in file else {"kind": "address", "address": f"tcp://127.0.0.1:{port}"}
+    address = f"{'tls' if 'tls' in file else 'tcp'}://127.0.0.1:{port}"
+    given = of_its_own if "preload" in file else {"kind": "address", "address": address}
     try:
         with clusters.start(Cluster.model_validate(given)):
             print("started")
