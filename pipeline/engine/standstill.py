@@ -90,7 +90,7 @@ class Standstill:
         if now - self._looked < LOOK_SECONDS or self._client.status != "running":
             return
         try:
-            workers = list(self._client.scheduler_info()["workers"].values())
+            workers = list(self._client.scheduler_info(n_workers=-1)["workers"].values())
         except OSError:  # the scheduler is lost, as the tasks' futures will tell
             return
         self._looked = monotonic()
