@@ -45,7 +45,7 @@ class Surroundings:
     """What is known of the workers, for people."""
 
     progress: Progress = field(default_factory=NullProgress)
-    memory: str = "Start them with more memory (dask worker --memory-limit)"
+    memory: str = "Start them with more memory (dask worker --memory-limit), or another such setting"
     """What gives workers more memory."""
     look: str = "see whether their processes, or jobs, still run, and what they log"
     """Where to look for workers that don't come."""
@@ -108,11 +108,12 @@ class Standstill:
 
     def _all_paused(self, workers: Sequence[Mapping[str, Any]], now: float) -> None:
         left = self._since + END_SECONDS - now
-        if left <= 0:
-            raise ClusterError(f"{_paused(workers)}. {self._known.memory}. {_RECORDED}", reason="workers_paused")
         if now >= self._say_at:
             self._say_at = float("inf")
-            self._known.progress.message(f"Warning: {_paused(workers)}. The run ends in {left:.0f} s if that stays so")
+            told = f"The run ends in {max(left, 0):.0f} s if that stays so"
+            self._known.progress.message(f"Warning: {_paused(workers)}. {told}")
+        elif left <= 0:
+            raise ClusterError(f"{_paused(workers)}. {self._known.memory}. {_RECORDED}", reason="workers_paused")
 
     def _none_there(self, now: float) -> None:
         if self._known.processes:
