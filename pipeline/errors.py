@@ -74,6 +74,7 @@ EXIT_CODES = {
     "scheduler_unreachable": SURROUNDINGS,
     "scheduler_lost": SURROUNDINGS,
     "workers_failed": SURROUNDINGS,
+    "workers_paused": SURROUNDINGS,
 }
 """Reason of an error that ends a command → its exit code; all other reasons are those of files, and :data:`FILES_FAILED`."""
 

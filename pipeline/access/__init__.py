@@ -5,6 +5,10 @@ Both ways give the same: a mapping of image path to :class:`xarray.Dataset` with
 Nothing is read before it is asked for, and no pixel before it is computed.
 """
 
+from pipeline.dask_import import import_dask
+
+import_dask()  # before those that import it themselves
+# ruff: noqa: E402
 from pipeline.access.dicom import open_dicom
 from pipeline.access.images import Images
 from pipeline.access.result import Result, open  # noqa: A004  pipeline.open, as zarr.open and xarray.open_…

@@ -106,7 +106,8 @@ class Cluster(Section):
     """Tasks at once in a worker process; codecs release the GIL, much of the rest doesn't."""
     memory: Bytes | Auto = "auto"
     """Memory of one worker process, for local workers and batch systems; "auto" shares out what the machine has, and
-    is what `options` or Dask's own configuration say of a job. Workers that exceed it are restarted."""
+    is what `options` or Dask's own configuration say of a job. Workers that exceed it are restarted; less than 300 MiB
+    don't hold one."""
     adapt: Adapt | None = None
     """Scale between a minimum and a maximum of workers instead of a fixed number; for batch systems and custom
     classes."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pipeline.dask_import import import_dask
+
+import_dask()
 if TYPE_CHECKING:
     from pipeline.engine.arrays import convert_partition, finalize, init
     from pipeline.engine.output_status import Status, status

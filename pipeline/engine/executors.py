@@ -17,6 +17,7 @@ from distributed import Client, KilledWorker
 
 from pipeline.engine.holders import still_held
 from pipeline.engine.reachable import reaching
+from pipeline.engine.standstill import Surroundings
 from pipeline.engine.window import Sent, Window
 from pipeline.storage import Carried
 
@@ -102,12 +103,15 @@ class Distributed:
     workers : int
         How many tasks could run at once when all workers have come: the window is made for them, so that the scheduler
         has work for those that join, and an adaptive cluster a reason to ask for them.
+    known : Surroundings, optional
+        What is known of the workers, for when no task ends any more.
     """
 
-    def __init__(self, client: Client, workers: int = 0) -> None:
+    def __init__(self, client: Client, workers: int = 0, known: Surroundings | None = None) -> None:
         logging.getLogger("distributed.scheduler").addFilter(_no_task_is_lost)
         self._client = client
         self._expected = workers
+        self._known = known
         self._keys = count()
 
     @property
@@ -128,12 +132,12 @@ class Distributed:
         Raises
         ------
         ClusterError
-            Where the scheduler is lost on the way.
+            Where the scheduler is lost on the way, or the workers are paused, dead or gone for good.
         """
         again = Carried(carefully or function)
         function = Carried(function)
         queue = iter(items)
-        window = Window(self._client, lambda: max(self.workers, self._expected))
+        window = Window(self._client, lambda: max(self.workers, self._expected), self._known)
 
         def send(call: Callable[[Any], Any], group: list[Sent]) -> None:
             window.send(call, group, [f"{name}-{next(self._keys)}" for _ in group])
@@ -146,10 +150,13 @@ class Distributed:
             fill()
             while len(window):
                 for sent, result, error in window.fetch():
-                    if isinstance(error, KilledWorker) and sent.lost < LOST_TRIES:
+                    if not isinstance(error, KilledWorker):
+                        window.note_ended()
+                    elif sent.lost < LOST_TRIES:
                         send(again, [Sent(sent.item, sent.lost + 1)])
-                    else:
-                        yield Outcome(sent.item, result, error)
+                        continue
+                    yield Outcome(sent.item, result, error)
+                window.check_losses()
                 fill()
 
 

@@ -65,12 +65,14 @@ def run(
     OutputError
         Where the output directory holds something already, or can't be written.
     PlanError
-        Where the plan needs more memory than ``limits.task_memory``; nothing has been converted then.
+        Where the plan needs more memory than ``limits.task_memory``, or a task more than ``cluster.memory`` leaves it;
+        nothing has been converted then.
     """
     with writing(config, progress) as this:
         prepared = begun(this, overwrite=overwrite, trusting=trusting)
         with this.clock.phase("convert"):
             conversion = resumed(prepared, config, this.out, this.progress)
+            clusters.check_memory(config.cluster, conversion.remaining)
         if summary := unchanged(config, prepared, conversion, this.clock):
             return summary
         write_run_file(config, this.out)
@@ -224,6 +226,7 @@ def plan_only(config: RunConfig, *, progress: Progress | None = None) -> Prepare
         clusters.start(config.cluster, progress) as executor,
     ):
         prepared = prepare(Run(config, place(folder), executor, progress))
+        clusters.check_memory(config.cluster, prepared.plan.tasks)
         return replace(prepared, unopened=unopened_when_planned(config, prepared.counts, folder, prepared.segments))
 
 

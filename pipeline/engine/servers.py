@@ -49,4 +49,4 @@ def secret_path() -> str:
 def link_below(path: str) -> dict[str, str]:
     """Return Dask's configuration with which a dashboard's address is told with its path."""
     link = "distributed.dashboard.link"
-    return {link: dask.config.get(link).replace("{port}", "{port}/" + path.strip("/"))}
+    return {link: str(dask.config.get(link)).replace("{port}", "{port}/" + path.strip("/"))}

@@ -18,6 +18,7 @@ from distributed import Client, Future, as_completed
 from distributed.comm import CommClosedError
 
 from pipeline.engine.reachable import scheduler_lost
+from pipeline.engine.standstill import Standstill, Surroundings, check_losses
 from pipeline.errors import PipelineError
 
 TASKS_PER_WORKER = 4
@@ -30,6 +31,8 @@ ENDED = frozenset({"finished", "error"})
 """What a future's status says when nothing more comes of it."""
 PAUSE_SECONDS = 0.05
 """While the workers have more to do than this, results are let gather before they are fetched."""
+POLL_SECONDS = 0.1
+"""Between two looks for results while there are none, as in Dask's own ``as_completed``."""
 _REFRESH_SECONDS = 1.0
 _OBSERVED_SECONDS = 0.2
 """How long tasks are counted for the rate at which they end."""
@@ -51,11 +54,16 @@ class Window:
     client : Client
     threads : callable
         How many tasks can run at once; asked about once a second, since it may ask the scheduler.
+    known : Surroundings, optional
+        What is known of the workers.
     """
 
-    def __init__(self, client: Client, threads: Callable[[], int]) -> None:
+    def __init__(self, client: Client, threads: Callable[[], int], known: Surroundings | None = None) -> None:
         self._client = client
         self._threads = threads
+        self._standstill = Standstill(client, known or Surroundings())
+        self._some_ended = False
+        self._lost = False
         self._known_threads, self._asked = 0, float("-inf")
         self._sent: dict[str, Sent] = {}
         self._completed = as_completed([])
@@ -82,6 +90,7 @@ class Window:
             packed = [pickle.dumps(one.item, pickle.HIGHEST_PROTOCOL) for one in sent]
             futures = self._client.map(_call_packed, packed, key=list(keys), pure=False, function=function)
             self._sent.update(zip(keys, sent, strict=True))
+            self._lost = self._lost or any(one.lost for one in sent)
             self._completed.update(futures)
 
     def fetch(self) -> Iterator[tuple[Sent, Any, Exception | None]]:
@@ -90,9 +99,9 @@ class Window:
         Raises
         ------
         ClusterError
-            Where the scheduler was lost. It takes nothing that was yielded with it.
+            Where the scheduler was lost, or no worker will ever end anything. It takes nothing that was yielded with it.
         """
-        futures = self._completed.next_batch(block=True)
+        futures = self._first_ones()
         if len(self._sent) - len(futures) > self._rate * PAUSE_SECONDS * 2 > 1:
             time.sleep(PAUSE_SECONDS)
             futures += self._completed.next_batch(block=False)
@@ -101,6 +110,31 @@ class Window:
         for future, result, error in zip(futures, *self._results(futures), strict=True):
             future.release()
             yield self._sent.pop(future.key), result, error
+
+    def _first_ones(self) -> list[Future]:
+        """Wait until at least one has ended, with an eye on the workers."""
+        while not (futures := self._completed.next_batch(block=False)):
+            with self._completed.thread_condition:
+                self._completed.thread_condition.wait(POLL_SECONDS)
+            self._standstill.look()
+        return list(futures)
+
+    def check_losses(self) -> None:
+        """See whether any of the tasks on their way will ever end, where some were lost with their workers.
+
+        Raises
+        ------
+        ClusterError
+            Where workers die again and again.
+        """
+        if self._lost:
+            check_losses([one.lost for one in self._sent.values()], self._known_threads, ended=self._some_ended)
+            self._lost = False
+
+    def note_ended(self) -> None:
+        """Take note that a task has ended by itself."""
+        self._some_ended = True
+        self._standstill.moved()
 
     def _ended_ones(self, futures: Sequence[Future]) -> list[Future]:
         """Go on waiting for those whose worker left with the result before it was fetched: they are done again."""

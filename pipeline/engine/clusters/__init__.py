@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from pipeline.config import BATCH_SYSTEMS, Cluster
 from pipeline.engine.clusters import batch, custom
 from pipeline.engine.clusters.address import connected
-from pipeline.engine.clusters.here import in_dask, synchronous
+from pipeline.engine.clusters.here import check_local_memory, in_dask, synchronous
+from pipeline.engine.clusters.memory import Thresholds, check_tasks, configured_thresholds
 from pipeline.engine.executors import Executor
 from pipeline.engine.mainguard import refuse_without_guard
 from pipeline.engine.progress import NullProgress, Progress
 from pipeline.engine.safepath import SAFE_PATH
+from pipeline.model import Task
 
-__all__ = ["check", "start"]
+__all__ = ["check", "check_memory", "start"]
 
 
 @contextmanager
@@ -54,3 +56,17 @@ def check(cluster: Cluster) -> None:
         custom.arguments(cluster)
     elif cluster.kind == "local":
         refuse_without_guard()
+        check_local_memory(cluster)
+
+
+def check_memory(cluster: Cluster, tasks: Iterable[Task]) -> None:
+    """Find out, before anything is converted, whether the memory that the configuration gives a worker holds its tasks.
+
+    Raises
+    ------
+    PlanError
+        Naming what is needed.
+    """
+    if cluster.memory != "auto":
+        thresholds = Thresholds() if cluster.kind == "local" else configured_thresholds()
+        check_tasks(cluster.memory, cluster.threads_per_worker, tasks, thresholds)

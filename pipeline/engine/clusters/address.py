@@ -15,9 +15,11 @@ from distributed.comm.addressing import parse_host_port
 
 from pipeline.config import Cluster
 from pipeline.engine.clusters.security import given, warn_if_open
+from pipeline.engine.clusters.settings import settings_behind, tell_left_out
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor
 from pipeline.engine.progress import Progress
+from pipeline.engine.standstill import Surroundings
 from pipeline.errors import ClusterError, ConfigError, PipelineError
 
 CONNECT_SECONDS = 10
@@ -27,11 +29,12 @@ CONNECT_SECONDS = 10
 @contextmanager
 def connected(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
     """Use the scheduler at ``cluster.address``, with the workers that it has now and later."""
+    tell_left_out(progress)
     with _client(cluster) as client:
         warn_if_open(cluster, client, progress)
         tell_dashboard(client, progress)
         await_first(client, progress, f"start one with: dask worker {cluster.address}")
-        yield Distributed(client)
+        yield Distributed(client, known=Surroundings(progress))
 
 
 def _client(cluster: Cluster) -> Client:
@@ -44,12 +47,16 @@ def _client(cluster: Cluster) -> Client:
         return Client(cluster.address, timeout=CONNECT_SECONDS, security=security)
     except TimeoutError:
         problem = _unreachable(cluster, f"what listens there said nothing for {CONNECT_SECONDS} s")
+    except (FileNotFoundError, PermissionError, ImportError, LookupError, AttributeError) as error:
+        told = f"cluster: Dask's client could not be started: {type(error).__name__}: {error}{settings_behind(error)}"
+        problem = ConfigError(told)
     except OSError as error:
-        problem = _unreachable(cluster, str(error))
-    except (ValueError, TypeError) as error:  # an address, or certificates, that can't be
-        problem = ConfigError(_no_answer(cluster, str(error)))
+        problem = _unreachable(cluster, f"{error}{settings_behind(error, certain=True)}")
+    except (ValueError, TypeError) as error:  # an address, certificates, or settings, that can't be
+        problem = ConfigError(_no_answer(cluster, f"{error}{settings_behind(error)}"))
     except Exception as error:  # noqa: BLE001  another kind of server, whose bytes are taken for a scheduler's
-        problem = _unreachable(cluster, f"what answers is something else: {type(error).__name__}")
+        told = settings_behind(error, certain=True)
+        problem = _unreachable(cluster, f"what answers is something else: {type(error).__name__}{told}")
     # What is left of the client stops a thread when it is collected; amid the start of the next one that locks.
     gc.collect()
     raise problem

@@ -12,16 +12,19 @@ import dask
 from pipeline.config import Cluster
 from pipeline.engine.clusters.defaults import dask_defaults
 from pipeline.engine.clusters.lingering import lingering
+from pipeline.engine.clusters.memory import check_worker, configured_thresholds
 from pipeline.engine.clusters.nodes import private_to_user, without_web_server
 from pipeline.engine.clusters.options import check_names, parameters
 from pipeline.engine.clusters.scaling import limits, mark_refused, scale
 from pipeline.engine.clusters.scratch import private_scratch
 from pipeline.engine.clusters.security import for_jobs
+from pipeline.engine.clusters.settings import client_of, settings_behind, tell_left_out
 from pipeline.engine.clusters.walltime import lifetime, parse_walltime
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor
 from pipeline.engine.progress import Progress
 from pipeline.engine.servers import Scheduler, link_below, secret_path
+from pipeline.engine.standstill import Surroundings
 from pipeline.errors import ConfigError
 
 CLASSES = {
@@ -56,15 +59,16 @@ _TOLD = {
 @contextmanager
 def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
     """Submit the jobs, and be ready with the first worker; jobs that are lost or reach their walltime are replaced."""
+    tell_left_out(progress)
     options = arguments(cluster)
     most = (limits(cluster) or (0, 0))[1]
     link = link_below(options["scheduler_options"]["http_prefix"])
     with (
         dask.config.set({**dask_defaults(), **link}),
-        private_scratch(),
+        private_scratch(progress),
         lingering() as keep,
         made(cluster, options) as jobs,
-        jobs.get_client() as client,
+        client_of(jobs) as client,
     ):
         keep(client.loop)
         _submit_first(jobs, cluster)
@@ -72,8 +76,10 @@ def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
         tell_dashboard(client, progress)
         progress.message(f"{cluster.kind}: up to {most} worker(s) asked for, starting with the first that comes")
         logs = options.get("log_directory") or "the jobs' own output"
-        await_first(client, progress, f"look at the queue ({LOOK[cluster.kind]}), or for errors in {logs}")
-        yield Distributed(client, workers=most * cluster.threads_per_worker)
+        look = f"look at the queue ({LOOK[cluster.kind]}), or for errors in {logs}"
+        await_first(client, progress, look)
+        known = Surroundings(progress, memory="Give them more (cluster.memory)", look=look)
+        yield Distributed(client, workers=most * cluster.threads_per_worker, known=known)
 
 
 def arguments(cluster: Cluster) -> dict[str, Any]:
@@ -140,6 +146,7 @@ def _memory(cluster: Cluster, given: _Given, processes: int) -> Any:
                 "cluster.options.memory for a whole job"
             )
         return whole
+    check_worker(cluster.memory, configured_thresholds(), "cluster.memory is too small for a worker; set a larger one")
     if "memory" in cluster.options:
         raise ConfigError(
             "cluster.options.memory: cluster.memory is set already, for one worker; leave out one of them"
@@ -186,8 +193,10 @@ def made(cluster: Cluster, options: dict[str, Any]) -> Iterator[Any]:
         ours = {"shared_temp_directory": shared, "security": for_jobs(cluster), "scheduler_cls": Scheduler}
         jobs = made_by(**{**options, **ours})
     # an interface that isn't there, a value of a wrong kind, a folder that can't be written
-    except (TypeError, ValueError, OSError, RuntimeError, ImportError) as error:
-        raise ConfigError(f"cluster: dask-jobqueue's {made_by.__name__} could not be started: {error}") from error
+    except (TypeError, ValueError, OSError, RuntimeError, ImportError, LookupError, AttributeError) as error:
+        raise ConfigError(
+            f"cluster: dask-jobqueue's {made_by.__name__} could not be started: {error}{settings_behind(error)}"
+        ) from error
     try:
         with jobs:
             yield jobs

@@ -16,9 +16,11 @@ from pipeline.engine.clusters.options import check_names, parameters
 from pipeline.engine.clusters.scaling import limits, scale
 from pipeline.engine.clusters.scratch import private_scratch
 from pipeline.engine.clusters.security import given, warn_if_open
+from pipeline.engine.clusters.settings import client_of, settings_behind, tell_left_out
 from pipeline.engine.clusters.workers import await_first, tell_dashboard
 from pipeline.engine.executors import Distributed, Executor
 from pipeline.engine.progress import Progress
+from pipeline.engine.standstill import Surroundings
 from pipeline.errors import ConfigError
 
 _TOLD = {
@@ -30,13 +32,14 @@ _TOLD = {
 @contextmanager
 def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
     """Start a cluster of the class, and close it at the end."""
+    tell_left_out(progress)
     made_of = arguments(cluster)
     with (
         dask.config.set(dask_defaults()),
-        private_scratch(),
+        private_scratch(progress),
         lingering() as keep,
         _made(cluster, made_of) as made,
-        made.get_client() as client,
+        client_of(made) as client,
     ):
         keep(client.loop)
         warn_if_open(cluster, client, progress)
@@ -44,7 +47,8 @@ def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
         tell_dashboard(client, progress)
         await_first(client, progress, f"{cluster.class_name} has started none yet")
         wanted = limits(cluster)
-        yield Distributed(client, workers=wanted[1] * cluster.threads_per_worker if wanted else 0)
+        known = Surroundings(progress, memory="Give them more (an argument in cluster.options)")
+        yield Distributed(client, workers=wanted[1] * cluster.threads_per_worker if wanted else 0, known=known)
 
 
 def arguments(cluster: Cluster) -> dict[str, Any]:
@@ -89,6 +93,8 @@ def cluster_class(name: str) -> Any:
 def _made(cluster: Cluster, options: dict[str, Any]) -> Any:
     try:
         return cluster_class(cluster.class_name)(**options)
-    # what a constructor says of its arguments; whatever else it raises is its own fault, and shown as such
-    except (TypeError, ValueError, OSError, RuntimeError) as error:
-        raise ConfigError(f"cluster: {cluster.class_name} could not be started: {error}") from error
+    # what a constructor says of its arguments, and of settings; whatever else it raises is its own fault, and shown as such
+    except (TypeError, ValueError, OSError, RuntimeError, ImportError, LookupError) as error:
+        raise ConfigError(
+            f"cluster: {cluster.class_name} could not be started: {error}{settings_behind(error)}"
+        ) from error

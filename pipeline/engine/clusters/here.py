@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -17,15 +18,18 @@ from distributed.system import MEMORY_LIMIT
 from distributed.utils import LoopRunner
 
 from pipeline.config import Cluster
-from pipeline.engine.clusters.defaults import dask_defaults
+from pipeline.dask_import import children_without_settings
 from pipeline.engine.clusters.lingering import lingering
+from pipeline.engine.clusters.memory import Thresholds, check_worker
 from pipeline.engine.clusters.scratch import private_scratch
 from pipeline.engine.clusters.security import of_this_run
+from pipeline.engine.clusters.settings import own_settings, tell_left_out
 from pipeline.engine.clusters.workers import tell_dashboard
 from pipeline.engine.executors import Distributed, Executor, Synchronous
 from pipeline.engine.mainguard import GUARD, refuse_without_guard
 from pipeline.engine.progress import Progress
 from pipeline.engine.servers import Scheduler, Worker, link_below, secret_path
+from pipeline.engine.standstill import Surroundings
 from pipeline.errors import ClusterError
 
 
@@ -41,25 +45,34 @@ def in_dask(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
     """Threads of this process, or worker processes of this machine."""
     if cluster.kind == "local":
         refuse_without_guard()
-    with lingering() as keep, dask_cluster(cluster) as started, Client(started) as client:
+    tell_left_out(progress)
+    with lingering() as keep, dask_cluster(cluster, progress) as started, Client(started) as client:
         keep(client.loop)
         tell_dashboard(client, progress)
+        known = Surroundings(
+            progress,
+            memory="Give them more (cluster.memory, or fewer cluster.workers)",
+            look="-v -v shows what Dask logs of it",
+            processes=partial(worker_processes, started) if cluster.kind == "local" else None,
+        )
         try:
-            yield Distributed(client)
+            yield Distributed(client, known=known)
         except KeyboardInterrupt:
             _kill_workers(started)
             raise
 
 
 @contextmanager
-def dask_cluster(cluster: Cluster) -> Iterator[SpecCluster]:
+def dask_cluster(cluster: Cluster, progress: Progress | None = None) -> Iterator[SpecCluster]:
     """Give the Dask cluster of kind ``threads`` or ``local`` that nobody else reaches, and stop it at the end."""
     connection, workers = _threads(cluster) if cluster.kind == "threads" else _processes(cluster)
     path = secret_path()
     options = {"dashboard": bool(cluster.dashboard), "dashboard_address": cluster.dashboard or None}
     with (
-        dask.config.set({**dask_defaults(), **link_below(path)}),
-        private_scratch(),
+        own_settings(),
+        children_without_settings(),
+        dask.config.set(link_below(path)),
+        private_scratch(progress),
         _deaf_to_interrupts() as loop,
         _started(
             scheduler={"cls": Scheduler, "options": {**connection, **options, "http_prefix": path}},
@@ -82,9 +95,45 @@ def _threads(cluster: Cluster) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 def _processes(cluster: Cluster) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the same for processes: on loopback nobody from outside reaches them, and of this machine nobody else."""
     connection = {"host": "127.0.0.1", "protocol": "tls://", "security": of_this_run()}
-    options = {"nthreads": cluster.threads_per_worker, "memory_limit": cluster.memory, "worker_class": Worker}
+    count, memory = check_local_memory(cluster)
+    options = {"nthreads": cluster.threads_per_worker, "memory_limit": memory, "worker_class": Worker}
     nanny = {"cls": Nanny, "options": {**connection, **options, "silence_logs": _silenced()}}
-    return connection, [nanny] * _count(cluster)
+    return connection, [nanny] * count
+
+
+def check_local_memory(cluster: Cluster) -> tuple[int, int]:
+    """Return how many worker processes there are to be and the memory of each, in bytes.
+
+    Where nothing is said of either, there are no more workers than the machine has memory for.
+
+    Raises
+    ------
+    ConfigError
+        Where the memory doesn't hold a worker.
+    """
+    count = _count(cluster)
+    if cluster.memory != "auto":
+        check_worker(
+            min(cluster.memory, MEMORY_LIMIT),
+            Thresholds(),
+            "cluster.memory is too small for a worker; set a larger one",
+        )
+        return count, cluster.memory
+    if cluster.workers == "auto":
+        count = max(1, min(count, MEMORY_LIMIT // Thresholds().needed()))
+    share = int(MEMORY_LIMIT * min(1, cluster.threads_per_worker / CPU_COUNT))  # as Dask's own "auto"
+    memory = share if share >= Thresholds().needed() else MEMORY_LIMIT // count
+    check_worker(
+        memory,
+        Thresholds(),
+        f"cluster.workers: this machine's memory is too small for {count} worker(s); use fewer, or cluster.kind: threads",
+    )
+    return count, memory
+
+
+def worker_processes(started: SpecCluster) -> set[int]:
+    """Return the processes of workers that are there, or being started."""
+    return {nanny.pid for nanny in started.workers.values() if nanny.pid}
 
 
 def _started(**options: Any) -> SpecCluster:

@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from stat import S_IMODE, S_ISDIR
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 
 import dask
+
+from pipeline.engine.clusters.settings import where
+from pipeline.engine.progress import NullProgress, Progress
 
 _KEY = "temporary-directory"
 _MODE = 0o700
@@ -22,13 +25,35 @@ _PREFIX = "dcm2zarr-"
 
 
 @contextmanager
-def private_scratch() -> Iterator[str]:
-    """Let Dask's servers that are started meanwhile write to a private folder."""
-    within = dask.config.get(_KEY, None) or gettempdir()
+def private_scratch(progress: Progress | None = None) -> Iterator[str]:
+    """Let Dask's servers that are started meanwhile write to a private folder.
+
+    It lies in ``temporary-directory`` of Dask's settings; where that can't be used, which is said, and by default, in the
+    system's folder for temporary files.
+    """
     with ExitStack() as stack:
-        folder = own_folder(within) or stack.enter_context(TemporaryDirectory(prefix=_PREFIX, dir=within))
+        folder = _folder(stack, progress or NullProgress())
         stack.enter_context(dask.config.set({_KEY: folder}))
         yield folder
+
+
+def _folder(stack: ExitStack, progress: Progress) -> str:
+    given = dask.config.get(_KEY, None)
+    if given:
+        try:
+            return _private(str(given), stack)
+        except OSError as error:
+            progress.message(
+                f"Warning: temporary-directory of Dask's settings{where(_KEY)} can't be used: {given}: {error.strerror}; "
+                f"{gettempdir()} is used instead"
+            )
+    return _private(gettempdir(), stack)
+
+
+def _private(within: str, stack: ExitStack) -> str:
+    folder = own_folder(within) or stack.enter_context(TemporaryDirectory(prefix=_PREFIX, dir=within))
+    with TemporaryFile(dir=folder):  # no space, or a disk that became read-only
+        return folder
 
 
 def own_folder(within: str) -> str | None:

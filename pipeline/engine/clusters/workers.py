@@ -9,9 +9,10 @@ from itertools import chain, repeat
 
 from distributed import Client
 
+from pipeline.engine.clusters.settings import LINK, settings_of_workers, where
 from pipeline.engine.progress import Progress
 from pipeline.engine.reachable import reaching
-from pipeline.errors import ClusterError
+from pipeline.errors import ClusterError, foreign_text
 
 PATIENCE = (30, 60, 120, 300)
 """Seconds of waiting for the first worker before each word about it; the last is repeated."""
@@ -21,7 +22,12 @@ PACKAGE = "dcm2zarr"
 def tell_dashboard(client: Client, progress: Progress) -> None:
     """Say where the dashboard is, if there is one; without bokeh its pages are empty."""
     if find_spec("bokeh") and "dashboard" in client.scheduler_info()["services"]:
-        progress.message(f"Dashboard: {client.dashboard_link}")
+        try:
+            progress.message(f"Dashboard: {client.dashboard_link}")
+        except (KeyError, ValueError, IndexError, AttributeError) as error:
+            progress.message(
+                f"Dashboard: {LINK} of Dask's settings{where(LINK)} asks for what isn't there ({foreign_text(error)})"
+            )
 
 
 def await_first(client: Client, progress: Progress, hint: str) -> None:
@@ -38,7 +44,7 @@ def await_first(client: Client, progress: Progress, hint: str) -> None:
             try:
                 client.wait_for_workers(1, timeout=seconds)
             except TimeoutError:
-                progress.message(f"Waiting for the first worker; {hint}")
+                progress.message(f"Waiting for the first worker; {hint}{settings_of_workers()}")
             else:
                 break
         _check_versions(client)

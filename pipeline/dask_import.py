@@ -1,0 +1,175 @@
+"""Dask, imported whatever its settings are like.
+
+Dask reads all files of settings when it is imported, those of other uses too, and can't be imported where one of them is
+damaged. Such files are left out here, in this process and in the worker processes that it starts, and :data:`LEFT_OUT`
+says so; nothing else of Dask's settings is touched.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import site
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from multiprocessing import current_process
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ConfigError
+
+LEFT_OUT: dict[str, str] = {}
+"""What was left out of Dask's settings → why."""
+_SUFFIXES = (".json", ".yaml", ".yml")
+_NOWHERE = os.path.join(os.devnull, "nowhere")  # noqa: PTH118  a name for the environment
+_LINE = re.compile(r"line [0-9]+(?:, column [0-9]+)?")
+_VARIABLE = "DASK_"
+_KEY = "dcm2zarr"
+
+
+def import_dask() -> None:
+    """Import Dask where there are settings that could keep it from being imported; else that is left to who needs it.
+
+    Raises
+    ------
+    ConfigError
+        Where Dask can't be imported for settings that can't be left out.
+    """
+    if "dask" in sys.modules or not (settings_files() or _variables()):
+        return
+    known = set(sys.modules)
+    try:
+        _import_all()
+    # whatever Dask raises of settings that it can't use, and the modules that these name
+    except Exception as error:  # noqa: BLE001
+        for name in set(sys.modules) - known:
+            if name.partition(".")[0] in {"dask", "distributed"}:
+                del sys.modules[name]
+        _import_carefully(error)
+
+
+def settings_files() -> list[Path]:
+    """Return the files that Dask reads settings from, in its order: later ones count more."""
+    return [file for place in _places() for file in _files_in(place)]
+
+
+def _import_all() -> None:
+    config = import_module("dask.config").config
+    if {"distributed", "logging"} & config.keys():  # distributed obeys some when it is imported
+        import_module("distributed")
+
+
+def _places() -> Iterator[Path]:
+    """Yield the files and folders where Dask looks for settings, each once."""
+    places = [
+        os.environ.get("DASK_ROOT_CONFIG", "/etc/dask"),
+        *(os.path.join(prefix, "etc", "dask") for prefix in (sys.prefix, *site.PREFIXES)),  # noqa: PTH118
+        os.path.join(os.path.expanduser("~"), ".config", "dask"),  # noqa: PTH111, PTH118  "~" where nobody knows
+        *(os.environ[name] for name in ("DASK_CONFIG",) if name in os.environ),
+    ]
+    yield from map(Path, reversed(dict.fromkeys(reversed(places))))
+
+
+def _files_in(place: Path) -> list[Path]:
+    try:
+        if place.is_dir():
+            return sorted(path for path in place.iterdir() if path.suffix.lower() in _SUFFIXES)
+        return [place] if place.exists() else []
+    except OSError:  # Dask passes over what it has no permission for
+        return []
+
+
+def _variables() -> list[str]:
+    return [name for name in os.environ if name.startswith(_VARIABLE)]
+
+
+def _import_carefully(error: Exception) -> None:
+    """Import Dask as if there were no settings, and then let it read those that it can."""
+    try:
+        with _without_settings():
+            config = import_module("dask.config")
+    except Exception:  # noqa: BLE001  those that lie beside Python itself
+        raise ConfigError(f"Dask can't be imported: {error}. Repair that file, or remove it") from error
+    config.paths[:] = [str(file) for file in settings_files() if _is_sound(config, file)]
+    config.refresh(paths=[], env={})
+    import_module("distributed")
+    try:
+        config.refresh()
+    except Exception as unusable:  # noqa: BLE001  variables that contradict each other
+        for name in _variables():
+            LEFT_OUT[name] = type(unusable).__name__
+            del os.environ[name]
+        config.refresh()
+    if not LEFT_OUT:
+        LEFT_OUT[", ".join(config.paths) or "its variables"] = f"{type(error).__name__} when distributed was imported"
+    _inherited()[_KEY] = _First(import_dask)
+
+
+def _is_sound(config: Any, file: Path) -> bool:
+    try:
+        list(config.collect_yaml([str(file)]))
+    except Exception as error:  # noqa: BLE001  as Dask itself tells it, which quotes the file: here only the place in it
+        line = _LINE.search(str(error))
+        LEFT_OUT[str(file)] = f"it is no YAML that Dask can read: {line[0] if line else 'see there'}"
+        return False
+    return True
+
+
+@contextmanager
+def _without_settings() -> Iterator[None]:
+    before = dict(os.environ)
+    for name in _variables():
+        del os.environ[name]
+    os.environ.update(DASK_ROOT_CONFIG=_NOWHERE, HOME=_NOWHERE, USERPROFILE=_NOWHERE)
+    try:
+        yield
+    finally:
+        _restore(before)
+
+
+def _restore(before: Mapping[str, str]) -> None:
+    for name in {"DASK_ROOT_CONFIG", "HOME", "USERPROFILE"} - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
+class _First:
+    """Stands among what this process hands to those that it starts, and calls a function there.
+
+    It is the first that they unpickle, behind the script; what they import next is Dask.
+    """
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function = function
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return self._function, ()
+
+
+def _inherited() -> dict[str, Any]:
+    found: dict[str, Any] = vars(current_process())["_config"]
+    return found
+
+
+@contextmanager
+def children_without_settings() -> Iterator[None]:
+    """Let processes that are started meanwhile know nothing of Dask's settings but what this one tells them."""
+    before = _inherited().copy()
+    _inherited()[_KEY] = _First(import_without_settings)
+    try:
+        yield
+    finally:
+        del _inherited()[_KEY]
+        _inherited().update(before)
+
+
+def import_without_settings() -> None:
+    """Import Dask as if nobody had made settings, neither now nor when it reads them again."""
+    for name in _variables():
+        del os.environ[name]
+    with _without_settings():
+        config = import_module("dask.config")
+    config.paths.clear()
+    config.refresh()

@@ -1,0 +1,85 @@
+"""A memory that can't hold a worker, or a worker and a task, is answered before anything is done."""
+
+from __future__ import annotations
+
+import dask
+import numpy as np
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+
+import pipeline
+from pipeline.config import Cluster
+from pipeline.engine import clusters
+from pipeline.engine.clusters import here
+from pipeline.engine.clusters.memory import WORKER_BYTES, Thresholds, configured_thresholds
+from pipeline.errors import ConfigError, PlanError
+from pipeline.model import Task
+
+MiB = 2**20
+
+
+def local(**given) -> Cluster:
+    return Cluster.model_validate({"kind": "local", **given})
+
+
+def task(memory: int) -> Task:
+    return Task(0, (), memory, 0, 0)
+
+
+@pytest.mark.parametrize("memory", ["100 MiB", "200MiB", "260 MiB", 299 * MiB])
+def test_a_memory_that_holds_no_worker_is_refused(memory):
+    with pytest.raises(ConfigError, match=r"cluster\.memory is too small for a worker.* 300 MiB are needed") as error:
+        clusters.check(local(memory=memory))
+    assert error.value.exit_code == 2
+    jobs = {"kind": "slurm", "workers": 1, "memory": memory}
+    with pytest.raises(ConfigError, match=r"cluster\.memory is too small for a worker"):
+        clusters.check(Cluster.model_validate(jobs))
+
+
+def test_a_run_with_it_ends_at_once_and_leaves_nothing(tmp_path):
+    with pytest.raises(ConfigError, match=r"cluster\.memory"):
+        pipeline.convert(
+            get_testdata_file("CT_small.dcm"), tmp_path / "out", cluster={"workers": 1, "memory": "260 MiB"}
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_memory_that_is_named_is_taken():
+    clusters.check(local(memory="300 MiB"))
+    with pytest.raises(PlanError, match=r"2 task\(s\) of up to 100 MiB; set it to ([0-9]+) MiB") as error:
+        clusters.check_memory(local(memory="400 MiB", threads_per_worker=2), [task(7), task(100 * MiB)])
+    needed = str(error.value).rpartition("set it to ")[2].split()[0]
+    clusters.check_memory(local(memory=f"{needed} MiB", threads_per_worker=2), [task(100 * MiB)])
+    clusters.check_memory(local(memory="300 MiB"), [])
+    clusters.check_memory(Cluster(kind="threads"), [task(2**50)])
+
+
+def test_a_plan_that_does_not_fit_is_refused_and_nothing_is_converted(tmp_path):
+    instance = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    instance.Rows = instance.Columns = 4096
+    instance.PixelData = np.zeros((4096, 4096), "<u2").tobytes()
+    instance.save_as(tmp_path / "large.dcm")
+    out = tmp_path / "out"
+    with pytest.raises(PlanError, match=r"cluster\.memory: 300 MiB don't hold a worker") as error:
+        pipeline.convert(tmp_path / "large.dcm", out, cluster={"workers": 1, "memory": "300 MiB"})
+    assert (error.value.reason, error.value.exit_code) == ("plan_refused", 2)
+    assert not (out / "catalog.parquet").exists()
+    assert not list((out / "images.zarr").rglob("c"))
+
+
+def test_a_small_machine_has_fewer_workers_unless_their_number_is_given(monkeypatch):
+    monkeypatch.setattr(here, "CPU_COUNT", 8)
+    monkeypatch.setattr(here, "MEMORY_LIMIT", 1024 * MiB)
+    assert here.check_local_memory(local()) == (3, 1024 * MiB // 3)
+    assert here.check_local_memory(local(workers=2)) == (2, 512 * MiB)
+    with pytest.raises(ConfigError, match=r"cluster\.workers: this machine's memory is too small for 4 worker\(s\)"):
+        here.check_local_memory(local(workers=4))
+    monkeypatch.setattr(here, "MEMORY_LIMIT", 8 * 1024 * MiB)
+    assert here.check_local_memory(local()) == (8, 1024 * MiB)
+
+
+def test_what_dask_s_settings_say_of_pausing_counts_in_jobs():
+    with dask.config.set({"distributed.worker.memory.pause": False, "distributed.worker.memory.terminate": False}):
+        assert configured_thresholds().needed() == WORKER_BYTES
+    assert configured_thresholds() == Thresholds()
