@@ -65,6 +65,9 @@ EXIT_CODES = {
     "not_ours": USAGE,
     # what it was done in or with failed: mend that, and give the same command again
     "in_use": SURROUNDINGS,
+    "too_many_open_files": SURROUNDINGS,
+    "too_many_processes": SURROUNDINGS,
+    "out_of_memory": SURROUNDINGS,
     "disk_full": SURROUNDINGS,
     "no_permission": SURROUNDINGS,
     "read_only": SURROUNDINGS,
@@ -148,6 +151,12 @@ class OutputError(PipelineError, OSError):
     """The output directory can't be used, or can't be read as one."""
 
     reason = "output_unusable"
+
+
+class ResourceError(PipelineError, OSError):
+    """A process may have no more of something: memory, open files, processes or threads."""
+
+    reason = "out_of_memory"
 
 
 class PlanError(PipelineError, ValueError):
