@@ -153,7 +153,7 @@ class OutputError(PipelineError, OSError):
     reason = "output_unusable"
 
 
-class ResourceError(PipelineError, OSError):
+class ResourceError(PipelineError, RuntimeError):
     """A process may have no more of something: memory, open files, processes or threads."""
 
     reason = "out_of_memory"

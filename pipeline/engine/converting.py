@@ -17,7 +17,7 @@ from pipeline.engine.isolated import convert_carefully
 from pipeline.engine.locking import at_work
 from pipeline.engine.progress import Progress
 from pipeline.engine.timeline import Timeline
-from pipeline.errors import OutputError, PipelineError, ResourceError, foreign_text
+from pipeline.errors import OutputError, PipelineError, foreign_text
 from pipeline.ledger import Ledger
 from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, Task, TaskInput, TaskResult
 from pipeline.plan import task_input
@@ -272,12 +272,10 @@ def _ending(step: Step, error: Exception, out: str) -> PipelineError | None:
     What an image holds may be such that it can't be completed: that takes no other image with it. Then the error names no
     place that can't be written.
     """
-    if isinstance(error, ResourceError):
-        return error
-    if isinstance(error, OutputError):
-        return None if isinstance(step, FinaliseInput) and not error.source else error
     if short := exhausted(error):
         return short
+    if isinstance(error, OutputError):
+        return None if isinstance(step, FinaliseInput) and not error.source else error
     if isinstance(error, OSError) and error.errno and not isinstance(error, PipelineError):
         return unwritable(error.filename if isinstance(error.filename, str) else out, error)
     return None

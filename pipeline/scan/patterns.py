@@ -12,6 +12,8 @@ from fnmatch import translate
 from glob import has_magic
 from pathlib import Path
 
+from pipeline.storage import exhausted
+
 _ANY_FOLDERS = "**"
 
 
@@ -68,9 +70,22 @@ def _matching(entries: list[os.DirEntry[str]], head: str, parts: list[str]) -> I
 
 
 def list_folder(folder: str) -> list[os.DirEntry[str]]:
-    """Return the entries sorted so that a walk gives whole paths in their order: ``a.dcm`` before ``a/b.dcm``."""
-    with os.scandir(folder) as entries:
-        return sorted(entries, key=_sort_key)
+    """Return the entries sorted so that a walk gives whole paths in their order: ``a.dcm`` before ``a/b.dcm``.
+
+    Raises
+    ------
+    OSError
+        Where it can't be listed.
+    ResourceError
+        Where it isn't the folder that is to blame.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=_sort_key)
+    except OSError as error:
+        if short := exhausted(error):
+            raise short from error
+        raise
 
 
 def _sort_key(entry: os.DirEntry[str]) -> str:

@@ -26,6 +26,8 @@ _MIB = 2**20
 
 def exhausted(error: BaseException) -> ResourceError | None:
     """Return the error that ends a run for one that says that there is no more of something; None for all others."""
+    if isinstance(error, ResourceError):
+        return error
     reason = _reason(error)
     if reason == TOO_MANY_FILES:
         return ResourceError(
