@@ -21,7 +21,7 @@ from pipeline.cli.interrupts import Interrupted, end_now, heeding_signals
 from pipeline.cli.streams import Stream, allow_files
 from pipeline.errors import FAULT, FILES_FAILED, SURROUNDINGS, PipelineError, foreign_text
 from pipeline.printable import make_logs_printable, printable, printable_lines
-from pipeline.storage.exhausted import exhausted
+from pipeline.storage.exhausted import check_address_space, exhausted
 
 P = ParamSpec("P")
 
@@ -127,7 +127,12 @@ def guarded(action: Callable[Concatenate[Screen, P], int]) -> Callable[..., None
         _quieten(verbose)
         allow_files()
         hint = _GOES_ON if action.__name__ in _GOING_ON else _AGAIN
-        code = _code(screen, lambda: action(screen, *args, **options), hint)
+
+        def checked() -> int:
+            check_address_space()
+            return action(screen, *args, **options)
+
+        code = _code(screen, checked, hint)
         sys.exit(screen.closing(code))
 
     return command

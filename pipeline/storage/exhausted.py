@@ -22,6 +22,9 @@ _NO_MEMORY = ("failed to map segment", "cannot allocate memory", "cannot apply a
 _NO_THREAD = "can't start new thread"
 _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _MIB = 2**20
+LEAST_ADDRESS_SPACE = 672 * _MIB
+"""With 488 MiB some libraries crashed while they were imported; with 683 MiB a run could say that memory ran out, and with
+976 MiB it was done."""
 
 
 def exhausted(error: BaseException) -> ResourceError | None:
@@ -59,6 +62,22 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, BlockingIOError) and error.filename is None:  # fork
         return TOO_MANY_PROCESSES
     return _REASONS.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+
+
+def check_address_space() -> None:
+    """Refuse to begin where the libraries can't even be imported, which ends some of them in a crash.
+
+    Raises
+    ------
+    ResourceError
+    """
+    given = _soft("RLIMIT_AS")
+    if given and given < LEAST_ADDRESS_SPACE:
+        raise ResourceError(
+            f"out of memory{_memory_limit()}: {LEAST_ADDRESS_SPACE // _MIB} MiB is the least, and more for each thread: raise "
+            "that limit, and give the same command again",
+            reason=OUT_OF_MEMORY,
+        )
 
 
 def _limit(name: str, told: str) -> str:
