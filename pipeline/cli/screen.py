@@ -39,9 +39,9 @@ class PipeConsole(Console):
     segments of their own; whatever else is printed, by whichever way, goes through :meth:`render`.
     """
 
-    def __init__(self, stream: Stream) -> None:
-        super().__init__(highlight=False, emoji=False, file=cast(IO[str], stream))
-        self.stream = stream
+    def __init__(self, *, file: Any, **options: Any) -> None:
+        self.stream = Stream(file)
+        super().__init__(highlight=False, emoji=False, file=cast(IO[str], self.stream), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield the segments of what is printed, with control characters in their text escaped."""
@@ -110,7 +110,7 @@ def plain(value: object, style: str = "", overflow: OverflowMethod | None = None
 def _console(stream: Any) -> PipeConsole:
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="backslashreplace")  # names of files need not fit the terminal's encoding
-    console = PipeConsole(Stream(stream))
+    console = PipeConsole(file=stream)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PLAIN_WIDTH
     return console

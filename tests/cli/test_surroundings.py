@@ -40,7 +40,7 @@ def error_of(done: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.mark.parametrize(
     ("where", "why"),
-    [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")],
+    [(">/dev/full", "No space left on device"), ("<&- >&-", "Bad file descriptor")],
     ids=["full", "closed"],
 )
 def test_standard_output_that_takes_nothing(place: Path, where: str, why: str) -> None:
@@ -51,12 +51,6 @@ def test_standard_output_that_takes_nothing(place: Path, where: str, why: str) -
     assert error_of(done) == (
         f"error: standard output can't be written: {why}; all else is done, but what was to be said is lost"
     )
-    assert open_catalog(str(place / "out"))["status"].to_pylist() == ["converted"] * 2
-
-
-def test_no_file_takes_the_number_of_a_stream_that_is_closed(place: Path) -> None:
-    done = shell(place, f"{ONE} <&- >&- 2>&-")
-    assert done.returncode == 3
     assert open_catalog(str(place / "out"))["status"].to_pylist() == ["converted"] * 2
 
 
@@ -80,7 +74,6 @@ def test_too_few_open_files(place: Path) -> None:
     few = shell(place, f"ulimit -n 9; {ONE}")
     assert few.returncode == 3, few.stderr
     assert "too many open files (this process may have 9: ulimit -n)" in error_of(few)
-    assert shell(place, f"ulimit -Sn 30; {ONE}").returncode == 0
 
 
 def test_too_little_memory(place: Path) -> None:

@@ -11,37 +11,31 @@ from frames.building import native_file
 
 FILES = 2
 TASK = """
-import sys
+import itertools, os
 import pipeline
+
+number = itertools.count(os.getpid() * 100)
 
 def convert(kind=None):
     options = {"cluster": {"kind": kind}} if kind else {}
-    return pipeline.convert("in", f"out-{kind}", **options).count("converted")
+    return pipeline.convert("in", f"out-{next(number)}-{kind}", **options).count("converted")
 """
 PLACES = {
-    "a pool that forks": """
+    "pools that fork and spawn": """
 import multiprocessing
 if __name__ == "__main__":
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        print(pool.apply(convert))
-""",
-    "a pool that spawns": """
-import multiprocessing
-if __name__ == "__main__":
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        print(pool.apply(convert))
+    found = set()
+    for how in ("fork", "spawn"):
+        with multiprocessing.get_context(how).Pool(1) as pool:
+            found.add(pool.apply(convert))
+    print(*found)
 """,
     "a task of a Dask worker": """
 from distributed import Client, LocalCluster
 if __name__ == "__main__":
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster, Client(cluster) as client:
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
         print(client.submit(convert).result())
-""",
-    "a task in a thread of Dask": """
-from distributed import Client, LocalCluster
-if __name__ == "__main__":
-    with LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs=50) as cluster, Client(cluster) as client:
-        print(client.submit(convert, "threads").result())
         assert client.submit(convert, "synchronous").result() == 2
 """,
     "a fork after threads of Dask": """
@@ -54,17 +48,12 @@ if __name__ == "__main__":
         os._exit(0)
     os.waitpid(child, 0)
 """,
-    "an event loop": """
+    "an event loop, and threads": """
 import asyncio
 async def main():
-    print(convert("threads"))
-asyncio.run(main())
-""",
-    "threads": """
-from concurrent.futures import ThreadPoolExecutor
-with ThreadPoolExecutor(2) as threads:
-    first, second = threads.map(convert, ["threads", "synchronous"])
-print(min(first, second))
+    there = convert("threads")
+    return {there, *await asyncio.gather(*(asyncio.to_thread(convert, kind) for kind in ("threads", "synchronous")))}
+print(*asyncio.run(main()))
 """,
 }
 
@@ -86,14 +75,3 @@ def test_it_works_there(code: str, place: Path) -> None:
     assert (done.stdout, done.returncode) == (f"{FILES}\n", 0), done.stderr
     assert "Traceback" not in done.stderr
     assert "distributed" not in done.stderr
-
-
-def test_a_script_without_a_guard_and_one_from_a_pipe(place: Path) -> None:
-    script = TASK + "convert()\n"
-    (place / "script.py").write_text(script, "utf-8")
-    for given in ({"args": [sys.executable, "script.py"]}, {"args": [sys.executable, "-"], "input": script}):
-        done = subprocess.run(**given, cwd=place, capture_output=True, text=True, check=False, timeout=120)
-        assert done.returncode == 1, "Python's own: nothing heeds the exception"
-        assert "ConfigError: " in done.stderr.splitlines()[-1]
-        assert "worker processes" in done.stderr.splitlines()[-1]
-    assert not list(place.glob("out*"))
