@@ -39,8 +39,9 @@ def _unquoted(text: str) -> str:
     return _OPENED.sub("…", text) if _STRAY.search(told) else told
 
 
-FILES_FAILED, USAGE, SURROUNDINGS = 1, 2, 3
-"""The commands' exit codes besides 0; ``docs/exit-codes.md`` has them all."""
+FILES_FAILED, USAGE, SURROUNDINGS, FAULT = 1, 2, 3, 70
+"""The commands' exit codes besides 0; ``docs/exit-codes.md`` has them all. The last is a fault of the program itself
+(sysexits.h: EX_SOFTWARE)."""
 EXIT_CODES = {
     # what was asked for can't be done: another command, or another configuration
     "invalid_configuration": USAGE,
@@ -65,6 +66,10 @@ EXIT_CODES = {
     "not_ours": USAGE,
     # what it was done in or with failed: mend that, and give the same command again
     "in_use": SURROUNDINGS,
+    "incomplete": SURROUNDINGS,
+    "too_many_open_files": SURROUNDINGS,
+    "too_many_processes": SURROUNDINGS,
+    "out_of_memory": SURROUNDINGS,
     "disk_full": SURROUNDINGS,
     "no_permission": SURROUNDINGS,
     "read_only": SURROUNDINGS,
@@ -159,6 +164,12 @@ class OutputError(PipelineError, OSError):
     """The output directory can't be used, or can't be read as one."""
 
     reason = "output_unusable"
+
+
+class ResourceError(PipelineError, RuntimeError):
+    """A process may have no more of something: memory, open files, processes or threads."""
+
+    reason = "out_of_memory"
 
 
 class PlanError(PipelineError, ValueError):

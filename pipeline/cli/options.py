@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import click
 
+from pipeline.cli.streams import discard, keep_standard_descriptors
+from pipeline.errors import SURROUNDINGS
 from pipeline.printable import printable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -15,6 +18,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 class Commands(click.Group):
     """Commands whose usage errors, which quote what was given, show nothing that a terminal would obey."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command line."""
+        keep_standard_descriptors()
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:  # a command heeds its own: this is help, or the version, that nobody takes
+            discard(sys.stdout)
+            with suppress(OSError):
+                click.echo(f"error: standard output can't be written: {error.strerror or error}", err=True)
+            sys.exit(SURROUNDINGS)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Parse what stands in front of the command."""
@@ -41,7 +55,7 @@ def codes() -> str:
     return (
         "Exit codes: 0 nothing failed; 1 files failed, or something is wrong with a result; 2 usage or configuration; "
         "3 the surroundings failed (disk, permission, another run, scheduler, network): mend that and run it again; "
-        "130 and 143 after Ctrl-C and SIGTERM. See docs/exit-codes.md."
+        "70 a fault of dcm2zarr; 130 and 143 after Ctrl-C and SIGTERM. See docs/exit-codes.md."
     )
 
 

@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec
+from typing import IO, Any, Concatenate, ParamSpec, cast
 
 import click
 from rich.console import Console, ConsoleOptions, OverflowMethod, RenderableType
@@ -18,8 +18,10 @@ from rich.segment import Segment
 from rich.text import Text
 
 from pipeline.cli.interrupts import Interrupted, end_now, heeding_signals
-from pipeline.errors import SURROUNDINGS, PipelineError, foreign_text
+from pipeline.cli.streams import Stream, allow_files
+from pipeline.errors import FAULT, FILES_FAILED, SURROUNDINGS, PipelineError, foreign_text
 from pipeline.printable import make_logs_printable, printable, printable_lines
+from pipeline.storage.exhausted import check_address_space, exhausted
 
 P = ParamSpec("P")
 
@@ -37,8 +39,9 @@ class PipeConsole(Console):
     segments of their own; whatever else is printed, by whichever way, goes through :meth:`render`.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(highlight=False, emoji=False, **options)
+    def __init__(self, *, file: Any, **options: Any) -> None:
+        self.stream = Stream(file)
+        super().__init__(highlight=False, emoji=False, file=cast(IO[str], self.stream), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield the segments of what is printed, with control characters in their text escaped."""
@@ -56,8 +59,8 @@ class PipeConsole(Console):
 class Screen:
     """The two streams and how much to tell."""
 
-    out: Console
-    err: Console
+    out: PipeConsole
+    err: PipeConsole
     verbose: int = 0
     quiet: bool = False
 
@@ -90,13 +93,21 @@ class Screen:
         """Print an error."""
         self.err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
 
+    def closing(self, code: int) -> int:
+        """Return the exit code of a command that has said all: another one where standard output didn't take it."""
+        lost = self.out.stream.settle()
+        if not lost or code not in {0, FILES_FAILED}:
+            return code
+        self.error(f"standard output can't be written: {lost}; all else is done, but what was to be said is lost")
+        return SURROUNDINGS
+
 
 def plain(value: object, style: str = "", overflow: OverflowMethod | None = None) -> Text:
     """Return a value of others, one line, as rich shows it as it is: without markup, and with control characters escaped."""
     return Text(printable(str(value)), style=style, overflow=overflow)
 
 
-def _console(stream: Any) -> Console:
+def _console(stream: Any) -> PipeConsole:
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="backslashreplace")  # names of files need not fit the terminal's encoding
     console = PipeConsole(file=stream)
@@ -114,8 +125,15 @@ def guarded(action: Callable[Concatenate[Screen, P], int]) -> Callable[..., None
             raise click.UsageError("-v and -q exclude each other")
         screen = Screen.make(verbose=verbose, quiet=quiet)
         _quieten(verbose)
+        allow_files()
         hint = _GOES_ON if action.__name__ in _GOING_ON else _AGAIN
-        sys.exit(_code(screen, lambda: action(screen, *args, **options), hint))
+
+        def checked() -> int:
+            check_address_space()
+            return action(screen, *args, **options)
+
+        code = _code(screen, checked, hint)
+        sys.exit(screen.closing(code))
 
     return command
 
@@ -130,24 +148,27 @@ def _code(screen: Screen, action: Callable[[], int], interrupted: str) -> int:
     except KeyboardInterrupt:
         screen.error(f"interrupted; {interrupted}")
         return INTERRUPTED
-    except PipelineError as error:
+    # the last resort: a fault of this program is told in one line, and in full to those who ask
+    except Exception as error:  # noqa: BLE001
+        return _told(screen, error, has_catalog=interrupted != _GOES_ON)
+
+
+def _told(screen: Screen, error: Exception, *, has_catalog: bool) -> int:
+    """Print an error, and return the exit code that it ends a command with."""
+    error = exhausted(error) or error
+    if isinstance(error, PipelineError):
         screen.error(str(error))
-        return error.exit_code
-    except BrokenPipeError:
-        return 0
-    except OSError as error:  # a disk, a network, the temporary folder: mend that, and run again
-        if screen.verbose:
-            screen.err.print_exception()
+        # of a run, 1 says that the catalog names files
+        return error.exit_code if has_catalog or error.exit_code != FILES_FAILED else FAULT
+    if screen.verbose:
+        screen.err.print_exception()
+    if isinstance(error, OSError):  # a disk, a network, the temporary folder: mend that, and run again
         told = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
         screen.error(printable(told))
         return SURROUNDINGS
-    # the last resort: a fault of this program is told in one line, and in full to those who ask
-    except Exception as error:  # noqa: BLE001
-        if screen.verbose:
-            screen.err.print_exception()
-        hint = "" if screen.verbose else " (run again with -v for the traceback)"
-        screen.error(printable(f"unexpected {foreign_text(error)}{hint}"))
-    return 1
+    hint = "" if screen.verbose else " (run again with -v for the traceback)"
+    screen.error(printable(f"unexpected {foreign_text(error)}{hint}"))
+    return FAULT
 
 
 def _quieten(verbose: int) -> None:

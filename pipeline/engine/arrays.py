@@ -38,7 +38,7 @@ from pipeline.engine.standing import finish_replacing
 from pipeline.engine.state import Prepared, Run
 from pipeline.engine.stores import options_of, reaching_stores
 from pipeline.engine.trust import check_sources_known, directed, kept_configuration, sources_of
-from pipeline.errors import OutputError
+from pipeline.errors import SURROUNDINGS, OutputError
 from pipeline.ledger import Ledger
 from pipeline.plan import partition, partition_count
 from pipeline.storage import Options, Place, absolute, active, place, using
@@ -60,8 +60,8 @@ class PartitionSummary:
 
     @property
     def exit_code(self) -> int:
-        """0 where all its tasks are done, files that failed included: those are ``finalize``'s to tell."""
-        return int(self.missing > 0)
+        """0 where all its tasks are done, files that failed included: those are ``finalize``'s to tell; else 3."""
+        return SURROUNDINGS if self.missing else 0
 
 
 @reaching_stores

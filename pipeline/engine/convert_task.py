@@ -16,7 +16,7 @@ from pipeline.config import RunConfig
 from pipeline.engine.locking import Ticket, ticket
 from pipeline.engine.reading import frame_index, readings
 from pipeline.engine.watch import Watch
-from pipeline.errors import PipelineError, foreign_text
+from pipeline.errors import PipelineError, ResourceError, foreign_text
 from pipeline.frames import FrameReader, open_source
 from pipeline.model import (
     Failure,
@@ -259,6 +259,8 @@ def _decode_span(instance: Instance, span: Span, job: Job, record: _Record, work
             record.photometric |= {decoded.photometric_interpretation: None}
             work.encoded_bytes += decoded.encoded_bytes
             yield True
+    except ResourceError:  # no file's fault
+        raise
     except Exception as error:  # noqa: BLE001  the file is gone, or its index: whatever it is becomes its reason
         record.fail(failure_of(error, instance), job)
 

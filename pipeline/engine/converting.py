@@ -17,11 +17,11 @@ from pipeline.engine.isolated import convert_carefully
 from pipeline.engine.locking import at_work
 from pipeline.engine.progress import Progress
 from pipeline.engine.timeline import Timeline
-from pipeline.errors import OutputError, foreign_text
+from pipeline.errors import OutputError, PipelineError, foreign_text
 from pipeline.ledger import Ledger
 from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, Task, TaskInput, TaskResult
 from pipeline.plan import task_input
-from pipeline.storage import PASSING
+from pipeline.storage import exhausted, unwritable
 from pipeline.store import home, remove_image
 
 
@@ -148,14 +148,15 @@ class Conversion:
 
         Raises
         ------
-        OutputError
-            Where the output can't be written: no space, no permission. What was recorded until then stays.
+        OutputError, ResourceError
+            Where the output can't be written: no space, no permission, a server that fails; where memory, open files or
+            processes run out. What was recorded until then stays.
         """
         steps = self._steps(tasks, finalising=finalising)
         once, again = partial(execute, job=self.job), partial(execute_carefully, job=self.job)
         for outcome in executor.map(once, steps, name="convert", carefully=again):
-            if isinstance(outcome.error, OutputError) and _ends_the_run(outcome.item, outcome.error):
-                raise outcome.error
+            if outcome.error is not None and (ending := _ending(outcome.item, outcome.error, self.job.out)):
+                raise ending
             if isinstance(outcome.item, TaskInput):
                 self._task_done(outcome, ledger)
             else:
@@ -265,10 +266,20 @@ class Conversion:
         self.progress.message(message)
 
 
-def _ends_the_run(step: Step, error: OutputError) -> bool:
-    """Whether a step failed because the output can't be written, which no other step could do better."""
-    # an image that can't be completed for another reason takes no other one with it
-    return not isinstance(step, FinaliseInput) or error.reason in {*PASSING, "in_use"}
+def _ending(step: Step, error: Exception, out: str) -> PipelineError | None:
+    """Return the error that ends the run where a step failed for no file's fault, but the output's or the machine's.
+
+    What an image holds may be such that it can't be completed: that takes no other image with it. Then the error names no
+    place that can't be written.
+    """
+    if short := exhausted(error):
+        return short
+    if isinstance(error, OutputError):
+        its_own = isinstance(step, FinaliseInput) and not error.source and error.reason != "in_use"
+        return None if its_own else error
+    if isinstance(error, OSError) and error.errno and not isinstance(error, PipelineError):
+        return unwritable(error.filename if isinstance(error.filename, str) else out, error)
+    return None
 
 
 def _before(new: Failure, known: Failure | None) -> bool:

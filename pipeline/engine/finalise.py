@@ -13,7 +13,7 @@ from pipeline.catalog import read_attributes
 from pipeline.engine.allocator import give_back_freed_memory
 from pipeline.engine.origins import frame_sources, frame_uids
 from pipeline.model import Compact, ImageSpec, Plan, RegionResult
-from pipeline.store import finalise_image, split_attributes
+from pipeline.store import as_output_error, finalise_image, split_attributes
 
 MANY_FRAMES = 2**16
 """Frames of an image whose checksums alone are of the order of a megabyte."""
@@ -89,7 +89,8 @@ def describe(image: FinaliseInput) -> tuple[dict[str, npt.NDArray[Any]], dict[st
     if image.failed:
         missing = np.isin(owner, list(image.failed))
         checksums, valid = np.where(missing, np.uint64(0), checksums), valid & ~missing
-    rows = read_attributes(image.out, [(i.segment, i.row) for i in image.instances.values()])
+    with as_output_error(f"{image.out}/plan/segments", "can't be read"):
+        rows = read_attributes(image.out, [(i.segment, i.row) for i in image.instances.values()])
     found = dict(zip(image.instances, rows, strict=True))
     for instance, photometric in image.photometric.items():
         if photometric:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 
-from pipeline.storage import Place, RemotePlace, unwritable
+from pipeline.storage import CALLS, Place, RemotePlace, doing_without, note, unwritable
+
+_FLUSHING = "Flushing one file system to the disk (syncfs)"
 
 
 def flush(out: Place) -> None:
@@ -21,14 +23,27 @@ def flush(out: Place) -> None:
     """
     if isinstance(out, RemotePlace) or os.name != "posix":  # an object store has what it has acknowledged
         return
-    library = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(library, "syncfs"):  # Linux alone has it
-        os.sync()
-        return
-    descriptor = os.open(str(out), os.O_RDONLY)
     try:
-        if library.syncfs(descriptor):
-            code = ctypes.get_errno()
-            raise unwritable(str(out), OSError(code, os.strerror(code)), "can't be brought to the disk")
-    finally:
-        os.close(descriptor)
+        if not _flush_one(str(out)):
+            os.sync()  # of all file systems, and it tells of no error
+    except OSError as error:
+        raise unwritable(str(out), error, "can't be brought to the disk") from error
+
+
+def _flush_one(folder: str) -> bool:
+    """Flush the file system of a folder; whether that could be done alone."""
+    try:
+        syncfs = ctypes.CDLL(None, use_errno=True).syncfs
+    except (AttributeError, OSError):  # Linux alone has it, and not with every C library
+        note(_FLUSHING, folder, "this system doesn't have it; all were flushed")
+        return False
+    with doing_without(_FLUSHING, folder, CALLS):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            if syncfs(descriptor):
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code))
+        finally:
+            os.close(descriptor)
+        return True
+    return False

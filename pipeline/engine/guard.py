@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import Any, TypeVar
@@ -27,6 +27,8 @@ from pipeline.engine.watchdog import WATCHDOG
 from pipeline.printable import make_logs_printable
 
 T = TypeVar("T")
+IN_TASK: ContextVar[bool] = ContextVar("in_task", default=False)
+"""Whether a worker runs a task that this package has sent there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ def guarded(work: Callable[[Watch], T], carefully: Callable[[], T], bounds: Boun
         Does the same in other processes.
     bounds : Bounds
     """
+    if not IN_TASK.get():  # of this package: another one's worker isn't ours to be ended
+        return work(Watch())
     try:
         worker = get_worker()
     except ValueError:

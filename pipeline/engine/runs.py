@@ -39,7 +39,7 @@ from pipeline.engine.unopened import unopened_when_planned
 from pipeline.engine.versions import provenance, versions
 from pipeline.errors import RETRIED
 from pipeline.ledger import Ledger
-from pipeline.storage import Place, absolute, place
+from pipeline.storage import Place, absolute, place, take_notes
 
 
 @reaching_stores
@@ -97,8 +97,24 @@ def writing(config: RunConfig, progress: Progress | None) -> Iterator[Run]:
     if not catalog.has_plan(str(out)):  # a run that goes on may do without its sources
         scan.refuse_missing(scan.missing_sources(config.source.paths))
     starting = partial(clusters.start, config.cluster, progress)
-    with explaining(str(out)), locked(out, tell=progress.message), Deferred(starting) as executor:
+    with (
+        telling_notes(progress),
+        explaining(str(out)),
+        locked(out, tell=progress.message),
+        Deferred(starting) as executor,
+    ):
         yield Run(config, out, executor, progress)
+
+
+@contextmanager
+def telling_notes(progress: Progress) -> Iterator[None]:
+    """Say at the end of the block, once each, what the file system of an output can't do."""
+    take_notes()  # of an earlier run
+    try:
+        yield
+    finally:
+        for line in take_notes():
+            progress.message(line)
 
 
 def followed(run: Run, before: Prepared) -> Prepared:

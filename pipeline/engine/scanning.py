@@ -22,7 +22,7 @@ from pipeline.engine.scanned import keep_scanned, scanned
 from pipeline.engine.state import Prepared, Run
 from pipeline.errors import OutputError, foreign_text
 from pipeline.model import Instance, SourceFile
-from pipeline.storage import Place
+from pipeline.storage import Place, exhausted
 
 BATCHES = ((64, 16), (256, 80), (512, sys.maxsize))
 """Files that a scan task reads, and up to which segment: a tenth of a second for single-frame files, and more once there
@@ -144,6 +144,8 @@ def _result(outcome: Outcome, out: str) -> scan.ScanResult:
         return found
     if isinstance(outcome.error, OutputError):  # no space, no permission: no file's fault
         raise outcome.error
+    if short := exhausted(outcome.error):
+        raise short
     batch: Batch = outcome.item
     message = f"The task that read this file's header ended with {foreign_text(outcome.error)}"
     return scan.lost_batch(batch.files, out, batch.segment, reason="worker_lost", message=message)

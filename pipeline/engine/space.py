@@ -11,12 +11,13 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 from pipeline.report.units import size
-from pipeline.storage import PASSING, is_remote
+from pipeline.storage import is_remote
 
 _REPAIRS = {
     "disk_full": "Free some space there",
     "no_permission": "Get the permission to write there",
     "read_only": "Make that disk writable",
+    "output_unusable": "Mend that",
 }
 
 
@@ -26,9 +27,10 @@ def free_bytes(path: str) -> int | None:
         return None
     for folder in (Path(path), *Path(path).parents):
         try:
-            return shutil.disk_usage(folder).free
+            found = shutil.disk_usage(folder)
         except OSError:  # not there yet
             continue
+        return found.free if found.total else None  # some file systems in user space don't say
     return None
 
 
@@ -54,7 +56,7 @@ def explaining(out: str, needed: Callable[[], int] = int) -> Iterator[None]:
     try:
         yield
     except OutputError as error:
-        if error.reason not in PASSING or not error.source:  # without one it has been explained already
+        if error.reason not in _REPAIRS or not error.source:  # without one it has been explained already
             raise
         raise OutputError(_explained(error, out, needed()), reason=error.reason) from error
 

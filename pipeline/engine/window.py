@@ -17,6 +17,7 @@ from typing import Any
 from distributed import Client, Future, as_completed
 from distributed.comm import CommClosedError
 
+from pipeline.engine.guard import IN_TASK
 from pipeline.engine.reachable import scheduler_lost
 from pipeline.engine.standstill import Standstill, Surroundings, check_losses
 from pipeline.errors import PipelineError
@@ -182,10 +183,13 @@ class Raised:
 
 def _call_packed(packed: bytes, *, function: Callable[[Any], Any]) -> Any:
     """Run in a worker."""
+    token = IN_TASK.set(True)
     try:
         return function(pickle.loads(packed))  # noqa: S301  the driver packed it, as Dask does  # nosec B301
     except (PipelineError, OSError) as error:
         return Raised(error)
+    finally:
+        IN_TASK.reset(token)
 
 
 def _unpacked(result: Any) -> tuple[Any, Exception | None]:

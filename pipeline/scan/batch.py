@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from pipeline import frames
 from pipeline.catalog import open_segment, segment_path, write_segment
 from pipeline.config import RunConfig
-from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError, foreign_text
+from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError, ResourceError, foreign_text
 from pipeline.model import FrameIndex, Instance, PixelFormat, SourceFile
 from pipeline.printable import printable
 from pipeline.scan.duplicates import digest
@@ -174,6 +174,8 @@ def _read(record: Record, config: RunConfig, wanted: Wanted, place: Place) -> tu
         return None
     try:
         return _read_instance(record, config, wanted, place)
+    except ResourceError:  # no file's fault
+        raise
     except NotDicomError as error:
         record.end("rejected", error.reason, _told(record, error))
     except NoPixelDataError as error:

@@ -12,7 +12,7 @@ from fnmatch import translate
 from glob import has_magic
 from pathlib import Path
 
-from pipeline.storage import MAY_PASS, persistently
+from pipeline.storage import MAY_PASS, exhausted, persistently
 
 _ANY_FOLDERS = "**"
 
@@ -70,13 +70,26 @@ def _matching(entries: list[os.DirEntry[str]], head: str, parts: list[str]) -> I
 
 
 def list_folder(folder: str) -> list[os.DirEntry[str]]:
-    """Return the entries sorted so that a walk gives whole paths in their order: ``a.dcm`` before ``a/b.dcm``."""
+    """Return the entries sorted so that a walk gives whole paths in their order: ``a.dcm`` before ``a/b.dcm``.
+
+    Raises
+    ------
+    OSError
+        Where it can't be listed.
+    ResourceError
+        Where it isn't the folder that is to blame.
+    """
 
     def listing() -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return sorted(entries, key=_sort_key)
 
-    return persistently(listing, MAY_PASS)
+    try:
+        return persistently(listing, MAY_PASS)
+    except OSError as error:
+        if short := exhausted(error):
+            raise short from error
+        raise
 
 
 def _sort_key(entry: os.DirEntry[str]) -> str:

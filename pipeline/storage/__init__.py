@@ -11,13 +11,16 @@ The only room that knows obstore and the DICOMweb client. Names are paths or URL
 
 from pipeline.storage.beneath import Folder, linked
 from pipeline.storage.carrying import Carried
+from pipeline.storage.exhausted import exhausted
 from pipeline.storage.foresight import Expected, Reading, foreseen
 from pipeline.storage.growing import GrowingFile, growing
+from pipeline.storage.lacking import CALLS, doing_without, note, take_notes
 from pipeline.storage.local_file import MAY_PASS, persistently
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options, active, storage_options, using
 from pipeline.storage.origins import dicomweb_origins, origin_of
 from pipeline.storage.ownership import strangers
+from pipeline.storage.patience import MOVED, PAUSES, patiently
 from pipeline.storage.places import LocalPlace, Place, RemotePlace, is_inner, place
 from pipeline.storage.remote import ConditionsNotServedError, Found, find
 from pipeline.storage.sources import find_instances, open_source
@@ -25,9 +28,12 @@ from pipeline.storage.trouble import PASSING, unwritable
 from pipeline.storage.urls import DICOMWEB, STORES, WEB, absolute, check_url, is_remote, scheme_of
 
 __all__ = [
+    "CALLS",
     "DICOMWEB",
     "MAY_PASS",
+    "MOVED",
     "PASSING",
+    "PAUSES",
     "STORES",
     "WEB",
     "Carried",
@@ -46,6 +52,8 @@ __all__ = [
     "active",
     "check_url",
     "dicomweb_origins",
+    "doing_without",
+    "exhausted",
     "find",
     "find_instances",
     "foreseen",
@@ -53,13 +61,16 @@ __all__ = [
     "is_inner",
     "is_remote",
     "linked",
+    "note",
     "open_source",
     "origin_of",
+    "patiently",
     "persistently",
     "place",
     "scheme_of",
     "storage_options",
     "strangers",
+    "take_notes",
     "unwritable",
     "using",
 ]

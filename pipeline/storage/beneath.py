@@ -15,7 +15,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,7 +22,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from pipeline.errors import OutputError
+from pipeline.storage.lacking import CALLS, FOLDERS, doing_without
 from pipeline.storage.options import active
+from pipeline.storage.patience import HELD, patiently
+from pipeline.storage.strays import is_stray
 
 _BY_DESCRIPTOR = os.open in os.supports_dir_fd
 """Where systems can't open by a name in an open folder, links are looked for before each use."""
@@ -40,6 +42,8 @@ _SPECIAL = 0o7000
 """Set-group-ID of a shared folder and the like, which a new folder inherits."""
 _MAYBE_LINK = (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)
 """What systems say of a link that isn't to be followed."""
+_NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY)
+"""What systems say of a folder that can't be removed because something is left in it."""
 
 
 def linked(path: str | os.PathLike[str]) -> OutputError:
@@ -92,7 +96,7 @@ class Folder:
     def _make(self, name: str) -> bool:
         with suppress(FileExistsError):
             where, known = self._at(name)
-            os.mkdir(where, folder_bits(active().file_bits) or _ANY_FOLDER, **known)
+            patiently(lambda: os.mkdir(where, folder_bits(active().file_bits) or _ANY_FOLDER, **known))
             return True
         return False
 
@@ -101,7 +105,7 @@ class Folder:
         bits = active().file_bits
         if bits and self._descriptor is not None:
             with self._listing() as descriptor:
-                os.fchmod(descriptor, folder_bits(bits) | (os.fstat(descriptor).st_mode & _SPECIAL))
+                _permit(descriptor, folder_bits(bits) | (os.fstat(descriptor).st_mode & _SPECIAL), self.path)
 
     @contextmanager
     def _listing(self) -> Iterator[int]:
@@ -123,7 +127,7 @@ class Folder:
         bits = active().file_bits
         descriptor = self._open(name, _CREATE, bits or _ANY_FILE)
         if bits:
-            os.fchmod(descriptor, bits)
+            _permit(descriptor, bits, f"{self.path}/{name}")
         return descriptor
 
     def open_in_place(self, name: str, *, create: bool) -> int:
@@ -151,7 +155,7 @@ class Folder:
         try:
             if not known:
                 self._refuse_link(name)
-            return os.open(where, flags, mode, **known)
+            return patiently(lambda: os.open(where, flags, mode, **known))
         except OSError as error:
             if error.errno in _MAYBE_LINK:
                 self._refuse_link(name)
@@ -190,6 +194,10 @@ class Folder:
                 yield from (f"{name}/{one}" for one in lower.files())
 
     def _entries(self) -> list[tuple[str, str]]:
+        """Return the name of each entry and what it is, by name, without those that nobody of us has put there."""
+        return [(name, kind) for name, kind in self._all_entries() if not is_stray(name)]
+
+    def _all_entries(self) -> list[tuple[str, str]]:
         """Return the name of each entry and what it is, by name; most systems tell without a look at each."""
         if self._descriptor is None:
             return _kinds(self.path)
@@ -198,9 +206,7 @@ class Folder:
 
     def replace(self, name: str, other: str) -> None:
         """Give a file of this folder another name, whatever that was before."""
-        where, known = self._at(name)
-        there, _ = self._at(other)
-        os.replace(where, there, **({"src_dir_fd": known["dir_fd"], "dst_dir_fd": known["dir_fd"]} if known else {}))
+        self.move(name, self, other)
 
     def exchange(self, name: str, other: Folder, its: str) -> bool:
         """Let an entry and one of another folder change their names at once; False where that can't be done here."""
@@ -217,27 +223,82 @@ class Folder:
         """Give an entry a name in another folder; a folder there must be empty."""
         where, known = self._at(name)
         there, known_there = other._at(its)
-        os.replace(where, there, src_dir_fd=known.get("dir_fd"), dst_dir_fd=known_there.get("dir_fd"))
+        folders = {"src_dir_fd": known.get("dir_fd"), "dst_dir_fd": known_there.get("dir_fd")}
+        with _named(f"{other.path}/{its}"):
+            patiently(lambda: os.replace(where, there, **folders), HELD)
 
     def remove(self, name: str) -> None:
-        """Remove an entry with all below it, of a link the link; nothing where it isn't there."""
-        where, known = self._at(name)
+        """Remove an entry with all below it, of a link the link; nothing where it isn't there.
+
+        A folder stays, empty as far as we are concerned, where a file in it was removed while somebody has it open.
+        """
         with suppress(FileNotFoundError):
-            if stat.S_ISDIR(self.stat(name).st_mode):
-                shutil.rmtree(where, **known)
-            else:
+            if not stat.S_ISDIR(self.stat(name).st_mode):
+                self._unlink(name)
+                return
+            with self.folder(name) as lower:
+                left = lower.clear()
+            try:
+                self.remove_empty(name)
+            except OSError as error:
+                if not (left or error.errno in _NOT_EMPTY) or not self._is_bare(name):
+                    raise
+
+    def clear(self) -> bool:
+        """Remove all that lies in it; returns whether something is left that isn't ours to be removed."""
+        left = False
+        for name, _ in self._all_entries():
+            try:
+                self.remove(name)
+            except OSError:
+                if not is_stray(name):
+                    raise
+                left = True
+        return left
+
+    def _is_bare(self, name: str) -> bool:
+        """Whether a folder holds nothing of ours."""
+        with self.folder(name) as lower:
+            return next(lower.files(), None) is None
+
+    def _unlink(self, name: str) -> None:
+        where, known = self._at(name)
+        with _named(f"{self.path}/{name}"):
+            if is_stray(name):  # removed already, while somebody has it open
                 os.unlink(where, **known)
+            else:
+                patiently(lambda: os.unlink(where, **known), HELD)
 
     def remove_empty(self, name: str) -> None:
         """Remove a folder that holds nothing; OSError where it holds something."""
         where, known = self._at(name)
-        os.rmdir(where, **known)
+        with _named(f"{self.path}/{name}"):
+            patiently(lambda: os.rmdir(where, **known))
 
     def flush(self) -> None:
-        """Bring its names to the disk; not everywhere can folders be opened."""
+        """Bring its names to the disk; not everywhere can folders be opened, or flushed."""
         if self._descriptor is not None:
-            with self._listing() as descriptor:
+            with (
+                doing_without("Flushing folders to the disk (fsync)", self.path, FOLDERS),
+                self._listing() as descriptor,
+            ):
                 os.fsync(descriptor)
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Let an error of the system name the path, which it was told in parts."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = path
+        error.filename2 = None
+        raise
+
+
+def _permit(descriptor: int, bits: int, path: str) -> None:
+    with doing_without("Setting permissions (output.mode_bits)", path, CALLS):
+        os.fchmod(descriptor, bits)
 
 
 def _kinds(folder: str | int) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from io import FileIO
 from typing import cast
 
 from pipeline.storage.beneath import Folder
+from pipeline.storage.lacking import FILES, doing_without
 from pipeline.storage.places import LocalPlace, Place, RemotePlace
 
 OBJECT_BYTES = 1 << 20
@@ -61,7 +62,8 @@ class GrowingLocalFile(GrowingFile):
 
     def sync(self) -> None:
         """See :class:`GrowingFile`."""
-        os.fsync(self._file.fileno())
+        with doing_without("Flushing files to the disk (fsync)", self.name, FILES):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """See :class:`GrowingFile`."""

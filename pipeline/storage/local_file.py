@@ -1,7 +1,7 @@
 """A local file that is read once more after an error that may pass: a network share that stalls, a disk that stutters.
 
-The pauses grow. What a process has waited in vain is limited, so that thousands of files on a dead disk don't keep a run
-for a night: from then on each error counts at once. The next run tries such files again in any case.
+The pauses grow. What a process waits in all is limited, so that thousands of files on a dead disk don't keep a run for a
+night: from then on each error counts at once. The next run tries such files again in any case.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 import errno
 import io
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from pipeline.storage.patience import patiently
+
 T = TypeVar("T")
 PAUSES = (0.1, 0.4, 1.5)
 """Seconds before the second, third and fourth try."""
-VAIN = 30.0
-"""Seconds that a process waits at most for what doesn't come back."""
+IN_ALL = 30.0
+"""Seconds that a process waits at most."""
 _NAMES = (
-    *("EIO", "ESTALE", "EAGAIN", "EBUSY", "EREMOTEIO", "ETIMEDOUT", "ENOLINK", "ENODATA", "ENFILE", "EMFILE", "ENOMEM"),
+    *("EIO", "ESTALE", "EAGAIN", "EBUSY", "EREMOTEIO", "ETIMEDOUT", "ENOLINK", "ENODATA"),
     *("ECONNRESET", "ECONNABORTED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENOTCONN", "EPIPE"),
 )
 MAY_PASS = frozenset(getattr(errno, name) for name in _NAMES if hasattr(errno, name))
@@ -31,22 +32,15 @@ _waited = 0.0
 
 
 def persistently(what: Callable[[], T], passing: frozenset[int] = _OF_OPENING) -> T:
-    """Return what `what` does, tried again after errors that may pass."""
-    for pause in _pauses():
-        try:
-            return what()
-        except OSError as error:
-            if error.errno not in passing:
-                raise
-            time.sleep(pause)
-    return what()
+    """Return what `what` does, tried again after errors that may pass; OSError where that doesn't help."""
+    return patiently(what, passing, _pauses())
 
 
 def _pauses() -> Iterator[float]:
-    """Yield how long to wait; who asks for another one has waited in vain."""
+    """Yield how long to wait, each time counting it when it is over."""
     global _waited  # noqa: PLW0603  of the process as a whole
     for pause in PAUSES:
-        if _waited + pause > VAIN:
+        if _waited + pause > IN_ALL:
             return
         yield pause
         _waited += pause

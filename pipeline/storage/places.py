@@ -18,9 +18,12 @@ from typing import Any, BinaryIO, Self, cast
 
 from pipeline.errors import OutputError, PipelineError
 from pipeline.storage.beneath import Folder, below, linked
+from pipeline.storage.lacking import FILES, doing_without
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options, active
+from pipeline.storage.patience import MOVED, patiently
 from pipeline.storage.remote import Object, Version
+from pipeline.storage.strays import is_stray
 from pipeline.storage.trouble import unwritable
 from pipeline.storage.urls import check_url, is_remote
 
@@ -136,17 +139,35 @@ class LocalPlace(Place):
 
     def write_bytes(self, data: Any) -> None:
         """See :class:`Place`."""
-        with self.replacing() as file:
-            file.write(data)
+        self._write(data, flushing=True)
 
     def write_lightly(self, data: Any) -> None:
         """See :class:`Place`."""
-        with self._replacing(flushing=False) as file:
-            file.write(data)
+        self._write(data, flushing=False)
 
     def replacing(self) -> AbstractContextManager[BinaryIO]:
         """See :class:`Place`."""
-        return self._replacing(flushing=True)
+        return self._telling()
+
+    def _write(self, data: Any, *, flushing: bool) -> None:
+        def once() -> None:
+            with self._replacing(flushing=flushing) as file:
+                file.write(data)
+
+        try:
+            patiently(once, MOVED)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+    @contextmanager
+    def _telling(self) -> Iterator[BinaryIO]:
+        try:
+            with self._replacing(flushing=True) as file:
+                yield file
+        except PipelineError:
+            raise
+        except OSError as error:
+            raise unwritable(self.path, error) from error
 
     @contextmanager
     def _replacing(self, *, flushing: bool) -> Iterator[BinaryIO]:
@@ -156,27 +177,25 @@ class LocalPlace(Place):
 
         Raises
         ------
-        OutputError
+        OSError
             Where that can't be done: no space, no permission.
         """
         part = f".{self.path.name}.{os.getpid()}-{uuid.uuid4().hex}.part"
-        try:
-            with self.folder(make=True) as folder:
-                try:
-                    with os.fdopen(folder.create(part), "wb") as file:
-                        yield file
-                        file.flush()
-                        if flushing:  # a rename alone may outlive the bytes when the machine loses power
+        with self.folder(make=True) as folder:
+            try:
+                with os.fdopen(folder.create(part), "wb") as file:
+                    yield file
+                    file.flush()
+                    if flushing:  # a rename alone may outlive the bytes when the machine loses power
+                        with doing_without("Flushing files to the disk (fsync)", self.name, FILES):
                             os.fsync(file.fileno())
-                    folder.replace(part, self.path.name)
-                    if flushing:
-                        folder.flush()
-                finally:
+                folder.replace(part, self.path.name)
+            except BaseException:
+                with suppress(OSError):  # what failed first counts
                     folder.remove(part)
-        except PipelineError:
-            raise
-        except OSError as error:
-            raise unwritable(self.path, error) from error
+                raise
+            if flushing:
+                folder.flush()
 
     def open(self) -> BinaryIO:
         """See :class:`Place`."""
@@ -342,12 +361,15 @@ class RemotePlace(Place):
     def children(self) -> list[str]:
         """See :class:`Place`."""
         folders, found = self._object.children()
-        return sorted({*folders, *(one.name.rpartition("/")[2] for one in found)})
+        names = {*folders, *(one.name.rpartition("/")[2] for one in found)}
+        return sorted(name for name in names if not is_stray(name))
 
     def walk(self) -> Iterator[str]:
         """See :class:`Place`."""
         for found in self._object.below():
-            yield found.name.removeprefix(f"{self.url}/")
+            name = found.name.removeprefix(f"{self.url}/")
+            if not any(map(is_stray, name.split("/"))):
+                yield name
 
     def remove_one(self) -> None:
         """Remove the object of this very name, nothing below it."""

@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 
 from pipeline.errors import ConfigError, PixelDataError, SourceError
 from pipeline.model.sources import local_path
+from pipeline.storage.exhausted import exhausted
 from pipeline.storage.foresight import Expected, found_before, open_object, taken
 from pipeline.storage.local_file import LocalFile
 from pipeline.storage.urls import DICOMWEB, check_url, is_remote, scheme_of
@@ -41,6 +42,8 @@ def open_source(source: str, expected: Expected | None = None) -> BinaryIO:
         With the reason ``file_not_found`` or ``unreadable``.
     PixelDataError
         With the reason ``source_changed``.
+    ResourceError
+        Where it isn't the file that is to blame.
     ConfigError
         For a URL that can't be used.
     """
@@ -53,6 +56,8 @@ def open_source(source: str, expected: Expected | None = None) -> BinaryIO:
     except FileNotFoundError as error:
         raise SourceError(f"{source}: no such file", reason="file_not_found", source=source) from error
     except OSError as error:
+        if short := exhausted(error):
+            raise short from error
         raise SourceError(f"{source}: can't be opened: {error.strerror or error}", source=source) from error
     try:
         if expected is not None:

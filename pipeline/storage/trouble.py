@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, PipelineError
+from pipeline.storage.exhausted import exhausted
 
 DISK_FULL, NO_PERMISSION, READ_ONLY = "disk_full", "no_permission", "read_only"
 PASSING = frozenset({DISK_FULL, NO_PERMISSION, READ_ONLY})
@@ -25,20 +26,33 @@ _REASONS = {
 }
 
 
-def unwritable(what: str | os.PathLike[str], error: OSError, told: str = "can't be written") -> OutputError:
+def unwritable(what: str | os.PathLike[str], error: OSError, told: str = "can't be written") -> PipelineError:
     """Return the error that names a place which can't be written, with the reason that the system gives.
+
+    An OutputError; a ResourceError where it isn't the place that is to blame.
 
     Parameters
     ----------
     what : str or path-like
         The file or folder; also the error's ``source``.
     error : OSError
-        One that is an OutputError already is returned as it is.
+        One of this package is returned as it is.
     told : str
         What can't be done with it.
     """
-    if isinstance(error, OutputError):
+    if isinstance(error, PipelineError):
         return error
+    if short := exhausted(error):
+        return short
     reason = _REASONS.get(error.errno or 0)
+    if isinstance(error, PermissionError):  # a store's has no number
+        reason = NO_PERMISSION
     why = os.strerror(error.errno) if reason and error.errno else error.strerror or error  # pyarrow tells more
-    return OutputError(f"{what} {told}: {why}", reason=reason, source=str(what))
+    at = _within(os.fspath(what), error)
+    return OutputError(f"{what} {told}: {why}{at}", reason=reason, source=str(what))
+
+
+def _within(what: str, error: OSError) -> str:
+    """Return which file it is about, where that lies below what can't be written as a whole."""
+    name = error.filename
+    return f" ({name})" if isinstance(name, str) and name.startswith(f"{what}/") else ""

@@ -10,7 +10,14 @@
 
 from pipeline.store.attributes import strict
 from pipeline.store.codecs import check_codec
-from pipeline.store.finalise import combined_digest, create_root, finalise_image, remove_image, withdraw_image
+from pipeline.store.finalise import (
+    as_output_error,
+    combined_digest,
+    create_root,
+    finalise_image,
+    remove_image,
+    withdraw_image,
+)
 from pipeline.store.read import (
     ImageLayout,
     check_result,
@@ -45,6 +52,7 @@ __all__ = [
     "ShardWriter",
     "Stored",
     "StoredImage",
+    "as_output_error",
     "aside",
     "check_codec",
     "check_result",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from zarr.buffer.cpu import Buffer
 
 from pipeline.errors import OutputError
 from pipeline.model import ImageSpec
-from pipeline.storage import place, unwritable
+from pipeline.storage import PAUSES, place, unwritable
 from pipeline.store.arrays import (
     PIXELS,
     ZARR_JSON,
@@ -197,11 +198,14 @@ def _group_text(attributes: Mapping[str, Any], documents: Mapping[str, ArrayDocu
 
 async def _finalise(store: ImageStore, image: _Image) -> str:
     present = {key async for key in store.list_prefix(f"{image.path}/")}
-    missing = [key for key, needed in zip(image.shards, image.required, strict=True) if needed and key not in present]
+    unlisted = [key for key, needed in zip(image.shards, image.required, strict=True) if needed and key not in present]
+    # what another host has written just now may not be in a listing that this one remembers
+    missing = [key for key in unlisted if not await _appears(store, key)]
     if missing:
         raise OutputError(
             f"Image {image.path!r} lacks {len(missing)} of {len(image.shards)} shards, first {missing[0]}: "
-            "it can't be complete"
+            "it can't be complete",
+            source=missing[0],
         )
     written = WriteOnce(store)
     await _remove_strangers(store, image, present)
@@ -215,6 +219,14 @@ async def _finalise(store: ImageStore, image: _Image) -> str:
     for key, text in image.keys.items():
         await written.set(key, Buffer.from_bytes(text))
     return combined_digest({key.removeprefix(f"{image.path}/"): digest for key, digest in written.digests.items()})
+
+
+async def _appears(store: ImageStore, key: str) -> bool:
+    for pause in (*PAUSES, 0.0):
+        if await store.exists(key):
+            return True
+        await asyncio.sleep(pause)
+    return False
 
 
 async def _remove_strangers(store: ImageStore, image: _Image, present: set[str]) -> None:

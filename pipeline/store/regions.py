@@ -26,7 +26,6 @@ from pipeline.store.sinks import FileSink, ObjectSink, Sink
 
 UNFINISHED = (".partial", ".part")
 """Ends of the names of files that aren't whole yet, of shards and of all others."""
-_ATTEMPTS = 3
 
 
 ImageStore = LocalImages | RemoteStore
@@ -78,14 +77,7 @@ class WriteOnce(WrapperStore[ImageStore]):
 
     async def set(self, key: str, value: Buffer) -> None:
         """Write `value` whole, atomically; count its bytes and keep their digest."""
-        for attempt in range(_ATTEMPTS):
-            try:
-                await self._store.set(key, value)
-                break
-            except FileNotFoundError:
-                # Another task removed an empty folder between our making it and our writing into it.
-                if attempt == _ATTEMPTS - 1:
-                    raise
+        await self._store.set(key, value)
         self.stored_bytes += len(value)
         self.digests[key] = xxhash.xxh3_128_hexdigest(memoryview(value.as_buffer_like()))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
+from uuid import uuid4
 
 from pipeline.storage import LocalPlace, Place, RemotePlace, place
 from pipeline.store.arrays import PIXELS, ZARR_JSON
@@ -49,8 +50,9 @@ def _rename(new: LocalPlace, standing: LocalPlace, replaced: LocalPlace) -> None
             return
         if name in shown.names():
             with replaced.folder(make=True) as old:
-                old.remove(name)
-                shown.move(name, old, name)
+                shown.move(
+                    name, old, f"{name}.{uuid4().hex}"
+                )  # one that was removed may still hold what somebody has open
         aside_of.move(name, shown, name)
 
 

@@ -10,11 +10,10 @@ from uuid import uuid4
 import numpy as np
 from zarr.buffer import cpu
 
-from pipeline.storage import Folder, LocalPlace
+from pipeline.storage import MOVED, Folder, LocalPlace, patiently
 from pipeline.store.remote import RemoteStore
 from pipeline.store.running import run
 
-_ATTEMPTS = 3
 _BUFFER = 64 * 2**10
 """Chunks larger than this aren't copied together before they are written."""
 
@@ -41,7 +40,7 @@ class FileSink:
     def __init__(self, at: LocalPlace) -> None:
         self._at = at
         self._partial = f"{at.path.stem}.{uuid4().hex}.partial"
-        self._folder, self._file = self._open()
+        self._folder, self._file = patiently(self._open, MOVED)
 
     def write(self, data: Any) -> None:
         """Append `data` to the file."""
@@ -59,17 +58,10 @@ class FileSink:
         """Remove the file."""
         with contextlib.suppress(OSError):  # the disk is full: closing flushes
             self._file.close()
-        with self._folder:
+        with self._folder, contextlib.suppress(OSError):  # the next run removes it
             self._folder.remove(self._partial)
 
     def _open(self) -> tuple[Folder, BinaryIO]:
-        for _ in range(_ATTEMPTS - 1):
-            # another task may remove the empty folder between our making it and our opening a file in it
-            with contextlib.suppress(FileNotFoundError):
-                return self._try_to_open()
-        return self._try_to_open()
-
-    def _try_to_open(self) -> tuple[Folder, BinaryIO]:
         folder = self._at.folder(make=True)
         try:
             return folder, os.fdopen(folder.create(self._partial), "wb", buffering=_BUFFER)
@@ -81,7 +73,8 @@ class FileSink:
 def begin_to_flush(descriptor: int) -> None:
     """Let the system write a whole file to the disk, without waiting: so that the end of the run needn't wait either."""
     if hasattr(os, "posix_fadvise"):  # Linux starts to write what it is told that nobody needs
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        with contextlib.suppress(OSError):  # some file systems take no advice
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 class ObjectSink:

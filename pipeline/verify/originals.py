@@ -13,7 +13,7 @@ import numpy.typing as npt
 import xxhash
 
 from pipeline.catalog import read_row
-from pipeline.errors import PipelineError, foreign_text
+from pipeline.errors import PipelineError, ResourceError, foreign_text
 from pipeline.frames import HeaderLimits, SecondReader, header_json, open_source, unstored
 from pipeline.model import ImageSpec, Instance, Span
 from pipeline.storage import Found, is_remote
@@ -117,6 +117,8 @@ def compare(check: SourceCheck, out: str, tell: Teller) -> Comparison:
                 _tell(check, found, "frames_differ", told)
             else:
                 _check_pixels(check, reader, found, out, tell)
+    except ResourceError:  # no file's fault
+        raise
     except PipelineError as error:
         codes = {"file_not_found": "source_gone", "unreadable": "source_unreadable"}
         _tell(check, found, codes.get(error.reason, "decode_failed"), str(error))

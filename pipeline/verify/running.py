@@ -22,7 +22,7 @@ from pipeline.engine.preparing import check_settings
 from pipeline.engine.stores import options_of
 from pipeline.engine.trust import check_sources_known, kept_configuration, sources_of
 from pipeline.errors import ConfigError, OutputError, foreign_text
-from pipeline.storage import Options, absolute, active, place, using
+from pipeline.storage import Options, absolute, active, exhausted, place, using
 from pipeline.verify.earlier import verified_before
 from pipeline.verify.expected import Expected
 from pipeline.verify.folders import check_groups, check_ledger_end, check_sealed, check_top
@@ -219,6 +219,14 @@ def _until_unreadable(tasks: Iterable[Any], result: Verification) -> Iterator[An
 
 
 def _lost(outcome: Outcome) -> Findings:
-    """Return what stands for the findings of a task that ended with an error: everything it should have checked."""
+    """Return what stands for the findings of a task that ended with an error: everything it should have checked.
+
+    Raises
+    ------
+    ResourceError
+        Where memory, open files or processes ran out: nothing is wrong with the result then.
+    """
+    if short := exhausted(outcome.error) if outcome.error else None:
+        raise short
     told = f"the check ended with {type(outcome.error).__name__}: {outcome.error}"
     return Findings(tuple(Problem("check_failed", check.where, told, check.image) for check in outcome.item))

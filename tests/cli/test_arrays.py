@@ -34,7 +34,7 @@ def test_from_init_to_finalize(config: Path) -> None:
     assert told.endswith(f"1 partition → {out}\n")
 
     early = invoke("finalize", out)
-    assert early.exit_code == 1
+    assert early.exit_code == 3
     assert "Missing in partition 0 (1 of 1 tasks). Run these again, as in --array=0" in early.stderr
 
     wrong = invoke("convert-partition", out, "1")

@@ -192,10 +192,10 @@ def test_refusals_have_exit_codes_of_their_own(monkeypatch: pytest.MonkeyPatch, 
 def test_a_fault_of_the_program_is_one_line_and_a_traceback_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     raising(monkeypatch, KeyError("[bold]Doe^John"))
     result = invoke("convert", "a", "out")
-    assert result.exit_code == 1
+    assert result.exit_code == 70
     assert result.stderr == "error: unexpected KeyError: … (run again with -v for the traceback)\n"
     result = invoke("convert", "a", "out", "-v")
-    assert result.exit_code == 1
+    assert result.exit_code == 70
     assert "Traceback" in result.stderr
 
 

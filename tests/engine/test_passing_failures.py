@@ -24,7 +24,7 @@ from pipeline.errors import RETRIED
 from pipeline.model import Failure
 from pipeline.report.advice import ADVICE
 from pipeline.scan import patterns
-from pipeline.storage import local_file
+from pipeline.storage import local_file, patience
 from pipeline.storage.local_file import LocalFile
 
 NAME = "series-1.2.3.4-003.dcm"
@@ -236,12 +236,12 @@ def test_a_dead_disk_is_not_waited_for_all_night(tmp_path: Path, monkeypatch: py
     path.write_bytes(b"1")
     waited: list[float] = []
     monkeypatch.setattr(local_file, "PAUSES", (0.1, 0.4, 1.5))
-    monkeypatch.setattr(local_file.time, "sleep", waited.append)
+    monkeypatch.setattr(patience.time, "sleep", waited.append)
     with broken(errno.EIO, times=10**6, name="x"):
         for _ in range(100):
             with LocalFile(str(path)) as file, pytest.raises(OSError, match="Input/output"):
                 file.read()
-    assert 20 < sum(waited) <= local_file.VAIN
+    assert 20 < sum(waited) <= local_file.IN_ALL
 
 
 def test_every_reason_that_asks_for_another_run_gets_one() -> None:

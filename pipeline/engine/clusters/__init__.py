@@ -14,6 +14,7 @@ from pipeline.engine.executors import Executor
 from pipeline.engine.mainguard import refuse_without_guard
 from pipeline.engine.progress import NullProgress, Progress
 from pipeline.engine.safepath import SAFE_PATH
+from pipeline.engine.surroundings import possible
 from pipeline.model import Task
 
 __all__ = ["check", "check_memory", "start"]
@@ -31,6 +32,8 @@ def start(cluster: Cluster, progress: Progress | None = None) -> Iterator[Execut
         Where a scheduler doesn't answer, a cluster's class is missing or refuses its arguments, a batch system refuses
         the jobs, or workers have another version of this package.
     """
+    progress = progress or NullProgress()
+    cluster = possible(cluster, progress)
     starters = {
         "synchronous": synchronous,
         "threads": in_dask,
@@ -39,7 +42,7 @@ def start(cluster: Cluster, progress: Progress | None = None) -> Iterator[Execut
         "custom": custom.started,
         **dict.fromkeys(BATCH_SYSTEMS, batch.started),
     }
-    with SAFE_PATH, starters[cluster.kind](cluster, progress or NullProgress()) as executor:
+    with SAFE_PATH, starters[cluster.kind](cluster, progress) as executor:
         yield executor
 
 
@@ -54,7 +57,7 @@ def check(cluster: Cluster) -> None:
         batch.arguments(cluster)
     elif cluster.kind == "custom":
         custom.arguments(cluster)
-    elif cluster.kind == "local":
+    elif possible(cluster, NullProgress()).kind == "local":
         refuse_without_guard()
         check_local_memory(cluster)
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from multiprocessing import resource_tracker
+from threading import Lock
 from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
 from distributed import Client, Nanny, SpecCluster
 from distributed.system import MEMORY_LIMIT
-from distributed.utils import LoopRunner
+from distributed.utils import LoopRunner, silence_logging_cmgr
 
 from pipeline.config import Cluster
 from pipeline.dask_import import children_without_settings
@@ -30,7 +32,13 @@ from pipeline.engine.mainguard import GUARD, refuse_without_guard
 from pipeline.engine.progress import Progress
 from pipeline.engine.servers import Scheduler, Worker, link_below, secret_path
 from pipeline.engine.standstill import Surroundings
-from pipeline.errors import ClusterError
+from pipeline.errors import ClusterError, ResourceError
+
+if sys.platform != "win32":
+    import resource
+
+_FILES, _FILES_OF_A_WORKER = 40, 14
+"""Open files of a process that starts a cluster, and more for each worker process: 30 with one were seen, 52 with three."""
 
 
 @contextmanager
@@ -68,7 +76,9 @@ def dask_cluster(cluster: Cluster, progress: Progress | None = None) -> Iterator
     connection, workers = _threads(cluster) if cluster.kind == "threads" else _processes(cluster)
     path = secret_path()
     options = {"dashboard": bool(cluster.dashboard), "dashboard_address": cluster.dashboard or None}
+    _check_open_files(cluster)
     with (
+        QUIET,
         own_settings(),
         children_without_settings(),
         dask.config.set(link_below(path)),
@@ -78,7 +88,6 @@ def dask_cluster(cluster: Cluster, progress: Progress | None = None) -> Iterator
             scheduler={"cls": Scheduler, "options": {**connection, **options, "http_prefix": path}},
             workers=dict(enumerate(workers)),
             security=connection.get("security"),
-            silence_logs=_silenced(),
             loop=loop,
         ) as started,
     ):
@@ -168,6 +177,49 @@ def _deaf_to_interrupts() -> Iterator[Any]:
         runner.stop()
 
 
+def _check_open_files(cluster: Cluster) -> None:
+    """Refuse to start what this process may not have files enough for, which Dask would take for connections that fail.
+
+    Raises
+    ------
+    ResourceError
+    """
+    if sys.platform == "win32":
+        return
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    workers = _count(cluster) if cluster.kind == "local" else 0
+    needed = _FILES + workers * _FILES_OF_A_WORKER
+    if allowed != resource.RLIM_INFINITY and allowed < needed:
+        told = f"{workers} worker processes take" if workers else "threads take"
+        raise ResourceError(
+            f"cluster: {told} up to {needed} open files, and this process may have {allowed} (ulimit -n): raise that limit, "
+            'use fewer workers, or cluster.kind "synchronous"',
+            reason="too_many_open_files",
+        )
+
+
+class _Quiet:
+    """A context manager in which Dask's logs aren't shown, for any number of blocks at once, in any threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._blocks = 0
+        self._exit = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._blocks += 1
+            if self._blocks == 1:
+                for root in ("distributed", "bokeh"):
+                    self._exit.enter_context(silence_logging_cmgr(_silenced(), root))
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if not self._blocks:
+                self._exit.close()
+
+
 def _kill_workers(local: SpecCluster) -> None:
     """End worker processes amid their tasks: whoever interrupts a run doesn't wait for what nobody will record."""
     for nanny in local.workers.values():
@@ -188,3 +240,6 @@ def _silenced() -> int:
 
 def _count(cluster: Cluster) -> int:
     return CPU_COUNT if cluster.workers == "auto" else int(cluster.workers)
+
+
+QUIET = _Quiet()

@@ -1,0 +1,107 @@
+"""What a process may have no more of: memory, open files, processes and threads. No file's fault, and no output's."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+
+from pipeline.errors import ResourceError
+
+if sys.platform != "win32":
+    import resource
+
+TOO_MANY_FILES, OUT_OF_MEMORY, TOO_MANY_PROCESSES = "too_many_open_files", "out_of_memory", "too_many_processes"
+_REASONS = {
+    errno.EMFILE: TOO_MANY_FILES,
+    errno.ENFILE: TOO_MANY_FILES,
+    errno.ENOMEM: OUT_OF_MEMORY,
+}
+_NO_MEMORY = ("failed to map segment", "cannot allocate memory", "cannot apply additional memory protection")
+"""What the loader of shared libraries says where there is no memory for one."""
+_NO_THREAD = "can't start new thread"
+_CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_MIB = 2**20
+LEAST_ADDRESS_SPACE = 672 * _MIB
+"""With 488 MiB some libraries crashed while they were imported; with 683 MiB a run could say that memory ran out, and with
+976 MiB it was done."""
+
+
+def exhausted(error: BaseException) -> ResourceError | None:
+    """Return the error that ends a run for one that says that there is no more of something; None for all others."""
+    if isinstance(error, ResourceError):
+        return error
+    reason = _reason(error)
+    if reason == TOO_MANY_FILES:
+        return ResourceError(
+            f"too many open files{_limit('RLIMIT_NOFILE', 'ulimit -n')}: raise that limit, or use fewer workers, and give "
+            "the same command again",
+            reason=reason,
+        )
+    if reason == TOO_MANY_PROCESSES:
+        return ResourceError(
+            f"too many processes or threads{_limit('RLIMIT_NPROC', 'ulimit -u')}: raise that limit, or use fewer workers, "
+            "and give the same command again",
+            reason=reason,
+        )
+    if reason == OUT_OF_MEMORY:
+        return ResourceError(
+            f"out of memory{_memory_limit()}: give it more, or use fewer workers, and give the same command again",
+            reason=reason,
+        )
+    return None
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return OUT_OF_MEMORY
+    if isinstance(error, ImportError) and any(words in str(error) for words in _NO_MEMORY):
+        return OUT_OF_MEMORY
+    if isinstance(error, RuntimeError) and str(error).startswith(_NO_THREAD):
+        return TOO_MANY_PROCESSES
+    if isinstance(error, BlockingIOError) and error.filename is None:  # fork
+        return TOO_MANY_PROCESSES
+    return _REASONS.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+
+
+def check_address_space() -> None:
+    """Refuse to begin where the libraries can't even be imported, which ends some of them in a crash.
+
+    Raises
+    ------
+    ResourceError
+    """
+    given = _soft("RLIMIT_AS")
+    if given and given < LEAST_ADDRESS_SPACE:
+        raise ResourceError(
+            f"out of memory{_memory_limit()}: {LEAST_ADDRESS_SPACE // _MIB} MiB is the least, and more for each thread: raise "
+            "that limit, and give the same command again",
+            reason=OUT_OF_MEMORY,
+        )
+
+
+def _limit(name: str, told: str) -> str:
+    """Say what the limit of a process is; nothing where there is none."""
+    number = _soft(name)
+    return f" (this process may have {number}: {told})" if number else ""
+
+
+def _memory_limit() -> str:
+    number = _soft("RLIMIT_AS")
+    if number:
+        return f" (this process may have {number // _MIB} MiB: ulimit -v)"
+    for file in _CGROUPS:
+        try:
+            number = int(Path(file).read_text("ascii"))
+        except (OSError, ValueError):  # none, or "max"
+            continue
+        if number < 2**60:
+            return f" (all processes of this control group may have {number // _MIB} MiB)"
+    return ""
+
+
+def _soft(name: str) -> int:
+    if sys.platform == "win32":
+        return 0
+    number = resource.getrlimit(getattr(resource, name))[0]
+    return 0 if number == resource.RLIM_INFINITY else number
