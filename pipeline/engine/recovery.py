@@ -49,24 +49,24 @@ def restore(
         Where a shard would have to be made again whose originals are gone (reason ``originals_gone``).
     """
     out, plan = conversion.job.out, conversion.plan
-    records = _look(out, prepared.id, plan, only, retrying=retrying)
-    for task in records.last.keys() - records.whole:
+    found = _look(out, prepared.id, plan, only, retrying=retrying)
+    for task in found.last.keys() - found.whole:
         _check_originals(plan, task)
     if only is None:
-        conversion.complete |= _complete(out, prepared.id, plan, records)
+        conversion.complete |= _complete(out, prepared.id, plan, found)
         for image, spec in enumerate(plan.images):
             if image not in conversion.complete:
                 store.withdraw_image(store.home(out, spec), spec.path)
     seen: defaultdict[int, int] = defaultdict(int)
     for result in recorded.results(out, prepared.id, plan):
         seen[result.task] += 1
-        if result.task in records.whole and seen[result.task] == records.last[result.task]:
+        if result.task in found.whole and seen[result.task] == found.last[result.task]:
             conversion.absorb(result)
-    return len(records.whole)
+    return len(found.whole)
 
 
 def _look(out: str, plan_id: str, plan: Plan, only: Collection[int] | None, *, retrying: bool) -> _Records:
-    records = _Records()
+    found = _Records()
     missing: dict[int, set[int]] = {}
     """By task, images of which a shard isn't there."""
     failed: dict[int, set[int]] = {}
@@ -75,16 +75,16 @@ def _look(out: str, plan_id: str, plan: Plan, only: Collection[int] | None, *, r
         if only is not None and result.task not in only:
             continue
         task = result.task
-        records.last[task] = records.last.get(task, 0) + 1
+        found.last[task] = found.last.get(task, 0) + 1
         _note(missing, task, {region.image for region in result.regions if not _is_there(out, plan, region)})
         _note(failed, task, {one.instance for one in result.outcomes if one.failure and not one.failure.salvaged})
-        records.whole.discard(task)
+        found.whole.discard(task)
         if not (retrying and _worth_another_try(plan, result)):
-            records.whole.add(task)
+            found.whole.add(task)
     lost = set().union(*failed.values())
     # of an image of which nothing could be stored, nothing is kept
-    records.whole -= {task for task, images in missing.items() if any(not _is_discarded(plan, n, lost) for n in images)}
-    return records
+    found.whole -= {task for task, images in missing.items() if any(not _is_discarded(plan, n, lost) for n in images)}
+    return found
 
 
 def _note(by_task: dict[int, set[int]], task: int, found: set[int]) -> None:
@@ -145,13 +145,13 @@ def _original_is_there(one: Instance) -> bool:
         return False
 
 
-def _complete(out: str, plan_id: str, plan: Plan, records: _Records) -> set[int]:
+def _complete(out: str, plan_id: str, plan: Plan, found: _Records) -> set[int]:
     """Return the images that were finalised, are there, and of which every task is finished.
 
     A run that ended has brought its images to the disk. Where the last one didn't, its machine may have lost power, and
     with it what was written last: then the files beside the shards, which aren't many, are held against their digest.
     """
-    broken = {region.image for task in plan.tasks if task.id not in records.whole for region in task.regions}
+    broken = {region.image for task in plan.tasks if task.id not in found.whole for region in task.regions}
     finalised = {image: code for image, code in recorded.images(out, plan_id, plan).items() if image not in broken}
     trusted = is_remote(out) or bool(ledger.files(out, plan_id, at_the_end=True))
 
@@ -161,5 +161,5 @@ def _complete(out: str, plan_id: str, plan: Plan, records: _Records) -> set[int]
         return store.is_image(at, spec.path) and (trusted or not code or store.image_digest(at, spec.path) == code)
 
     with ThreadPoolExecutor(_AT_A_TIME, "dcm2zarr-images") as threads:
-        found = threads.map(Carried(is_whole), finalised)
-        return {image for image, whole in zip(finalised, found, strict=True) if whole}
+        checked = threads.map(Carried(is_whole), finalised)
+        return {image for image, whole in zip(finalised, checked, strict=True) if whole}
