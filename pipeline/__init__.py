@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.access import open, open_dicom  # noqa: A004  pipeline.open, as zarr.open and xarray.open_…
-    from pipeline.engine import convert, run
     from pipeline.errors import PipelineError
     from pipeline.frames import build_index, iter_frames
     from pipeline.model import FrameIndex
+    from pipeline.runs import convert, run
     from pipeline.storage import storage_options
 
 _HOME = {
     "FrameIndex": "pipeline.model",
     "PipelineError": "pipeline.errors",
     "build_index": "pipeline.frames",
-    "convert": "pipeline.engine",
+    "convert": "pipeline.runs",
     "iter_frames": "pipeline.frames",
     "open": "pipeline.access",
     "open_dicom": "pipeline.access",
-    "run": "pipeline.engine",
+    "run": "pipeline.runs",
     "storage_options": "pipeline.storage",
 }
 __all__ = [

@@ -43,9 +43,9 @@ from rich.console import Console
 from rich.table import Table
 
 import pipeline
-from pipeline.engine import growing, preparing
-from pipeline.ledger import Ledger
+from pipeline.output.ledger import Ledger
 from pipeline.report import RunSummary
+from pipeline.runs import grow, preparation
 from pipeline.verify import verify
 
 SECONDS = 120
@@ -421,16 +421,16 @@ def show(tally: Tally, rounds: int) -> None:
 @contextmanager
 def small_tasks() -> Iterator[None]:
     """Let plans have many tasks."""
-    whole = preparing.layout
+    whole = preparation.layout
 
     def layout(config: Any) -> Any:
         return replace(whole(config), task_bytes=2**19)
 
-    preparing.layout = growing.layout = layout
+    preparation.layout = grow.layout = layout
     try:
         yield
     finally:
-        preparing.layout = growing.layout = whole
+        preparation.layout = grow.layout = whole
 
 
 def campaign(place: Path, rounds: int, steps: int, seed: int, *, kill: bool = False) -> Tally:

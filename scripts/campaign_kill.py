@@ -36,7 +36,8 @@ import pyarrow.parquet as pq
 import pydicom
 from pydicom.data import get_testdata_file
 
-from pipeline import catalog, ledger
+from pipeline import catalog
+from pipeline.output import ledger
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -48,9 +49,9 @@ TASK_BYTES = 2**21
 DRIVER = f"""
 import sys
 from dataclasses import replace
-from pipeline.engine import preparing
-whole = preparing.layout
-preparing.layout = lambda config: replace(whole(config), task_bytes={TASK_BYTES})
+from pipeline.runs import preparation
+whole = preparation.layout
+preparation.layout = lambda config: replace(whole(config), task_bytes={TASK_BYTES})
 from pipeline.cli import main
 if __name__ == "__main__":
     main()

@@ -39,10 +39,10 @@ RUN = """
 import sys, json
 from dataclasses import replace
 from pipeline.config import from_dict
-from pipeline.engine import preparing, run
+from pipeline.runs import preparation, run
 
-whole = preparing.layout
-preparing.layout = lambda config: replace(whole(config), task_bytes=2**20)
+whole = preparation.layout
+preparation.layout = lambda config: replace(whole(config), task_bytes=2**20)
 if __name__ == "__main__":
     run(from_dict(json.loads(sys.argv[1])))
 """

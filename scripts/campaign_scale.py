@@ -6,7 +6,7 @@
 
 ``plan`` makes instances (64 a series), plans them, and writes and reads the plan; each size in a process of its own.
 Limits for 1,000,000: 60 s and 2 GiB; the time for an instance must not grow.
-``tasks`` drives tasks that do nothing through the engine's window and through a bare ``client.map``, in turns. Limits:
+``tasks`` drives tasks that do nothing through the run's window and through a bare ``client.map``, in turns. Limits:
 0.9 of the bare rate, driver and scheduler (one process) below 2 GiB, the second half as fast as the first.
 ``files`` writes CT files of 64 x 64 pixels and converts them. Limit: driver and scheduler take less than 10 % of the
 processor time.
@@ -38,8 +38,8 @@ from rich.table import Table
 
 import pipeline
 from pipeline import catalog
-from pipeline.engine.clusters.defaults import dask_defaults
-from pipeline.engine.executors import Distributed
+from pipeline.executors.clusters.defaults import dask_defaults
+from pipeline.executors.executor import Distributed
 from pipeline.model import FrameIndex, Instance, PixelFormat
 from pipeline.plan import Layout, digest, make_plan, task_inputs
 
@@ -131,7 +131,7 @@ def nothing(item: int) -> int:
 
 
 def drive(client: Client, count: int) -> dict[str, float]:
-    """Drive tasks through the engine's window."""
+    """Drive tasks through the run's window."""
     marks, peak = [time.perf_counter()], 0
     for number, outcome in enumerate(Distributed(client).map(nothing, range(count), name="nothing"), 1):
         if outcome.error is not None:

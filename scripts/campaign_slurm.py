@@ -37,7 +37,7 @@ from objectstores import Server, seaweedfs  # noqa: E402
 from varied import add_series  # noqa: E402
 
 import pipeline  # noqa: E402
-from pipeline.engine import NullProgress  # noqa: E402
+from pipeline.executors import NullProgress  # noqa: E402
 from pipeline.verify import verify  # noqa: E402
 
 SERVICE = REPOSITORY / "scripts" / "services" / "slurm"

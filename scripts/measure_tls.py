@@ -28,7 +28,7 @@ from benchmarking.inputs import INPUTS, make
 
 RUN = "from pipeline.cli import main; main()"
 PLAIN = """
-from pipeline.engine.clusters import here
+from pipeline.executors.clusters import here
 
 secured = here._processes
 

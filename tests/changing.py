@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from series import dicom, pixels
 
 from pipeline.cli import main
-from pipeline.engine import growing, preparing
+from pipeline.runs import grow, preparation
 from pipeline.verify import file_verdicts, verify
 
 STACK = "1.2/1.2.3/stack-1"
@@ -116,8 +116,8 @@ class Archive:
 
 
 def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = preparing.layout
-    for room in (preparing, growing):
+    whole = preparation.layout
+    for room in (preparation, grow):
         monkeypatch.setattr(room, "layout", lambda config: replace(whole(config), task_bytes=2**10))
 
 

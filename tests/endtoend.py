@@ -16,16 +16,16 @@ import pyarrow.parquet as pq
 import yaml
 
 import pipeline
-from pipeline import engine
+from pipeline import runs
 
 _DRIVER = """
 import sys
 from dataclasses import replace
 from pipeline.cli import main
-from pipeline.engine import preparing
+from pipeline.runs import preparation
 
-whole, size = preparing.layout, int(sys.argv.pop(1))
-preparing.layout = lambda config: replace(whole(config), task_bytes=size)
+whole, size = preparation.layout, int(sys.argv.pop(1))
+preparation.layout = lambda config: replace(whole(config), task_bytes=size)
 main(sys.argv[1:])
 """
 """The command line, but with tasks so small that some are left whenever a run is disturbed."""
@@ -83,7 +83,7 @@ class Disturbed:
     def _resume(self, out: str, config: Path) -> None:
         begin = time.monotonic()
         with pipeline.storage_options(**self.server.options()):
-            standing = engine.status(out)
+            standing = runs.status(out)
             assert (standing.phase, standing.alive) == ("convert", False), standing
         command = [sys.executable, "-m", "pipeline.cli", "run", str(config), *self.resuming]
         resumed = subprocess.run(

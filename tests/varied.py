@@ -77,5 +77,5 @@ def fill(folder: Path, originals: Path) -> None:
 
 
 def small_tasks(layout: Callable[[RunConfig], Layout]) -> Callable[[RunConfig], Layout]:
-    """Return the engine's `layout` with tasks of a few shards."""
+    """Return the preparation's `layout` with tasks of a few shards."""
     return lambda config: replace(layout(config), task_bytes=2**19)

@@ -5,6 +5,7 @@ Both ways give the same: a mapping of image path to :class:`xarray.Dataset` with
 Nothing is read before it is asked for, and no pixel before it is computed.
 """
 
+from pipeline.access.table import ImageRow
 from pipeline.dask_import import import_dask
 
 import_dask()  # before those that import it themselves
@@ -12,6 +13,6 @@ import_dask()  # before those that import it themselves
 from pipeline.access.dicom import open_dicom
 from pipeline.access.images import Images
 from pipeline.access.result import Result, open  # noqa: A004  pipeline.open, as zarr.open and xarray.open_…
-from pipeline.access.table import ImageRow, ImageTable
+from pipeline.access.table import ImageTable
 
 __all__ = ["ImageRow", "ImageTable", "Images", "Result", "open", "open_dicom"]

@@ -11,7 +11,7 @@ from functools import cached_property
 import xarray as xr
 
 from pipeline.access.table import ImageRow, ImageTable
-from pipeline.report.units import ELLIPSIS
+from pipeline.units import ELLIPSIS
 
 _NEAR = 5
 

@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, overload
 
 from pipeline.printable import printable
-from pipeline.report.units import short_path
+from pipeline.units import short_path
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -93,10 +93,10 @@ def resume(screen: Screen, /, out: str, *, trusting: bool, settings: tuple[str, 
 @guarded
 def status(screen: Screen, /, out: str) -> int:
     """Say what is done and what is left in the output directory OUT, whether its run is alive or dead."""
-    from pipeline import engine
-    from pipeline.cli.standing import show_status
+    from pipeline import runs
+    from pipeline.cli.status_view import show_status
 
-    return show_status(screen, engine.status(out))
+    return show_status(screen, runs.status(out))
 
 
 @main.command(short_help="Array jobs, first: scan, plan, and cut into partitions.", epilog=codes())
@@ -122,7 +122,7 @@ def init(
     settings: tuple[str, ...],
 ) -> int:
     """Scan and plan what CONFIG describes, for jobs that convert it in partitions; -q prints their number alone."""
-    from pipeline.cli import arrays as action
+    from pipeline.cli import array_job_commands as action
 
     given = action.Given(config, settings, trusting)
     return action.init(screen, given, action.Cut(partitions, partition_size), overwrite=overwrite)
@@ -143,7 +143,7 @@ def convert_partition(screen: Screen, /, out: str, partition: int, *, workers: i
 
     The exit code is 0 when all of it is done, whatever became of single files: those are finalize's to tell.
     """
-    from pipeline.cli import arrays as action
+    from pipeline.cli import array_job_commands as action
 
     return action.convert_partition(screen, out, partition, workers, action.Given(**given))
 
@@ -157,7 +157,7 @@ def convert_partition(screen: Screen, /, out: str, partition: int, *, workers: i
 @guarded
 def finalize(screen: Screen, /, out: str, *, workers: int | None, **given: Any) -> int:
     """Complete OUT when every partition is done; else name those that are to be run again, with exit code 1."""
-    from pipeline.cli import arrays as action
+    from pipeline.cli import array_job_commands as action
 
     return action.finalize(screen, out, workers, action.Given(**given))
 
@@ -205,7 +205,7 @@ def verify(screen: Screen, /, out: str, *, source: bool, sample: int | None, see
     With --source the exit code is 0 only if every file that the run found can be deleted.
     """
     from pipeline.cli import convert as options
-    from pipeline.cli.arrays import Given
+    from pipeline.cli.array_job_commands import Given
     from pipeline.cli.verifying import verify as action
 
     cluster = options.cluster(given.pop("cluster"), given.pop("workers"))

@@ -1,4 +1,4 @@
-"""The commands convert, run and plan: from their options to a configuration, through the engine, to what is told."""
+"""The commands convert, run and plan: from their options to a configuration, through the run, to what is told."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 from rich.markup import escape
 
-from pipeline import engine
-from pipeline.cli.planned import show_plan
+from pipeline import runs
+from pipeline.cli.plan_view import show_plan
 from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.summary import show_summary
 from pipeline.config import RunConfig, from_dict
-from pipeline.engine.output import refuse_links
-from pipeline.engine.trust import cluster_line, doubts, kept_configuration
 from pipeline.errors import ConfigError, OutputError
+from pipeline.output import refuse_links
+from pipeline.runs import cluster_line, doubts, kept_configuration
 from pipeline.storage import absolute, place
 
 _HOST_AND_PORT = re.compile(r"[\w.-]+:[0-9]+")
@@ -26,7 +26,7 @@ _HOST_AND_PORT = re.compile(r"[\w.-]+:[0-9]+")
 def run(screen: Screen, config: RunConfig, *, overwrite: bool, trusting: bool = False) -> int:
     """Convert, tell what became of it, and return the exit code."""
     with watched(screen) as progress:
-        summary = engine.run(config, overwrite=overwrite, trusting=trusting, progress=progress)
+        summary = runs.run(config, overwrite=overwrite, trusting=trusting, progress=progress)
     show_summary(screen, summary)
     return summary.exit_code
 
@@ -52,7 +52,7 @@ def resume(screen: Screen, out: str, settings: Sequence[str], *, trusting: bool)
 def plan(screen: Screen, config: RunConfig) -> int:
     """Tell what a conversion would do, and return the exit code: 1 where some files would fail."""
     with watched(screen) as progress:
-        prepared = engine.plan_only(config, progress=progress)
+        prepared = runs.plan_only(config, progress=progress)
     return show_plan(screen, config, prepared)
 
 

@@ -12,9 +12,9 @@ from rich.progress import Progress as Bars
 
 from pipeline.cli.screen import Screen
 from pipeline.cli.tally import Tally
-from pipeline.engine import NullProgress, Progress
+from pipeline.executors import NullProgress, Progress
 from pipeline.printable import printable
-from pipeline.report.units import duration
+from pipeline.units import duration
 
 LINE_SECONDS = 5.0
 """Between two plain lines of one phase."""

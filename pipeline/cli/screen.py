@@ -21,7 +21,7 @@ from pipeline.cli.interrupts import Interrupted, end_now, heeding_signals
 from pipeline.cli.streams import Stream, allow_files
 from pipeline.errors import FAULT, FILES_FAILED, SURROUNDINGS, PipelineError, foreign_text
 from pipeline.printable import make_logs_printable, printable, printable_lines
-from pipeline.storage.exhausted import check_address_space, exhausted
+from pipeline.storage import check_address_space, exhausted
 
 P = ParamSpec("P")
 

@@ -11,8 +11,8 @@ from rich.padding import Padding
 from pipeline.cli.screen import Screen, plain
 from pipeline.cli.tables import reasons_table
 from pipeline.report import STATUSES, RunSummary, earlier, throughput, verdict
-from pipeline.report.units import counted, duration, number, ratio, size
 from pipeline.storage import place
+from pipeline.units import counted, duration, number, ratio, size
 
 SOME_FAILURES = 10
 SOME_UNREAD = 3

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from pipeline.cli.screen import plain
 from pipeline.report import reasons
-from pipeline.report.units import number, short_path
+from pipeline.units import number, short_path
 
 WIDE = 140
 """Columns of a terminal that has room for all there is to say of an image."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from time import monotonic
 
-from pipeline.report.units import counted, duration, number, size
+from pipeline.units import counted, duration, number, size
 
 UNITS = {"scan": "file", "plan": "", "convert": "frame", "finalise": "image", "verify": "frame", "compare": "frame"}
 """What each phase counts."""

@@ -10,13 +10,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.arrays import Given
+from pipeline.cli.array_job_commands import Given
 from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen, plain
 from pipeline.cli.tables import grid
 from pipeline.errors import OutputError
-from pipeline.report.units import counted, duration, number, size
 from pipeline.storage import place
+from pipeline.units import counted, duration, number, size
 from pipeline.verify import CODES, REPAIRS, VERDICTS, Verification, write
 from pipeline.verify import verify as run_verification
 

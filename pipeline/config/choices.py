@@ -9,8 +9,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from pipeline.errors import ConfigError
-from pipeline.storage.origins import LOCAL, origin_of
-from pipeline.storage.urls import check_url, hidden
+from pipeline.storage import LOCAL_ORIGIN, check_url, hidden, origin_of
 
 _DIGITS = 18
 _LAST_FRAME = 2**31 - 2
@@ -76,7 +75,7 @@ def check_path(path: Any) -> str:
 
 def check_origin(name: str) -> str:
     """Refuse what names neither a server, nor a bucket, nor files of this machine."""
-    if name != LOCAL and (origin_of(name) in {LOCAL, ""} or "@" in name):
+    if name != LOCAL_ORIGIN and (origin_of(name) in {LOCAL_ORIGIN, ""} or "@" in name):
         raise ValueError(f"expected https://host, s3://bucket or such, or file, got {hidden(name)!r}")
     return name
 

@@ -20,8 +20,7 @@ from pipeline.config.schema import lookup
 from pipeline.config.settings import Output, RunConfig
 from pipeline.config.yamltext import CoreLoader, Document, KeyPath, dotted, parse
 from pipeline.errors import ConfigError, OutputError
-from pipeline.storage import Place, is_remote, place
-from pipeline.storage.urls import hidden, holds_user
+from pipeline.storage import Place, hidden, holds_user, is_remote, place
 
 LONGEST = 16 * 2**20
 """Bytes of a configuration, far more than any has."""

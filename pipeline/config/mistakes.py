@@ -13,7 +13,7 @@ from pipeline.config import schema
 from pipeline.config.settings import RunConfig
 from pipeline.config.yamltext import KeyPath, dotted
 from pipeline.errors import ConfigError
-from pipeline.storage.urls import hidden
+from pipeline.storage import hidden
 
 _SHOWN = 60
 _BITS = 200

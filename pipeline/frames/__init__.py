@@ -3,7 +3,6 @@
 The only room that reads DICOM: what others need of a header, they get as plain Python values.
 """
 
-from pipeline.frames.again import SecondReader
 from pipeline.frames.attempts import DecodedFrame
 from pipeline.frames.attributes import INTERPRETIVE_KEYWORDS, FrameAttributes, frame_attributes
 from pipeline.frames.describe import geometry, keyword_values, pixel_format
@@ -23,6 +22,7 @@ from pipeline.frames.limits import HeaderLimits
 from pipeline.frames.plugins import check_plugin
 from pipeline.frames.promised import no_pixel_data
 from pipeline.frames.reader import FrameReader
+from pipeline.frames.second_decoder import SecondReader
 from pipeline.frames.sources import open_source
 from pipeline.frames.syntax import transfer_syntax_name
 from pipeline.frames.unstored import unstored

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from pipeline.errors import HeaderLimitError, PixelDataError
 from pipeline.frames.sources import is_blank, size_of
-from pipeline.storage.positioned import PositionedFile
+from pipeline.storage import PositionedFile
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 

@@ -22,8 +22,7 @@ from pipeline.frames.index import available_frames, index_frames, missing_frames
 from pipeline.frames.promised import PYDICOM_S_WORDS, no_pixel_data
 from pipeline.frames.reader import FrameReader
 from pipeline.frames.sources import kept_position, name_of, open_source
-from pipeline.model import FrameIndex
-from pipeline.model.sources import local_path
+from pipeline.model import FrameIndex, local_path
 from pipeline.storage import RangeFile, is_remote
 
 _IMAGE = 0x0028

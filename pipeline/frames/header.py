@@ -15,10 +15,10 @@ from pipeline.errors import HeaderLimitError, PipelineError, SourceError, foreig
 from pipeline.frames.careful import CarefulReader, StopWhen
 from pipeline.frames.deflate import DEFLATED, InflatedFile
 from pipeline.frames.elements import Elements
+from pipeline.frames.header_fast import next_group, quick_dataset, read_group
 from pipeline.frames.items import UNDEFINED, Items, walk_items
 from pipeline.frames.limits import DEFAULT_LIMITS, HeaderLimits, Spent
 from pipeline.frames.meta import Stream, assumed_syntax, declared_syntax, drop_meta, read_meta
-from pipeline.frames.quick import next_group, quick_dataset, read_group
 from pipeline.frames.sources import HeaderFile, clip, is_blank, read_range, size_of
 from pipeline.frames.syntax import encoding_of
 

@@ -15,7 +15,7 @@ from pipeline.frames import native
 from pipeline.frames.attempts import Attempts, DecodedFrame
 from pipeline.frames.header import open_data_set
 from pipeline.frames.index import available_frames, missing_frames
-from pipeline.frames.plain import plain_frames
+from pipeline.frames.native_fast import plain_frames
 from pipeline.frames.plugins import decoder_for, plugin_order
 from pipeline.frames.sources import read_bytes
 from pipeline.model import FrameIndex

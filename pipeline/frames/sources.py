@@ -11,8 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.storage import open_source
-from pipeline.storage.positioned import PositionedFile
+from pipeline.storage import PositionedFile, open_source
 
 __all__ = [
     "BufferFile",

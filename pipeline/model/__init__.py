@@ -3,11 +3,17 @@
 from pipeline.model.compact import Compact
 from pipeline.model.instances import UNKNOWN, Copy, Failure, Instance, SourceFile, Vector
 from pipeline.model.many import without_collections
+from pipeline.model.patients import PATIENT_ATTRIBUTES, PATIENT_HASH_BYTES, pack_patient, unpack_patient
 from pipeline.model.pixels import FrameIndex, PixelFormat
 from pipeline.model.plans import ImageSpec, Plan, Region, RegionInput, Span, Task, TaskInput
+from pipeline.model.records import NO_RECORD, read_number, read_result, read_text, result_record
 from pipeline.model.results import InstanceOutcome, RegionResult, TaskResult
+from pipeline.model.sources import local_path, source_of
 
 __all__ = [
+    "NO_RECORD",
+    "PATIENT_ATTRIBUTES",
+    "PATIENT_HASH_BYTES",
     "UNKNOWN",
     "Compact",
     "Copy",
@@ -27,5 +33,13 @@ __all__ = [
     "TaskInput",
     "TaskResult",
     "Vector",
+    "local_path",
+    "pack_patient",
+    "read_number",
+    "read_result",
+    "read_text",
+    "result_record",
+    "source_of",
+    "unpack_patient",
     "without_collections",
 ]

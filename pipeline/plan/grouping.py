@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.geometry import order_stack
 from pipeline.model import Instance, Plan
-from pipeline.plan.ordering import order_stack
 from pipeline.plan.patients import differing, divide
 
 ORIENTATION_TOLERANCE = 1e-3

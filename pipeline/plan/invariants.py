@@ -9,8 +9,7 @@ from functools import cache
 from itertools import accumulate
 
 from pipeline.errors import PlanError
-from pipeline.model import ImageSpec, Plan, Region, Span
-from pipeline.model.patients import ATTRIBUTES, unpack
+from pipeline.model import PATIENT_ATTRIBUTES, ImageSpec, Plan, Region, Span, unpack_patient
 from pipeline.plan.layout import Layout
 from pipeline.plan.memory import mebibytes, project_image
 from pipeline.plan.selection import select_frames
@@ -105,7 +104,7 @@ def _check_spans(plan: Plan, image: ImageSpec) -> None:
 def _check_patient(plan: Plan, image: ImageSpec) -> None:
     patients = {plan.instances[span.instance].patient for span in image.spans}
     if len(patients) > 1:
-        for name, values in zip(ATTRIBUTES, zip(*map(unpack, patients), strict=True), strict=True):
+        for name, values in zip(PATIENT_ATTRIBUTES, zip(*map(unpack_patient, patients), strict=True), strict=True):
             if len({*values} - {b""}) > 1:
                 raise _broken("one patient an image", f"{image.path}: its files differ in {name}")
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Hashable
 
-from pipeline.model.patients import ATTRIBUTES, unpack
+from pipeline.model import PATIENT_ATTRIBUTES, unpack_patient
 
 Present = tuple[bool, ...]
 """Which of the attributes somebody has."""
@@ -26,7 +26,7 @@ def divide(patients: Collection[bytes]) -> dict[bytes, Hashable]:
     Patients who have the same attributes agree only where all are the same; of others, those decide that both have. So whom
     somebody agrees with is told by one look-up for each combination of attributes that occurs, which keeps this linear.
     """
-    known = {patient: unpack(patient) for patient in patients}
+    known = {patient: unpack_patient(patient) for patient in patients}
     by_present: defaultdict[Present, list[Values]] = defaultdict(list)
     for values in known.values():
         by_present[_present(values)].append(values)
@@ -63,6 +63,6 @@ def _only(values: Values, present: Present) -> Values:
 
 def differing(patients: Collection[bytes]) -> list[str]:
     """Return the names of the attributes by which some patients contradict each other."""
-    values = [set(column) - {b""} for column in zip(*map(unpack, patients), strict=True)]
-    names = (name for name, found in zip(ATTRIBUTES, values, strict=True) if len(found) > 1)
+    values = [set(column) - {b""} for column in zip(*map(unpack_patient, patients), strict=True)]
+    names = (name for name, found in zip(PATIENT_ATTRIBUTES, values, strict=True) if len(found) > 1)
     return list(dict.fromkeys(names))

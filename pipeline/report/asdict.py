@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.report import places
 from pipeline.report.advice import advice
 from pipeline.report.summary import ImageLine, RunSummary, Totals
-from pipeline.report.units import counted
+from pipeline.units import counted
 
 SOME_GROWN = 5
 STATUSES = ("converted", "failed", "rejected", "skipped")

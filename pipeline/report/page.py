@@ -15,7 +15,7 @@ from pipeline.report.plots import steps
 from pipeline.report.sheet import contact_sheet
 from pipeline.report.summary import RunSummary, Totals
 from pipeline.report.tables import Column, Markup, bar, note, section, stacked, table
-from pipeline.report.units import counted, duration, number, ratio, shape, size
+from pipeline.units import counted, duration, number, ratio, shape, size
 
 MOST_IMAGES = 500
 MOST_FAILURES = 1000

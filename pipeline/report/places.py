@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from pipeline.model.sources import local_path
+from pipeline.model import local_path
 from pipeline.report.summary import FailureLine, RunSummary
-from pipeline.report.units import counted
+from pipeline.units import counted
 
 _PATH = re.compile(r"(?<![\w./])(?:[A-Za-z][\w+.-]*://|[A-Za-z]:[\\/]|/[^\s'\"/]+/)[^\s'\"]*")
 """What begins like an absolute path or a URL, up to the next space or quotation mark."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from pipeline.report.summary import SampleImage
-from pipeline.report.units import counted
+from pipeline.units import counted
 
 
 def contact_sheet(images: Sequence[SampleImage]) -> str:

@@ -11,8 +11,7 @@ from tempfile import TemporaryDirectory
 
 from pipeline.catalog import LIST_SUFFIXES, read_path_list
 from pipeline.errors import ConfigError, PipelineError, SourceError
-from pipeline.model import SourceFile
-from pipeline.model.sources import local_path, source_of
+from pipeline.model import SourceFile, local_path, source_of
 from pipeline.scan.dicomdir import file_ids, find_referenced, is_dicomdir, named_dicomdir
 from pipeline.scan.leaving import LeftOut, result_as_source, silently
 from pipeline.scan.objects import find_objects, listed_object
@@ -22,13 +21,13 @@ from pipeline.storage import (
     MAY_PASS,
     check_url,
     find_instances,
+    hidden,
     is_remote,
     origin_of,
     persistently,
     place,
     scheme_of,
 )
-from pipeline.storage.urls import hidden
 
 _NOT_THERE = ("file_not_found", "ambiguous_file_id", "invalid_attribute", "outside_file_set")
 """Problems of files that a DICOMDIR lists and that can't be found."""

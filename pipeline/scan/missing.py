@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.catalog import read_path_list
 from pipeline.errors import ConfigError
-from pipeline.model.sources import local_path, source_of
+from pipeline.model import local_path, source_of
 from pipeline.scan.files import is_list
 from pipeline.scan.leaving import result_as_source
 from pipeline.scan.patterns import expand, is_pattern, whole_path

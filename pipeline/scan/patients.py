@@ -15,7 +15,7 @@ from hashlib import blake2b
 from secrets import token_bytes
 from typing import Any
 
-from pipeline.model.patients import WIDTH, pack
+from pipeline.model import PATIENT_HASH_BYTES, pack_patient
 from pipeline.scan.columns import joined
 
 SALT_BYTES = 16
@@ -60,13 +60,15 @@ def _hashes(salt: bytes, texts: tuple[str, ...]) -> bytes:
     number, issuer, name, birth_date, study_date, *others = texts
     number = _plain(number)
     told = (number, _plain(issuer) if number else "", *_name(name), _date(birth_date), _date(study_date))
-    return pack([_hash(salt, place, text) for place, text in enumerate((*told, *map(_plain, others)))])
+    return pack_patient([_hash(salt, place, text) for place, text in enumerate((*told, *map(_plain, others)))])
 
 
 def _hash(salt: bytes, place: int, text: str) -> bytes:
     if not text:
         return b""
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=WIDTH, key=salt, person=bytes([place])).digest()
+    return blake2b(
+        text.encode("utf-8", "surrogatepass"), digest_size=PATIENT_HASH_BYTES, key=salt, person=bytes([place])
+    ).digest()
 
 
 def _plain(text: str) -> str:

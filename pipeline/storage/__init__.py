@@ -10,26 +10,28 @@ The only room that knows obstore and the DICOMweb client. Names are paths or URL
 """
 
 from pipeline.storage.beneath import Folder, linked
-from pipeline.storage.carrying import Carried
-from pipeline.storage.exhausted import exhausted
-from pipeline.storage.foresight import Expected, Reading, foreseen
+from pipeline.storage.context import Carried
+from pipeline.storage.exhausted import check_address_space, exhausted
 from pipeline.storage.growing import GrowingFile, growing
 from pipeline.storage.lacking import CALLS, doing_without, note, take_notes
 from pipeline.storage.local_file import MAY_PASS, persistently
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options, active, storage_options, using
-from pipeline.storage.origins import dicomweb_origins, origin_of
+from pipeline.storage.origins import LOCAL_ORIGIN, dicomweb_origins, origin_of
 from pipeline.storage.ownership import strangers
 from pipeline.storage.patience import MOVED, PAUSES, patiently
 from pipeline.storage.places import LocalPlace, Place, RemotePlace, is_inner, place
+from pipeline.storage.positioned import PositionedFile
+from pipeline.storage.prefetch import Expected, Reading, foreseen
 from pipeline.storage.remote import ConditionsNotServedError, Found, find
 from pipeline.storage.sources import find_instances, open_source
 from pipeline.storage.trouble import PASSING, unwritable
-from pipeline.storage.urls import DICOMWEB, STORES, WEB, absolute, check_url, is_remote, scheme_of
+from pipeline.storage.urls import DICOMWEB, STORES, WEB, absolute, check_url, hidden, holds_user, is_remote, scheme_of
 
 __all__ = [
     "CALLS",
     "DICOMWEB",
+    "LOCAL_ORIGIN",
     "MAY_PASS",
     "MOVED",
     "PASSING",
@@ -45,11 +47,13 @@ __all__ = [
     "LocalPlace",
     "Options",
     "Place",
+    "PositionedFile",
     "RangeFile",
     "Reading",
     "RemotePlace",
     "absolute",
     "active",
+    "check_address_space",
     "check_url",
     "dicomweb_origins",
     "doing_without",
@@ -58,6 +62,8 @@ __all__ = [
     "find_instances",
     "foreseen",
     "growing",
+    "hidden",
+    "holds_user",
     "is_inner",
     "is_remote",
     "linked",

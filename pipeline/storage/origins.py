@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 from pipeline.storage.urls import DICOMWEB, WEB, scheme_of
 
-LOCAL = "file"
+LOCAL_ORIGIN = "file"
 """Stands for local files where origins are named."""
 _PORTS = {"http": 80, "https": 443}
 
 
 def origin_of(name: str) -> str:
-    """Return the origin of a URL, as in RFC 6454 for web servers; :data:`LOCAL` for a path, empty for what is no URL.
+    """Return the origin of a URL, as in RFC 6454 for web servers; :data:`LOCAL_ORIGIN` for a path, empty for what is no URL.
 
     >>> origin_of("dicomweb+https://PACS.example.org/dicom-web?StudyDate=2024")
     'https://pacs.example.org:443'
@@ -21,8 +21,8 @@ def origin_of(name: str) -> str:
     's3://bucket'
     """
     scheme = scheme_of(name).removeprefix("dicomweb+")
-    if scheme in {"", LOCAL}:
-        return LOCAL
+    if scheme in {"", LOCAL_ORIGIN}:
+        return LOCAL_ORIGIN
     try:
         parts = urlsplit(name.removeprefix("dicomweb+"))
         port = parts.port or _PORTS.get(scheme)

@@ -11,10 +11,10 @@ from types import ModuleType
 from typing import BinaryIO, cast
 
 from pipeline.errors import ConfigError, PixelDataError, SourceError
-from pipeline.model.sources import local_path
+from pipeline.model import local_path
 from pipeline.storage.exhausted import exhausted
-from pipeline.storage.foresight import Expected, found_before, open_object, taken
 from pipeline.storage.local_file import LocalFile
+from pipeline.storage.prefetch import Expected, found_before, open_object, taken
 from pipeline.storage.urls import DICOMWEB, check_url, is_remote, scheme_of
 
 

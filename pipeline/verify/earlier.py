@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import xxhash
 
 from pipeline.catalog import read_verified
-from pipeline.engine.seal import file_digest
+from pipeline.output import file_digest
 from pipeline.storage import place
 from pipeline.verify.expected import Expected
 

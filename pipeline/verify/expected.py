@@ -6,12 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from pipeline.engine.finalise import FinaliseInput, described, frame_results
-from pipeline.engine.origins import partly_stored
-from pipeline.engine.state import Prepared
-from pipeline.ledger import Finished
 from pipeline.model import ImageSpec, Plan, Region, RegionResult, Span
-from pipeline.plan.inputs import cut_spans
+from pipeline.output import Finished
+from pipeline.plan import cut_spans
+from pipeline.runs import Prepared
+from pipeline.tasks import FinaliseInput, described, frame_results, partly_stored
 
 
 @dataclass(slots=True)

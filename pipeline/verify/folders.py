@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from pipeline.catalog import OURS
-from pipeline.engine.locking import LOCK_FILES
-from pipeline.engine.seal import ledger_segments, sealed_files
+from pipeline.output import LOCK_FILES, ledger_segments, sealed_files
 from pipeline.storage import Carried, Place, place
 from pipeline.store import is_plain_group, list_folder, read_file
 from pipeline.verify.problems import Problem

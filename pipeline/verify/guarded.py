@@ -14,11 +14,8 @@ from functools import partial
 from typing import Any
 
 from pipeline.config import Limits
-from pipeline.engine.apart import Death, run_apart
-from pipeline.engine.fresh import call_fresh
-from pipeline.engine.guard import Bounds, guarded
-from pipeline.engine.isolated import to_blame
-from pipeline.engine.watch import Watch
+from pipeline.isolation import Bounds, Death, Watch, call_fresh, guarded, run_apart
+from pipeline.tasks import to_blame
 from pipeline.verify.originals import FIRST, HEADER, Comparison, SourceCheck, compare
 from pipeline.verify.problems import Problem
 from pipeline.verify.sources import Check, SourceFindings, run_source_checks

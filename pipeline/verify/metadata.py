@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from pipeline.engine.finalise import FinaliseInput, describe
 from pipeline.errors import foreign_text
 from pipeline.model import ImageSpec
 from pipeline.store import StoredImage, chunk_names, combined_digest, read_stored, shard_name, shard_starts, strict
+from pipeline.tasks import FinaliseInput, describe
 from pipeline.verify.problems import Problem
 
 PIXELS = "pixels"

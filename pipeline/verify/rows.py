@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pipeline.catalog import iter_rows
-from pipeline.engine.summary import FROZEN
 from pipeline.model import Instance, Span
+from pipeline.runs import FROZEN
 from pipeline.verify.expected import Expected
 from pipeline.verify.problems import Problem
 

@@ -12,16 +12,10 @@ from typing import Any
 
 from pipeline.catalog import RUN_FILE, catalog_path
 from pipeline.config import Cluster, RunConfig
-from pipeline.engine import NullProgress, Progress
-from pipeline.engine.clusters import start
-from pipeline.engine.executors import Executor, Outcome
-from pipeline.engine.mainguard import end_in_a_worker
-from pipeline.engine.output import no_result, refuse_links
-from pipeline.engine.partitions import writer
-from pipeline.engine.preparing import check_settings
-from pipeline.engine.stores import options_of
-from pipeline.engine.trust import check_sources_known, kept_configuration, sources_of
 from pipeline.errors import ConfigError, OutputError, foreign_text
+from pipeline.executors import Executor, NullProgress, Outcome, Progress, end_in_a_worker, start
+from pipeline.output import no_result, refuse_links
+from pipeline.runs import check_settings, check_sources_known, kept_configuration, options_of, sources_of, writer
 from pipeline.storage import Options, absolute, active, exhausted, place, using
 from pipeline.verify.earlier import verified_before
 from pipeline.verify.expected import Expected

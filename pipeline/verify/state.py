@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pipeline import catalog, ledger
-from pipeline.engine.preparing import load
-from pipeline.engine.state import Prepared
+from pipeline import catalog
 from pipeline.errors import OutputError, foreign_text
-from pipeline.ledger import Finished
 from pipeline.model import Plan
+from pipeline.output import Finished, ledger
 from pipeline.plan import is_result_of
+from pipeline.runs import Prepared, load
 from pipeline.storage import place
 from pipeline.verify.expected import Expected
 from pipeline.verify.problems import Problem

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from pipeline.catalog import write_verdicts
-from pipeline.engine.seal import file_digest
+from pipeline.output import file_digest
 from pipeline.storage import place, unwritable, using
 from pipeline.verify.earlier import DIGEST, SUM_FILE, VERDICTS_FILE
 from pipeline.verify.outcome import Verification

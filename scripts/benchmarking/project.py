@@ -13,8 +13,8 @@ from distributed import Client, LocalCluster, SpecCluster
 import pipeline
 from benchmarking.inputs import Made
 from pipeline.config import Cluster
-from pipeline.engine.clusters.defaults import dask_defaults
-from pipeline.engine.clusters.here import dask_cluster
+from pipeline.executors.clusters.defaults import dask_defaults
+from pipeline.executors.clusters.here import dask_cluster
 
 
 @contextmanager
@@ -62,4 +62,4 @@ def warm_up(address: str) -> None:
 
 
 def _import() -> None:
-    import pipeline.engine.converting  # noqa: F401, PLC0415  for its effect
+    import pipeline.runs.conversion  # noqa: F401, PLC0415  for its effect

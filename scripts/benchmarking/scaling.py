@@ -11,7 +11,7 @@ from time import perf_counter, sleep
 
 from benchmarking import limit, project
 from benchmarking.inputs import INPUTS, Made, make
-from pipeline.engine.flushing import flush
+from pipeline.output.flushing import flush
 from pipeline.storage import place
 
 

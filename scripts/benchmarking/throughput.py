@@ -19,7 +19,7 @@ from distributed import Client
 
 from benchmarking import limit, peers, plugins, project
 from benchmarking.inputs import DISTINCT, Input, Made, make
-from pipeline.engine.flushing import flush
+from pipeline.output.flushing import flush
 from pipeline.storage import place
 
 CONTENDERS = ("serial", "delayed", "project", "limit")

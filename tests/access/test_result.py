@@ -15,8 +15,8 @@ from pipeline import access
 from pipeline.catalog import catalog_path
 from pipeline.errors import OutputError
 from pipeline.model import ImageSpec, PixelFormat
-from pipeline.report.units import short_path
 from pipeline.store import create_root, finalise_image, write_region
+from pipeline.units import short_path
 
 CODEC = {"name": "zstd", "level": 1}
 SPEC = ImageSpec(

@@ -16,9 +16,9 @@ from converted import Converted, convert, invoke
 from frames.building import native_file
 from numcodecs import Zstd
 
-from pipeline.engine.unopened import sources_without_others
 from pipeline.errors import NotDicomError
 from pipeline.frames import read_header
+from pipeline.runs.unopened import sources_without_others
 
 RAW = native_file(bytes(range(16)))
 IMAGE = {"i.dcm": RAW}

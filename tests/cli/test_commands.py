@@ -1,4 +1,4 @@
-"""Arguments, exit codes, and what becomes of errors; the engine itself is replaced only to make it fail."""
+"""Arguments, exit codes, and what becomes of errors; the run itself is replaced only to make it fail."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline import engine
+from pipeline import runs
 from pipeline.cli import main
 from pipeline.config import RunConfig, schema
 from pipeline.errors import OutputError, PlanError
@@ -34,16 +34,16 @@ def outcome(**counts: int) -> RunSummary:
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RunConfig, bool]]:
-    """Replace the engine's run by one that takes notes."""
+    """Replace the run by one that takes notes."""
     calls: list[tuple[RunConfig, bool]] = []
 
-    def run(config: RunConfig, *, overwrite: bool, trusting: bool, progress: engine.Progress) -> RunSummary:
+    def run(config: RunConfig, *, overwrite: bool, trusting: bool, progress: runs.Progress) -> RunSummary:
         assert not trusting
         progress.phase("scan", 3)
         calls.append((config, overwrite))
         return outcome(converted=3)
 
-    monkeypatch.setattr(engine, "run", run)
+    monkeypatch.setattr(runs, "run", run)
     return calls
 
 
@@ -51,7 +51,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def run(*_args: object, **_options: object) -> RunSummary:
         raise error
 
-    monkeypatch.setattr(engine, "run", run)
+    monkeypatch.setattr(runs, "run", run)
 
 
 def test_help_does_not_wait_for_dask() -> None:
@@ -156,7 +156,7 @@ def test_run_takes_overrides(ran: list[tuple[RunConfig, bool]], tmp_path: Path) 
 def test_the_exit_code_says_whether_something_failed(
     monkeypatch: pytest.MonkeyPatch, counts: dict[str, int], code: int
 ) -> None:
-    monkeypatch.setattr(engine, "run", lambda *_args, **_options: outcome(**counts))
+    monkeypatch.setattr(runs, "run", lambda *_args, **_options: outcome(**counts))
     result = invoke("convert", "a", "out")
     assert result.exit_code == code
     assert f"Exit code {code}: " in result.stdout

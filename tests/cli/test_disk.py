@@ -17,8 +17,8 @@ from converted import invoke
 from frames.building import native_file
 
 import pipeline
-from pipeline.engine.space import free_bytes, too_small
 from pipeline.errors import OutputError
+from pipeline.output.space import free_bytes, too_small
 
 NOISE = np.random.default_rng(1)
 ROOM = 1 << 20
@@ -161,15 +161,15 @@ def test_a_folder_of_somebody_else(source: Path, tmp_path: Path, somebody: tuple
 LOSING = """
 import os, sys
 from pipeline.cli import main
-from pipeline.engine import converting
-once = converting.Conversion._task_done
+from pipeline.runs import conversion
+once = conversion.Conversion._task_done
 
 def losing(self, outcome, ledger):
     once(self, outcome, ledger)
     for folder, _, _ in os.walk(OUT):
         os.chmod(folder, 0o555)
 
-converting.Conversion._task_done = losing
+conversion.Conversion._task_done = losing
 main(sys.argv[1:])
 """
 

@@ -21,7 +21,7 @@ import pipeline
 from pipeline.catalog import open_catalog
 from pipeline.cli import main
 from pipeline.config import load
-from pipeline.engine.clusters import address
+from pipeline.executors.clusters import address
 
 GOOD = ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "rtdose_rle.dcm", "SC_rgb_rle_2frame.dcm")
 

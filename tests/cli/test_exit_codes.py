@@ -15,8 +15,8 @@ from converted import invoke
 from frames.building import native_file
 
 from pipeline.cli import main
-from pipeline.engine.locking import locked
 from pipeline.errors import EXIT_CODES, ClusterError, ConfigError, OutputError, PipelineError, PlanError, SourceError
+from pipeline.output.lock import locked
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENDING = (ConfigError, ClusterError, OutputError, PlanError)

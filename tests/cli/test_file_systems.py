@@ -94,7 +94,7 @@ def test_what_a_file_system_lacks(faults: str, source: Path, tmp_path: Path, und
 
 def test_a_system_without_syncfs(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced = []
-    monkeypatch.setattr("pipeline.engine.flushing.ctypes.CDLL", lambda *_, **__: object())
+    monkeypatch.setattr("pipeline.output.flushing.ctypes.CDLL", lambda *_, **__: object())
     monkeypatch.setattr(os, "sync", lambda: synced.append(True))
     done = convert(source, tmp_path / "out")
     assert (done.exit_code, synced) == (0, [True])

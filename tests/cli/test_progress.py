@@ -13,7 +13,7 @@ from pipeline.cli import tally
 from pipeline.cli.progress import PlainProgress, TerminalProgress, watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.tally import Tally
-from pipeline.engine import NullProgress, Progress
+from pipeline.executors import NullProgress, Progress
 
 
 @pytest.fixture

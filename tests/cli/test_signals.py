@@ -17,16 +17,16 @@ import pytest
 from identical import assert_identical
 
 import pipeline
-from pipeline import engine
+from pipeline import runs
 from pipeline.config import load
 
 PATIENCE = 120.0
 MAIN = "from pipeline.cli import main\nif __name__ == '__main__':\n main()\n"
 STEP = {
-    "slow": "import time\nfrom pipeline.engine import converting\nonce = converting._execute\n"
-    "def slow(*given):\n time.sleep(1)\n return once(*given)\nconverting._execute = slow\n",
-    "hanging": "import time\nfrom pipeline.engine import converting\n"
-    "def hang(*given):\n open({mark!r}, 'w').close()\n time.sleep(600)\nconverting._execute = hang\n",
+    "slow": "import time\nfrom pipeline.runs import conversion\nonce = conversion._execute\n"
+    "def slow(*given):\n time.sleep(1)\n return once(*given)\nconversion._execute = slow\n",
+    "hanging": "import time\nfrom pipeline.runs import conversion\n"
+    "def hang(*given):\n open({mark!r}, 'w').close()\n time.sleep(600)\nconversion._execute = hang\n",
 }
 """Scripts that are the command, with tasks that take their time."""
 SMALL = ("--set", "output.shard=3000")
@@ -174,7 +174,7 @@ def cut(source: Path, tmp_path: Path) -> Path:
         f"source: {{paths: ['{source}']}}\noutput: {{path: out, shard: 3000}}\ncluster: {{kind: synchronous}}\n",
         "utf-8",
     )
-    engine.init(load(file))
+    runs.init(load(file))
     return tmp_path / "out"
 
 
@@ -183,7 +183,7 @@ def test_the_commands_of_array_jobs(cut: Path, script: Callable) -> None:
         wait_for(lambda: shards(cut), run)
         os.kill(run.pid, signal.SIGTERM)
         assert ended(run, 143) == [ONE_LINE]
-    engine.convert_partition(cut, 0)
+    runs.convert_partition(cut, 0)
     with started(script("hanging"), "finalize", cut, "--workers", "1") as run:
         wait_for((cut.parent / "begun").exists, run)
         os.killpg(run.pid, signal.SIGINT)

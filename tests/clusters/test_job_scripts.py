@@ -10,8 +10,8 @@ import dask
 import pytest
 
 from pipeline.config import BATCH_SYSTEMS, Cluster, load
-from pipeline.engine.clusters import batch, check
 from pipeline.errors import ConfigError
+from pipeline.executors.clusters import batch, check
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 

@@ -10,10 +10,10 @@ from pydicom.data import get_testdata_file
 
 import pipeline
 from pipeline.config import Cluster
-from pipeline.engine import clusters
-from pipeline.engine.clusters import here
-from pipeline.engine.clusters.memory import WORKER_BYTES, Thresholds, configured_thresholds
 from pipeline.errors import ConfigError, PlanError
+from pipeline.executors import clusters
+from pipeline.executors.clusters import here
+from pipeline.executors.clusters.memory import WORKER_BYTES, Thresholds, configured_thresholds
 from pipeline.model import Task
 
 MiB = 2**20

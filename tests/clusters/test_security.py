@@ -12,9 +12,9 @@ import trustme
 from distributed import LocalCluster, Security
 
 from pipeline.config import Cluster, load
-from pipeline.engine import NullProgress, clusters
-from pipeline.engine.clusters.security import of_this_run
 from pipeline.errors import ClusterError, ConfigError
+from pipeline.executors import NullProgress, clusters
+from pipeline.executors.clusters.security import of_this_run
 
 
 def certificates(folder: Path) -> dict[str, str]:
@@ -63,7 +63,7 @@ def test_with_the_certificate_tasks_run(scheduler, own):
 
 @pytest.mark.parametrize("whose", ["nobody", "somebody else"])
 def test_without_it_nobody_gets_in(scheduler, tmp_path, monkeypatch, whose):
-    monkeypatch.setattr("pipeline.engine.clusters.address.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("pipeline.executors.clusters.address.CONNECT_SECONDS", 1)
     given = {"security": certificates(tmp_path / "other")} if whose == "somebody else" else {}
     with (
         pytest.raises((ClusterError, ConfigError), match=r"cluster\.address: no Dask scheduler answers at 'tls://"),

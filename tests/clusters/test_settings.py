@@ -60,7 +60,7 @@ TRIED = """
 import sys
 import dask
 from pipeline.config import Cluster
-from pipeline.engine import clusters
+from pipeline.executors import clusters
 from pipeline.errors import PipelineError
 
 port, *files = sys.argv[1:]

@@ -13,8 +13,8 @@ from identical import assert_identical
 
 import pipeline
 from pipeline.config import Cluster
-from pipeline.engine import NullProgress, clusters
 from pipeline.errors import ConfigError
+from pipeline.executors import NullProgress, clusters
 
 NAMES = (
     *("CT_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm", "693_J2KI.dcm", "rtdose.dcm", "rtdose_rle.dcm"),

@@ -21,8 +21,9 @@ from stranger import NOBODY, attack, listening
 
 import pipeline
 from pipeline.config import Cluster, load
-from pipeline.engine import NullProgress, arrays, clusters
-from pipeline.engine.clusters.scratch import own_folder, private_scratch
+from pipeline.executors import NullProgress, clusters
+from pipeline.executors.clusters.scratch import own_folder, private_scratch
+from pipeline.runs import array_jobs
 from pipeline.verify import verify
 
 TRAPS = ("dask-scratch-space", f"dask-scratch-space-{os.getuid()}", f"dcm2zarr-{os.getuid()}")
@@ -100,10 +101,10 @@ def test_nobody_else_reaches_a_run(source, tmp_path, step):
     else:
         text = f"source: {{paths: ['{source}']}}\noutput: {{path: '{out}'}}\ncluster: {{kind: synchronous}}\n"
         (tmp_path / "run.yaml").write_text(text, "utf-8")
-        arrays.init(load(tmp_path / "run.yaml"), partitions=1)
+        array_jobs.init(load(tmp_path / "run.yaml"), partitions=1)
         kinds = [Cluster(**(local if step == one else here)) for one in ("convert-partition", "finalize")]
-        arrays.convert_partition(out, 0, cluster=kinds[0], progress=attacked)
-        arrays.finalize(out, cluster=kinds[1], progress=attacked)
+        array_jobs.convert_partition(out, 0, cluster=kinds[0], progress=attacked)
+        array_jobs.finalize(out, cluster=kinds[1], progress=attacked)
     assert attacked.told == []
     assert len(attacked.tried) == 3
 

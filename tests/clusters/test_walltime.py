@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engine.clusters.walltime import lifetime, parse_walltime
 from pipeline.errors import ConfigError
+from pipeline.executors.clusters.walltime import lifetime, parse_walltime
 
 HOUR = 3600
 

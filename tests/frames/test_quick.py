@@ -18,7 +18,7 @@ from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 
 from pipeline.errors import PipelineError
-from pipeline.frames import open_source, quick, read_header
+from pipeline.frames import header_fast, open_source, read_header
 
 SMALL = [path for path in corpus() if path.stat().st_size < 1_500_000]
 STOP = 0x7FE00010
@@ -44,7 +44,7 @@ def value_of(one: DataElement) -> Any:
 def both(data: bytes, *, implicit: bool) -> tuple[Any, Any]:
     """What the quick reader and pydicom's read, each with the position where it ends; None where quick reads nothing."""
     stream = io.BytesIO(data)
-    found = quick.quick_dataset(stream, implicit=implicit, stop_when=stop, last=STOP - 1)
+    found = header_fast.quick_dataset(stream, implicit=implicit, stop_when=stop, last=STOP - 1)
     if found is None:
         assert stream.tell() == 0
         return None, None
@@ -67,14 +67,14 @@ def read(path: Any) -> Any:
 def test_real_headers_are_read_as_pydicom_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
     quickly = [read(path) for path in SMALL]
     calls = []
-    monkeypatch.setattr(quick, "_read", lambda *_args, **_kwargs: calls.append(1))
+    monkeypatch.setattr(header_fast, "_read", lambda *_args, **_kwargs: calls.append(1))
     assert quickly == [read(path) for path in SMALL]
     assert len(calls) > len(SMALL)
 
 
 def test_most_real_headers_are_ordinary(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else all other tests here would pass of a reader that reads nothing."""
-    read_all = quick._read
+    read_all = header_fast._read
     results = []
 
     def counting(*args: Any, **options: Any) -> Dataset | None:
@@ -83,7 +83,7 @@ def test_most_real_headers_are_ordinary(monkeypatch: pytest.MonkeyPatch) -> None
         results[-1] = found is not None
         return found
 
-    monkeypatch.setattr(quick, "_read", counting)
+    monkeypatch.setattr(header_fast, "_read", counting)
     for path in SMALL:
         read(path)
     assert sum(results) > 0.8 * len(results)

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import ledger
 from pipeline.errors import OutputError
-from pipeline.ledger import Finished, Ledger, read, remaining
 from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, Task, TaskResult
+from pipeline.output import ledger
+from pipeline.output.ledger import Finished, Ledger, read, remaining
 
 PLAN = "0123456789abcdef"
 

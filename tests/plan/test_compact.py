@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from pipeline import model
-from pipeline.engine.finalise import Described, FinaliseInput
 from pipeline.model import (
     Compact,
     Failure,
@@ -28,6 +27,7 @@ from pipeline.model import (
     TaskResult,
     without_collections,
 )
+from pipeline.tasks.finalise_image import Described, FinaliseInput
 
 FORMAT = PixelFormat(2, 3, 1, "int16", "MONOCHROME2")
 INSTANCE = Instance(

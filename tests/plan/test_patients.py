@@ -15,13 +15,13 @@ from plan.conftest import BASE
 
 from pipeline.errors import PlanError
 from pipeline.model import Failure, Plan
-from pipeline.model.patients import ATTRIBUTES, WIDTH, pack, unpack
+from pipeline.model.patients import PATIENT_ATTRIBUTES, PATIENT_HASH_BYTES, pack_patient, unpack_patient
 from pipeline.plan import Layout, digest, grow, kept_apart, make_plan, verify
 from pipeline.plan.patients import divide
 
 Person = tuple[int, ...]
 """A number for each attribute, 0 for one that isn't there."""
-NOBODY: Person = (0,) * len(ATTRIBUTES)
+NOBODY: Person = (0,) * len(PATIENT_ATTRIBUTES)
 
 people = st.lists(
     st.tuples(*(st.sampled_from([0, 0, 1, 1, 2]) for _ in range(3))).map(lambda values: (*values, *NOBODY[3:])),
@@ -32,7 +32,9 @@ people = st.lists(
 
 def hashed(person: Person, salt: str = "") -> bytes:
     """Hashes as the scan's are: equal where the values are, under one salt."""
-    return pack([sha256(f"{salt}{value}".encode()).digest()[:WIDTH] if value else b"" for value in person])
+    return pack_patient(
+        [sha256(f"{salt}{value}".encode()).digest()[:PATIENT_HASH_BYTES] if value else b"" for value in person]
+    )
 
 
 def person(**values: int) -> Person:
@@ -180,10 +182,16 @@ def test_the_invariant_is_checked_without_the_code_that_keeps_it() -> None:
     verify(replace(plan, instances=(*plan.instances[:2], replace(plan.instances[2], patient=b""))), Layout())
 
 
-@given(st.lists(st.binary(min_size=WIDTH, max_size=WIDTH).filter(any) | st.just(b""), min_size=9, max_size=9))
+@given(
+    st.lists(
+        st.binary(min_size=PATIENT_HASH_BYTES, max_size=PATIENT_HASH_BYTES).filter(any) | st.just(b""),
+        min_size=9,
+        max_size=9,
+    )
+)
 def test_hashes_are_packed_without_loss(hashes: list[bytes]) -> None:
-    assert list(unpack(pack(hashes))) == hashes
-    assert unpack(pack([])) == (b"",) * 9
+    assert list(unpack_patient(pack_patient(hashes))) == hashes
+    assert unpack_patient(pack_patient([])) == (b"",) * 9
 
 
 def test_it_stays_linear_where_every_file_is_another_patients() -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from report.summaries import run_summary
 
-from pipeline.engine.thumbnails import thumbnail
+from pipeline.preview.thumbnails import thumbnail
 from pipeline.report import Pace, Sample, SampleImage, render_html
 
 REPOSITORY = Path(__file__).resolve().parents[2]

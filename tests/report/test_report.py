@@ -31,7 +31,7 @@ from pipeline.report import (
 )
 from pipeline.report.advice import ADVICE
 from pipeline.report.tables import stacked
-from pipeline.report.units import counted, duration, ratio, shape, size
+from pipeline.units import counted, duration, ratio, shape, size
 
 
 class Page(HTMLParser):

@@ -9,7 +9,7 @@ import pytest
 from frames.building import BIG, IMPLICIT, native_file
 
 from pipeline.config import from_dict
-from pipeline.model.patients import ATTRIBUTES, WIDTH, unpack
+from pipeline.model.patients import PATIENT_ATTRIBUTES, PATIENT_HASH_BYTES, unpack_patient
 from pipeline.scan import find_files, make_salt, scan_batch
 
 UIDS = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
@@ -80,7 +80,7 @@ def test_spellings_of_one_value_agree(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_other_values_contradict_each_other(tmp_path: Path, kind: str) -> None:
-    found = [unpack(one) for one in patients(tmp_path / "in", *OTHERS[kind])]
+    found = [unpack_patient(one) for one in patients(tmp_path / "in", *OTHERS[kind])]
     for one, other in combinations(found, 2):
         assert any(a and b and a != b for a, b in zip(one, other, strict=True))
 
@@ -88,7 +88,7 @@ def test_other_values_contradict_each_other(tmp_path: Path, kind: str) -> None:
 def test_where_the_uids_are_missing_dates_and_numbers_tell_too(tmp_path: Path) -> None:
     values = {"StudyDate": "2024.01.01", "AccessionNumber": "a 1", "SeriesNumber": "3"}
     none, study, series, both = (
-        [place for place, one in enumerate(unpack(patient)) if one]
+        [place for place, one in enumerate(unpack_patient(patient)) if one]
         for patient in patients(
             tmp_path / "in",
             dict(values),
@@ -97,7 +97,7 @@ def test_where_the_uids_are_missing_dates_and_numbers_tell_too(tmp_path: Path) -
             values | {"StudyInstanceUID": None, "SeriesInstanceUID": None},
         )
     )
-    names = [[ATTRIBUTES[place] for place in places] for places in (none, study, series, both)]
+    names = [[PATIENT_ATTRIBUTES[place] for place in places] for places in (none, study, series, both)]
     assert names == [
         [],
         ["Study Date", "Accession Number"],
@@ -127,9 +127,9 @@ def test_hashes_say_nothing_and_agree_under_one_salt_only(tmp_path: Path) -> Non
     salted = {patients(tmp_path / "in", dict(values), salt=make_salt())[0] for _ in range(3)}
     assert one == again
     assert len(salted | {one}) == 4
-    parts = [part for part in unpack(one) if part]
+    parts = [part for part in unpack_patient(one) if part]
     assert len({*parts}) == 3, "one value in two attributes has two hashes"
-    assert all(len(part) == WIDTH for part in parts)
+    assert all(len(part) == PATIENT_HASH_BYTES for part in parts)
     assert len({patients(tmp_path / "in", dict(values), salt=b"")[0] for _ in range(2)}) == 2, "never without a salt"
 
 

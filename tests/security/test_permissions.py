@@ -116,14 +116,14 @@ def test_nothing_of_a_patient_lies_open_in_the_temporary_folder(
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     seen: list[int] = []
-    scan = __import__("pipeline.engine.runs", fromlist=["prepare"]).prepare
+    scan = __import__("pipeline.runs.stages", fromlist=["prepare"]).prepare
 
     def looking(run: object) -> object:
         prepared = scan(run)
         seen.extend(path.stat().st_mode & 0o777 for path in temporary.iterdir())
         return prepared
 
-    monkeypatch.setattr("pipeline.engine.runs.prepare", looking)
+    monkeypatch.setattr("pipeline.runs.stages.prepare", looking)
     with umask(0):
         assert invoke("plan", str(configuration(some_files(tmp_path / "in"), tmp_path / "out"))).exit_code == 0
     assert seen == [0o700]

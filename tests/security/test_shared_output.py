@@ -34,10 +34,10 @@ from sharing import (
 )
 
 import pipeline
-from pipeline import engine
+from pipeline import runs
 from pipeline.catalog import read_facts
 from pipeline.config import Cluster, load
-from pipeline.engine.trust import others
+from pipeline.runs.trust import others
 from pipeline.storage import place, strangers
 
 BOMB = "import pathlib\npathlib.Path({marker!r}).touch()\nclass Cluster: pass\n"
@@ -107,8 +107,8 @@ def test_storage_settings_of_a_shared_run_file_do_not_count(planned: Output, mon
     edit_run_file(out, storage={"endpoint": "http://127.0.0.1:9", "allow_http": True, "options": {}})
     open_to_all(out)
     seen = []
-    run = pipeline.engine.run
-    monkeypatch.setattr(pipeline.engine, "run", lambda config, **how: (seen.append(config), run(config, **how))[1])
+    run = pipeline.runs.run
+    monkeypatch.setattr(pipeline.runs, "run", lambda config, **how: (seen.append(config), run(config, **how))[1])
     assert invoke("resume", str(out), "--trust-output", *HERE).exit_code == 0
     assert (seen[0].storage.endpoint, seen[0].cluster.kind) == ("", "synchronous")
     assert config.exists()
@@ -234,7 +234,7 @@ def test_ones_own_configuration_goes_on_in_a_shared_folder(planned: Output) -> N
     out, config = planned.path, planned.config
     open_to_all(out)
     assert invoke("convert-partition", str(out), "0", "--config", str(config)).exit_code == 0
-    engine.finalize(out, config=load(config), cluster=Cluster(kind="synchronous"))
+    runs.finalize(out, config=load(config), cluster=Cluster(kind="synchronous"))
     open_to_all(out)
     assert invoke("verify", str(out), "--cluster", "synchronous").exit_code == 0
     checked = ("verify", str(out), "--source", "--cluster", "synchronous")
@@ -465,7 +465,7 @@ def test_more_rows_than_memory_has_room_for(planned: Output, monkeypatch: pytest
 
 def test_a_ledger_of_one_endless_line(planned: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     out, config = planned.path, planned.config
-    monkeypatch.setattr("pipeline.ledger.LONGEST_LINE", 10_000)
+    monkeypatch.setattr("pipeline.output.ledger.LONGEST_LINE", 10_000)
     (out / "ledger/000001.jsonl").write_bytes(line({"kind": "ledger", "version": 1, "plan": "x" * 20_000}))
     told = invoke("run", str(config))
     assert (told.exit_code, "a line is longer than any record" in told.output) == (2, True)

@@ -15,12 +15,13 @@ from faultproxy import FaultProxy
 from frames.building import native_file
 
 import pipeline
-from pipeline import catalog, engine, ledger
+from pipeline import catalog, runs
 from pipeline.cli import main
 from pipeline.config import Cluster, from_dict
-from pipeline.engine import preparing
-from pipeline.engine.partitions import IncompleteError
 from pipeline.errors import OutputError
+from pipeline.output import ledger
+from pipeline.runs import preparation
+from pipeline.runs.partitions import IncompleteError
 
 FRAMES = 64
 """Of each of two instances; four are a shard, and a shard is a task."""
@@ -75,16 +76,16 @@ def test_two_are_killed_and_one_is_forgotten(s3, proxy, archive, on_disk, monkey
     source, out = s3.url(), s3.url()
     s3.upload(archive, source)
     with monkeypatch.context() as patch:
-        whole = preparing.layout
-        patch.setattr(preparing, "layout", lambda config: replace(whole(config), task_bytes=2**15))
-        parts = engine.init(from_dict(values(source, out, s3.options(proxy.port))), partitions=8)
+        whole = preparation.layout
+        patch.setattr(preparation, "layout", lambda config: replace(whole(config), task_bytes=2**15))
+        parts = runs.init(from_dict(values(source, out, s3.options(proxy.port))), partitions=8)
     assert min(map(len, parts.ranges)) >= 3, "a partition can be killed midway"
     kill_midway(proxy, out, parts, {2, 6})
     for number in (7, 0, 4, 1, 3):
         done = told("convert-partition", out, str(number), "--trust-output")
         assert done.exit_code == 0, done.output
 
-    standing = engine.status(out)
+    standing = runs.status(out)
     assert standing.partitions.done == (0, 1, 3, 4, 7)
     assert (standing.partitions.begun, standing.partitions.missing) == ((2, 6), (5,))
     shown = told("status", out)
@@ -96,12 +97,12 @@ def test_two_are_killed_and_one_is_forgotten(s3, proxy, archive, on_disk, monkey
     assert "--array=2,5,6" in early.stderr
     assert "catalog.parquet" not in s3.read(out)
     for number in (2, 6):
-        again = engine.convert_partition(out, number, trusting=True)
+        again = runs.convert_partition(out, number, trusting=True)
         assert (again.exit_code, again.earlier > 0, again.earlier < again.tasks) == (0, True, True)
     with pytest.raises(IncompleteError) as forgotten:
-        engine.finalize(out, trusting=True, cluster=HERE)
+        runs.finalize(out, trusting=True, cluster=HERE)
     assert list(forgotten.value.partitions) == [5]
-    engine.convert_partition(out, 5, trusting=True)
+    runs.convert_partition(out, 5, trusting=True)
     assert "all partitions are done" in told("status", out).stdout
     last = told("finalize", out, "--workers", "1", "--trust-output")
     assert last.exit_code == 0, last.output
@@ -123,9 +124,9 @@ def kill_midway(proxy, out, parts, numbers):
         assert time.monotonic() < deadline
         assert not any(job.poll() for job in jobs)
         time.sleep(0.1)
-    assert set(engine.status(out).partitions.under_way) == numbers
+    assert set(runs.status(out).partitions.under_way) == numbers
     with pytest.raises(OutputError, match="partition-2") as refused:
-        engine.convert_partition(out, 2, trusting=True)
+        runs.convert_partition(out, 2, trusting=True)
     assert refused.value.reason == "in_use"
     for job in jobs:
         job.send_signal(signal.SIGKILL)

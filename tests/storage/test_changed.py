@@ -15,9 +15,9 @@ from faultproxy import FaultProxy
 from series import dicom, pixels
 
 import pipeline
-from pipeline import engine, store
+from pipeline import runs, store
 from pipeline.config import Cluster, from_dict
-from pipeline.engine import runs
+from pipeline.runs import stages
 from pipeline.storage import remote
 from pipeline.verify import file_verdicts, verify
 
@@ -112,7 +112,7 @@ def test_the_old_image_is_there_until_all_of_the_new_one_is(s3, archive, tmp_pat
     s3.put(f"{source}/3.dcm", dicom(pixels(33), 3))
     described = from_dict(values(source, out, s3.options()))
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "settle", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(stages, "settle", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             pipeline.run(described)
     assert images_of(s3.read(out)) == before
@@ -154,10 +154,10 @@ def test_jobs_of_an_array(s3, archive, tmp_path):
     source, out = archive
     s3.put(f"{source}/3.dcm", dicom(pixels(33), 3))
     with pipeline.storage_options(**s3.options()):
-        parts = engine.init(from_dict(values(source, out, s3.options())), partitions=2)
+        parts = runs.init(from_dict(values(source, out, s3.options())), partitions=2)
         for number in range(len(parts)):
-            engine.convert_partition(out, number, trusting=True)
-        assert engine.finalize(out, trusting=True, cluster=HERE).exit_code == 0
+            runs.convert_partition(out, number, trusting=True)
+        assert runs.finalize(out, trusting=True, cluster=HERE).exit_code == 0
     check(s3, archive, tmp_path)
 
 

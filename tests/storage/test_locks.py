@@ -22,20 +22,20 @@ from frames.building import native_file
 
 import pipeline
 from pipeline.config import from_dict
-from pipeline.engine import holders, locking
-from pipeline.engine.mounts import is_of_this_machine
-from pipeline.engine.partitions import partition_locked, refuse_running, writer
 from pipeline.errors import OutputError
+from pipeline.output import lock, lock_holder
+from pipeline.output.mounts import is_of_this_machine
+from pipeline.runs.partitions import partition_locked, refuse_running, writer
 from pipeline.storage import place, storage_options
 
 SILENCE = 1.5
 QUICK = f"""
 import sys
-from pipeline.engine import holders, locking, mounts, objectlock
-holders.HEARTBEAT, holders.SILENCE = 0.2, {SILENCE}
-objectlock.SETTLING_UNSURE = 1.0
+from pipeline.output import lock, lock_holder, mounts, object_lock
+lock_holder.HEARTBEAT, lock_holder.SILENCE = 0.2, {SILENCE}
+object_lock.SETTLING_UNSURE = 1.0
 """
-NO_SYSTEM_LOCKS = "locking.fcntl, locking.is_of_this_machine = None, lambda path: False\n"
+NO_SYSTEM_LOCKS = "lock.fcntl, lock.is_of_this_machine = None, lambda path: False\n"
 """As on a file system of several machines."""
 PROGRAM = """
 import json
@@ -43,10 +43,10 @@ from pipeline.errors import OutputError
 from pipeline.storage import storage_options
 out, options = sys.argv[1], json.loads(sys.argv[2])
 try:
-    with storage_options(**options), locking.locked(out):
+    with storage_options(**options), lock.locked(out):
         print("held", flush=True)
         for asked in sys.stdin:
-            holders.still_held()
+            lock_holder.still_held()
             print("held", flush=True)
 except OutputError as error:
     print(error.reason, flush=True)
@@ -213,30 +213,30 @@ def test_a_put_whose_answer_is_lost_is_our_own(s3):
 
 
 def test_whoever_asks_is_told_soon(output, monkeypatch):
-    monkeypatch.setattr(holders, "HEARTBEAT", 0.2)
+    monkeypatch.setattr(lock_holder, "HEARTBEAT", 0.2)
     if not output.store:
-        monkeypatch.setattr(locking, "fcntl", None)
-        monkeypatch.setattr(locking, "is_of_this_machine", lambda _: False)
+        monkeypatch.setattr(lock, "fcntl", None)
+        monkeypatch.setattr(lock, "is_of_this_machine", lambda _: False)
     with storage_options(**output.options), output.process(OTHER_HOST) as first:
         assert first.stdout.readline() == "held\n"
         began = time.monotonic()
-        assert locking.holder(output.out).pid == first.pid
+        assert lock.holder(output.out).pid == first.pid
         first.kill()
         first.wait()
-        assert locking.holder(output.out) is None
+        assert lock.holder(output.out) is None
         assert time.monotonic() - began < 2
 
 
 def test_a_task_of_a_run_that_lost_its_lock_writes_nothing(output):
     with storage_options(**output.options):
-        with locking.locked(output.out):
-            shown = locking.ticket()
-            with locking.at_work(output.out, shown):
+        with lock.locked(output.out):
+            shown = lock.ticket()
+            with lock.at_work(output.out, shown):
                 pass
-        with locking.locked(output.out), pytest.raises(OutputError) as caught, locking.at_work(output.out, shown):
+        with lock.locked(output.out), pytest.raises(OutputError) as caught, lock.at_work(output.out, shown):
             pass
         assert caught.value.reason == "in_use"
-        with pytest.raises(OutputError), locking.at_work(output.out, shown):
+        with pytest.raises(OutputError), lock.at_work(output.out, shown):
             pass
 
 
@@ -278,7 +278,7 @@ def test_of_two_commands_at_once_one_converts_and_the_other_ends_with_3(s3, slow
 
 
 def test_a_run_whose_lock_is_gone_ends_and_the_same_command_goes_on(s3, slow, monkeypatch):
-    monkeypatch.setattr(holders, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(lock_holder, "HEARTBEAT", 0.05)
     described, proxy = slow
     with ThreadPoolExecutor() as threads:
         running = threads.submit(pipeline.run, from_dict(described))
@@ -294,10 +294,10 @@ def test_a_run_whose_lock_is_gone_ends_and_the_same_command_goes_on(s3, slow, mo
 
 
 def test_what_killed_jobs_of_an_array_left_is_watched_together(s3, monkeypatch):
-    monkeypatch.setattr(holders, "SILENCE", 1.0)
-    monkeypatch.setattr(holders, "HEARTBEAT", 0.2)
-    left = holders.Mark(
-        holders.Holder("other", 5, 7, "another kernel", "2026-01-01T00:00:00+00:00"), "token"
+    monkeypatch.setattr(lock_holder, "SILENCE", 1.0)
+    monkeypatch.setattr(lock_holder, "HEARTBEAT", 0.2)
+    left = lock_holder.Mark(
+        lock_holder.Holder("other", 5, 7, "another kernel", "2026-01-01T00:00:00+00:00"), "token"
     ).to_bytes()
     with storage_options(**s3.options()):
         out = place(s3.url())
@@ -310,7 +310,7 @@ def test_what_killed_jobs_of_an_array_left_is_watched_together(s3, monkeypatch):
         assert (out / "ledger").children() == []
         (out / "ledger/run.lock").write_bytes(left)
         with partition_locked(out, 3):
-            assert writer(out) == holders.held()._mark.holder
+            assert writer(out) == lock_holder.held()._mark.holder
             with pytest.raises(OutputError, match="partition-3 is under way"):
                 refuse_running(out, told.append)
 
@@ -332,16 +332,16 @@ def test_on_which_file_system_a_path_lies(monkeypatch):
 
 
 def test_a_process_of_this_kernel_is_known_and_others_are_not(monkeypatch):
-    here = holders.Holder.here()
+    here = lock_holder.Holder.here()
     assert here.lives() is True
-    assert holders.Holder(here.host, here.pid, here.began + 1, here.home, "").lives() is False
-    assert holders.Holder(here.host, here.pid, here.began, "another boot", "").lives() is None
-    assert holders.Holder("another", here.pid, here.began, here.home, "").lives() is None
+    assert lock_holder.Holder(here.host, here.pid, here.began + 1, here.home, "").lives() is False
+    assert lock_holder.Holder(here.host, here.pid, here.began, "another boot", "").lives() is None
+    assert lock_holder.Holder("another", here.pid, here.began, here.home, "").lives() is None
     child = os.fork()
     if not child:
         os._exit(0)
     time.sleep(0.1)  # it has ended, and nobody has waited for it
-    assert holders.Holder(here.host, child, 5, here.home, "").lives() is False
+    assert lock_holder.Holder(here.host, child, 5, here.home, "").lives() is False
     os.waitpid(child, 0)
-    monkeypatch.setattr(holders, "_home", lambda: "")
-    assert holders.Holder.here().lives() is None
+    monkeypatch.setattr(lock_holder, "_home", lambda: "")
+    assert lock_holder.Holder.here().lives() is None

@@ -20,9 +20,9 @@ from obstore.store import AzureStore, GCSStore
 import pipeline
 from pipeline.cli import main
 from pipeline.config import from_dict
-from pipeline.engine import holders, objectlock
-from pipeline.engine.locking import locked
 from pipeline.errors import ConfigError, OutputError
+from pipeline.output import lock_holder, object_lock
+from pipeline.output.lock import locked
 from pipeline.storage import open_source, place
 from pipeline.verify import verify
 
@@ -163,27 +163,27 @@ def test_objects_are_read_by_ranges_like_files(reached):
 
 
 def test_a_lock_is_renewed_refused_taken_over_and_lost(reached, monkeypatch):
-    monkeypatch.setattr(holders, "HEARTBEAT", 0.1)
-    monkeypatch.setattr(holders, "SILENCE", 1.0)
-    monkeypatch.setattr(objectlock, "SETTLING_UNSURE", 0.5)
+    monkeypatch.setattr(lock_holder, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(lock_holder, "SILENCE", 1.0)
+    monkeypatch.setattr(object_lock, "SETTLING_UNSURE", 0.5)
     out = f"{reached.url}/locked"
-    dead = holders.Mark(holders.Holder("other", 5, 7, "another kernel", ""), "token").to_bytes()
+    dead = lock_holder.Mark(lock_holder.Holder("other", 5, 7, "another kernel", ""), "token").to_bytes()
     with pipeline.storage_options(**reached.options):
         lock = place(out) / "ledger/run.lock"
         lock.write_bytes(dead)
         with locked(out):
             with pytest.raises(OutputError, match="another run is writing there"), locked(out):
                 pass
-            while holders.Mark.of(lock.read_bytes()).beat < 3:
+            while lock_holder.Mark.of(lock.read_bytes()).beat < 3:
                 time.sleep(0.05)
-            holders.still_held()
+            lock_holder.still_held()
             while (
-                not holders.held().lost
+                not lock_holder.held().lost
             ):  # where conditions don't count, a sign of life that is on its way comes after
                 lock.write_bytes(dead)
                 time.sleep(0.2)
             with pytest.raises(OutputError, match="this run's lock is gone, or another run's"):
-                holders.still_held()
+                lock_holder.still_held()
         assert lock.read_bytes() == dead
 
 

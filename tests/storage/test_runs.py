@@ -121,10 +121,10 @@ IN_SMALL_TASKS = """
 import sys
 from dataclasses import replace
 from pipeline.cli import main
-from pipeline.engine import preparing
+from pipeline.runs import preparation
 
-whole = preparing.layout
-preparing.layout = lambda config: replace(whole(config), task_bytes=2**16)
+whole = preparation.layout
+preparation.layout = lambda config: replace(whole(config), task_bytes=2**16)
 main(sys.argv[1:])
 """
 

@@ -11,14 +11,14 @@ import varied as files
 from varied import Place
 
 from pipeline.config import load
-from pipeline.engine import arrays, preparing, runs
+from pipeline.runs import array_jobs, preparation, stages
 from pipeline.verify import Verification, file_verdicts, verify
 
 
 @pytest.fixture
 def varied(tmp_path: Path, pydicom_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     files.fill(tmp_path / "in", pydicom_folder)
-    monkeypatch.setattr(preparing, "layout", files.small_tasks(preparing.layout))
+    monkeypatch.setattr(preparation, "layout", files.small_tasks(preparation.layout))
     return Place(tmp_path / "in", tmp_path / "out")
 
 
@@ -97,7 +97,7 @@ def test_a_growth_that_was_interrupted_and_gone_on_with(
     varied.convert()
     grown_series(varied, pydicom_folder)
     with monkeypatch.context() as patch:
-        patch.setattr(runs.Ledger, "append_files", interrupt)
+        patch.setattr(stages.Ledger, "append_files", interrupt)
         with pytest.raises(KeyboardInterrupt):
             varied.convert()
     assert {problem.code for problem in check(varied).problems} >= {"unfinished_run"}
@@ -108,10 +108,10 @@ def test_a_growth_that_was_interrupted_and_gone_on_with(
 def test_partitions_of_a_result_that_has_grown(varied: Place, pydicom_folder: Path) -> None:
     varied.convert()
     grown_series(varied, pydicom_folder)
-    parts = arrays.init(load(varied.out / "run.yaml"), partitions=3)
+    parts = array_jobs.init(load(varied.out / "run.yaml"), partitions=3)
     for number in range(len(parts)):
-        arrays.convert_partition(varied.out, number)
-    arrays.finalize(varied.out)
+        array_jobs.convert_partition(varied.out, number)
+    array_jobs.finalize(varied.out)
     assert usual(verdicts(varied))
 
 

@@ -180,7 +180,7 @@ def test_wrong_pixels_stored_with_right_checksums_are_noticed(
 
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.engine.convert_task.FrameReader", Wrong)
+        patch.setattr("pipeline.tasks.convert_frames.FrameReader", Wrong)
         pipeline.convert([folder / "rtdose_rle.dcm"], out, cluster={"kind": "synchronous"})
     assert verify(out, cluster={"kind": "synchronous"}).exit_code == 0
     (problem,) = check(out).problems

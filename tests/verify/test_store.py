@@ -17,10 +17,10 @@ from click.testing import CliRunner
 from pydicom.data import get_testdata_file
 
 import pipeline
-from pipeline import ledger
 from pipeline.catalog import read_plan
 from pipeline.cli import main
 from pipeline.errors import OutputError
+from pipeline.output import ledger
 from pipeline.verify import CODES, Verification, verify
 
 CAMPAIGN = Path(__file__).resolve().parents[2] / "scripts" / "campaign_rot.py"

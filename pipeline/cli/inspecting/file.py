@@ -14,7 +14,7 @@ from pipeline.cli.screen import Screen, plain
 from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError
 from pipeline.model import FrameIndex
 from pipeline.report import advice
-from pipeline.report.units import counted, number, shape, size
+from pipeline.units import counted, number, shape, size
 
 # What describes the image and not the patient.
 _KEYWORDS = {

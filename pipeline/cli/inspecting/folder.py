@@ -15,13 +15,13 @@ from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen, plain
 from pipeline.cli.tables import add, grid, reasons_table
 from pipeline.config import from_dict
-from pipeline.engine.clusters import start
-from pipeline.engine.scanning import Scan, scan_sources
+from pipeline.executors import start
 from pipeline.frames import transfer_syntax_name
 from pipeline.model import Instance
-from pipeline.report.units import counted, number, shape, size
+from pipeline.runs import Scan, scan_sources
 from pipeline.scan import make_salt
 from pipeline.storage import place
+from pipeline.units import counted, number, shape, size
 
 SOME_KINDS, SOME_FILES = 40, 10
 

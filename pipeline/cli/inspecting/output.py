@@ -5,12 +5,12 @@ from __future__ import annotations
 from rich.markup import escape
 
 import pipeline
-from pipeline.access.table import ImageRow
+from pipeline.access import ImageRow
 from pipeline.catalog import catalog_path, count_reasons
 from pipeline.cli.screen import Screen
 from pipeline.cli.tables import images_table, reasons_table
-from pipeline.report.units import compact_shape, counted, number
 from pipeline.storage import place
+from pipeline.units import compact_shape, counted, number
 
 SOME_IMAGES = 40
 

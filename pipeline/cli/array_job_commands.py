@@ -1,0 +1,110 @@
+"""The commands init, convert-partition and finalize: a conversion as an array of jobs."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from pipeline import runs
+from pipeline.cli.progress import watched
+from pipeline.cli.screen import Screen
+from pipeline.cli.summary import show_summary
+from pipeline.config import Cluster, RunConfig, load, parse_bytes
+from pipeline.errors import ConfigError
+from pipeline.printable import printable
+from pipeline.runs import doubts
+from pipeline.storage import absolute, place
+from pipeline.units import counted
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Into how many partitions a plan is to be cut, or into which of what size."""
+
+    partitions: int | None
+    size: str | None
+
+    @property
+    def bytes(self) -> int | None:
+        """The size in bytes; ConfigError for a text that is none."""
+        try:
+            size = None if self.size is None else parse_bytes(self.size)
+        except ValueError as error:
+            raise ConfigError(f"--partition-size: {error}") from error
+        if size == 0:
+            raise ConfigError("--partition-size: expected a size above 0")
+        return size
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What stands for the configuration that lies in the output directory, where others can write there."""
+
+    config: str | None
+    settings: tuple[str, ...]
+    trusting: bool
+
+    @property
+    def loaded(self) -> RunConfig | None:
+        """The caller's own configuration, if any; ConfigError where it can't be."""
+        if self.settings and self.config is None:
+            raise ConfigError("--set: it is for the configuration that --config names")
+        return None if self.config is None else load(self.config, self.settings)
+
+    @property
+    def options(self) -> str:
+        """The same, for a command line."""
+        config = absolute(str(self.config))
+        return "".join(
+            f" {shlex.quote(word)}" for word in ("--config", config, *(f"--set={one}" for one in self.settings))
+        )
+
+
+def init(screen: Screen, given: Given, cut: Cut, *, overwrite: bool) -> int:
+    """Prepare a conversion, tell how many partitions there are, and return the exit code."""
+    with watched(screen) as progress:
+        parts = runs.init(
+            load(str(given.config), given.settings),
+            partitions=cut.partitions,
+            partition_bytes=cut.bytes,
+            overwrite=overwrite,
+            trusting=given.trusting,
+            progress=progress,
+        )
+    if screen.quiet:
+        screen.text(str(len(parts)))
+        return 0
+    tasks, own = sum(map(len, parts.ranges)), given.options if doubts(place(parts.out)) else ""
+    screen.show("", f"{counted(tasks, 'task')} in {counted(len(parts), 'partition')}; each by a job of its own:", "")
+    if parts.ranges:
+        screen.text(f"    dcm2zarr convert-partition {printable(parts.out)} K{own}    # K from 0 to {len(parts) - 1}")
+    screen.text(f"    dcm2zarr finalize {printable(parts.out)}{own}")
+    screen.show("")
+    screen.final(f"{counted(len(parts), 'partition')} → {parts.out}")
+    return 0
+
+
+def convert_partition(screen: Screen, out: str, number: int, workers: int | None, given: Given) -> int:
+    """Convert one partition, tell what became of it, and return the exit code."""
+    chosen = Cluster(kind="local", workers=workers) if workers else Cluster(kind="synchronous")
+    with watched(screen) as progress:
+        done = runs.convert_partition(
+            out, number, config=given.loaded, trusting=given.trusting, cluster=chosen, progress=progress
+        )
+    earlier = f" ({done.earlier} by earlier jobs)" if done.earlier else ""
+    failures = f"; {counted(done.failures, 'file')} failed, which finalize tells" if done.failures else ""
+    verdict = f"{counted(done.missing, 'task')} lost: run it again" if done.missing else "it is done"
+    screen.final(
+        f"Partition {number}: {counted(done.tasks, 'task')}{earlier}, {counted(done.frames, 'frame')} stored{failures}. "
+        f"Exit code {done.exit_code}: {verdict}."
+    )
+    return done.exit_code
+
+
+def finalize(screen: Screen, out: str, workers: int | None, given: Given) -> int:
+    """Complete the result, tell what became of it, and return the exit code."""
+    chosen = Cluster(workers=workers or "auto")
+    with watched(screen) as progress:
+        summary = runs.finalize(out, config=given.loaded, trusting=given.trusting, cluster=chosen, progress=progress)
+    show_summary(screen, summary)
+    return summary.exit_code

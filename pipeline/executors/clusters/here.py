@@ -1,0 +1,245 @@
+"""Tasks in this process, its threads, or worker processes of this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from multiprocessing import resource_tracker
+from threading import Lock
+from typing import Any
+
+import dask
+from dask.system import CPU_COUNT
+from distributed import Client, Nanny, SpecCluster
+from distributed.system import MEMORY_LIMIT
+from distributed.utils import LoopRunner, silence_logging_cmgr
+
+from pipeline.config import Cluster
+from pipeline.dask_import import children_without_settings
+from pipeline.errors import ClusterError, ResourceError
+from pipeline.executors.clusters.lingering import lingering
+from pipeline.executors.clusters.memory import Thresholds, check_worker
+from pipeline.executors.clusters.scratch import private_scratch
+from pipeline.executors.clusters.security import of_this_run
+from pipeline.executors.clusters.settings import own_settings, tell_left_out
+from pipeline.executors.clusters.workers import tell_dashboard
+from pipeline.executors.executor import Distributed, Executor, Synchronous
+from pipeline.executors.main_guard import GUARD, refuse_without_guard
+from pipeline.executors.progress import Progress
+from pipeline.executors.servers import Scheduler, Worker, link_below, secret_path
+from pipeline.executors.standstill import Surroundings
+
+if sys.platform != "win32":
+    import resource
+
+_FILES, _FILES_OF_A_WORKER = 40, 14
+"""Open files of a process that starts a cluster, and more for each worker process: 30 with one were seen, 52 with three."""
+
+
+@contextmanager
+def synchronous(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
+    """One task after the other in this process."""
+    del cluster, progress
+    yield Synchronous()
+
+
+@contextmanager
+def in_dask(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
+    """Threads of this process, or worker processes of this machine."""
+    if cluster.kind == "local":
+        refuse_without_guard()
+    tell_left_out(progress)
+    with lingering() as keep, dask_cluster(cluster, progress) as started, Client(started) as client:
+        keep(client.loop)
+        tell_dashboard(client, progress)
+        known = Surroundings(
+            progress,
+            memory="Give them more (cluster.memory, or fewer cluster.workers)",
+            look="-v -v shows what Dask logs of it",
+            processes=partial(worker_processes, started) if cluster.kind == "local" else None,
+        )
+        try:
+            yield Distributed(client, known=known)
+        except KeyboardInterrupt:
+            _kill_workers(started)
+            raise
+
+
+@contextmanager
+def dask_cluster(cluster: Cluster, progress: Progress | None = None) -> Iterator[SpecCluster]:
+    """Give the Dask cluster of kind ``threads`` or ``local`` that nobody else reaches, and stop it at the end."""
+    connection, workers = _threads(cluster) if cluster.kind == "threads" else _processes(cluster)
+    path = secret_path()
+    options = {"dashboard": bool(cluster.dashboard), "dashboard_address": cluster.dashboard or None}
+    _check_open_files(cluster)
+    with (
+        QUIET,
+        own_settings(),
+        children_without_settings(),
+        dask.config.set(link_below(path)),
+        private_scratch(progress),
+        _deaf_to_interrupts() as loop,
+        _started(
+            scheduler={"cls": Scheduler, "options": {**connection, **options, "http_prefix": path}},
+            workers=dict(enumerate(workers)),
+            security=connection.get("security"),
+            loop=loop,
+        ) as started,
+    ):
+        yield started
+
+
+def _threads(cluster: Cluster) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return how all talk to each other, and what the workers are: one in this process, without an address."""
+    connection = {"protocol": "inproc://"}
+    options = {"nthreads": _count(cluster) * cluster.threads_per_worker, "memory_limit": MEMORY_LIMIT}
+    return connection, [{"cls": Worker, "options": {**connection, **options}}]
+
+
+def _processes(cluster: Cluster) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the same for processes: on loopback nobody from outside reaches them, and of this machine nobody else."""
+    connection = {"host": "127.0.0.1", "protocol": "tls://", "security": of_this_run()}
+    count, memory = check_local_memory(cluster)
+    options = {"nthreads": cluster.threads_per_worker, "memory_limit": memory, "worker_class": Worker}
+    nanny = {"cls": Nanny, "options": {**connection, **options, "silence_logs": _silenced()}}
+    return connection, [nanny] * count
+
+
+def check_local_memory(cluster: Cluster) -> tuple[int, int]:
+    """Return how many worker processes there are to be and the memory of each, in bytes.
+
+    Where nothing is said of either, there are no more workers than the machine has memory for.
+
+    Raises
+    ------
+    ConfigError
+        Where the memory doesn't hold a worker.
+    """
+    count = _count(cluster)
+    if cluster.memory != "auto":
+        check_worker(
+            min(cluster.memory, MEMORY_LIMIT),
+            Thresholds(),
+            "cluster.memory is too small for a worker; set a larger one",
+        )
+        return count, cluster.memory
+    if cluster.workers == "auto":
+        count = max(1, min(count, MEMORY_LIMIT // Thresholds().needed()))
+    share = int(MEMORY_LIMIT * min(1, cluster.threads_per_worker / CPU_COUNT))  # as Dask's own "auto"
+    memory = share if share >= Thresholds().needed() else MEMORY_LIMIT // count
+    check_worker(
+        memory,
+        Thresholds(),
+        f"cluster.workers: this machine's memory is too small for {count} worker(s); use fewer, or cluster.kind: threads",
+    )
+    return count, memory
+
+
+def worker_processes(started: SpecCluster) -> set[int]:
+    """Return the processes of workers that are there, or being started."""
+    return {nanny.pid for nanny in started.workers.values() if nanny.pid}
+
+
+def _started(**options: Any) -> SpecCluster:
+    """Start the cluster; ClusterError where a worker ends at once."""
+    try:
+        return SpecCluster(**options)
+    except RuntimeError as error:
+        problem = ClusterError(
+            f"cluster: worker processes could not be started: {error} {GUARD}", reason="workers_failed"
+        )
+    raise problem
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[Any]:
+    """Give an event loop from which nothing is started that hears Ctrl-C, which a terminal sends to every process.
+
+    Worker processes and threads, and all that they start, inherit the mask of signals of the loop's thread. The main
+    thread alone hears it, and ends them.
+    """
+    resource_tracker.ensure_running()  # who starts it later has a mask without these signals afterwards
+    runner = LoopRunner()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if os.name == "posix" else set()
+    try:
+        runner.start()
+    finally:
+        if os.name == "posix":
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        yield runner.loop
+    finally:
+        runner.stop()
+
+
+def _check_open_files(cluster: Cluster) -> None:
+    """Refuse to start what this process may not have files enough for, which Dask would take for connections that fail.
+
+    Raises
+    ------
+    ResourceError
+    """
+    if sys.platform == "win32":
+        return
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    workers = _count(cluster) if cluster.kind == "local" else 0
+    needed = _FILES + workers * _FILES_OF_A_WORKER
+    if allowed != resource.RLIM_INFINITY and allowed < needed:
+        told = f"{workers} worker processes take" if workers else "threads take"
+        raise ResourceError(
+            f"cluster: {told} up to {needed} open files, and this process may have {allowed} (ulimit -n): raise that limit, "
+            'use fewer workers, or cluster.kind "synchronous"',
+            reason="too_many_open_files",
+        )
+
+
+class _Quiet:
+    """A context manager in which Dask's logs aren't shown, for any number of blocks at once, in any threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._blocks = 0
+        self._exit = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._blocks += 1
+            if self._blocks == 1:
+                for root in ("distributed", "bokeh"):
+                    self._exit.enter_context(silence_logging_cmgr(_silenced(), root))
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if not self._blocks:
+                self._exit.close()
+
+
+def _kill_workers(local: SpecCluster) -> None:
+    """End worker processes amid their tasks: whoever interrupts a run doesn't wait for what nobody will record."""
+    for nanny in local.workers.values():
+        pid = getattr(nanny, "pid", None)
+        if pid:
+            nanny.auto_restart = False
+            os.kill(pid, signal.SIGKILL)
+
+
+def _silenced() -> int:
+    """Return the level below which Dask's logs aren't shown, here and in the workers.
+
+    Its errors are its own: a heartbeat that finds the scheduler closed, at the end of a run. What becomes of a task comes
+    back as its outcome, and a cluster that doesn't start raises. Whoever lets all be logged is shown them too.
+    """
+    return logging.ERROR if logging.getLogger().isEnabledFor(logging.DEBUG) else logging.CRITICAL
+
+
+def _count(cluster: Cluster) -> int:
+    return CPU_COUNT if cluster.workers == "auto" else int(cluster.workers)
+
+
+QUIET = _Quiet()

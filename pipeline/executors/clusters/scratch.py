@@ -1,0 +1,71 @@
+"""Where Dask's servers keep what they write: a folder that is this user's alone.
+
+Dask takes ``/tmp/dask-scratch-space``, whoever has made it, puts it first into the search path for modules, and unpickles
+what workers have spilled into it. On a machine with other users that would be an invitation.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from stat import S_IMODE, S_ISDIR
+from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
+
+import dask
+
+from pipeline.executors.clusters.settings import where
+from pipeline.executors.progress import NullProgress, Progress
+
+_KEY = "temporary-directory"
+_MODE = 0o700
+_PREFIX = "dcm2zarr-"
+
+
+@contextmanager
+def private_scratch(progress: Progress | None = None) -> Iterator[str]:
+    """Let Dask's servers that are started meanwhile write to a private folder.
+
+    It lies in ``temporary-directory`` of Dask's settings; where that can't be used, which is said, and by default, in the
+    system's folder for temporary files.
+    """
+    with ExitStack() as stack:
+        folder = _folder(stack, progress or NullProgress())
+        stack.enter_context(dask.config.set({_KEY: folder}))
+        yield folder
+
+
+def _folder(stack: ExitStack, progress: Progress) -> str:
+    given = dask.config.get(_KEY, None)
+    if given:
+        try:
+            return _private(str(given), stack)
+        except OSError as error:
+            progress.message(
+                f"Warning: temporary-directory of Dask's settings{where(_KEY)} can't be used: {given}: {error.strerror}; "
+                f"{gettempdir()} is used instead"
+            )
+    return _private(gettempdir(), stack)
+
+
+def _private(within: str, stack: ExitStack) -> str:
+    folder = own_folder(within) or stack.enter_context(TemporaryDirectory(prefix=_PREFIX, dir=within))
+    with TemporaryFile(dir=folder):  # no space, or a disk that became read-only
+        return folder
+
+
+def own_folder(within: str) -> str | None:
+    """Return the folder below `within` that is this user's alone; None where somebody else has made one of its name.
+
+    It is always the same one, so that what killed runs leave in it is removed by the workers of the next one.
+    """
+    if sys.platform == "win32":  # there each user has a folder of their own for temporary files
+        return within
+    folder = Path(within) / f"{_PREFIX}{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(_MODE, parents=True)
+    found = folder.lstat()
+    ours = S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and S_IMODE(found.st_mode) == _MODE
+    return str(folder) if ours else None

@@ -1,0 +1,7 @@
+"""Where slices lie: pure functions of positions and orientations."""
+
+from pipeline.geometry.ordering import order_stack
+
+__all__ = [
+    "order_stack",
+]

@@ -1,0 +1,22 @@
+"""Foreign code at arm's length: decoders and header parsers that hang, crash or take all memory end a process of their own."""
+
+from pipeline.dask_import import import_dask
+
+import_dask()  # before those that import it themselves
+# ruff: noqa: E402
+from pipeline.isolation.child_process import Death, run_apart
+from pipeline.isolation.fresh_interpreter import call_fresh
+from pipeline.isolation.guard import IN_TASK, Bounds, guarded
+from pipeline.isolation.safe_path import SAFE_PATH
+from pipeline.isolation.watch import Watch
+
+__all__ = [
+    "IN_TASK",
+    "SAFE_PATH",
+    "Bounds",
+    "Death",
+    "Watch",
+    "call_fresh",
+    "guarded",
+    "run_apart",
+]

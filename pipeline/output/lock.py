@@ -1,0 +1,340 @@
+"""One run at a time on an output directory.
+
+A run holds a lock of the operating system on ``OUT/ledger/run.lock``, which ends with its process however that ends. On a
+disk of this machine that is all. Other file systems have no such locks, or none that other hosts see: there a run also
+changes the file every few seconds, and a lock that was left is watched until it changes, or has been silent for a minute
+(:mod:`pipeline.output.lock_holder`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from pipeline.errors import OutputError
+from pipeline.output import lock_holder
+from pipeline.output.lock_holder import LONGEST, Held, Holder, Look, Mark, Sign
+from pipeline.output.mounts import is_of_this_machine
+from pipeline.output.object_lock import locked_object, look
+from pipeline.storage import LocalPlace, Place, RemotePlace, is_remote, place, unwritable
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: signs of life alone
+    fcntl = None  # type: ignore[assignment]
+
+LOCK_FILES = ("run.lock", "work.lock")
+"""What lies beside the ledger's segments."""
+LINGERING = 60.0
+"""Seconds to wait for tasks of a run whose driver was killed: its workers end the one they are at."""
+SETTLING = 0.5
+"""Seconds after which another host's run would have written itself into a lock of signs of life alone."""
+_PATIENCE = 1.0
+"""Seconds to try for the lock: who asks whether a run is alive holds it for a moment."""
+
+
+def locked(
+    out: str | os.PathLike[str] | Place, name: str = LOCK_FILES[0], tell: Callable[[str], object] = lambda _: None
+) -> AbstractContextManager[None]:
+    """Keep others away from `out`, which is made where it doesn't exist: other runs, or whoever wants the same `name`.
+
+    Parameters
+    ----------
+    out : path-like, URL or Place
+    name : str
+        The lock's.
+    tell : callable
+        Told why it takes a minute, where it does.
+
+    Raises
+    ------
+    OutputError
+        Where another run is on it (reason ``in_use``), or it can't be written.
+    """
+    at = _lock(out, name)
+    return locked_object(at, tell) if isinstance(at, RemotePlace) else _locked(str(out), at, tell)
+
+
+def _lock(out: str | os.PathLike[str] | Place, name: str = LOCK_FILES[0]) -> LocalPlace | RemotePlace:
+    """Return where the lock of an output, or of a part of it, lies; who is killed leaves it there, without a holder."""
+    return cast(LocalPlace | RemotePlace, place(out) / "ledger" / name)
+
+
+@contextmanager
+def _locked(out: str, at: LocalPlace, tell: Callable[[str], object]) -> Iterator[None]:
+    mark = lock_holder.new_mark()
+    try:
+        file = _take(at, mark, tell)
+    except OSError as error:
+        raise unwritable(out, error, "can't be used as output directory") from error
+    try:
+        with Held(at.path.name, str(at), mark, partial(_renew, at, file)).kept():
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            if _is_mine(at, mark):
+                for left in (_lock(out, LOCK_FILES[1]), at):
+                    with contextlib.suppress(OSError):
+                        if left.exists():  # a link is refused by whoever comes next
+                            left.remove()
+        os.close(file)
+
+
+class Ticket(NamedTuple):
+    """What a task shows: the lock that its run holds."""
+
+    name: str
+    token: str
+
+
+def ticket() -> Ticket | None:
+    """Return the lock that this run holds, for its tasks."""
+    lock = lock_holder.held()
+    return Ticket(lock.name, lock.token) if lock else None
+
+
+@contextmanager
+def at_work(out: str, shown: Ticket | None = None) -> Iterator[None]:
+    """Show, while a task runs, that it may write below `out`; for a worker, at the cost of opening a file or two.
+
+    Raises
+    ------
+    OutputError
+        Where the task's run has lost its lock (reason ``in_use``): a worker can outlive its run.
+    """
+    with ExitStack() as ends:
+        if fcntl is not None and not is_remote(out):
+            with contextlib.suppress(OSError):  # no such folder, no such locks: the task itself says what is wrong
+                file = cast(LocalPlace, _lock(out, LOCK_FILES[1])).open_in_place(create=True)
+                ends.callback(_let_go, file)
+                _SHOWN.add(file)
+                fcntl.flock(file, fcntl.LOCK_SH)
+        if shown is not None:
+            _refuse_other(_lock(out, shown.name), shown.token)
+        yield
+
+
+def _refuse_other(at: LocalPlace | RemotePlace, token: str) -> None:
+    """Refuse to write for a run whose lock is another's by now, or gone."""
+    try:
+        data = at.read_version(LONGEST)[0] if isinstance(at, RemotePlace) else _read(at)
+    except FileNotFoundError:
+        data = b""
+    except OSError:  # the task itself will say what is wrong
+        return
+    mark = Mark.of(data)
+    if mark is None or mark.token != token:
+        raise lock_holder.taken_away(str(at))
+
+
+_SHOWN: set[int] = set()
+"""The open files by which tasks of this process show that they are at work."""
+
+
+def _let_go(file: int) -> None:
+    _SHOWN.discard(file)
+    os.close(file)
+
+
+def _forget() -> None:
+    """Close them in a fork: the lock is its parent's, and must not last as long as a decoder that hangs in it."""
+    while _SHOWN:
+        os.close(_SHOWN.pop())
+
+
+if fcntl is not None:
+    os.register_at_fork(after_in_child=_forget)
+
+
+def wait_for_tasks(out: str | os.PathLike[str] | Place) -> None:
+    """Wait until no worker of an earlier run, whose driver was killed, is still at a task.
+
+    Raises
+    ------
+    OutputError
+        Where that takes too long, reason ``in_use``.
+    """
+    at = _lock(out, LOCK_FILES[1])
+    if isinstance(at, RemotePlace):
+        return
+    try:
+        file = at.open_in_place(create=False)
+    except FileNotFoundError:
+        return
+    try:
+        deadline = time.monotonic() + LINGERING
+        while _try(file, exclusive=True) is False:
+            if time.monotonic() > deadline:
+                raise OutputError(
+                    f"{out}: worker processes of an earlier run, whose own process has ended, are still writing there: "
+                    "end them, or wait for them",
+                    reason="in_use",
+                )
+            time.sleep(0.05)
+        at.remove()
+    finally:
+        os.close(file)
+
+
+def holder(out: str | os.PathLike[str] | Place, name: str = LOCK_FILES[0]) -> Holder | None:
+    """Return who holds the lock of `out` at the moment, as far as a short look tells; None where nobody does."""
+    return holders_of(out, [name]).get(name)
+
+
+def holders_of(
+    out: str | os.PathLike[str] | Place, names: Sequence[str], seconds: float | None = None
+) -> Mapping[str, Holder | None]:
+    """Return the locks of `out`, of these names, that are held, and who holds them as far as they say so.
+
+    Parameters
+    ----------
+    out : path-like, URL or Place
+    names : sequence of str
+        The locks'.
+    seconds : float, optional
+        How long to watch those whose holders can't be looked at, all at the same time; by default as long as a run that
+        lives gives two signs of it.
+    """
+    looks = {name: _look_at(_lock(out, name)) for name in names}
+    seen = {name: (look, sign) for name, look in looks.items() if (sign := look()) is not None}
+    living = lock_holder.alive(seen, lock_holder.GLANCE * lock_holder.HEARTBEAT if seconds is None else seconds)
+    return {name: sign.holder for name, sign in living.items()}
+
+
+def _look_at(at: LocalPlace | RemotePlace) -> Look:
+    return partial(look, at) if isinstance(at, RemotePlace) else partial(_look, at)
+
+
+def _look(at: LocalPlace) -> Sign | None:
+    """Return what is to be seen of a lock; None where there is none, or it can't be read."""
+    with contextlib.suppress(OSError), at.open() as opened:
+        return _sign(at, opened.fileno(), _try(opened.fileno(), exclusive=False))
+    return None
+
+
+def _sign(at: LocalPlace, file: int, free: bool | None) -> Sign:
+    """Return what an open lock says, the system's own lock being free or not."""
+    data = os.pread(file, LONGEST, 0)
+    mark, known = Mark.of(data), os.fstat(file)
+    lives: bool | None
+    if free is False:
+        lives = True
+    elif not data or (free and is_of_this_machine(at.path)):
+        lives = False
+    else:
+        lives = mark.lives() if mark else None
+    return Sign(data, (known.st_mtime_ns, known.st_ino), lives)
+
+
+def _take(at: LocalPlace, mark: Mark, tell: Callable[[str], object]) -> int:
+    """Return the lock's open file, with this process in it."""
+    deadline = time.monotonic() + _PATIENCE
+    while not isinstance(found := _attempt(at, mark, tell), int):
+        if time.monotonic() > deadline:
+            raise _in_use(at, found)
+        time.sleep(0.05)
+    return found
+
+
+def _attempt(at: LocalPlace, mark: Mark, tell: Callable[[str], object]) -> int | Holder | None:
+    """Return the lock's open file, or who has the lock."""
+    file = at.open_in_place(create=True)
+    with ExitStack() as failed:
+        failed.callback(os.close, file)
+        free = _try(file, exclusive=True)
+        sign = _sign(at, file, free)
+        if free is False or not _is_file(file, at.path):
+            return sign.holder
+        _refuse_living(at, sign, tell)
+        os.ftruncate(file, 0)
+        os.pwrite(file, mark.to_bytes(), 0)
+        if not (free and is_of_this_machine(at.path)):
+            _show(at, file)
+            time.sleep(SETTLING)
+            if not _is_mine(at, mark):
+                return _sign(at, file, free=free).holder
+        failed.pop_all()
+    return file
+
+
+def _is_file(file: int, path: Path) -> bool:
+    """Whether an open file is still the one under its name: a run that ends removes its lock."""
+    try:
+        return os.path.samestat(os.fstat(file), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _refuse_living(at: LocalPlace, sign: Sign, tell: Callable[[str], object]) -> None:
+    """Heed signs of life where the system's lock may be this host's alone, or where there is none."""
+    if sign.lives is None:
+        who = sign.holder or "an unknown process"
+        tell(f"{at}: a lock of {who} is there; watching for {lock_holder.SILENCE:.0f} s whether it lives")
+    living = lock_holder.alive({"": (partial(_look_again, at), sign)}, lock_holder.SILENCE)
+    if living:
+        raise _in_use(at, living[""].holder)
+
+
+def _look_again(at: LocalPlace) -> Sign | None:
+    """Look at a lock that this process has locked itself; by its name, so that what other hosts wrote is seen."""
+    with contextlib.suppress(FileNotFoundError), at.open() as opened:
+        known = os.fstat(opened.fileno())
+        return Sign(os.pread(opened.fileno(), LONGEST, 0), (known.st_mtime_ns, known.st_ino))
+    return None
+
+
+def _renew(at: LocalPlace, file: int, mark: Mark) -> bool:
+    """Give a sign of life; False where the lock isn't ours any more."""
+    if not _is_mine(at, mark):
+        return False
+    os.pwrite(file, mark.to_bytes(), 0)
+    _show(at, file)
+    return True
+
+
+def _show(at: LocalPlace, file: int) -> None:
+    """Change the file's time: a network file system sends what was written, too."""
+    with contextlib.suppress(OSError):
+        os.utime(file if os.utime in os.supports_fd else at)
+
+
+def _is_mine(at: LocalPlace, mark: Mark) -> bool:
+    try:
+        there = Mark.of(_read(at))
+    except FileNotFoundError:
+        return False
+    return there is not None and there.token == mark.token
+
+
+def _read(at: LocalPlace) -> bytes:
+    with at.open() as opened:  # by its name, so that what other hosts wrote is seen
+        return os.pread(opened.fileno(), LONGEST, 0)
+
+
+def _in_use(at: LocalPlace, other: Holder | None) -> OutputError:
+    path, out = at.path, at.path.parent.parent
+    where = "there" if path.name in LOCK_FILES else path.stem
+    return OutputError(
+        f"{out}: another run is writing {where} ({other or 'it has just begun'}): wait for it, or choose another output "
+        "directory",
+        reason="in_use",
+    )
+
+
+def _try(file: int, *, exclusive: bool) -> bool | None:
+    """Try for the system's lock: True got it, False another process has it, None there are no such locks here."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True

@@ -1,0 +1,153 @@
+"""One run at a time on an output in an object store, as far as its server lets anybody tell.
+
+The lock is an object, ``OUT/ledger/run.lock``, put only where there is none, and put again as a sign of life. Whoever finds
+one whose holder can't be looked at watches it; one that stays as it is for a minute is replaced, but only as long as it is
+what was watched. Servers tell by ``If-None-Match`` and ``If-Match``. One that knows neither, or leaves them out without
+a word, lets two runs put theirs; then the later put stays, and after a moment both see whose it is. Before each sign of
+life, too, a run looks whether the lock is still its own, and writes no more where it isn't.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+
+from pipeline.errors import OutputError
+from pipeline.output import lock_holder
+from pipeline.output.lock_holder import LONGEST, Held, Holder, Mark, Sign
+from pipeline.storage import ConditionsNotServedError, RemotePlace, unwritable
+
+SETTLING = 0.5
+"""Seconds after which another run's put would have replaced ours."""
+SETTLING_UNSURE = 3.0
+"""The same where the server leaves conditions out: for a put that was on its way when we looked."""
+_ATTEMPTS = 5
+_WHOLE = "run.lock"
+"""The lock of the whole output; the others are those of its parts."""
+
+
+@contextmanager
+def locked_object(at: RemotePlace, tell: Callable[[str], object]) -> Iterator[None]:
+    """Hold the lock `at` in the block.
+
+    Parameters
+    ----------
+    at : RemotePlace
+    tell : callable
+        Told why it takes a minute.
+
+    Raises
+    ------
+    OutputError
+        Where another run has it (reason ``in_use``), or the store can't be written.
+    """
+    mark = lock_holder.new_mark()
+    try:
+        _take(at, mark, tell)
+    except OSError as error:
+        raise unwritable(str(at), error) from error
+    try:
+        with Held(at.name.rpartition("/")[2], str(at), mark, partial(_renew, at)).kept():
+            yield
+    finally:
+        with suppress(OSError):
+            if _is_mine(at, mark):
+                at.remove_one()
+
+
+def look(at: RemotePlace) -> Sign | None:
+    """Return what is to be seen of the lock `at`; None where there is none."""
+    try:
+        data, version = at.read_version(LONGEST)
+    except FileNotFoundError:
+        return None
+    mark = Mark.of(data)
+    return Sign(data, tuple(sorted(version.items())), mark.lives() if mark else None)
+
+
+def _take(at: RemotePlace, mark: Mark, tell: Callable[[str], object]) -> None:
+    for _ in range(_ATTEMPTS):
+        sign = look(at)
+        if sign is None:
+            with suppress(FileExistsError):  # of a put whose answer was lost, the repetition finds our own object
+                _create(at, mark)
+        elif not _is(sign, mark):
+            _refuse_living(at, sign, tell)
+            with suppress(FileExistsError):
+                _replace(at, mark, sign)
+        time.sleep(SETTLING if _conditions_count(at, mark) else SETTLING_UNSURE)
+        if _is_mine(at, mark):
+            return
+    last = look(at)
+    raise _in_use(at, last.holder if last else None)
+
+
+def _create(at: RemotePlace, mark: Mark) -> None:
+    try:
+        at.create(mark.to_bytes())
+    except ConditionsNotServedError:
+        at.write_bytes(mark.to_bytes())
+
+
+def _replace(at: RemotePlace, mark: Mark, sign: Sign) -> None:
+    """Put ours in the place of what was seen; FileExistsError where that is another one by now."""
+    try:
+        at.replace_version(mark.to_bytes(), dict(sign.version))
+    except ConditionsNotServedError:
+        if look(at) != sign:
+            raise FileExistsError(str(at)) from None
+        at.write_bytes(mark.to_bytes())
+
+
+def _conditions_count(at: RemotePlace, mark: Mark) -> bool:
+    """Whether the server refuses to make an object that is there."""
+    try:
+        if not _is_mine(at, mark):
+            return True
+        at.create(mark.to_bytes())
+    except FileExistsError:
+        return True
+    except ConditionsNotServedError:
+        return False
+    return False
+
+
+def _refuse_living(at: RemotePlace, sign: Sign, tell: Callable[[str], object]) -> None:
+    if sign.lives is None:
+        tell(
+            f"{at}: a lock of {sign.holder or 'an unknown process'} is there; watching for {lock_holder.SILENCE:.0f} s whether it lives"
+        )
+    living = lock_holder.alive({"": (partial(look, at), sign)}, lock_holder.SILENCE)
+    if living:
+        raise _in_use(at, living[""].holder)
+
+
+def _renew(at: RemotePlace, mark: Mark) -> bool:
+    """Give a sign of life; False where the lock isn't ours any more."""
+    sign = look(at)
+    if sign is None or not _is(sign, mark):
+        return False
+    with suppress(FileExistsError):
+        _replace(at, mark, sign)
+        return True
+    return _is_mine(at, mark)  # of a put whose answer was lost, the repetition finds our own object
+
+
+def _is(sign: Sign, mark: Mark) -> bool:
+    return sign.mark is not None and sign.mark.token == mark.token
+
+
+def _is_mine(at: RemotePlace, mark: Mark) -> bool:
+    sign = look(at)
+    return sign is not None and _is(sign, mark)
+
+
+def _in_use(at: RemotePlace, other: Holder | None) -> OutputError:
+    out, _, name = at.name.rpartition("/ledger/")
+    where = "there" if name == _WHOLE else name.removesuffix(".lock")
+    return OutputError(
+        f"{out}: another run is writing {where} ({other or 'it has just begun'}): wait for it, or choose another output",
+        reason="in_use",
+    )

@@ -1,0 +1,104 @@
+"""The report's contact sheet: a few frames of some images, read from the store when the run has ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from pipeline import store
+from pipeline.catalog import read_rows, segment_path
+from pipeline.config import Report
+from pipeline.model import ImageSpec, Plan
+from pipeline.preview.sensitive import KEYWORDS, why_hidden
+from pipeline.preview.thumbnails import thumbnail, window_of
+from pipeline.report import Sample, SampleImage
+from pipeline.storage import Place
+from pipeline.units import shape
+
+FRAMES = 4
+"""Frames of an image that are shown, at most."""
+LARGEST_FRAME = 64 * 2**20
+"""Decoded bytes; a larger frame isn't read for a thumbnail."""
+_WINDOW = ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept")
+_NAME, _ID = "00100010", "00100020"
+
+
+def contact_sheet(out: Place, wanted: Report, plan: Plan, complete: Sequence[int]) -> tuple[SampleImage, ...]:
+    """Return sample frames of at most ``report.images`` images, evenly chosen among the complete ones.
+
+    Parameters
+    ----------
+    out : Place
+        The output directory.
+    wanted : Report
+        The configuration's section.
+    plan : Plan
+    complete : sequence of int
+        The complete images, by position, ascending.
+    """
+    chosen = _evenly(len(complete), wanted.images)
+    return tuple(_image(str(out), plan, plan.images[complete[place]], wanted) for place in chosen)
+
+
+def _evenly(count: int, most: int) -> list[int]:
+    """Return at most `most` of ``range(count)``, the first and the last among them."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))}) if count and most else []
+
+
+def _image(out: str, plan: Plan, spec: ImageSpec, wanted: Report) -> SampleImage:
+    group: Any = store.open_image(out, spec.path)
+    attributes = dict(group.attrs)
+    patient = _patient(out, plan, spec) if wanted.patient_names else ""
+    caption = f"{spec.modality or 'unknown modality'}, {shape(spec.shape)} {spec.format.dtype}"
+    why_not = _why_not(group, attributes, spec, wanted)
+    if why_not:
+        return SampleImage(spec.path, caption, why_not=why_not, patient=patient)
+    valid = np.flatnonzero(np.asarray(group["valid"][...]))
+    frames = [int(valid[place]) for place in _evenly(len(valid), FRAMES)]
+    pixels = store.open_pixels(out, spec.path)
+    photometric = str(attributes.get("PhotometricInterpretation") or spec.format.photometric_interpretation)
+    names = {name for name in _WINDOW if name in group}
+    samples, windowed = [], False
+    for frame in frames:
+        window = window_of(attributes | {name: np.asarray(group[name][frame]) for name in names})
+        windowed |= window is not None
+        samples.append(Sample(frame, thumbnail(np.asarray(pixels[frame]), photometric, window)))
+    return SampleImage(spec.path, caption + (", windowed" if windowed else ""), tuple(samples), patient=patient)
+
+
+def _why_not(group: Any, attributes: Mapping[str, Any], spec: ImageSpec, wanted: Report) -> str:
+    told = {name: _texts(group, attributes, name) for name in KEYWORDS if name in attributes or name in group}
+    if why := why_hidden(told, show=wanted.sensitive == "show"):
+        return why
+    if spec.format.frame_bytes > LARGEST_FRAME:
+        return "not shown: its frames are too large"
+    return ""
+
+
+def _texts(group: Any, attributes: Mapping[str, Any], name: str) -> set[str]:
+    """Return all values that an image's frames have of a text attribute, in capitals."""
+    value = attributes[name] if name in attributes else [*set(np.asarray(group[name][...]).ravel().tolist())]
+    parts = value if isinstance(value, list) else [value]
+    return {str(one).strip().upper() for part in parts for one in _listed(part)}
+
+
+def _listed(part: Any) -> list[Any]:
+    """Return the values in a JSON text, which frames have whose several values differ; of any other, itself."""
+    if isinstance(part, str) and part.startswith("["):
+        with suppress(ValueError):
+            return [*json.loads(part)]
+    return [part]
+
+
+def _patient(out: str, plan: Plan, spec: ImageSpec) -> str:
+    """Return name and ID of the patient of the image's first instance, as its header has them."""
+    instance = plan.instances[spec.spans[0].instance]
+    (row,) = read_rows(segment_path(out, instance.segment), [instance.row], ("header",))
+    header = json.loads(row["header"] or "{}")
+    name, number = (header.get(tag, {}).get("Value") or [None] for tag in (_NAME, _ID))
+    told = (name[0] or {}).get("Alphabetic", "") if isinstance(name[0], dict) else ""
+    return ", ".join(part for part in (told, str(number[0] or "")) if part)

@@ -1,0 +1,97 @@
+"""The last stage: when all that can be done is done, the catalog, the report, and a seal on the whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from pipeline import catalog, report, scan
+from pipeline.catalog import RUN_FILE
+from pipeline.config import RunConfig, load
+from pipeline.errors import PipelineError
+from pipeline.isolation import call_fresh
+from pipeline.output import Ledger, flush, ledger, sealed_files, sealed_names, still_held
+from pipeline.runs.conversion import Conversion
+from pipeline.runs.state import Clock, Prepared
+from pipeline.runs.summary import outcomes, summarise
+from pipeline.storage import Place, place
+
+LARGEST_ROWS = 3 * 2**23
+"""Bytes of headers that this process holds: a segment's writer holds 16 MiB, and one header more. What is larger is put into the
+catalog by another interpreter."""
+
+
+def complete(
+    config: RunConfig, prepared: Prepared, conversion: Conversion, clock: Clock, book: Ledger
+) -> report.RunSummary:
+    """Write the catalog and the report of a conversion, and record that the run has ended.
+
+    What wasn't converted is ``failed`` in the catalog, reason ``not_converted``.
+
+    Raises
+    ------
+    OutputError
+        Where they can't be written.
+    """
+    out = place(conversion.job.out)
+    with clock.phase("finalise"):
+        assemble = partial(
+            catalog.assemble,
+            str(out),
+            prepared.segments,
+            outcomes(prepared, conversion),
+            scan.column_kinds(config),
+            without=frozenset(prepared.replaced),
+        )
+        try:
+            assemble(largest=LARGEST_ROWS)
+        except catalog.LargeRowsError:
+            call_fresh(assemble)
+        before = _was_complete(out, prepared)
+        summary = summarise(out, config, clock, prepared, conversion, completed_before=before)
+        report.write(str(out), summary)
+        flush(out)
+        still_held()
+        book.append_files(sealed_files(out))
+    return summary
+
+
+def unchanged(config: RunConfig, prepared: Prepared, conversion: Conversion, clock: Clock) -> report.RunSummary | None:
+    """Return the summary of a run that finds everything done, and all that it would write written; None of another.
+
+    Nothing is written then. Sizes are compared, not contents: those are ``dcm2zarr verify``'s.
+    """
+    out = place(conversion.job.out)
+    if prepared.standing.images or not (
+        conversion.is_finished and _is_sealed(out, prepared) and _reports_alike(out, config)
+    ):
+        return None
+    quiet = config.model_copy(update={"report": config.report.model_copy(update={"images": 0})})
+    summary = summarise(out, quiet, clock, prepared, conversion, completed_before=True)
+    return replace(summary, unchanged=True)
+
+
+def _was_complete(out: Place, prepared: Prepared) -> bool:
+    """Whether a run has ended with all that is planned now, and all that has been scanned now."""
+    paths = (catalog.segment_path(str(out), segment) for segment in prepared.segments)
+    scanned = {str(path).removeprefix(f"{out}/") for path in paths}
+    files = ledger.files(out, prepared.id)
+    return bool(files) and scanned <= files.keys()
+
+
+def _is_sealed(out: Place, prepared: Prepared) -> bool:
+    """Whether the last that was recorded is that a run has ended, and what it left beside the images is there."""
+    files = ledger.files(out, prepared.id, at_the_end=True)
+    if not files or files.keys() != set(sealed_names(out)):
+        return False
+    # not those of the scan's segments, which are many and were read just now
+    sizes = {name: size for name, (size, _) in files.items() if name.count("/") <= 1}
+    return all((out / name).size() == size for name, size in sizes.items())
+
+
+def _reports_alike(out: Place, config: RunConfig) -> bool:
+    """Whether the report that there is was made with these settings."""
+    try:
+        return load(out / RUN_FILE).report == config.report
+    except PipelineError:  # another version's
+        return False

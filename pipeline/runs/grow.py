@@ -1,0 +1,226 @@
+"""Going on with files that have come or changed since: a plan that follows the earlier one and takes over its finished work."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from pipeline import catalog
+from pipeline.config import RunConfig
+from pipeline.errors import OutputError
+from pipeline.executors import Executor
+from pipeline.model import Copy, Instance, Plan, TaskResult
+from pipeline.output import Ledger, ledger, records
+from pipeline.plan import Growth, digest, give_back, grow, only, together
+from pipeline.runs.changes import Changes
+from pipeline.runs.frozen_images import irretrievable, kept_images, still_unfit, tell, unfit_now, with_copies
+from pipeline.runs.preparation import layout, save
+from pipeline.runs.replacement import losing_by, members, working_plan
+from pipeline.runs.scan_phase import Scan, find_duplicates
+from pipeline.runs.state import Prepared, Run
+from pipeline.runs.touched_files import adopt
+from pipeline.storage import Place
+
+
+def failed_again(out: Place, found: Scan, changes: Changes) -> bool:
+    """Whether nothing has come of another try, and all is as it was: then nothing is kept of that try either."""
+    if found.instances or changes.returned or changes.replaced.keys() != changes.retried:
+        return False
+    rows = catalog.read_listing(str(out), found.segments)
+    known = changes.replaced
+    if any(source not in known or row.reason != known[source].reason for source, row in rows.items()):
+        return False
+    for segment in found.segments:
+        catalog.segment_path(str(out), segment).remove()
+    return True
+
+
+def grown(run: Run, before: Prepared, changes: Changes, found: Scan) -> Prepared:
+    """Plan what was `found` in new and changed files in addition to what `before` holds, and keep that in its place.
+
+    The finished work of the earlier plan is recorded for the new one before that is kept: whenever this is interrupted,
+    one of the two holds, with all of its work.
+
+    Raises
+    ------
+    OutputError
+        Where an earlier version made `before`, and kept nothing that tells patients apart (reason ``settings_changed``).
+    """
+    if not before.salt:
+        raise OutputError(
+            f"{run.out} was begun by an earlier version, which kept nothing that tells patients apart: files can't be added "
+            "to it. Choose another output directory, or convert everything anew with --overwrite",
+            reason="settings_changed",
+        )
+    added = len(changes.new) - len(changes.changed)
+    with run.clock.phase("scan"):
+        unfit = unfit_now(run.out, found, changes)
+        if losing := losing_by(before, str(run.out), {*changes.gone, *unfit}):
+            before = given_back(run.out, before, losing, run.config, for_good=False)
+        before, found, changes = adopt(run, before, found, changes)
+        found, changes = with_copies(run, before, found, changes)
+        replaced = (*before.replaced, *((earlier.segment, earlier.row) for earlier in changes.replaced.values()))
+        others = replace(before, replaced=replaced).replaced_instances()
+        lost = irretrievable(before, changes, others)
+        copies, fresh = _divide(before, found, lost | others, run.executor)
+    with run.clock.phase("plan"):
+        run.progress.phase("plan", None)
+        kept = kept_images(run.out, before, changes, unfit)
+        growth = grow(before.plan, fresh, layout(run.config), lost, others, kept=kept)
+        prepared = _joined(before, found, changes, growth, copies)
+        standing = _standing(str(run.out), before, growth)
+        prepared = replace(
+            prepared,
+            added=added,
+            standing=standing.plan,
+            stale=_stale(before, growth.plan, standing.plan),
+            kept=tuple(sorted(before.plan.images[number].path for number in kept)),
+            unfit=still_unfit(before, prepared, unfit),
+        )
+        tell(run, before, changes, growth)
+    _carry(run.out, before, prepared, growth, standing)
+    save(run.out, prepared)
+    ledger.forget_others(run.out, prepared.id, prepared.standing_id)
+    return prepared
+
+
+def given_back(out: Place, before: Prepared, wanted: Collection[int], config: RunConfig, *, for_good: bool) -> Prepared:
+    """Let standing images stay, given by position; what was to join them becomes images of its own.
+
+    Where that isn't `for_good`, they may be made anew by the next run. As :func:`grown`, it leaves either plan whenever it is
+    interrupted.
+    """
+    growth = give_back(before.plan, before.standing, wanted, layout(config), before.replaced_instances())
+    images = len(before.plan.images)
+    returned = {number - images for number in growth.images if number >= images}
+    paths = {before.standing.images[number].path for number in returned}
+    left = [images + number for number in range(len(before.standing.images)) if number not in returned]
+    standing = only(together(before.plan, before.standing), left)
+    prepared = replace(
+        before,
+        plan=growth.plan,
+        id=_id(growth.plan, before),
+        standing=standing.plan,
+        stale=_stale(before, growth.plan, standing.plan),
+        grown=tuple(path for path in before.grown if path not in paths),
+        kept=tuple(sorted({*before.kept, *paths})) if for_good else before.kept,
+    )
+    _carry(out, before, prepared, growth, standing)
+    save(out, prepared)
+    ledger.forget_others(out, prepared.id, prepared.standing_id)
+    return prepared
+
+
+def _divide(before: Prepared, found: Scan, without: set[int], executor: Executor) -> tuple[list[Copy], list[Instance]]:
+    """Divide what was found into copies of files that there are, and instances to store."""
+    present = [one for i, one in enumerate(before.plan.instances) if i not in without]
+    together = [*present, *found.instances]
+    copies = find_duplicates(together, executor, first=len(present))
+    fresh = [one for i, one in enumerate(found.instances, len(present)) if i not in copies]
+    pairs = ((together[copy], together[kept].source) for copy, kept in copies.items())
+    return [Copy(copy.segment, copy.row, copy.source, source) for copy, source in pairs], fresh
+
+
+def _joined(before: Prepared, found: Scan, changes: Changes, growth: Growth, copies: list[Copy]) -> Prepared:
+    earlier = changes.replaced.values()
+    replaced = {(one.segment, one.row) for one in earlier}
+    counts = Counter(before.counts)
+    counts.update(found.counts)
+    counts.subtract((one.status, one.reason) for one in earlier)
+    return replace(
+        before,
+        plan=growth.plan,
+        id=_id(growth.plan, before),
+        copies=(*(copy for copy in before.copies if (copy.segment, copy.row) not in replaced), *copies),
+        counts=dict(+counts),
+        segments=(*before.segments, *found.segments),
+        files=before.files + found.files - len(earlier),
+        bytes=before.bytes + found.bytes - sum(max(one.identity[0], 0) for one in earlier),
+        replaced=(*before.replaced, *((one.segment, one.row) for one in earlier)),
+        grown=growth.grown,
+        changed=len(changes.changed),
+    )
+
+
+def _id(plan: Plan, before: Prepared) -> str:
+    return digest(plan, json.dumps(dict(before.settings), sort_keys=True))
+
+
+def _standing(out: str, before: Prepared, growth: Growth) -> Growth:
+    """Return the images that stand until what follows them is whole: complete ones that aren't planned any more.
+
+    Not those that were to follow others which still stand, and not those of these that have been followed.
+    """
+    plan, both = working_plan(out, before), together(before.plan, before.standing)
+    complete = {number for number in records.images(out, before.id, before.plan) if not plan.images[number].aside}
+    followed = {plan.images[number].path for number in complete}
+    still = {n for n in range(len(plan.images), len(both.images)) if both.images[n].path not in followed}
+    held = {i for number in still for i in members(both.images[number])}
+    left = {n for n in complete.intersection(growth.left) if held.isdisjoint(members(plan.images[n]))}
+    return only(both, left | still)
+
+
+def _stale(before: Prepared, plan: Plan, standing: Plan) -> tuple[str, ...]:
+    """Return the paths of all earlier images that are neither planned nor standing: nothing of them may be left."""
+    earlier = {image.path for image in (*before.plan.images, *before.standing.images)}
+    return tuple(sorted({*before.stale, *earlier} - {image.path for image in (*plan.images, *standing.images)}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A ledger that takes over records, and the plan that they are to fit."""
+
+    book: Ledger
+    follows: Growth
+
+
+def _carry(out: Place, before: Prepared, after: Prepared, growth: Growth, standing: Growth) -> None:
+    """Record the finished work of the earlier plan, as far as it is work of the new one or of what stands, for these."""
+    with ExitStack() as books:
+        targets = [
+            _Target(books.enter_context(Ledger.open(str(out), name)), follows)
+            for name, known, follows in (
+                (after.id, before.id, growth),
+                (after.standing_id, before.standing_id, standing),
+            )
+            if name != known and (follows.images or name == after.id)
+        ]
+        if targets:
+            _copy(out, before.id, before.plan, targets)
+            images, tasks = len(before.plan.images), len(before.plan.tasks)
+            _copy(out, before.standing_id, before.standing, targets, first_image=images, first_task=tasks)
+
+
+def _copy(
+    out: Place, name: str, plan: Plan, targets: list[_Target], *, first_image: int = 0, first_task: int = 0
+) -> None:
+    """Copy the records of one plan, whose images and tasks count from these on in what follows it."""
+    stays = [
+        {i for n, image in enumerate(plan.images, first_image) if n in target.follows.images for i in members(image)}
+        for target in targets
+    ]
+    for result in records.results(out, name, plan) if plan.images else ():
+        for target, own in zip(targets, stays, strict=True):
+            number = target.follows.tasks.get(result.task + first_task)
+            if number is not None:
+                target.book.append(_translated(result, number, target.follows.images, first_image, own))
+    for image, code in records.images(out, name, plan).items() if plan.images else ():
+        for target in targets:
+            if image + first_image in target.follows.images:
+                target.book.append_image(target.follows.images[image + first_image], code)
+
+
+def _translated(
+    result: TaskResult, number: int, images: Mapping[int, int], first_image: int, stays: set[int]
+) -> TaskResult:
+    """Return what a result says of images that stay, under the new plan's numbers."""
+    regions = ((images.get(r.image + first_image), r) for r in result.regions)
+    return replace(
+        result,
+        task=number,
+        regions=tuple(replace(region, image=image) for image, region in regions if image is not None),
+        outcomes=tuple(one for one in result.outcomes if one.instance in stays),
+    )

@@ -1,0 +1,163 @@
+"""The scan phase: batches of files over the executor, then a closer look at files that could be copies."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count, islice
+from operator import attrgetter
+
+from pipeline import scan
+from pipeline.config import RunConfig
+from pipeline.errors import OutputError, foreign_text
+from pipeline.executors import Executor, Outcome, Progress
+from pipeline.isolation import Bounds, guarded
+from pipeline.model import Instance, SourceFile
+from pipeline.output import inside
+from pipeline.runs.digests import read_digests
+from pipeline.runs.scan_cache import keep_scanned, scanned
+from pipeline.runs.state import Prepared, Run
+from pipeline.storage import Place, exhausted
+from pipeline.tasks import scan_carefully
+
+BATCHES = ((64, 16), (256, 80), (512, sys.maxsize))
+"""Files that a scan task reads, and up to which segment: a tenth of a second for single-frame files, and more once there
+are many. A segment costs some milliseconds, whatever it holds, when it is written and again when the catalog is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The files of one scan task, and the catalog segment that it writes."""
+
+    segment: int
+    files: tuple[SourceFile, ...]
+
+
+@dataclass(slots=True)
+class Scan:
+    """What the scan found."""
+
+    instances: list[Instance] = field(default_factory=list)
+    """Sorted by source, whatever order the tasks ended in."""
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """``(status, reason)`` of the files that hold no instance to store."""
+    segments: list[int] = field(default_factory=list)
+    files: int = 0
+    bytes: int = 0
+
+    def with_more(self, other: Scan) -> Scan:
+        """Return this together with what was found in other files."""
+        return Scan(
+            sorted([*self.instances, *other.instances], key=attrgetter("source")),
+            self.counts + other.counts,
+            [*self.segments, *other.segments],
+            self.files + other.files,
+            self.bytes + other.bytes,
+        )
+
+
+def scan_sources(config: RunConfig, out: Place, executor: Executor, progress: Progress, salt: bytes) -> Scan:
+    """Find and read all files; the full rows are in the catalog segments below `out`, the compact records here."""
+    return scan_files(find_files(config, out, progress), config, out, executor, progress, salt=salt)
+
+
+def scan_more(run: Run, before: Prepared, files: Iterator[SourceFile], first: int) -> Scan:
+    """Read files that come to what `before` holds, in segments from `first` on."""
+    salt = bytes.fromhex(before.salt)
+    return scan_files(files, run.config, run.out, run.executor, run.progress, salt=salt, first=first)
+
+
+def scan_files(
+    files: Iterator[SourceFile],
+    config: RunConfig,
+    out: Place,
+    executor: Executor,
+    progress: Progress,
+    *,
+    salt: bytes,
+    first: int = 0,
+) -> Scan:
+    """Read `files`; their segments are numbered from `first` on. `salt` is the key of all that tells patients apart."""
+    found, read_before = Scan(), 0
+    progress.phase("scan", None)
+    task = partial(_scan, config=config, out=str(out), salt=salt)
+    again = partial(_scan_carefully, config=config, out=str(out), salt=salt)
+    for outcome in executor.map(task, _batches(files, first), name="scan", carefully=again):
+        result = _result(outcome, str(out))
+        found.instances += result.instances
+        found.counts.update(result.counts)
+        found.segments.append(result.segment)
+        found.files += result.files
+        found.bytes += result.bytes
+        read_before += result.files if result.read_before else 0
+        progress.advance(
+            files=result.files, failures=sum(n for (status, _), n in result.counts.items() if status == "failed")
+        )
+    if read_before:
+        progress.message(f"{read_before} file(s) had been read by an earlier scan")
+    found.instances.sort(key=attrgetter("source"))
+    found.segments.sort()
+    return found
+
+
+def find_files(config: RunConfig, out: Place, progress: Progress) -> Iterator[SourceFile]:
+    """Yield the files that the configuration's paths stand for, those of the output directory left out."""
+    ours = inside(out)
+    source = config.source
+    found = scan.find_files(source.paths, exclude=str(out), list_origins=source.list_origins, tell=progress.message)
+    return (file for file in found if not f"{file.source}/".startswith(ours))
+
+
+def _batches(files: Iterator[SourceFile], first: int) -> Iterator[Batch]:
+    for segment in count(first):
+        batch = tuple(islice(files, next(size for size, last in BATCHES if segment < last)))
+        if not batch:
+            return
+        yield Batch(segment, batch)
+
+
+def _scan(batch: Batch, *, config: RunConfig, out: str, salt: bytes) -> scan.ScanResult:
+    limits = config.limits
+    if before := scanned(batch.files, config, out, batch.segment, salt):
+        return before
+    found = guarded(
+        lambda watch: scan.scan_batch(batch.files, config, out, batch.segment, salt=salt, watch=watch),
+        lambda: _scan_carefully(batch, config=config, out=out, salt=salt),
+        Bounds(limits.header_seconds, limits.task_memory + limits.decode_memory),
+    )
+    keep_scanned(batch.files, config, out, salt, found)
+    return found
+
+
+def _scan_carefully(batch: Batch, *, config: RunConfig, out: str, salt: bytes) -> scan.ScanResult:
+    return scan_carefully(batch.files, config, out, batch.segment, salt)
+
+
+def _result(outcome: Outcome, out: str) -> scan.ScanResult:
+    """Return what the task found; a task that was lost leaves a row of its own for each of its files."""
+    if outcome.error is None:
+        found: scan.ScanResult = outcome.result
+        return found
+    if isinstance(outcome.error, OutputError):  # no space, no permission: no file's fault
+        raise outcome.error
+    if short := exhausted(outcome.error):
+        raise short
+    batch: Batch = outcome.item
+    message = f"The task that read this file's header ended with {foreign_text(outcome.error)}"
+    return scan.lost_batch(batch.files, out, batch.segment, reason="worker_lost", message=message)
+
+
+def find_duplicates(instances: Sequence[Instance], executor: Executor, first: int = 0) -> dict[int, int]:
+    """Return, by position, the byte-identical copies of other files, each with the position of the one to keep.
+
+    Only those from position `first` on can be copies; the ones before are stored already.
+    """
+    groups = (group for group in scan.candidates(instances) if max(group) >= first)
+    positions = sorted({i for group in groups for i in group})
+    known = {i: instances[i].sha256 for i in positions if instances[i].sha256}
+    unknown = ((i, instances[i].source, instances[i].size) for i in positions if i not in known)
+    read = {one.key: one.sha256 for one in read_digests(unknown, executor) if one.sha256}
+    return scan.mark(instances, known | read, first)

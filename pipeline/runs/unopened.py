@@ -1,0 +1,88 @@
+"""Sources of which nothing could be looked into: all that they hold are archives and empty files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pipeline import catalog
+from pipeline.config import RunConfig
+from pipeline.model import local_path
+from pipeline.scan import pattern_matcher
+from pipeline.storage import is_remote
+
+REASONS = ("archive", "empty_file")
+"""Reasons of files that aren't looked into although images may be in them, or should have been."""
+_SOME = 100
+_MOST_PATTERNS = 20
+"""Patterns that are told apart; each is held against each file."""
+
+
+def read_unopened(counts: Mapping[tuple[str, str], int], out: str) -> list[dict[str, Any]]:
+    """Return source, reason and message of the first files that weren't looked into."""
+    return catalog.read_reasons(out, REASONS, _SOME) if _any(counts) else []
+
+
+def unopened(config: RunConfig, counts: Mapping[tuple[str, str], int], out: str) -> tuple[str, ...]:
+    """Return the sources of a run that hold nothing else, by its catalog, which isn't read where there is no such file."""
+    if not _any(counts):
+        return ()
+    rows = catalog.iter_rows(out, ("source", "reason"))
+    return sources_without_others(config.source.paths, ((row["source"], row["reason"]) for row in rows))
+
+
+def unopened_when_planned(
+    config: RunConfig, counts: Mapping[tuple[str, str], int], out: str, segments: Sequence[int]
+) -> tuple[str, ...]:
+    """Return the same before there is a catalog, by the scan's segments."""
+    if not _any(counts):
+        return ()
+    known = catalog.read_listing(out, segments)
+    return sources_without_others(config.source.paths, ((source, one.reason) for source, one in known.items()))
+
+
+def _any(counts: Mapping[tuple[str, str], int]) -> bool:
+    return any(number and reason in REASONS for (_, reason), number in counts.items())
+
+
+def sources_without_others(paths: Sequence[str], rows: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
+    """Return those of the paths given below which there are files, all of them with one of :data:`REASONS`.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Files, folders, URLs and patterns. What a list names, or a service finds, isn't told apart.
+    rows : iterable of (source, reason)
+    """
+    given = _Given(paths)
+    only: dict[str, bool] = {}
+    for source, reason in rows:
+        for path in given.above(source):
+            only[path] = only.get(path, True) and reason in REASONS
+    return tuple(path for path in paths if only.get(path))
+
+
+class _Given:
+    """Finds the paths given that a file was found by."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._plain = {_plain(path): path for path in paths}
+        matchers = ((path, pattern_matcher(path)) for path in paths)
+        self._patterns: list[tuple[str, Callable[[str], bool]]] = [
+            (path, is_one) for path, is_one in matchers if is_one
+        ]
+        del self._patterns[_MOST_PATTERNS:]
+
+    def above(self, source: str) -> Iterator[str]:
+        name = local_path(source)
+        whole = name
+        while name:
+            if name in self._plain:
+                yield self._plain[name]
+            name = name.rpartition("/")[0]
+        yield from (path for path, matches in self._patterns if matches(whole))
+
+
+def _plain(path: str) -> str:
+    return path.rstrip("/") if is_remote(path) else os.path.normpath(local_path(path))

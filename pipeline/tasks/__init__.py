@@ -1,0 +1,25 @@
+"""What travels to the workers: converting frames, finalising an image, and the same work done carefully."""
+
+from pipeline.tasks.allocator import keep_freed_memory
+from pipeline.tasks.convert_frames import Frame, Job, convert, decode_frames, job_of
+from pipeline.tasks.finalise_image import FinaliseInput, describe, described, finalise, frame_results
+from pipeline.tasks.frame_sources import partly_stored
+from pipeline.tasks.isolated import convert_carefully, scan_carefully, to_blame
+
+__all__ = [
+    "FinaliseInput",
+    "Frame",
+    "Job",
+    "convert",
+    "convert_carefully",
+    "decode_frames",
+    "describe",
+    "described",
+    "finalise",
+    "frame_results",
+    "job_of",
+    "keep_freed_memory",
+    "partly_stored",
+    "scan_carefully",
+    "to_blame",
+]

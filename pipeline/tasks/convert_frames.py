@@ -1,0 +1,311 @@
+"""The convert task: file spans in, whole shards out. It runs in a worker and holds one shard at a time."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from pipeline.config import RunConfig
+from pipeline.errors import PipelineError, ResourceError, foreign_text
+from pipeline.frames import FrameReader, open_source
+from pipeline.isolation import Watch
+from pipeline.model import (
+    Failure,
+    ImageSpec,
+    Instance,
+    InstanceOutcome,
+    Region,
+    RegionInput,
+    RegionResult,
+    Span,
+    TaskInput,
+    TaskResult,
+)
+from pipeline.output import Ticket, ticket
+from pipeline.printable import printable
+from pipeline.storage import Expected, Options, active, foreseen, using
+from pipeline.store import ShardWriter, Stored
+from pipeline.tasks.reads import frame_index, readings
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all convert tasks of a run share."""
+
+    out: str
+    codec: Mapping[str, Any]
+    raw: bool = False
+    plugin: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    salvage: bool = False
+    """Store the frames that can be decoded of an instance that has others."""
+    frame_seconds: float = 120
+    """How long a frame may take."""
+    decode_memory: int = 4 * 2**30
+    """Bytes that decoding may need beyond `task_memory` …"""
+    task_memory: int = 2**30
+    """… which is what a task of the plan needs at most."""
+    storage: Options = field(default_factory=active)
+    """How object stores are reached, also by a process that decodes for the task."""
+    lock: Ticket | None = field(default_factory=ticket)
+    """The run's lock on the output; a task whose run has lost it writes nothing."""
+
+
+def job_of(config: RunConfig, out: str) -> Job:
+    """Return what all tasks of a run share."""
+    decode, limits = config.decode, config.limits
+    return Job(
+        out=out,
+        codec=config.output.codec,
+        raw=decode.raw,
+        plugin=decode.plugin,
+        options=decode.options,
+        salvage=decode.salvage,
+        frame_seconds=limits.frame_seconds,
+        decode_memory=limits.decode_memory,
+        task_memory=limits.task_memory,
+    )
+
+
+class Frame(NamedTuple):
+    """What is noted of a decoded frame."""
+
+    decoder: str
+    photometric_interpretation: str
+    encoded_bytes: int
+
+
+Place = Callable[[], npt.NDArray[Any]]
+"""Returns the array that the next frame goes into."""
+FrameSource = Callable[[Instance, range, Job, Place], Iterator[Frame | Failure]]
+"""Decodes these frames of an instance, in order, each into its place when it is asked for; yields what is noted of it,
+or the reason why it can't be decoded. Raises where no frame can be, for example because the file is gone."""
+
+
+@dataclass(slots=True)
+class _Record:
+    """What happens to one instance while a task works on it."""
+
+    decoders: dict[str, None] = field(default_factory=dict)
+    photometric: dict[str, None] = field(default_factory=dict)
+    failure: Failure | None = None
+
+    def fail(self, failure: Failure, job: Job) -> None:
+        """Note the first failure."""
+        self.failure = self.failure or replace(failure, salvaged=job.salvage)
+
+    def outcome(self, instance: int) -> InstanceOutcome:
+        return InstanceOutcome(instance, "+".join(self.decoders), "+".join(self.photometric), self.failure)
+
+
+@dataclass(slots=True)
+class _Work:
+    """A task's running totals, and how it gets its frames."""
+
+    decode: FrameSource
+    watch: Watch
+    writer: ShardWriter | None = None
+    """Of the shard under way."""
+    records: dict[int, _Record] = field(default_factory=dict)
+    frames: int = 0
+    encoded_bytes: int = 0
+    decoded_bytes: int = 0
+    seconds: dict[str, float] = field(default_factory=lambda: {"decode": 0.0, "write": 0.0})
+    syntax_seconds: defaultdict[str, dict[str, float]] = field(
+        default_factory=lambda: defaultdict(lambda: {"decode": 0.0, "write": 0.0})
+    )
+    unwritten: Counter[str] = field(default_factory=Counter)
+    """Frames decoded for the shard under way, by Transfer Syntax UID."""
+
+    def place(self) -> npt.NDArray[Any]:
+        """Return the array that the next frame goes into."""
+        if self.writer is None:
+            raise RuntimeError("no shard is under way")
+        return self.writer.place()
+
+    def timed(self, uid: str, frames: Iterator[Frame | Failure]) -> Iterator[Frame | Failure]:
+        """Count what getting each frame takes for its transfer syntax."""
+        spent = self.syntax_seconds[uid]
+        while True:
+            begin = perf_counter()
+            frame = next(frames, None)
+            spent["decode"] += perf_counter() - begin
+            if frame is None:
+                return
+            self.unwritten[uid] += isinstance(frame, Frame)
+            yield frame
+
+    def wrote(self, seconds: float) -> None:
+        """Count the time that writing a shard took, and divide it among the transfer syntaxes of its frames."""
+        self.seconds["write"] += seconds
+        for uid, frames in self.unwritten.items():
+            self.syntax_seconds[uid]["write"] += seconds * frames / self.unwritten.total()
+        self.unwritten.clear()
+
+
+def convert(task: TaskInput, job: Job, *, decode: FrameSource | None = None, watch: Watch | None = None) -> TaskResult:
+    """Decode the frames of `task` and write its shards.
+
+    An instance that fails takes nothing else with it: its frames are marked missing, its neighbours are stored.
+
+    Parameters
+    ----------
+    task : TaskInput
+    job : Job
+    decode : FrameSource, optional
+        Where frames come from: by default this process decodes them.
+    watch : Watch, optional
+        Told when a frame is begun and when it is there.
+    """
+    work = _Work(decode or decode_frames, watch or Watch())
+    regions = [_convert_region(region, job, work) for region in task.regions]
+    return TaskResult(
+        task=task.id,
+        regions=tuple(result for region in regions for result in region),
+        outcomes=tuple(record.outcome(instance) for instance, record in work.records.items()),
+        frames=work.frames,
+        encoded_bytes=work.encoded_bytes,
+        decoded_bytes=work.decoded_bytes,
+        seconds=work.seconds,
+        syntax_seconds=dict(work.syntax_seconds),
+    )
+
+
+def _convert_region(piece: RegionInput, job: Job, work: _Work) -> list[RegionResult]:
+    """Fill and write one shard after the other; a span that crosses shards keeps its file open."""
+    decoded = _decode_spans(piece, job, work)
+    region, step = piece.region, piece.spec.shards[0]
+    with foreseen(readings(piece, job.out)):
+        return [
+            _convert_shard(
+                Region(region.image, start, min(start + step, region.frame_stop)), piece.spec, decoded, job, work
+            )
+            for start in range(region.frame_start, region.frame_stop, step)
+        ]
+
+
+def _convert_shard(shard: Region, spec: ImageSpec, frames: Iterator[bool], job: Job, work: _Work) -> RegionResult:
+    """Decode each frame into the shard's buffer; nothing is written where none of them could be."""
+    count = shard.frame_stop - shard.frame_start
+    writer = work.writer = ShardWriter(job.out, spec, shard.frame_start, job.codec)
+    valid = np.zeros(count, np.uint8)
+    checksums = np.zeros(count, "<u8")
+    writing = 0.0
+    begin = perf_counter()
+    for position in range(count):
+        work.watch.begin()
+        decoded = next(frames)
+        work.watch.end()
+        if decoded:
+            checksums[position] = xxhash.xxh3_64_intdigest(writer.place().data)
+            valid[position] = 1
+        else:
+            writer.place()[...] = 0
+        encode = perf_counter()
+        writer.add()
+        writing += perf_counter() - encode
+    work.seconds["decode"] += perf_counter() - begin - writing
+    work.frames += int(valid.sum())
+    stored = Stored(0, ("",))
+    if valid.any():
+        begin = perf_counter()
+        stored = writer.finish()
+        work.decoded_bytes += count * spec.format.frame_bytes
+        work.wrote(writing + perf_counter() - begin)
+    else:
+        writer.discard()
+    return RegionResult(
+        shard.image,
+        shard.frame_start,
+        shard.frame_stop,
+        checksums.tobytes(),
+        valid.tobytes(),
+        stored.bytes,
+        stored.digests[0],
+    )
+
+
+def _decode_spans(piece: RegionInput, job: Job, work: _Work) -> Iterator[bool]:
+    """Decode the region's frames in order, each into its place; false for each that is missing."""
+    for span in piece.spec.spans:
+        record = work.records.setdefault(span.instance, _Record())
+        left = len(span)
+        if record.failure is None or job.salvage:
+            for decoded in _decode_span(piece.instances[span.instance], span, job, record, work):
+                yield decoded
+                left -= 1
+        yield from [False] * left
+
+
+def _decode_span(instance: Instance, span: Span, job: Job, record: _Record, work: _Work) -> Iterator[bool]:
+    """Decode a span's frames up to the first that fails; where frames are salvaged, false for it and then the others."""
+    try:
+        frames = work.decode(instance, _frames(span), job, work.place)
+        for decoded in work.timed(instance.transfer_syntax_uid, frames):
+            if isinstance(decoded, Failure):
+                record.fail(decoded, job)
+                if not job.salvage:
+                    return
+                yield False
+                continue
+            record.decoders |= {decoded.decoder: None} if decoded.decoder else {}
+            record.photometric |= {decoded.photometric_interpretation: None}
+            work.encoded_bytes += decoded.encoded_bytes
+            yield True
+    except ResourceError:  # no file's fault
+        raise
+    except Exception as error:  # noqa: BLE001  the file is gone, or its index: whatever it is becomes its reason
+        record.fail(failure_of(error, instance), job)
+
+
+def _frames(span: Span) -> range:
+    return range(span.start, span.stop, span.step)
+
+
+def decode_frames(instance: Instance, frames: range, job: Job, place: Place) -> Iterator[Frame | Failure]:
+    """Decode frames of an instance in this process: the usual :data:`FrameSource`."""
+    with using(job.storage):
+        index = frame_index(instance, job.out, frames)
+        opened = open_source(
+            instance.source, Expected(instance.size, instance.mtime_ns, instance.etag, instance.sha256)
+        )
+    with opened as file:
+        reader = FrameReader(
+            file,
+            index,
+            raw=job.raw,
+            decoding_plugin=job.plugin,
+            options=job.options,
+            source=instance.source,
+        )
+        reader.expect(frames)
+        for frame in frames:
+            yield _decode_frame(reader, frame, instance, place())
+
+
+def _decode_frame(reader: FrameReader, frame: int, instance: Instance, out: npt.NDArray[Any]) -> Frame | Failure:
+    try:
+        decoded = reader.read_into(frame, out)
+        return Frame(decoded.decoder, decoded.photometric_interpretation, reader.index.encoded_bytes(frame))
+    # decoders are foreign code and raise anything on damaged data; whatever it is becomes the file's reason
+    except Exception as error:  # noqa: BLE001
+        return failure_of(error, instance, frame)
+    except SystemExit as error:
+        message = f"{instance.source}: a decoder tried to end the process (exit status {error.code!r})"
+        return Failure("decoder_crashed", message, frame)
+
+
+def failure_of(error: Exception, instance: Instance, frame: int | None = None) -> Failure:
+    """Return what the catalog says of an error that `instance`, or one of its frames, met."""
+    if isinstance(error, PipelineError):
+        return Failure(error.reason, str(error), frame if error.frame is None else error.frame)
+    reasons = ((MemoryError, "memory"), (OSError, "unreadable"))
+    reason = next((reason for kind, reason in reasons if isinstance(error, kind)), "decode_failed")
+    return Failure(reason, printable(f"{instance.source}: {foreign_text(error)}"), frame)

@@ -1,0 +1,117 @@
+"""The finalise task: an image whose shards are all written gets its per-frame arrays and, last, its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.catalog import read_attributes
+from pipeline.model import Compact, ImageSpec, Plan, RegionResult
+from pipeline.store import as_output_error, finalise_image, split_attributes
+from pipeline.tasks.allocator import give_back_freed_memory
+from pipeline.tasks.frame_sources import frame_sources, frame_uids
+
+MANY_FRAMES = 2**16
+"""Frames of an image whose checksums alone are of the order of a megabyte."""
+
+
+class Described(NamedTuple):
+    """Where to find what the scan learned of an instance."""
+
+    segment: int
+    row: int
+    known_uid: str
+    """SOP Instance UID, empty where the file has none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FinaliseInput(Compact):
+    """One image, what its tasks reported of each frame, and the instances that make it."""
+
+    image: int
+    spec: ImageSpec
+    instances: dict[int, Described]
+    checksums: npt.NDArray[np.uint64]
+    """Of every frame; arrays, because Dask doesn't copy them when it sends and receives them."""
+    valid: npt.NDArray[np.bool_]
+    """Whether the frame is stored."""
+    failed: frozenset[int]
+    """Instances of which a frame could not be stored: none of their frames counts."""
+    photometric: dict[int, str]
+    """Photometric interpretation of the stored pixels, by instance."""
+    out: str
+    codec: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+
+def described(plan: Plan, spec: ImageSpec) -> dict[int, Described]:
+    """Return the instances of an image, by their position in the plan."""
+    members = ((span.instance, plan.instances[span.instance]) for span in spec.spans)
+    return {i: Described(one.segment, one.row, one.known_uid) for i, one in members}
+
+
+def frame_results(
+    spec: ImageSpec, regions: Iterable[RegionResult]
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
+    """Return the checksum of every frame of an image, and whether it is stored, from what its tasks reported."""
+    checksums = np.zeros(spec.frames, np.uint64)
+    valid = np.zeros(spec.frames, np.bool_)
+    for region in regions:
+        place = slice(region.frame_start, region.frame_stop)
+        checksums[place] = np.frombuffer(region.checksums, "<u8")
+        valid[place] = np.frombuffer(region.valid, np.uint8)
+    return checksums, valid
+
+
+def finalise(image: FinaliseInput) -> str:
+    """Write everything of an image but its shards; returns a digest of these files."""
+    if image.spec.frames > MANY_FRAMES:
+        give_back_freed_memory()  # what came with the task is several times what it became
+    per_frame, attributes = describe(image)
+    return finalise_image(
+        image.out,
+        image.spec,
+        codec=image.codec,
+        per_frame=per_frame,
+        attributes={**attributes, **image.provenance},
+    )
+
+
+def describe(image: FinaliseInput) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """Return what the image says of its frames: per-frame arrays, and attributes that hold for all of them."""
+    spec = image.spec
+    owner, number = frame_sources(spec)
+    checksums, valid = image.checksums, image.valid
+    if image.failed:
+        missing = np.isin(owner, list(image.failed))
+        checksums, valid = np.where(missing, np.uint64(0), checksums), valid & ~missing
+    with as_output_error(f"{image.out}/plan/segments", "can't be read"):
+        rows = read_attributes(image.out, [(i.segment, i.row) for i in image.instances.values()])
+    found = dict(zip(image.instances, rows, strict=True))
+    for instance, photometric in image.photometric.items():
+        if photometric:
+            found[instance].constant["PhotometricInterpretation"] = photometric
+    attributes, varying = split_attributes(
+        {i: row.constant for i, row in found.items()},
+        {i: row.by_frame for i, row in found.items()},
+        owner,
+        number,
+    )
+    per_frame: dict[str, npt.NDArray[Any]] = {
+        "sop_instance_uid": frame_uids(spec, {i: instance.known_uid for i, instance in image.instances.items()}),
+        "frame_number": number + np.int32(1),
+        "checksum": checksums,
+        "valid": valid,
+        **varying,
+    }
+    return per_frame, {
+        **attributes,
+        "StudyInstanceUID": spec.study_instance_uid,
+        "SeriesInstanceUID": spec.series_instance_uid,
+        "frame_order": spec.order,
+        "frames_missing": int((~valid).sum()),
+    }
