@@ -214,13 +214,14 @@ def test_faults_in_worker_processes(source: Path, tmp_path: Path, undisturbed: d
     (tmp_path / "state").mkdir()
     told = {
         "LD_PRELOAD": str(built(tmp_path)),
-        "FAULTS": "rename:16:-1:stack-1/zarr.json;fsyncdir:22:-1:",
+        "FAULTS": "rename:16:-1:stack-1/zarr.json;fsyncdir:22:-1:;flock:95:-1:",
         "FAULTS_STATE": str(tmp_path / "state"),
     }
     command = [sys.executable, "-m", "pipeline.cli", "convert", str(source), str(tmp_path / "out"), "--workers", "1"]
     done = subprocess.run(command, env={**os.environ, **told}, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
     assert "stack-1/zarr.json can't be written: Device or resource busy. Mend that" in done.stderr
+    assert "distributed" not in done.stderr
     again = convert(source, tmp_path / "out")
     assert again.exit_code == 0
     assert stored(tmp_path / "out") == undisturbed

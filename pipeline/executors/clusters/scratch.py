@@ -19,7 +19,13 @@ import dask
 from pipeline.executors.clusters.settings import where
 from pipeline.executors.progress import NullProgress, Progress
 
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
 _KEY = "temporary-directory"
+_LOCKING = "distributed.worker.use-file-locking"
 _MODE = 0o700
 _PREFIX = "dcm2zarr-"
 
@@ -34,6 +40,8 @@ def private_scratch(progress: Progress | None = None) -> Iterator[str]:
     with ExitStack() as stack:
         folder = _folder(stack, progress or NullProgress())
         stack.enter_context(dask.config.set({_KEY: folder}))
+        if not _takes_locks(folder):  # Dask would complain at length, for each of its servers
+            stack.enter_context(dask.config.set({_LOCKING: False}))
         yield folder
 
 
@@ -54,6 +62,24 @@ def _private(within: str, stack: ExitStack) -> str:
     folder = own_folder(within) or stack.enter_context(TemporaryDirectory(prefix=_PREFIX, dir=within))
     with TemporaryFile(dir=folder):  # no space, or a disk that became read-only
         return folder
+
+
+def _takes_locks(folder: str) -> bool:
+    if fcntl is None:
+        return True  # Dask has another way there
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def own_folder(within: str) -> str | None:
