@@ -70,6 +70,7 @@ EXIT_CODES = {
     "too_many_open_files": SURROUNDINGS,
     "too_many_processes": SURROUNDINGS,
     "out_of_memory": SURROUNDINGS,
+    "credentials_refused": SURROUNDINGS,
     "disk_full": SURROUNDINGS,
     "no_permission": SURROUNDINGS,
     "read_only": SURROUNDINGS,
@@ -170,6 +171,12 @@ class ResourceError(PipelineError, RuntimeError):
     """A process may have no more of something: memory, open files, processes or threads."""
 
     reason = "out_of_memory"
+
+
+class CredentialsError(ResourceError):
+    """An object store refuses the caller's credentials, whatever is asked for: they are wrong, or have expired."""
+
+    reason = "credentials_refused"
 
 
 class PlanError(PipelineError, ValueError):

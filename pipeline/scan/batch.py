@@ -241,6 +241,8 @@ def _with_digest(
     file = record.file
     try:
         sha256 = digest(file.source, Expected(file.size, file.mtime_ns, file.etag))
+    except ResourceError:  # no file's fault
+        raise
     except PipelineError as error:
         record.end("failed", error.reason, _told(record, error))
         return None

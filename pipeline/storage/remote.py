@@ -18,6 +18,7 @@ from pipeline.storage.stores import store_at
 from pipeline.storage.urls import split
 
 _PAGE = 1000
+_REFUSED = (400, 401, 403)
 MULTIPART = 256 * 2**20
 """Bytes above which an object is sent in parts: a single put may have 5 GiB at most, and would begin anew each time."""
 
@@ -130,8 +131,20 @@ class Object:
         return bytes(data[:BEGINNING])
 
     def head(self) -> Found:
-        """Ask for size and identity alone."""
-        return retrying(lambda: _found(self.name, obstore.head(self._store, self._key)), self._own.retries, self.name)
+        """Ask for size and identity alone.
+
+        Where that is refused, the first byte is asked for, because only an answer with a body says why.
+        """
+
+        def head() -> Found:
+            try:
+                return _found(self.name, obstore.head(self._store, self._key))
+            except Exception as error:
+                if status_of(error) in _REFUSED:
+                    obstore.get(self._store, self._key, options={"range": (0, 1)})
+                raise
+
+        return retrying(head, self._own.retries, self.name)
 
     def put(self, data: Any) -> None:
         """Write the object whole, by a single request where it isn't huge. What was there is replaced."""

@@ -17,8 +17,9 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 
+from pipeline.errors import CredentialsError
 from pipeline.storage.answers import UnusableAnswerError
-from pipeline.storage.urls import hidden
+from pipeline.storage.urls import STORES, hidden, scheme_of
 
 T = TypeVar("T")
 _PAGES_TRIED = 3
@@ -31,6 +32,11 @@ _NOT_IMPLEMENTED = 501
 _MAY_PASS = frozenset({408, 425, 429})
 _DETAIL = re.compile(r"<Code>(\w+)</Code>\s*(?:<Message>([^<]*)</Message>)?")
 _CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
+_CREDENTIALS = re.compile(
+    "<Code>(ExpiredToken|ExpiredTokenException|TokenRefreshRequired|InvalidToken|InvalidAccessKeyId|InvalidClientTokenId"
+    "|SignatureDoesNotMatch|RequestTimeTooSkewed|AuthenticationFailed|InvalidAuthenticationInfo|RequestExpired)</Code>"
+)
+"""What S3 and Azure say of credentials that are refused whatever they are used for; another refusal is of one object."""
 _LONGEST_TEXT = 300
 
 
@@ -51,6 +57,8 @@ def retrying(what: Callable[[], T], retries: int, name: str) -> T:
     ------
     FileNotFoundError, PermissionError, FileExistsError, RangesNotServedError
         At once.
+    CredentialsError
+        At once, where an object store refuses the credentials, and would for any other object.
     OSError
         After the last try, or at once for what can't pass; says how often it was tried.
     """
@@ -80,14 +88,24 @@ _TRANSLATED: tuple[tuple[type[Exception], type[OSError]], ...] = (
 )
 
 
-def _permanent(error: Exception, name: str) -> OSError | None:
+def _permanent(error: Exception, name: str) -> OSError | CredentialsError | None:
     """Return what to raise for an error that stays, None for one that may pass."""
+    if scheme_of(name) in STORES and (_CREDENTIALS.search(str(error)) or isinstance(error, UnauthenticatedError)):
+        return CredentialsError(
+            f"{name}: the store refuses the credentials ({told(error)}): renew them, and give the same command again",
+            source=name,
+        )
     for kind, translated in _TRANSLATED:
         if isinstance(error, kind):
             return translated(f"{name}: {told(error)}")
     status = status_of(error)
     if (400 <= status < 500 and status not in _MAY_PASS) or status == _NOT_IMPLEMENTED:  # noqa: PLR2004  HTTP's client errors
         return OSError(f"{name}: {told(error)}")
+    return _of_the_server(error, name)
+
+
+def _of_the_server(error: Exception, name: str) -> OSError | None:
+    """Return what to raise where a server can't be used as it is, or as it is reached."""
     if certificate := _CERTIFICATE.search(str(error)):
         return OSError(
             f"{name}: the server's certificate isn't trusted ({certificate[1]}); of an authority of your own, name the file "

@@ -294,6 +294,8 @@ def _decode_frame(reader: FrameReader, frame: int, instance: Instance, out: npt.
     try:
         decoded = reader.read_into(frame, out)
         return Frame(decoded.decoder, decoded.photometric_interpretation, reader.index.encoded_bytes(frame))
+    except ResourceError:  # no file's fault
+        raise
     # decoders are foreign code and raise anything on damaged data; whatever it is becomes the file's reason
     except Exception as error:  # noqa: BLE001
         return failure_of(error, instance, frame)

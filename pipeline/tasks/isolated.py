@@ -21,7 +21,7 @@ import numpy as np
 
 from pipeline import scan
 from pipeline.config import RunConfig
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, ResourceError
 from pipeline.isolation import Death, call_fresh, run_apart
 from pipeline.model import Failure, Instance, SourceFile, TaskInput, TaskResult
 from pipeline.output import at_work
@@ -76,6 +76,8 @@ def _decode(send: Callable[[Any], None], instance: Instance, frames: range, job:
     try:
         for frame in decode_frames(instance, frames, job, lambda: buffer):
             send((frame, buffer if isinstance(frame, Frame) else None))
+    except ResourceError as error:  # no file's fault
+        send(error)
     except Exception as error:  # noqa: BLE001  an error of any kind, as one that can be sent
         failure = failure_of(error, instance)
         send(PipelineError(failure.message, reason=failure.reason, frame=failure.frame))

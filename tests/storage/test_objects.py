@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from faultproxy import FaultProxy
 
-from pipeline.errors import ConfigError, SourceError
+from pipeline.errors import ConfigError, CredentialsError, SourceError
 from pipeline.storage import Expected, Options, Reading, active, foreseen, open_source, place, storage_options, using
 from pipeline.storage.objects import HEAD
 
@@ -94,9 +94,9 @@ def test_missing_objects_buckets_and_rights_have_reasons(reached, monkeypatch):
     reached.put(url, b"1")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     apart = using(Options.of(reached.options() | {"timeout": 61.0}))
-    with apart, open_source(url) as file, pytest.raises(SourceError, match="403 SignatureDoesNotMatch") as raised:
+    with apart, open_source(url) as file, pytest.raises(CredentialsError, match="403 SignatureDoesNotMatch") as raised:
         file.read(1)
-    assert raised.value.reason == "unreadable"
+    assert raised.value.reason == "credentials_refused"
     assert "wrong" not in str(raised.value)
 
 
