@@ -11,7 +11,7 @@ The only room that knows obstore and the DICOMweb client. Names are paths or URL
 
 from pipeline.storage.beneath import Folder, linked
 from pipeline.storage.context import Carried
-from pipeline.storage.exhausted import check_address_space, exhausted
+from pipeline.storage.exhausted import check_address_space, control_group_memory, exhausted
 from pipeline.storage.growing import GrowingFile, growing
 from pipeline.storage.lacking import CALLS, doing_without, note, take_notes
 from pipeline.storage.local_file import MAY_PASS, persistently
@@ -55,6 +55,7 @@ __all__ = [
     "active",
     "check_address_space",
     "check_url",
+    "control_group_memory",
     "dicomweb_origins",
     "doing_without",
     "exhausted",

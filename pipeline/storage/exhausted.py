@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePath
 
 from pipeline.errors import ResourceError
 
@@ -20,7 +21,8 @@ _REASONS = {
 _NO_MEMORY = ("failed to map segment", "cannot allocate memory", "cannot apply additional memory protection")
 """What the loader of shared libraries says where there is no memory for one."""
 _NO_THREAD = "can't start new thread"
-_CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_CONTROL_GROUPS = PurePath("/sys/fs/cgroup")
+_UNLIMITED = 2**60
 _MIB = 2**20
 LEAST_ADDRESS_SPACE = 672 * _MIB
 """With 488 MiB some libraries crashed while they were imported; with 683 MiB a run could say that memory ran out, and with
@@ -90,14 +92,44 @@ def _memory_limit() -> str:
     number = _soft("RLIMIT_AS")
     if number:
         return f" (this process may have {number // _MIB} MiB: ulimit -v)"
-    for file in _CGROUPS:
-        try:
-            number = int(Path(file).read_text("ascii"))
-        except (OSError, ValueError):  # none, or "max"
+    shared = control_group_memory()
+    return f" (all processes of this control group may have {shared // _MIB} MiB)" if shared else ""
+
+
+def control_group_memory() -> int | None:
+    """Return how many bytes of memory this process and those of its control group may have together; None for no limit.
+
+    Batch systems and service managers set limits for groups below the one that a container shows as the topmost.
+    """
+    limits = [number for file in _limit_files() if (number := _number_in(file)) is not None]
+    return min(limits, default=None)
+
+
+def _limit_files() -> Iterator[PurePath]:
+    """Yield the files of this process's groups and all above them, of both versions of control groups."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        if number == "0":
+            root, name = _CONTROL_GROUPS, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = _CONTROL_GROUPS / "memory", "memory.limit_in_bytes"
+        else:
             continue
-        if number < 2**60:
-            return f" (all processes of this control group may have {number // _MIB} MiB)"
-    return ""
+        group = PurePath(path)
+        for one in (group, *group.parents):
+            yield root / one.relative_to("/") / name
+
+
+def _number_in(file: PurePath) -> int | None:
+    try:
+        number = int(Path(file).read_text("ascii"))
+    except (OSError, ValueError):  # none, or "max"
+        return None
+    return number if number < _UNLIMITED else None
 
 
 def _soft(name: str) -> int:

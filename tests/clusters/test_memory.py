@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
 import dask
 import numpy as np
 import pydicom
@@ -55,6 +60,44 @@ def test_the_memory_that_is_named_is_taken():
     clusters.check_memory(Cluster(kind="threads"), [task(2**50)])
 
 
+@pytest.fixture
+def limited():
+    """Starts a command in a control group of its own, with so many bytes of memory; skips where there can be none."""
+    controller = Path("/sys/fs/cgroup/memory")
+    group = controller / f"dcm2zarr-{uuid.uuid4().hex}"
+    if not (controller / "memory.limit_in_bytes").exists():
+        pytest.skip("there is no memory controller of control groups, version 1, at /sys/fs/cgroup/memory")
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made: {error}")
+    enter = "import os, sys; open(sys.argv[1], 'w').write(str(os.getpid())); os.execv(sys.argv[2], sys.argv[2:])"
+
+    def run(memory, *command):
+        (group / "memory.limit_in_bytes").write_text(str(memory))
+        whole = [sys.executable, "-c", enter, str(group / "cgroup.procs"), *command]
+        return subprocess.run(whole, capture_output=True, text=True, check=False)
+
+    yield run
+    group.rmdir()
+
+
+def test_the_limit_of_a_control_group_counts(tmp_path, limited):
+    command = (
+        sys.executable,
+        "-m",
+        "pipeline.cli",
+        "convert",
+        get_testdata_file("CT_small.dcm"),
+        str(tmp_path / "out"),
+    )
+    refused = limited(280 * MiB, *command)
+    assert refused.returncode == 2, refused.stderr
+    assert "the memory that there is here is too small for 1 worker(s)" in refused.stderr
+    done = limited(600 * MiB, *command)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_plan_that_does_not_fit_is_refused_and_nothing_is_converted(tmp_path):
     instance = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
     instance.Rows = instance.Columns = 4096
@@ -73,7 +116,7 @@ def test_a_small_machine_has_fewer_workers_unless_their_number_is_given(monkeypa
     monkeypatch.setattr(here, "MEMORY_LIMIT", 1024 * MiB)
     assert here.check_local_memory(local()) == (3, 1024 * MiB // 3)
     assert here.check_local_memory(local(workers=2)) == (2, 512 * MiB)
-    with pytest.raises(ConfigError, match=r"cluster\.workers: this machine's memory is too small for 4 worker\(s\)"):
+    with pytest.raises(ConfigError, match=r"cluster\.workers: the memory that there is here is too small for 4 worker\(s\)"):
         here.check_local_memory(local(workers=4))
     monkeypatch.setattr(here, "MEMORY_LIMIT", 8 * 1024 * MiB)
     assert here.check_local_memory(local()) == (8, 1024 * MiB)

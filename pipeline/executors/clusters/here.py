@@ -33,6 +33,7 @@ from pipeline.executors.main_guard import GUARD, refuse_without_guard
 from pipeline.executors.progress import Progress
 from pipeline.executors.servers import Scheduler, Worker, link_below, secret_path
 from pipeline.executors.standstill import Surroundings
+from pipeline.storage import control_group_memory
 
 if sys.platform != "win32":
     import resource
@@ -120,22 +121,22 @@ def check_local_memory(cluster: Cluster) -> tuple[int, int]:
     ConfigError
         Where the memory doesn't hold a worker.
     """
-    count = _count(cluster)
+    count, available = _count(cluster), min(MEMORY_LIMIT, control_group_memory() or MEMORY_LIMIT)
     if cluster.memory != "auto":
         check_worker(
-            min(cluster.memory, MEMORY_LIMIT),
+            min(cluster.memory, available),
             Thresholds(),
             "cluster.memory is too small for a worker; set a larger one",
         )
         return count, cluster.memory
     if cluster.workers == "auto":
-        count = max(1, min(count, MEMORY_LIMIT // Thresholds().needed()))
-    share = int(MEMORY_LIMIT * min(1, cluster.threads_per_worker / CPU_COUNT))  # as Dask's own "auto"
-    memory = share if share >= Thresholds().needed() else MEMORY_LIMIT // count
+        count = max(1, min(count, available // Thresholds().needed()))
+    share = int(available * min(1, cluster.threads_per_worker / CPU_COUNT))  # as Dask's own "auto"
+    memory = share if share >= Thresholds().needed() else available // count
     check_worker(
         memory,
         Thresholds(),
-        f"cluster.workers: this machine's memory is too small for {count} worker(s); use fewer, or cluster.kind: threads",
+        f"cluster.workers: the memory that there is here is too small for {count} worker(s); use fewer, or cluster.kind: threads",
     )
     return count, memory
 
