@@ -236,6 +236,8 @@ def test_every_reason_of_the_errors_has_advice() -> None:
         "plan_refused",
         "frame_out_of_range",
         "scheduler_lost",
+        "out_of_memory",
+        "credentials_refused",
     }  # end the run, or never reach a catalog
     assert {kind.reason for kind in kinds} - internal <= set(ADVICE)
     assert advice("never_heard_of").startswith("The message says")
