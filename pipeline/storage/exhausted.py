@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path, PurePath
 
 from pipeline.errors import ResourceError
@@ -32,7 +33,7 @@ LEAST_ADDRESS_SPACE = 672 * _MIB
 def exhausted(error: BaseException) -> ResourceError | None:
     """Return the error that ends a run for one that says that there is no more of something; None for all others."""
     if isinstance(error, ResourceError):
-        return error
+        return copy(error)  # an error that is its own cause can't travel between processes
     reason = _reason(error)
     if reason == TOO_MANY_FILES:
         return ResourceError(

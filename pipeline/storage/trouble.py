@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from copy import copy
 
 from pipeline.errors import OutputError, PipelineError
 from pipeline.storage.exhausted import exhausted
@@ -36,12 +37,12 @@ def unwritable(what: str | os.PathLike[str], error: OSError, told: str = "can't 
     what : str or path-like
         The file or folder; also the error's ``source``.
     error : OSError
-        One of this package is returned as it is.
+        Of one of this package a copy is returned, so that it can be raised from the error itself.
     told : str
         What can't be done with it.
     """
     if isinstance(error, PipelineError):
-        return error
+        return copy(error)  # an error that is its own cause can't travel between processes
     if short := exhausted(error):
         return short
     reason = _REASONS.get(error.errno or 0)

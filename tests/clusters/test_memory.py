@@ -116,7 +116,9 @@ def test_a_small_machine_has_fewer_workers_unless_their_number_is_given(monkeypa
     monkeypatch.setattr(here, "MEMORY_LIMIT", 1024 * MiB)
     assert here.check_local_memory(local()) == (3, 1024 * MiB // 3)
     assert here.check_local_memory(local(workers=2)) == (2, 512 * MiB)
-    with pytest.raises(ConfigError, match=r"cluster\.workers: the memory that there is here is too small for 4 worker\(s\)"):
+    with pytest.raises(
+        ConfigError, match=r"cluster\.workers: the memory that there is here is too small for 4 worker\(s\)"
+    ):
         here.check_local_memory(local(workers=4))
     monkeypatch.setattr(here, "MEMORY_LIMIT", 8 * 1024 * MiB)
     assert here.check_local_memory(local()) == (8, 1024 * MiB)

@@ -14,8 +14,9 @@ from objectstores import Server
 from series import dicom, pixels
 
 import pipeline
-from pipeline.errors import CredentialsError, PipelineError
-from pipeline.tasks import convert_frames
+from pipeline.errors import CredentialsError, OutputError, PipelineError
+from pipeline.runs import conversion
+from pipeline.storage import exhausted, unwritable
 
 EXPIRED = (
     b"<?xml version='1.0'?><Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
@@ -100,17 +101,29 @@ def test_that_expire_while_frames_are_read(
     source = s3.url()
     for number in range(1, 4):
         s3.put(f"{source}/{number}.dcm", dicom(pixels(number), number))
-    decode, expired = convert_frames.decode_frames, refusing(403, EXPIRED)
+    convert_task, expired = conversion.convert, refusing(403, EXPIRED)
     with FaultProxy(s3.port) as proxy:
         options = {**s3.options(proxy.port), "retries": 1}
 
-        def too_late(*arguments: Any) -> Any:
+        def too_late(*arguments: Any, **given: Any) -> Any:
             proxy.upstream = int(expired["endpoint"].rpartition(":")[2])
-            return decode(*arguments)
+            return convert_task(*arguments, **given)
 
         with monkeypatch.context() as patch:
-            patch.setattr(convert_frames, "decode_frames", too_late)
+            patch.setattr(conversion, "convert", too_late)
             with pytest.raises(CredentialsError):
                 convert(source, tmp_path / "out", options)
         proxy.upstream = s3.port
         assert convert(source, tmp_path / "out", options).exit_code == 0
+
+
+@pytest.mark.parametrize("error", [CredentialsError("no"), OutputError("no", reason="disk_full", source="/x")])
+def test_an_error_of_ours_is_never_its_own_cause(error: Any) -> None:
+    """Dask can't carry such a one between processes."""
+    with pytest.raises(PipelineError) as caught:
+        raise unwritable("/x", error) from error
+    assert caught.value.__cause__ is error
+    assert caught.value is not error
+    assert (str(caught.value), caught.value.reason, caught.value.source) == ("no", error.reason, error.source)
+    if short := exhausted(error):
+        assert short is not error
