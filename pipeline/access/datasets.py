@@ -20,7 +20,7 @@ _RGB_UNLESS_RAW = frozenset({"YBR_FULL", "YBR_FULL_422"})
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class DescribedInstance:
     """What one instance's header says of its frames."""
 
     sop_instance_uid: str
@@ -31,7 +31,7 @@ class Described:
 
 
 def build_dataset(
-    pixels: da.Array, instances: Sequence[Described], photometric: str, attributes: Mapping[str, Any]
+    pixels: da.Array, instances: Sequence[DescribedInstance], photometric: str, attributes: Mapping[str, Any]
 ) -> xr.Dataset:
     """Return the image made of all frames of `instances`, in order: several of one frame each, or a single one."""
     frames = pixels.shape[0]

@@ -12,7 +12,7 @@ import xarray as xr
 
 from pipeline import frames
 from pipeline.access.blocks import Decoding, FrameSource, frames_of_file
-from pipeline.access.datasets import Described, build_dataset, decoded_photometric
+from pipeline.access.datasets import DescribedInstance, build_dataset, decoded_photometric
 from pipeline.access.folders import DicomImages, scan_images
 from pipeline.catalog import LIST_SUFFIXES
 from pipeline.model import PixelFormat
@@ -119,7 +119,7 @@ def _open_file(path: str, decode: Decode, frames_per_block: int) -> xr.Dataset:
     source = FrameSource(path, size, mtime_ns, index, etag)
     constant, by_frame, _ = frames.frame_attributes(header, index.number_of_frames)
     uids, _ = frames.keyword_values(header, _UIDS)
-    described = Described(str(uids.get("SOPInstanceUID") or ""), constant, by_frame)
+    described = DescribedInstance(str(uids.get("SOPInstanceUID") or ""), constant, by_frame)
     return build_dataset(
         frames_of_file(source, decoding, frames_per_block),
         [described],

@@ -11,7 +11,7 @@ import xarray as xr
 
 from pipeline import scan
 from pipeline.access.blocks import Decoding, FrameSource, frames_of_file, frames_of_files
-from pipeline.access.datasets import Described, build_dataset, decoded_photometric
+from pipeline.access.datasets import DescribedInstance, build_dataset, decoded_photometric
 from pipeline.access.images import Images
 from pipeline.access.table import ImageRow
 from pipeline.catalog import RowAttributes, read_attributes, read_rows, segment_path
@@ -88,9 +88,9 @@ class DicomImages(Images):
         )
         return build_dataset(lazy, described, photometric, more)
 
-    def _describe(self, position: int) -> Described:
+    def _describe(self, position: int) -> DescribedInstance:
         constant, by_frame = self._found.attributes[position]
-        return Described(self._found.plan.instances[position].sop_instance_uid, constant, by_frame)
+        return DescribedInstance(self._found.plan.instances[position].sop_instance_uid, constant, by_frame)
 
     def _source(self, position: int) -> FrameSource:
         instance = self._found.plan.instances[position]

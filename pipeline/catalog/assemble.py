@@ -29,7 +29,7 @@ class LargeRowsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RowOutcome:
     """What became of one row after the scan. None leaves what the scan wrote."""
 
     status: str
@@ -49,10 +49,10 @@ class Outcome:
     """Appended to the row's assumptions."""
 
 
-_LOST = Outcome(
+_LOST = RowOutcome(
     "failed", "not_converted", "The run ended before this file was converted; run the same command again to finish it."
 )
-_UNCHANGED: Any = Outcome(None)  # type: ignore[arg-type]  # nothing overrides anything
+_UNCHANGED: Any = RowOutcome(None)  # type: ignore[arg-type]  # nothing overrides anything
 _values = attrgetter(*_OVERRIDDEN, "note")
 
 
@@ -64,7 +64,7 @@ def catalog_path(out: str) -> Place:
 def assemble(
     out: str,
     segments: Iterable[int],
-    outcomes: Mapping[tuple[int, int], Outcome],
+    outcomes: Mapping[tuple[int, int], RowOutcome],
     keywords: Mapping[str, str],
     *,
     without: Collection[tuple[int, int]] = (),
@@ -81,7 +81,7 @@ def assemble(
         Output directory.
     segments : iterable of int
         The segments' numbers, in the order in which their files were found.
-    outcomes : mapping of (int, int) to Outcome
+    outcomes : mapping of (int, int) to RowOutcome
         By segment and row in it.
     keywords : mapping of str to str
         DICOM keyword to kind, as the segments were written with.
@@ -104,7 +104,7 @@ def assemble(
 def _finished(
     out: str,
     segments: Iterable[int],
-    outcomes: Mapping[tuple[int, int], Outcome],
+    outcomes: Mapping[tuple[int, int], RowOutcome],
     schema: pa.Schema,
     without: Collection[tuple[int, int]],
     *,
@@ -131,7 +131,7 @@ def _with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def _apply(table: pa.Table, outcomes: Sequence[Outcome | None]) -> pa.Table:
+def _apply(table: pa.Table, outcomes: Sequence[RowOutcome | None]) -> pa.Table:
     """Put the outcomes of a table's rows into its columns; the columns without outcomes aren't touched."""
     if None in outcomes:
         statuses = table["status"].to_pylist()

@@ -19,7 +19,7 @@ _COLOUR_AXES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class GreyWindow:
     """Window Center and Width of rescaled values (PS3.3 C.11.1 and C.11.2)."""
 
     center: float
@@ -28,13 +28,13 @@ class Window:
     intercept: float = 0.0
 
 
-def window_of(attributes: Mapping[str, Any]) -> Window | None:
+def window_of(attributes: Mapping[str, Any]) -> GreyWindow | None:
     """Return what a frame's attributes say of showing it; None where they say nothing that can be used."""
     center, width = _number(attributes.get("WindowCenter")), _number(attributes.get("WindowWidth"))
     if center is None or width is None or width < 1:
         return None
     slope, intercept = _number(attributes.get("RescaleSlope")), _number(attributes.get("RescaleIntercept"))
-    return Window(center, width, 1.0 if slope is None else slope, intercept or 0.0)
+    return GreyWindow(center, width, 1.0 if slope is None else slope, intercept or 0.0)
 
 
 def _number(value: Any) -> float | None:
@@ -47,7 +47,7 @@ def _number(value: Any) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def thumbnail(frame: npt.NDArray[Any], photometric: str, window: Window | None) -> bytes:
+def thumbnail(frame: npt.NDArray[Any], photometric: str, window: GreyWindow | None) -> bytes:
     """Return a frame as a small JPEG.
 
     Parameters
@@ -56,7 +56,7 @@ def thumbnail(frame: npt.NDArray[Any], photometric: str, window: Window | None) 
         ``(row, column)`` or ``(row, column, sample)``.
     photometric : str
         Photometric Interpretation of the stored pixels.
-    window : Window, optional
+    window : GreyWindow, optional
         How grey levels are shown; by default from the 1st to the 99th percentile.
     """
     step = max(1, min(frame.shape[:2]) // (4 * LONGEST_SIDE))  # enough pixels for a good small picture
@@ -73,7 +73,7 @@ def thumbnail(frame: npt.NDArray[Any], photometric: str, window: Window | None) 
     return file.getvalue()
 
 
-def _bytes(values: npt.NDArray[Any], window: Window | None) -> npt.NDArray[np.uint8]:
+def _bytes(values: npt.NDArray[Any], window: GreyWindow | None) -> npt.NDArray[np.uint8]:
     """Return values as 8-bit grey levels."""
     if values.dtype == np.uint8 and window is None and values.max(initial=0) > 1:
         return np.ascontiguousarray(values)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.catalog import (
-    Outcome,
+    RowOutcome,
     count_reasons,
     read_failures,
     read_partly_stored,
@@ -36,17 +36,17 @@ FROZEN = "image_frozen"
 
 
 @without_collections
-def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int], Outcome]:
+def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int], RowOutcome]:
     """Return what the catalog says of each instance, by its segment and row."""
     plan = prepared.plan
-    result: dict[tuple[int, int], Outcome] = {}
+    result: dict[tuple[int, int], RowOutcome] = {}
     told = notes(prepared)
     for copy in prepared.copies:
-        result[copy.segment, copy.row] = Outcome("skipped", "duplicate", f"Byte-identical copy of {copy.kept}")
+        result[copy.segment, copy.row] = RowOutcome("skipped", "duplicate", f"Byte-identical copy of {copy.kept}")
     for position in plan.unselected:
         instance = plan.instances[position]
         message = f"select.frames takes none of its {instance.number_of_frames} frame(s)"
-        result[_key(instance)] = Outcome("skipped", "no_frames_selected", message)
+        result[_key(instance)] = RowOutcome("skipped", "no_frames_selected", message)
     for position, failure in plan.refused:
         result[_key(plan.instances[position])] = _failed(failure)
     frames = stored_frames(plan)
@@ -57,7 +57,7 @@ def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int]
             if failed and missing is None:
                 result[_key(plan.instances[position])] = _failed(failed)
             elif number in conversion.complete:
-                stored = Outcome(
+                stored = RowOutcome(
                     "converted",
                     image=image.path,
                     frame_start=span.frame_start,
@@ -72,8 +72,8 @@ def outcomes(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int]
 
 
 def _of_changed(
-    prepared: Prepared, conversion: Conversion, known: Mapping[tuple[int, int], Outcome]
-) -> Iterator[tuple[tuple[int, int], Outcome]]:
+    prepared: Prepared, conversion: Conversion, known: Mapping[tuple[int, int], RowOutcome]
+) -> Iterator[tuple[tuple[int, int], RowOutcome]]:
     """Yield what the rows of changed files say where an image keeps what they held before."""
     held = held_before(prepared, conversion.failures)
     if not held:
@@ -86,7 +86,7 @@ def _of_changed(
             yield row, _holding(known[row], path, _scanned(conversion, row))
     for one in prepared.unfit:
         row = one.segment, one.row
-        yield row, _holding(Outcome("failed", message=_scanned(conversion, row)), held.get(one.source, ""), "")
+        yield row, _holding(RowOutcome("failed", message=_scanned(conversion, row)), held.get(one.source, ""), "")
 
 
 def _scanned(conversion: Conversion, row: tuple[int, int]) -> str:
@@ -95,7 +95,7 @@ def _scanned(conversion: Conversion, row: tuple[int, int]) -> str:
     return told["message"] or ""
 
 
-def _holding(outcome: Outcome, path: str, scanned: str) -> Outcome:
+def _holding(outcome: RowOutcome, path: str, scanned: str) -> RowOutcome:
     """Return what is said of a file of whose earlier content an image stands that could not be made anew.
 
     Where it is converted, behind that what the scan said of it (`scanned`): that not all of it is stored.
@@ -113,7 +113,7 @@ def _selection(plan: Plan, position: int, frames: Mapping[int, int]) -> str:
     return "" if frames[position] == count else f"select.frames takes {frames[position]} of its {count} frames"
 
 
-def _salvaged(stored: Outcome, failure: Failure, missing: int) -> Outcome:
+def _salvaged(stored: RowOutcome, failure: Failure, missing: int) -> RowOutcome:
     """Return the row of a file of which a part is stored: it failed, and says where that part is."""
     failed = _failed(failure)
     message = f"{failed.message}; salvaged: all but {missing} of {stored.num_frames} frame(s) are stored"
@@ -133,9 +133,9 @@ def _key(instance: Instance) -> tuple[int, int]:
     return instance.segment, instance.row
 
 
-def _failed(failure: Failure) -> Outcome:
+def _failed(failure: Failure) -> RowOutcome:
     at = "" if failure.frame is None else f" (frame index {failure.frame})"
-    return Outcome("failed", failure.reason, f"{failure.message}{at}")
+    return RowOutcome("failed", failure.reason, f"{failure.message}{at}")
 
 
 def summarise(

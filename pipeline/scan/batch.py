@@ -16,7 +16,7 @@ from pipeline.printable import printable
 from pipeline.scan.duplicates import digest
 from pipeline.scan.patients import make_salt
 from pipeline.scan.quiet import without_warnings
-from pipeline.scan.records import Place, Record, Wanted
+from pipeline.scan.records import Record, RowPlace, Wanted
 from pipeline.scan.where import selected
 from pipeline.storage import Expected, RangeFile, is_remote, place
 
@@ -72,7 +72,7 @@ class ScanResult:
     """Whether this is what an earlier scan found, and no file was opened for it."""
 
 
-class Watch(Protocol):
+class FileWatch(Protocol):
     """Is told when a file is begun and when it is read."""
 
     def begin(self) -> None: ...  # noqa: D102
@@ -86,7 +86,7 @@ def scan_batch(
     segment: int,
     *,
     salt: bytes = b"",
-    watch: Watch | None = None,
+    watch: FileWatch | None = None,
 ) -> ScanResult:
     """Read the header of each file once, and write the batch's catalog segment.
 
@@ -105,7 +105,7 @@ def scan_batch(
     salt : bytes, optional
         The key of the hashes that tell patients apart, the same for all batches that are compared; by default a new one,
         so that files of this batch can be compared with each other and no others.
-    watch : Watch, optional
+    watch : FileWatch, optional
         Told of each file, so that one on which the header's parser hangs is noticed.
 
     Raises
@@ -124,7 +124,7 @@ def scan_batch(
             record = Record(file)
             if watch:
                 watch.begin()
-            found = _read(record, config, wanted, Place(segment, row))
+            found = _read(record, config, wanted, RowPlace(segment, row))
             if watch:
                 watch.end()
             if found is not None and (config.source.hash or not found[0].known_uid):
@@ -168,7 +168,7 @@ def _known_problem(record: Record) -> bool:
     return bool(problem)
 
 
-def _read(record: Record, config: RunConfig, wanted: Wanted, place: Place) -> tuple[Instance, FrameIndex] | None:
+def _read(record: Record, config: RunConfig, wanted: Wanted, place: RowPlace) -> tuple[Instance, FrameIndex] | None:
     """Read one file into its record; return its instance and frame index where it is to be converted."""
     if _known_problem(record):
         return None
@@ -192,7 +192,7 @@ def _read(record: Record, config: RunConfig, wanted: Wanted, place: Place) -> tu
 
 
 def _read_instance(
-    record: Record, config: RunConfig, wanted: Wanted, place: Place
+    record: Record, config: RunConfig, wanted: Wanted, place: RowPlace
 ) -> tuple[Instance, FrameIndex] | None:
     with _open(record) as file:
         if isinstance(file, RangeFile) and config.select.frames is None and not config.select.where:

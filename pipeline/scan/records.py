@@ -112,7 +112,7 @@ class Record:
             "photometric_interpretation": pixels.photometric_interpretation,
         }
 
-    def instance(self, header: frames.Header, pixels: PixelFormat, index: FrameIndex, place: Place) -> Instance:
+    def instance(self, header: frames.Header, pixels: PixelFormat, index: FrameIndex, place: RowPlace) -> Instance:
         """Fill in what an instance to be converted has beyond other files, and return it."""
         unstored = frames.unstored(header, index, header_kept=self.header_kept)
         self.notes += [*index.notes, *unstored]
@@ -179,7 +179,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RowPlace:
     """Where a row lies."""
 
     segment: int

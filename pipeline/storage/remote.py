@@ -13,7 +13,7 @@ from obstore.exceptions import NotSupportedError
 
 from pipeline.storage.answers import BEGINNING, check_answer
 from pipeline.storage.options import Options
-from pipeline.storage.retrying import CutShortError, is_behind_the_end, retrying, status_of
+from pipeline.storage.retrying import CutAnswerError, is_behind_the_end, retrying, status_of
 from pipeline.storage.stores import store_at
 from pipeline.storage.urls import split
 
@@ -83,7 +83,7 @@ class Object:
             check_answer(self.name, answer.attributes, lambda: self._beginning(data if start == 0 else None))
             found = _found(self.name, answer.meta)
             if len(data) != max(min(stop, found.size) - start, 0):
-                raise CutShortError(f"{len(data)} bytes of [{start}, {stop}) came, the object has {found.size}")
+                raise CutAnswerError(f"{len(data)} bytes of [{start}, {stop}) came, the object has {found.size}")
             return data, found
 
         return retrying(get, self._own.retries, self.name)
@@ -103,7 +103,7 @@ class Object:
                 raise
             data = memoryview(answer.bytes())
             if len(data) != min(count, answer.meta["size"]):
-                raise CutShortError(f"{len(data)} of the last {count} bytes came")
+                raise CutAnswerError(f"{len(data)} of the last {count} bytes came")
             return data
 
         return retrying(get, self._own.retries, self.name)
@@ -119,7 +119,7 @@ class Object:
             data = memoryview(answer.bytes())
             check_answer(self.name, answer.attributes, lambda: self._beginning(data))
             if len(data) != found.size:
-                raise CutShortError(f"{len(data)} bytes of {found.size} came")
+                raise CutAnswerError(f"{len(data)} bytes of {found.size} came")
             return data, found
 
         return retrying(get, self._own.retries, self.name)

@@ -44,7 +44,7 @@ class RangesNotServedError(OSError):
     """The server gives whole objects only."""
 
 
-class CutShortError(OSError):
+class CutAnswerError(OSError):
     """The server sent another number of bytes than it announced."""
 
 
@@ -68,7 +68,7 @@ def retrying(what: Callable[[], T], retries: int, name: str) -> T:
         except UnusableAnswerError:
             if attempt == min(retries, _PAGES_TRIED - 1):
                 raise
-        except (BaseError, FileNotFoundError, CutShortError, ConnectionError, TimeoutError) as error:
+        except (BaseError, FileNotFoundError, CutAnswerError, ConnectionError, TimeoutError) as error:
             final = _permanent(error, name)
             if final is not None:
                 raise final from error

@@ -14,14 +14,14 @@ import xxhash
 from pipeline.catalog import read_verified
 from pipeline.output import file_digest
 from pipeline.storage import place
-from pipeline.verify.expected import Expected
+from pipeline.verify.expected import ExpectedResult
 
 VERDICTS_FILE, SUM_FILE = "verify.parquet", "verify.json"
 DIGEST = "verdicts_digest"
 """The key of :data:`SUM_FILE` that holds the digest of :data:`VERDICTS_FILE`."""
 
 
-def fingerprints(expected: Expected) -> dict[int, str]:
+def fingerprints(expected: ExpectedResult) -> dict[int, str]:
     """Return, by instance, a digest of all files of its image, as the ledger has them.
 
     Images that aren't complete have none, nor have those of early versions, whose ledgers lack digests.
@@ -46,7 +46,7 @@ class Verified:
     """Of the image that it was held against."""
 
 
-def verified_before(expected: Expected) -> dict[str, Verified]:
+def verified_before(expected: ExpectedResult) -> dict[str, Verified]:
     """Return the originals, by source, that an earlier verification found equal to what is still stored."""
     if not _is_whole(expected.out):
         return {}

@@ -14,7 +14,7 @@ from pipeline.tasks import FinaliseInput, described, frame_results, partly_store
 
 
 @dataclass(slots=True)
-class Expected:
+class ExpectedResult:
     """The plan, and what the ledger says became of it."""
 
     out: str
@@ -36,7 +36,7 @@ class Expected:
     """Paths of images that stand there until those that are being made aside take their places."""
 
     @classmethod
-    def read(cls, out: str, prepared: Prepared, finished: Finished) -> Expected:
+    def read(cls, out: str, prepared: Prepared, finished: Finished) -> ExpectedResult:
         """Put together what the ledger's results say of instances and images."""
         plan = prepared.plan
         expected = cls(out, plan, finished, prepared)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.storage import Options, active
 from pipeline.verify.earlier import Verified
-from pipeline.verify.expected import Expected
+from pipeline.verify.expected import ExpectedResult
 from pipeline.verify.problems import Findings, Problem
 from pipeline.verify.sources import SourceFindings
 
@@ -60,7 +60,7 @@ class Verification:
     """Files with the verdict ``gone`` that no verification has found equal before."""
     when: str = ""
     """When the verification began (ISO 8601, UTC)."""
-    expected: Expected | None = None
+    expected: ExpectedResult | None = None
     options: Options = field(default_factory=active)
     """How the result is reached, and with which permissions files are made in it."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.catalog import iter_rows
 from pipeline.model import Instance, Span
 from pipeline.runs import FROZEN
-from pipeline.verify.expected import Expected
+from pipeline.verify.expected import ExpectedResult
 from pipeline.verify.problems import Problem
 
 COLUMNS = (
@@ -18,7 +18,7 @@ COLUMNS = (
 )
 
 
-def check_rows(expected: Expected) -> Iterator[Problem]:
+def check_rows(expected: ExpectedResult) -> Iterator[Problem]:
     """Yield what is wrong with the catalog; it is read a row group at a time."""
     by_source, held = expected.by_source(), expected.held_before()
     left = set(by_source.values())
@@ -42,7 +42,7 @@ Spans = Mapping[int, tuple[int, tuple[Span, ...]]]
 """Instance → image, and the spans in it."""
 
 
-def first_spans(expected: Expected) -> dict[int, tuple[int, tuple[Span, ...]]]:
+def first_spans(expected: ExpectedResult) -> dict[int, tuple[int, tuple[Span, ...]]]:
     """Return where each instance's frames are; an instance is in one image."""
     found: dict[int, tuple[int, tuple[Span, ...]]] = {}
     for number, image in enumerate(expected.plan.images):
@@ -61,7 +61,7 @@ def _frames(spans: Spans, position: int) -> range | None:
 
 def _wrong(
     row: Mapping[str, Any],
-    expected: Expected,
+    expected: ExpectedResult,
     position: int,
     where: tuple[int, tuple[Span, ...]] | None,
     held: Collection[str],

@@ -18,7 +18,7 @@ from pipeline.output import no_result, refuse_links
 from pipeline.runs import check_settings, check_sources_known, kept_configuration, options_of, sources_of, writer
 from pipeline.storage import Options, absolute, active, exhausted, place, using
 from pipeline.verify.earlier import verified_before
-from pipeline.verify.expected import Expected
+from pipeline.verify.expected import ExpectedResult
 from pipeline.verify.folders import check_groups, check_ledger_end, check_sealed, check_top
 from pipeline.verify.guarded import check_sources, check_sources_carefully
 from pipeline.verify.outcome import GONE, Verification
@@ -122,13 +122,13 @@ def _check_result(root: str) -> None:
 class _Originals:
     """What originals are compared with, and how they were decoded and are reached."""
 
-    expected: Expected
+    expected: ExpectedResult
     config: RunConfig
     options: Options
 
 
 def _originals(
-    expected: Expected, result: Verification, given: RunConfig | None, *, trusting: bool
+    expected: ExpectedResult, result: Verification, given: RunConfig | None, *, trusting: bool
 ) -> _Originals | None:
     """Return how the originals are to be compared: as the caller's configuration says, or the run's own where it counts.
 
@@ -156,7 +156,7 @@ def _cluster(given: Cluster | Mapping[str, Any] | None) -> Cluster:
     return given if isinstance(given, Cluster) else Cluster(**(given or {}))
 
 
-def _check_files(expected: Expected) -> Iterator[Problem]:
+def _check_files(expected: ExpectedResult) -> Iterator[Problem]:
     """Yield what is wrong outside of the complete images."""
     sealed = expected.finished.files
     yield from check_sealed(expected.out, sealed) if sealed else ()
@@ -182,7 +182,9 @@ def _check_files(expected: Expected) -> Iterator[Problem]:
         yield Problem("catalog_unreadable", "catalog.parquet", foreign_text(error))
 
 
-def _check_images(executor: Executor, result: Verification, expected: Expected, progress: Progress, seed: int) -> None:
+def _check_images(
+    executor: Executor, result: Verification, expected: ExpectedResult, progress: Progress, seed: int
+) -> None:
     tasks = store_checks(expected, result.sample, seed)
     for outcome in executor.map(partial(run_checks, out=result.out), tasks, name="verify"):
         found: Findings = outcome.result if outcome.error is None else _lost(outcome)

@@ -15,7 +15,7 @@ from pipeline.catalog import iter_rows
 from pipeline.config import RunConfig
 from pipeline.errors import PipelineError
 from pipeline.model import Span
-from pipeline.verify.expected import Expected, without_spans
+from pipeline.verify.expected import ExpectedResult, without_spans
 from pipeline.verify.originals import Comparison, SourceCheck
 from pipeline.verify.problems import Findings
 from pipeline.verify.rows import Spans, first_spans
@@ -55,13 +55,13 @@ Check = SourceCheck | CopyCheck
 
 
 def source_checks(
-    expected: Expected, config: RunConfig, sample: int | None = None, seed: int = 0
+    expected: ExpectedResult, config: RunConfig, sample: int | None = None, seed: int = 0
 ) -> Iterator[tuple[Check, ...]]:
     """Yield what is to be compared, in tasks; the catalog is read row group by row group meanwhile.
 
     Parameters
     ----------
-    expected : Expected
+    expected : ExpectedResult
     config : RunConfig
         How headers were read, and frames decoded.
     sample : int, optional
@@ -77,19 +77,19 @@ def _cost(check: Check) -> int:
     return check.frames * check.spec.format.frame_bytes if isinstance(check, SourceCheck) else 0
 
 
-def stored_instances(expected: Expected, spans: Spans) -> list[int]:
+def stored_instances(expected: ExpectedResult, spans: Spans) -> list[int]:
     """Return the instances that are stored and whose files are what they were, by position in the plan."""
     without = expected.failed | expected.replaced
     return [i for i, (image, _) in spans.items() if expected.is_complete(image) and i not in without]
 
 
-def _sample(expected: Expected, spans: Spans, count: int, seed: int) -> list[int]:
+def _sample(expected: ExpectedResult, spans: Spans, count: int, seed: int) -> list[int]:
     stored = sorted(stored_instances(expected, spans))
     # not for secrets: the same seed is to give the same files
     return random.Random(seed).sample(stored, min(count, len(stored)))  # noqa: S311
 
 
-def _checks(expected: Expected, config: RunConfig, spans: Spans, chosen: set[int] | None) -> Iterator[Check]:
+def _checks(expected: ExpectedResult, config: RunConfig, spans: Spans, chosen: set[int] | None) -> Iterator[Check]:
     by_source = {expected.plan.instances[i].source: i for i in stored_instances(expected, spans)}
     alike: defaultdict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)
     for source, i in by_source.items():
@@ -105,7 +105,7 @@ def _checks(expected: Expected, config: RunConfig, spans: Spans, chosen: set[int
 
 
 def _pieces(
-    expected: Expected, config: RunConfig, position: int, spans: Spans, row: Mapping[str, Any]
+    expected: ExpectedResult, config: RunConfig, position: int, spans: Spans, row: Mapping[str, Any]
 ) -> Iterator[SourceCheck]:
     """Cut an instance into runs of frames that a task can compare in about a second; the first compares the header."""
     image, own = spans[position]

@@ -12,11 +12,11 @@ from pipeline.output import Finished, ledger
 from pipeline.plan import is_result_of
 from pipeline.runs import Prepared, load
 from pipeline.storage import place
-from pipeline.verify.expected import Expected
+from pipeline.verify.expected import ExpectedResult
 from pipeline.verify.problems import Problem
 
 
-def read_expected(out: str) -> tuple[Expected | None, list[Problem]]:
+def read_expected(out: str) -> tuple[ExpectedResult | None, list[Problem]]:
     """Read plan and ledger; where the plan can't be read, there is nothing to hold the result against.
 
     Raises
@@ -44,7 +44,7 @@ def read_expected(out: str) -> tuple[Expected | None, list[Problem]]:
         return None, problems
     whole = _of_plan(prepared.plan, finished)
     problems += [Problem("ledger_damaged", "ledger", told) for told in _left_out(finished, whole)]
-    return Expected.read(out, prepared, whole), problems
+    return ExpectedResult.read(out, prepared, whole), problems
 
 
 def _plan(out: str) -> Prepared:

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.catalog import iter_rows
 from pipeline.runs import stored_frames
 from pipeline.verify.earlier import Verified, fingerprints
-from pipeline.verify.expected import Expected
+from pipeline.verify.expected import ExpectedResult
 from pipeline.verify.outcome import GONE, Verification
 
 VERDICTS = {
@@ -53,7 +53,7 @@ def file_verdicts(found: Verification) -> Iterator[dict[str, Any]]:
         }
 
 
-def _partly_stored(found: Verification, expected: Expected) -> dict[int, str]:
+def _partly_stored(found: Verification, expected: ExpectedResult) -> dict[int, str]:
     """Return, by instance, what of its original isn't stored: because nothing declares it, or because of select.frames."""
     counts = stored_frames(expected.plan)
     instances = expected.plan.instances

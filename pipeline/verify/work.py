@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import TypeVar
 
-from pipeline.verify.expected import Expected, without_spans
+from pipeline.verify.expected import ExpectedResult, without_spans
 from pipeline.verify.metadata import ImageCheck, check_image
 from pipeline.verify.pixels import ShardCheck, check_shard
 from pipeline.verify.problems import Findings, Problem
@@ -21,12 +21,12 @@ TASK_BYTES = 64 * 2**20
 TASK_CHECKS = 64
 
 
-def store_checks(expected: Expected, sample: int | None = None, seed: int = 0) -> Iterator[tuple[Check, ...]]:
+def store_checks(expected: ExpectedResult, sample: int | None = None, seed: int = 0) -> Iterator[tuple[Check, ...]]:
     """Yield the checks of all complete images, in tasks.
 
     Parameters
     ----------
-    expected : Expected
+    expected : ExpectedResult
     sample : int, optional
         How many frames to decode, chosen by `seed`; all by default. Everything else is always checked.
     seed : int
@@ -49,7 +49,7 @@ def in_tasks(checks: Iterable[tuple[T, int]]) -> Iterator[tuple[T, ...]]:
         yield tuple(batch)
 
 
-def _checks(expected: Expected, chosen: dict[int, set[int]] | None) -> Iterator[tuple[Check, int]]:
+def _checks(expected: ExpectedResult, chosen: dict[int, set[int]] | None) -> Iterator[tuple[Check, int]]:
     for image, spec in enumerate(expected.plan.images):
         if not expected.is_complete(image):
             continue
@@ -63,7 +63,7 @@ def _checks(expected: Expected, chosen: dict[int, set[int]] | None) -> Iterator[
                 yield ShardCheck(image, layout, region, frozenset(only)), len(only) * spec.format.frame_bytes
 
 
-def _sample(expected: Expected, count: int, seed: int) -> dict[int, set[int]]:
+def _sample(expected: ExpectedResult, count: int, seed: int) -> dict[int, set[int]]:
     """Choose frames of complete images; returns image → frames."""
     images = [image for image in range(len(expected.plan.images)) if expected.is_complete(image)]
     starts = list(accumulate((expected.plan.images[image].frames for image in images), initial=0))
@@ -76,7 +76,7 @@ def _sample(expected: Expected, count: int, seed: int) -> dict[int, set[int]]:
     return chosen
 
 
-def frames_to_check(expected: Expected, sample: int | None) -> int:
+def frames_to_check(expected: ExpectedResult, sample: int | None) -> int:
     """Return how many frames :func:`store_checks` decodes at most, for the progress."""
     total = sum(spec.frames for image, spec in enumerate(expected.plan.images) if expected.is_complete(image))
     return total if sample is None else min(sample, total)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.catalog import (
-    Outcome,
+    RowOutcome,
     assemble,
     catalog_path,
     count_reasons,
@@ -40,7 +40,7 @@ def test_contract_columns_come_first_and_keywords_last(tmp_path):
     out = str(tmp_path)
     row = segment_row("/a", PatientID="p", SliceThickness=0.1, PixelSpacing=[0.5, 0.6], SeriesNumber=3, header="{}")
     write_segment(segment_path(out, 0), [row], KEYWORDS)
-    assemble(out, [0], {(0, 0): Outcome("converted", image="s/i", frame_start=7, decoder="d 1")}, KEYWORDS)
+    assemble(out, [0], {(0, 0): RowOutcome("converted", image="s/i", frame_start=7, decoder="d 1")}, KEYWORDS)
     table = open_catalog(out)
     assert table.column_names[: len(CONTRACT_COLUMNS)] == CONTRACT_COLUMNS
     assert table.column_names[-4:] == list(KEYWORDS)
@@ -52,7 +52,7 @@ def test_contract_columns_come_first_and_keywords_last(tmp_path):
 
 
 outcomes = st.builds(
-    Outcome,
+    RowOutcome,
     status=st.sampled_from(["converted", "failed", "skipped"]),
     reason=st.none() | st.just("decode_failed"),
     message=st.none() | st.just("m"),

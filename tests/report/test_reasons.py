@@ -30,7 +30,7 @@ def codes_in(path: Path) -> set[str]:
             found |= texts(node.value)
         elif isinstance(node, ast.Call) and name_of(node.func) == "Failure" and node.args:
             found |= texts(node.args[0])
-        elif isinstance(node, ast.Call) and name_of(node.func) in {"end", "Outcome"} and len(node.args) > 1:
+        elif isinstance(node, ast.Call) and name_of(node.func) in {"end", "RowOutcome"} and len(node.args) > 1:
             found |= texts(node.args[1])
     return found
 

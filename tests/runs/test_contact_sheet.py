@@ -15,7 +15,7 @@ from pydicom.data import get_testdata_file
 
 import pipeline
 from pipeline.preview.contact_sheets import FRAMES, _evenly
-from pipeline.preview.thumbnails import LONGEST_SIDE, Window, thumbnail, window_of
+from pipeline.preview.thumbnails import LONGEST_SIDE, GreyWindow, thumbnail, window_of
 
 NAME = "CompressedSamples^CT1"
 
@@ -31,8 +31,10 @@ def flat(value: int, dtype: str = "int16") -> np.ndarray:
 @pytest.mark.parametrize(("value", "level"), [(-200, 0), (0, 0), (100, 127), (150, 191), (200, 255), (900, 255)])
 def test_grey_levels_follow_the_window(value: int, level: int) -> None:
     stored = (value + 1024) // 2  # slope 2, intercept -1024
-    assert grey(thumbnail(flat(stored), "MONOCHROME2", Window(100, 200, 2, -1024)))[8, 8] == pytest.approx(level, abs=2)
-    inverted = grey(thumbnail(flat(stored), "MONOCHROME1", Window(100, 200, 2, -1024)))[8, 8]
+    assert grey(thumbnail(flat(stored), "MONOCHROME2", GreyWindow(100, 200, 2, -1024)))[8, 8] == pytest.approx(
+        level, abs=2
+    )
+    inverted = grey(thumbnail(flat(stored), "MONOCHROME1", GreyWindow(100, 200, 2, -1024)))[8, 8]
     assert inverted == pytest.approx(255 - level, abs=2)
 
 
@@ -65,8 +67,8 @@ def test_any_frame_becomes_a_small_picture(frame: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("attributes", "window"),
     [
-        ({"WindowCenter": 40, "WindowWidth": 400}, Window(40, 400)),
-        ({"WindowCenter": [40, 600], "WindowWidth": [400, 2000], "RescaleSlope": 2.0}, Window(40, 400, 2)),
+        ({"WindowCenter": 40, "WindowWidth": 400}, GreyWindow(40, 400)),
+        ({"WindowCenter": [40, 600], "WindowWidth": [400, 2000], "RescaleSlope": 2.0}, GreyWindow(40, 400, 2)),
         ({"WindowCenter": np.float64(40), "WindowWidth": np.float64(0)}, None),
         ({"WindowCenter": float("nan"), "WindowWidth": 400}, None),
         ({"WindowCenter": "forty", "WindowWidth": 400}, None),
@@ -74,7 +76,7 @@ def test_any_frame_becomes_a_small_picture(frame: np.ndarray) -> None:
         ({}, None),
     ],
 )
-def test_windows_of_attributes(attributes: dict, window: Window | None) -> None:
+def test_windows_of_attributes(attributes: dict, window: GreyWindow | None) -> None:
     assert window_of(attributes) == window
 
 

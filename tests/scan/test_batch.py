@@ -14,7 +14,7 @@ from pydicom.pixels import iter_pixels
 from pydicom.sequence import Sequence
 
 from pipeline import frames
-from pipeline.catalog import Outcome, assemble, count_reasons, open_catalog, read_attributes, read_rows, segment_path
+from pipeline.catalog import RowOutcome, assemble, count_reasons, open_catalog, read_attributes, read_rows, segment_path
 from pipeline.config import from_dict
 from pipeline.errors import ConfigError
 from pipeline.model import FrameIndex, SourceFile
@@ -324,7 +324,7 @@ def test_a_lost_batch_still_has_all_its_rows(tmp_path, small, save):
     result = lost_batch(files, str(tmp_path), 0, reason="worker_lost", message="the worker died")
     scan_batch(looked_at(path), configured(tmp_path), str(tmp_path), 1)
     assert dict(result.counts) == {("failed", "worker_lost"): 1, ("skipped", "symbolic_link"): 1}
-    assemble(str(tmp_path), [0, 1], {(1, 0): Outcome("converted")}, column_kinds(configured(tmp_path)))
+    assemble(str(tmp_path), [0, 1], {(1, 0): RowOutcome("converted")}, column_kinds(configured(tmp_path)))
     assert count_reasons(str(tmp_path)) == {
         ("converted", ""): 1,
         ("failed", "worker_lost"): 1,
