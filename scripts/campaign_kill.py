@@ -61,7 +61,7 @@ SINGLE = ("JPEG2000.dcm", "MR_small.dcm", "SC_rgb_jpeg_dcmtk.dcm", "MR_small_jpe
 END_SECONDS = 180
 SURVIVED, AGAIN = ("worker", "nanny"), 0.6
 """After which a run goes on; and how often another of its processes is killed then."""
-DAMAGED_FILE, LOST = 1, 2
+DAMAGED_FILE, LOST = 1, 3
 """Exit codes of a run to the end, as one file is damaged, and of one without a scheduler."""
 SCHEDULER_LOST = (b"was lost: it has ended", b"no Dask scheduler answers")
 
@@ -177,7 +177,10 @@ class Campaign:
             code = run.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             kill_tree(run.pid)
-            self.seen.wrong.append(f"round {self.seen.rounds}: the run hung after its {victim} was killed ({state})")
+            told = self.log.read_bytes()[said:].decode()[-300:]
+            self.seen.wrong.append(
+                f"round {self.seen.rounds}: the run hung after its {victim} was killed ({state}): {told}"
+            )
             return "hung"
         told = self.log.read_bytes()[said:]
         if code == DAMAGED_FILE and b"unexpected" not in told:
