@@ -8,7 +8,8 @@ processes killed at a random moment, and one run to the end. Some rounds run on 
 driver, which is the scheduler too, and workers), the others on a scheduler and nannies in processes of their own (victims:
 the driver, the scheduler, nannies, workers). Half of the kills go where there were fewest; a run that goes on may be hit again.
 
-A run whose driver lives must end by itself: as an undisturbed one, or, without its scheduler, saying that this was lost. In
+A run whose driver lives must end by itself: as an undisturbed one, or, without its scheduler, saying that this was lost; where
+all workers of a scheduler that runs are gone, it must say that it waits for others. In
 the end every file of images.zarr and every row of the catalog must be those of the undisturbed run, the ledger readable
 without damage, and ``dcm2zarr verify`` must find nothing. Prints how the kills were spread over victims and phases, and
 what became of the runs. Exits with 1 on any difference.
@@ -63,6 +64,7 @@ SURVIVED, AGAIN = ("worker", "nanny"), 0.6
 """After which a run goes on; and how often another of its processes is killed then."""
 DAMAGED_FILE, LOST = 1, 3
 """Exit codes of a run to the end, as one file is damaged, and of one without a scheduler."""
+NO_WORKER = "Waiting: no worker is there"
 SCHEDULER_LOST = (b"was lost: it has ended", b"no Dask scheduler answers")
 
 
@@ -178,6 +180,8 @@ class Campaign:
         except subprocess.TimeoutExpired:
             kill_tree(run.pid)
             told = self.log.read_bytes()[said:].decode()[-300:]
+            if victim == "nanny" and NO_WORKER in told:  # both were killed; on this scheduler others may come
+                return "waited for workers"
             self.seen.wrong.append(
                 f"round {self.seen.rounds}: the run hung after its {victim} was killed ({state}): {told}"
             )
