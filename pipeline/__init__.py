@@ -12,6 +12,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pipeline.lazy import lazily
+
 if TYPE_CHECKING:
     from pipeline.access import open, open_dicom  # noqa: A004  pipeline.open, as zarr.open and xarray.open_…
     from pipeline.errors import PipelineError
@@ -43,14 +45,12 @@ __all__ = [
     "storage_options",
 ]
 
+_of_a_room = lazily(__name__, _HOME)
+
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: reading frames needs neither Dask nor Zarr."""
-    if name == "codecs":
-        return import_module("pipeline.codecs")
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module("pipeline.codecs") if name == "codecs" else _of_a_room(name)
 
 
 def __dir__() -> list[str]:

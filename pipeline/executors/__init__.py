@@ -1,14 +1,14 @@
 """Where tasks run: in this process, in its threads, in worker processes, or on a Dask scheduler; how far they are.
 
-Besides `access`, the only room that knows Dask.
+Only `isolation` and `access` know Dask besides.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.dask_import import import_dask
+from pipeline.lazy import lazily
 
 import_dask()
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from pipeline.executors.progress import NullProgress, Progress
 
 _HOME = {
-    "Deferred": "executor",
-    "Executor": "executor",
-    "NullProgress": "progress",
-    "Outcome": "executor",
-    "Progress": "progress",
-    "end_in_a_worker": "main_guard",
-    "start": "clusters",
+    "Deferred": "pipeline.executors.executor",
+    "Executor": "pipeline.executors.executor",
+    "NullProgress": "pipeline.executors.progress",
+    "Outcome": "pipeline.executors.executor",
+    "Progress": "pipeline.executors.progress",
+    "end_in_a_worker": "pipeline.executors.main_guard",
+    "start": "pipeline.executors.clusters",
 }
 __all__ = [
     "Deferred",
@@ -37,10 +37,4 @@ __all__ = [
     "end_in_a_worker",
     "start",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for: a worker starts with no more than it needs to wait for tasks."""
-    if name in _HOME:
-        return getattr(import_module(f"pipeline.executors.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(__name__, _HOME)

@@ -5,8 +5,9 @@ The room is called `runs` because ``pipeline.run`` is the function that users ca
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pipeline.lazy import lazily
 
 if TYPE_CHECKING:
     from pipeline.runs.array_jobs import convert_partition, finalize, init
@@ -22,29 +23,29 @@ if TYPE_CHECKING:
     from pipeline.runs.trust import check_sources_known, cluster_line, doubts, kept_configuration, sources_of
 
 _HOME = {
-    "FROZEN": "summary",
-    "Prepared": "state",
-    "Scan": "scan_phase",
-    "Status": "output_status",
-    "check_settings": "preparation",
-    "check_sources_known": "trust",
-    "cluster_line": "trust",
-    "convert": "stages",
-    "convert_partition": "array_jobs",
-    "doubts": "trust",
-    "finalize": "array_jobs",
-    "init": "array_jobs",
-    "kept_configuration": "trust",
-    "load": "preparation",
-    "options_of": "storage_settings",
-    "plan_only": "stages",
-    "remarks": "closing_remarks",
-    "run": "stages",
-    "scan_sources": "scan_phase",
-    "sources_of": "trust",
-    "status": "output_status",
-    "stored_frames": "summary",
-    "writer": "partitions",
+    "FROZEN": "pipeline.runs.summary",
+    "Prepared": "pipeline.runs.state",
+    "Scan": "pipeline.runs.scan_phase",
+    "Status": "pipeline.runs.output_status",
+    "check_settings": "pipeline.runs.preparation",
+    "check_sources_known": "pipeline.runs.trust",
+    "cluster_line": "pipeline.runs.trust",
+    "convert": "pipeline.runs.stages",
+    "convert_partition": "pipeline.runs.array_jobs",
+    "doubts": "pipeline.runs.trust",
+    "finalize": "pipeline.runs.array_jobs",
+    "init": "pipeline.runs.array_jobs",
+    "kept_configuration": "pipeline.runs.trust",
+    "load": "pipeline.runs.preparation",
+    "options_of": "pipeline.runs.storage_settings",
+    "plan_only": "pipeline.runs.stages",
+    "remarks": "pipeline.runs.closing_remarks",
+    "run": "pipeline.runs.stages",
+    "scan_sources": "pipeline.runs.scan_phase",
+    "sources_of": "pipeline.runs.trust",
+    "status": "pipeline.runs.output_status",
+    "stored_frames": "pipeline.runs.summary",
+    "writer": "pipeline.runs.partitions",
 }
 __all__ = [
     "FROZEN",
@@ -71,10 +72,4 @@ __all__ = [
     "stored_frames",
     "writer",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for: a worker starts with no more than it needs to wait for tasks."""
-    if name in _HOME:
-        return getattr(import_module(f"pipeline.runs.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(__name__, _HOME)

@@ -25,7 +25,7 @@ from pipeline.storage.positioned import PositionedFile
 from pipeline.storage.prefetch import Expected, Reading, foreseen
 from pipeline.storage.remote import ConditionsNotServedError, Found, find
 from pipeline.storage.sources import find_instances, open_source
-from pipeline.storage.trouble import PASSING, unwritable
+from pipeline.storage.trouble import unwritable
 from pipeline.storage.urls import DICOMWEB, STORES, WEB, absolute, check_url, hidden, holds_user, is_remote, scheme_of
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "LOCAL_ORIGIN",
     "MAY_PASS",
     "MOVED",
-    "PASSING",
     "PAUSES",
     "STORES",
     "WEB",

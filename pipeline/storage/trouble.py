@@ -10,8 +10,6 @@ from pipeline.errors import OutputError, PipelineError
 from pipeline.storage.exhausted import exhausted
 
 DISK_FULL, NO_PERMISSION, READ_ONLY = "disk_full", "no_permission", "read_only"
-PASSING = frozenset({DISK_FULL, NO_PERMISSION, READ_ONLY})
-"""Reasons that lie with a disk or its permissions: no file's fault, and gone when they are mended."""
 _REASONS = {
     errno.ENOSPC: DISK_FULL,
     errno.EDQUOT: DISK_FULL,

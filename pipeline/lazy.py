@@ -1,0 +1,26 @@
+"""Faces that import what is asked for when it is asked for: a worker starts with no more than it needs to wait for tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazily(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of a package (PEP 562).
+
+    Parameters
+    ----------
+    package : str
+        Its name.
+    homes : mapping of str to str
+        Name → module that defines it.
+    """
+
+    def getattribute(name: str) -> Any:
+        if name in homes:
+            return getattr(import_module(homes[name]), name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return getattribute
