@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,13 @@ def pydicom_folder() -> Path:
     return Path(str(get_testdata_file("CT_small.dcm", download=False))).parent
 
 
+def copies(names: Iterable[str], folder: Path) -> Path:
+    """Copy some of pydicom's own test files, with their times, into a folder, and return that."""
+    for name in names:
+        shutil.copy2(pydicom_folder() / name, folder)
+    return folder
+
+
 def corpus() -> list[Path]:
     """Every regular file of all corpora, sorted, without the index files of the packages."""
     roots = [folder for folder in (pydicom_folder(), pydicom_data_folder(), shared_data()) if folder]
@@ -37,7 +45,7 @@ def corpus() -> list[Path]:
 
 
 def identified(most: int) -> Iterator[Path]:
-    """Files of the corpora up to so many bytes; without UIDs a file's name decides what it is called, so only those with them."""
+    """Yield the files of the corpora up to so many bytes that have the UIDs of their study, series and instance."""
     for path in corpus():
         if path.stat().st_size <= most:
             try:

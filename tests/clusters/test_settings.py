@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from corpora import copies
 from identical import assert_identical
 
 import pipeline
@@ -80,11 +80,8 @@ for file in files:
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory, pydicom_folder) -> Path:
-    folder = tmp_path_factory.mktemp("source")
-    for name in NAMES:
-        shutil.copy2(pydicom_folder / name, folder)
-    return folder
+def source(tmp_path_factory) -> Path:
+    return copies(NAMES, tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from pathlib import Path
 
 import dask
 import pytest
+from corpora import copies
 from identical import assert_identical
 
 import pipeline
@@ -46,11 +46,8 @@ class Saboteur(NullProgress):
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory, pydicom_folder) -> Path:
-    folder = tmp_path_factory.mktemp("source")
-    for name in NAMES:
-        shutil.copy2(pydicom_folder / name, folder)
-    return folder
+def source(tmp_path_factory) -> Path:
+    return copies(NAMES, tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import random
 import shutil
@@ -10,34 +9,26 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from campaigns import load_script
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-
-
-def campaign_of(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.skipif(
     not hasattr(signal, "SIGALRM"), reason="ends runs that hang by a signal that only POSIX systems have"
 )
-def test_folders_that_change_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    growth = campaign_of("campaign_growth", monkeypatch)
+def test_folders_that_change_in_short(tmp_path: Path) -> None:
+    growth = load_script("campaign_growth")
     tally = growth.campaign(tmp_path, rounds=3, steps=4, seed=7)
     assert tally.wrong == []
     assert tally.runs["interrupted"] > 2
     assert len(tally.changes) > 5
 
 
-def test_killed_runs_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kill = campaign_of("campaign_kill", monkeypatch)
+def test_killed_runs_in_short(tmp_path: Path) -> None:
+    kill = load_script("campaign_kill")
     campaign = kill.Campaign(tmp_path / "in", tmp_path, random.Random(3), seconds=4.0)  # noqa: S311  no secret
     kill.make_input(campaign.source, 1)
     assert campaign.finish(tmp_path / "whole") == ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import dask
 import pytest
+from corpora import copies
 from distributed import Client, LocalCluster
 from identical import assert_identical
 
@@ -32,11 +32,8 @@ NAMES = (
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory, pydicom_folder) -> Path:
-    folder = tmp_path_factory.mktemp("source")
-    for name in NAMES:
-        shutil.copy2(pydicom_folder / name, folder)
-    return folder
+def source(tmp_path_factory) -> Path:
+    return copies(NAMES, tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="module")

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
-import sys
 import time
-from pathlib import Path
 
 import pytest
+from campaigns import load_script
 
 from pipeline.isolation.child_process import Death, run_apart
 from pipeline.isolation.fresh_interpreter import call_fresh
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope="module")
 def campaign():
-    spec = importlib.util.spec_from_file_location("campaign_poison", REPOSITORY / "scripts" / "campaign_poison.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("campaign_poison")
 
 
 def test_poison_on_worker_processes_costs_its_files_alone(campaign):

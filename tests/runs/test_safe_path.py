@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -11,24 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from campaigns import load_script
 
 from pipeline.config import load
 from pipeline.isolation.fresh_interpreter import call_fresh
 from pipeline.isolation.safe_path import SAFE_PATH, VARIABLE
 from pipeline.runs import array_jobs
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.executable).parent / "dcm2zarr"
 TRAP = "with open({marker!r}, 'a') as file: file.write(__name__ + '\\n')\n"
 
 
 @pytest.fixture(scope="module")
 def campaign():
-    spec = importlib.util.spec_from_file_location("campaign_poison", REPOSITORY / "scripts" / "campaign_poison.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("campaign_poison")
 
 
 class Hostile:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zarr
+from campaigns import load_script
 from click.testing import CliRunner
 from pydicom.data import get_testdata_file
 
@@ -23,7 +22,6 @@ from pipeline.errors import OutputError
 from pipeline.output import ledger
 from pipeline.verify import CODES, Verification, verify
 
-CAMPAIGN = Path(__file__).resolve().parents[2] / "scripts" / "campaign_rot.py"
 FILES = ("CT_small.dcm", "rtdose_rle.dcm", "JPEG2000.dcm", "liver_1frame.dcm")
 
 
@@ -87,11 +85,8 @@ def test_in_worker_processes_too(original: Path) -> None:
     assert (found.problems, found.images, found.frames) == ([], 4, 18)
 
 
-def test_rot_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = importlib.util.spec_from_file_location("campaign_rot", CAMPAIGN)
-    campaign = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "campaign_rot", campaign)
-    spec.loader.exec_module(campaign)
+def test_rot_in_short(tmp_path: Path) -> None:
+    campaign = load_script("campaign_rot")
     sources = [Path(get_testdata_file(name, download=False)) for name in FILES]
     campaign.make_result(tmp_path / "out", sources)
     tally = campaign.run_trials(tmp_path / "out", 24, seed=7)
