@@ -251,7 +251,9 @@ def _attempt(at: LocalPlace, mark: Mark, tell: Callable[[str], object]) -> int |
         sign = _sign(at, file, free)
         if free is False or not _is_file(file, at.path):
             return sign.holder
-        _refuse_living(at, sign, tell)
+        # the system's lock may be this host's alone, or there may be none
+        if living := lock_holder.watch(str(at), partial(_look_again, at), sign, tell):
+            raise _in_use(at, living.holder)
         os.ftruncate(file, 0)
         os.pwrite(file, mark.to_bytes(), 0)
         if not (free and is_of_this_machine(at.path)):
@@ -269,16 +271,6 @@ def _is_file(file: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(file), path.lstat())
     except FileNotFoundError:
         return False
-
-
-def _refuse_living(at: LocalPlace, sign: Sign, tell: Callable[[str], object]) -> None:
-    """Heed signs of life where the system's lock may be this host's alone, or where there is none."""
-    if sign.lives is None:
-        who = sign.holder or "an unknown process"
-        tell(f"{at}: a lock of {who} is there; watching for {lock_holder.SILENCE:.0f} s whether it lives")
-    living = lock_holder.alive({"": (partial(_look_again, at), sign)}, lock_holder.SILENCE)
-    if living:
-        raise _in_use(at, living[""].holder)
 
 
 def _look_again(at: LocalPlace) -> Sign | None:

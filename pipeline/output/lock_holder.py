@@ -198,6 +198,26 @@ def alive(locks: Mapping[str, tuple[Look, Sign]], seconds: float) -> dict[str, S
     return living
 
 
+def watch(where: str, look: Look, sign: Sign, tell: Callable[[str], object]) -> Sign | None:
+    """Return the last sign of a lock whose holder lives; None if it has ended, or stays silent for :data:`SILENCE`.
+
+    Parameters
+    ----------
+    where : str
+        The lock's path or URL, for what is told.
+    look : callable
+        Looks at it again.
+    sign : Sign
+        What was seen of it.
+    tell : callable
+        Told why it takes a minute, if it does.
+    """
+    if sign.lives is None:
+        who = sign.holder or "an unknown process"
+        tell(f"{where}: a lock of {who} is there; watching for {SILENCE:.0f} s whether it lives")
+    return alive({"": (look, sign)}, SILENCE).get("")
+
+
 def now() -> float:
     """Return the seconds of a clock that nobody sets, and that goes on while the machine sleeps, where it has one."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

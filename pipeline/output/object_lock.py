@@ -74,7 +74,8 @@ def _take(at: RemotePlace, mark: Mark, tell: Callable[[str], object]) -> None:
             with suppress(FileExistsError):  # of a put whose answer was lost, the repetition finds our own object
                 _create(at, mark)
         elif not _is(sign, mark):
-            _refuse_living(at, sign, tell)
+            if living := lock_holder.watch(str(at), partial(look, at), sign, tell):
+                raise _in_use(at, living.holder)
             with suppress(FileExistsError):
                 _replace(at, mark, sign)
         time.sleep(SETTLING if _conditions_count(at, mark) else SETTLING_UNSURE)
@@ -112,16 +113,6 @@ def _conditions_count(at: RemotePlace, mark: Mark) -> bool:
     except ConditionsNotServedError:
         return False
     return False
-
-
-def _refuse_living(at: RemotePlace, sign: Sign, tell: Callable[[str], object]) -> None:
-    if sign.lives is None:
-        tell(
-            f"{at}: a lock of {sign.holder or 'an unknown process'} is there; watching for {lock_holder.SILENCE:.0f} s whether it lives"
-        )
-    living = lock_holder.alive({"": (partial(look, at), sign)}, lock_holder.SILENCE)
-    if living:
-        raise _in_use(at, living[""].holder)
 
 
 def _renew(at: RemotePlace, mark: Mark) -> bool:
