@@ -48,7 +48,7 @@ ADVICE = {
     "was not stored. " + _HEADER,
     "decoder_crashed": "A decoder crashed on the frame named, twice and alone in a process. Try another one "
     f"(decode.plugin). {_DAMAGED}",
-    "header_crashed": f"Whatever read the header crashed, twice; the next run tries once more. {_DAMAGED}",
+    "header_crashed": f"Reading the header crashed the process twice. The next run tries once more. {_DAMAGED}",
     "timeout": "Decoding the frame named, or reading the header, took longer than limits.frame_seconds or "
     "limits.header_seconds. Raise them and run again if the file is sound but large or its storage slow; else it is damaged.",
     "memory": "Decoding the frame named, or reading the header, took more memory than limits.decode_memory allows or the "

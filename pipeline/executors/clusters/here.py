@@ -222,7 +222,7 @@ class _Quiet:
 
 
 def _kill_workers(local: SpecCluster) -> None:
-    """End worker processes amid their tasks: whoever interrupts a run doesn't wait for what nobody will record."""
+    """End worker processes in the middle of their tasks: an interrupted run doesn't wait for results that nothing records."""
     for nanny in local.workers.values():
         pid = getattr(nanny, "pid", None)
         if pid:
@@ -234,7 +234,7 @@ def _silenced() -> int:
     """Return the level below which Dask's logs aren't shown, here and in the workers.
 
     Its errors are its own: a heartbeat that finds the scheduler closed, at the end of a run. What becomes of a task comes
-    back as its outcome, and a cluster that doesn't start raises. Whoever lets all be logged is shown them too.
+    back as its outcome, and a cluster that doesn't start raises. If everything is logged, they are shown too.
     """
     return logging.ERROR if logging.getLogger().isEnabledFor(logging.DEBUG) else logging.CRITICAL
 

@@ -32,7 +32,7 @@ class Thresholds:
 
 
 def configured_thresholds() -> Thresholds:
-    """Return those of Dask's configuration, for workers that heed it."""
+    """Return the thresholds of Dask's configuration, for workers that obey it."""
     given = (dask.config.get(f"distributed.worker.memory.{name}", None) for name in ("pause", "terminate"))
     return Thresholds(*(value if isinstance(value, float) and 0 < value <= 1 else 1.0 for value in given))
 
