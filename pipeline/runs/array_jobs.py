@@ -18,7 +18,7 @@ from pipeline.errors import SURROUNDINGS, OutputError
 from pipeline.executors import Deferred, NullProgress, Progress, clusters, end_in_a_worker
 from pipeline.output import Ledger, explaining, locked, refuse_links, wait_for_tasks
 from pipeline.plan import partition, partition_count
-from pipeline.runs.completion import unchanged
+from pipeline.runs.completion import summary_if_nothing_to_do
 from pipeline.runs.partitions import (
     Partitions,
     partition_locked,
@@ -31,7 +31,7 @@ from pipeline.runs.preparation import check_settings
 from pipeline.runs.preparation import load as load_prepared
 from pipeline.runs.recovery import restore
 from pipeline.runs.replacement import finish_replacing
-from pipeline.runs.stages import begun, conversion_of, finished, resumed, write_run_file, writing
+from pipeline.runs.stages import conversion_of, finished, load_or_make_plan, resume_conversion, write_run_file, writing
 from pipeline.runs.state import Prepared, Run
 from pipeline.runs.storage_settings import options_of, reaching_stores
 from pipeline.runs.trust import check_sources_known, directed, kept_configuration, sources_of
@@ -93,7 +93,7 @@ def init(
         See :func:`pipeline.runs.run`.
     """
     with writing(config, progress) as this:
-        prepared = begun(this, overwrite=overwrite, trusting=trusting)
+        prepared = load_or_make_plan(this, overwrite=overwrite, trusting=trusting)
         write_run_file(config, this.out)
         store.create_root(str(this.out))
         given = {} if partition_bytes is None else {"partition_bytes": partition_bytes}
@@ -201,9 +201,9 @@ def finalize(
         this = Run(config, at, executor, progress)
         finish_replacing(str(at), prepared)
         with this.clock.phase("convert"):
-            conversion = resumed(prepared, config, at, progress, retrying=False)
+            conversion = resume_conversion(prepared, config, at, progress, retrying=False)
             refuse_incomplete(parts, conversion)
-        if summary := unchanged(config, prepared, conversion, this.clock):
+        if summary := summary_if_nothing_to_do(config, prepared, conversion, this.clock):
             return summary
         return finished(this, prepared, conversion)
 

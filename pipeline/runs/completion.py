@@ -56,7 +56,9 @@ def complete(
     return summary
 
 
-def unchanged(config: RunConfig, prepared: Prepared, conversion: Conversion, clock: Clock) -> report.RunSummary | None:
+def summary_if_nothing_to_do(
+    config: RunConfig, prepared: Prepared, conversion: Conversion, clock: Clock
+) -> report.RunSummary | None:
     """Return the summary of a run that finds everything done, and all that it would write written; None of another.
 
     Nothing is written then. Sizes are compared, not contents: those are ``dcm2zarr verify``'s.

@@ -22,9 +22,9 @@ from pipeline.tasks import (
     Job,
     convert,
     convert_carefully,
-    described,
     finalise,
     frame_results,
+    instances_of,
     keep_freed_memory,
 )
 
@@ -183,7 +183,7 @@ class Conversion:
             ledger.append(result)
             self.work.add(result)
         else:
-            result = lost(task, outcome.error)
+            result = result_of_lost_task(task, outcome.error)
             self.unfinished.add(task.id)
         before = len(self.failures)
         self.absorb(result)
@@ -227,7 +227,7 @@ class Conversion:
         del self._open[image]
         spec = self.plan.images[image]
         checksums, valid = frame_results(spec, self._regions.pop(image, ()))
-        instances = described(self.plan, spec)
+        instances = instances_of(self.plan, spec)
         failed = frozenset(i for i in instances if i in self.failures and i not in self.salvaged)
         if len(failed) == len(instances):
             self._ready.append(Discard(image, home(self.job.out, spec), spec.path))
@@ -290,7 +290,7 @@ def _before(new: Failure, known: Failure | None) -> bool:
     return known is None or (new.frame is not None and (known.frame is None or new.frame < known.frame))
 
 
-def lost(task: TaskInput, error: Exception) -> TaskResult:
+def result_of_lost_task(task: TaskInput, error: Exception) -> TaskResult:
     """Return what stands for the result of a task that ended with an error: all instances it touched failed."""
     reason = "write_failed" if isinstance(error, OSError) else "worker_lost"
     message = f"The task that converted this file ended with {foreign_text(error)}"

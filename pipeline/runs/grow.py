@@ -38,7 +38,7 @@ def failed_again(out: Place, found: Scan, changes: Changes) -> bool:
     return True
 
 
-def grown(run: Run, before: Prepared, changes: Changes, found: Scan) -> Prepared:
+def extend_plan(run: Run, before: Prepared, changes: Changes, found: Scan) -> Prepared:
     """Plan what was `found` in new and changed files in addition to what `before` holds, and keep that in its place.
 
     The finished work of the earlier plan is recorded for the new one before that is kept: whenever this is interrupted,
@@ -90,7 +90,7 @@ def grown(run: Run, before: Prepared, changes: Changes, found: Scan) -> Prepared
 def given_back(out: Place, before: Prepared, wanted: Collection[int], config: RunConfig, *, for_good: bool) -> Prepared:
     """Let standing images stay, given by position; what was to join them becomes images of its own.
 
-    Where that isn't `for_good`, they may be made anew by the next run. As :func:`grown`, it leaves either plan whenever it is
+    Where that isn't `for_good`, they may be made anew by the next run. As :func:`extend_plan`, it leaves either plan whenever it is
     interrupted.
     """
     growth = give_back(before.plan, before.standing, wanted, layout(config), before.replaced_instances())

@@ -17,7 +17,7 @@ MOST_INFLATED = 1100
 """What deflating saves at most, and what may be missing of a file that is salvaged: all but a thousandth."""
 
 
-def scanned(
+def read_cached_scan(
     files: Sequence[SourceFile], config: RunConfig, out: str, segment: int, salt: bytes
 ) -> scan.ScanResult | None:
     """Return what was found in the same files, with the same settings, for the same segment; None where it wasn't."""

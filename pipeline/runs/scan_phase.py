@@ -18,7 +18,7 @@ from pipeline.isolation import Bounds, guarded
 from pipeline.model import Instance, SourceFile
 from pipeline.output import inside
 from pipeline.runs.digests import read_digests
-from pipeline.runs.scan_cache import keep_scanned, scanned
+from pipeline.runs.scan_cache import keep_scanned, read_cached_scan
 from pipeline.runs.state import Prepared, Run
 from pipeline.storage import Place, exhausted
 from pipeline.tasks import scan_carefully
@@ -121,7 +121,7 @@ def _batches(files: Iterator[SourceFile], first: int) -> Iterator[Batch]:
 
 def _scan(batch: Batch, *, config: RunConfig, out: str, salt: bytes) -> scan.ScanResult:
     limits = config.limits
-    if before := scanned(batch.files, config, out, batch.segment, salt):
+    if before := read_cached_scan(batch.files, config, out, batch.segment, salt):
         return before
     found = guarded(
         lambda watch: scan.scan_batch(batch.files, config, out, batch.segment, salt=salt, watch=watch),

@@ -17,10 +17,10 @@ from pipeline.errors import RETRIED
 from pipeline.executors import Deferred, Executor, NullProgress, Progress, clusters, end_in_a_worker
 from pipeline.output import Ledger, begin, check_places, explaining, locked, still_held, too_small, wait_for_tasks
 from pipeline.runs.changes import compare
-from pipeline.runs.completion import complete, unchanged
+from pipeline.runs.completion import complete, summary_if_nothing_to_do
 from pipeline.runs.conversion import Conversion
 from pipeline.runs.frozen_images import kept_back
-from pipeline.runs.grow import failed_again, given_back, grown
+from pipeline.runs.grow import extend_plan, failed_again, given_back
 from pipeline.runs.partitions import recut, refuse_running
 from pipeline.runs.preparation import check_settings, load, prepare, prepare_and_save
 from pipeline.runs.recovery import restore
@@ -62,11 +62,11 @@ def run(
         nothing has been converted then.
     """
     with writing(config, progress) as this:
-        prepared = begun(this, overwrite=overwrite, trusting=trusting)
+        prepared = load_or_make_plan(this, overwrite=overwrite, trusting=trusting)
         with this.clock.phase("convert"):
-            conversion = resumed(prepared, config, this.out, this.progress)
+            conversion = resume_conversion(prepared, config, this.out, this.progress)
             clusters.check_memory(config.cluster, conversion.remaining)
-        if summary := unchanged(config, prepared, conversion, this.clock):
+        if summary := summary_if_nothing_to_do(config, prepared, conversion, this.clock):
             return summary
         write_run_file(config, this.out)
         return finished(this, prepared, conversion)
@@ -110,7 +110,7 @@ def telling_notes(progress: Progress) -> Iterator[None]:
             progress.message(line)
 
 
-def followed(run: Run, before: Prepared) -> Prepared:
+def update_plan_for_new_files(run: Run, before: Prepared) -> Prepared:
     """Return what `before` is after a look at the source files: the same, or what follows it where files have come."""
     with run.clock.phase("scan"):
         if run.config.source.hash:
@@ -143,10 +143,10 @@ def followed(run: Run, before: Prepared) -> Prepared:
     if failed_again(run.out, found, changes):
         return before
     write_run_file(run.config, run.out)
-    return grown(run, before, changes, found)
+    return extend_plan(run, before, changes, found)
 
 
-def begun(this: Run, *, overwrite: bool, trusting: bool = False) -> Prepared:
+def load_or_make_plan(this: Run, *, overwrite: bool, trusting: bool = False) -> Prepared:
     """Return the plan that lies in the output directory, where it still holds, or else a new one."""
     config, out = this.config, this.out
     refuse_running(out, this.progress.message)
@@ -158,7 +158,7 @@ def begun(this: Run, *, overwrite: bool, trusting: bool = False) -> Prepared:
         if not trusting:
             check_sources_known(config, out, sources_of(before))
         finish_replacing(str(out), before)
-        return followed(this, before)
+        return update_plan_for_new_files(this, before)
     write_run_file(config, out)
     return prepare_and_save(this)
 
@@ -168,7 +168,7 @@ def write_run_file(config: RunConfig, out: Place) -> None:
     (out / RUN_FILE).write_bytes(dump(config, versions=versions()).encode("utf-8", "surrogateescape"))
 
 
-def resumed(
+def resume_conversion(
     prepared: Prepared, config: RunConfig, out: Place, progress: Progress, *, retrying: bool = True
 ) -> Conversion:
     """Return the conversion of `prepared` as far as earlier runs got."""
@@ -219,7 +219,7 @@ def finished(this: Run, prepared: Prepared, conversion: Conversion) -> report.Ru
             if image not in prepared.standing.images:
                 this.progress.message(kept_back(image.path))
         with this.clock.phase("convert"):
-            conversion = resumed(prepared, config, out, this.progress)
+            conversion = resume_conversion(prepared, config, out, this.progress)
         conversion.work, conversion.timeline = earlier.work, earlier.timeline
 
 

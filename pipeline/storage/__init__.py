@@ -22,7 +22,7 @@ from pipeline.storage.ownership import strangers
 from pipeline.storage.patience import MOVED, PAUSES, patiently
 from pipeline.storage.places import LocalPlace, Place, RemotePlace, is_inner, place
 from pipeline.storage.positioned import PositionedFile
-from pipeline.storage.prefetch import Expected, Reading, foreseen
+from pipeline.storage.prefetch import Expected, Reading, prefetching
 from pipeline.storage.remote import ConditionsNotServedError, Found, find
 from pipeline.storage.sources import find_instances, open_source
 from pipeline.storage.trouble import unwritable
@@ -60,7 +60,6 @@ __all__ = [
     "exhausted",
     "find",
     "find_instances",
-    "foreseen",
     "growing",
     "hidden",
     "holds_user",
@@ -73,6 +72,7 @@ __all__ = [
     "patiently",
     "persistently",
     "place",
+    "prefetching",
     "scheme_of",
     "storage_options",
     "strangers",

@@ -84,7 +84,7 @@ _foresight: ContextVar[_Foresight | None] = ContextVar("storage_foresight", defa
 
 
 @contextmanager
-def foreseen(readings: Iterable[Reading]) -> Iterator[None]:
+def prefetching(readings: Iterable[Reading]) -> Iterator[None]:
     """Let objects that are opened in the block be fetched ahead.
 
     Parameters
@@ -101,7 +101,7 @@ def foreseen(readings: Iterable[Reading]) -> Iterator[None]:
         foresight.close()
 
 
-def taken(source: str) -> RangeFile | None:
+def take_prefetched(source: str) -> RangeFile | None:
     """Return the object where it was opened ahead."""
     foresight = _foresight.get()
     return foresight.take(source) if foresight else None

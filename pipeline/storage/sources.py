@@ -14,7 +14,7 @@ from pipeline.errors import ConfigError, PixelDataError, SourceError
 from pipeline.model import local_path
 from pipeline.storage.exhausted import exhausted
 from pipeline.storage.local_file import LocalFile
-from pipeline.storage.prefetch import Expected, found_before, open_object, taken
+from pipeline.storage.prefetch import Expected, found_before, open_object, take_prefetched
 from pipeline.storage.urls import DICOMWEB, check_url, is_remote, scheme_of
 
 
@@ -50,7 +50,7 @@ def open_source(source: str, expected: Expected | None = None) -> BinaryIO:
     if scheme_of(source) in DICOMWEB:
         return cast(BinaryIO, _dicomweb("instances").open_instance(source, found_before(source, expected)))
     if is_remote(source):
-        return cast(BinaryIO, taken(source) or open_object(check_url(source), expected))
+        return cast(BinaryIO, take_prefetched(source) or open_object(check_url(source), expected))
     try:
         file = cast(BinaryIO, LocalFile(local_path(source)))
     except FileNotFoundError as error:
@@ -61,7 +61,7 @@ def open_source(source: str, expected: Expected | None = None) -> BinaryIO:
         raise SourceError(f"{source}: can't be opened: {error.strerror or error}", source=source) from error
     try:
         if expected is not None:
-            unchanged(file, source, expected)
+            check_unchanged(file, source, expected)
     except BaseException:
         file.close()
         raise
@@ -84,7 +84,7 @@ def find_instances(url: str) -> Iterator[str]:
     return found
 
 
-def unchanged(file: BinaryIO, source: str, expected: Expected) -> None:
+def check_unchanged(file: BinaryIO, source: str, expected: Expected) -> None:
     """Raise PixelDataError (``source_changed``) where an open local file isn't what it was.
 
     Where its SHA-256 is known, a file of the same size and another time of change is read as a whole to tell.

@@ -2,7 +2,7 @@
 
 from pipeline.tasks.allocator import keep_freed_memory
 from pipeline.tasks.convert_frames import Frame, Job, convert, decode_frames, job_of
-from pipeline.tasks.finalise_image import FinaliseInput, describe, described, finalise, frame_results
+from pipeline.tasks.finalise_image import FinaliseInput, describe, finalise, frame_results, instances_of
 from pipeline.tasks.frame_sources import partly_stored
 from pipeline.tasks.isolated import convert_carefully, scan_carefully, to_blame
 
@@ -14,9 +14,9 @@ __all__ = [
     "convert_carefully",
     "decode_frames",
     "describe",
-    "described",
     "finalise",
     "frame_results",
+    "instances_of",
     "job_of",
     "keep_freed_memory",
     "partly_stored",

@@ -30,7 +30,7 @@ from pipeline.model import (
 )
 from pipeline.output import Ticket, ticket
 from pipeline.printable import printable
-from pipeline.storage import Expected, Options, active, foreseen, using
+from pipeline.storage import Expected, Options, active, prefetching, using
 from pipeline.store import ShardWriter, Stored
 from pipeline.tasks.reads import frame_index, readings
 
@@ -182,7 +182,7 @@ def _convert_region(piece: RegionInput, job: Job, work: _Work) -> list[RegionRes
     """Fill and write one shard after the other; a span that crosses shards keeps its file open."""
     decoded = _decode_spans(piece, job, work)
     region, step = piece.region, piece.spec.shards[0]
-    with foreseen(readings(piece, job.out)):
+    with prefetching(readings(piece, job.out)):
         return [
             _convert_shard(
                 Region(region.image, start, min(start + step, region.frame_stop)), piece.spec, decoded, job, work

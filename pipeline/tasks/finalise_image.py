@@ -48,7 +48,7 @@ class FinaliseInput(Compact):
     provenance: Mapping[str, Any]
 
 
-def described(plan: Plan, spec: ImageSpec) -> dict[int, Described]:
+def instances_of(plan: Plan, spec: ImageSpec) -> dict[int, Described]:
     """Return the instances of an image, by their position in the plan."""
     members = ((span.instance, plan.instances[span.instance]) for span in spec.spans)
     return {i: Described(one.segment, one.row, one.known_uid) for i, one in members}

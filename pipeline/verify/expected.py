@@ -10,7 +10,7 @@ from pipeline.model import ImageSpec, Plan, Region, RegionResult, Span
 from pipeline.output import Finished
 from pipeline.plan import cut_spans
 from pipeline.runs import Prepared
-from pipeline.tasks import FinaliseInput, described, frame_results, partly_stored
+from pipeline.tasks import FinaliseInput, frame_results, instances_of, partly_stored
 
 
 @dataclass(slots=True)
@@ -94,7 +94,7 @@ class ExpectedResult:
         return FinaliseInput(
             image=image,
             spec=spec,
-            instances=described(self.plan, spec),
+            instances=instances_of(self.plan, spec),
             checksums=checksums,
             valid=valid,
             failed=frozenset(failed),

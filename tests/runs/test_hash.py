@@ -174,7 +174,7 @@ def test_unfinished_work_is_done_with_touched_files(place: Place, monkeypatch: p
     whole = place.elsewhere("whole")
     whole.convert(**HASH)
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "resumed", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(stages, "resume_conversion", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             place.convert(**HASH)
     touch(place.folder / "MR_small.dcm")

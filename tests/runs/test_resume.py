@@ -153,7 +153,7 @@ class StoppedError(Exception):
     [
         (stages, "prepare_and_save"),
         (catalog, "write_plan"),
-        (stages, "resumed"),
+        (stages, "resume_conversion"),
         (completion, "complete"),
         (catalog, "assemble"),
         (completion.report, "write"),

@@ -7,7 +7,7 @@ import pytest
 from faultproxy import FaultProxy
 
 from pipeline.errors import ConfigError, CredentialsError, SourceError
-from pipeline.storage import Expected, Options, Reading, active, foreseen, open_source, place, storage_options, using
+from pipeline.storage import Expected, Options, Reading, active, open_source, place, prefetching, storage_options, using
 from pipeline.storage.objects import HEAD
 
 
@@ -75,7 +75,7 @@ def test_what_is_foreseen_comes_from_the_requests_made_ahead(s3):
     readings = [Reading(f"{prefix}/{n:02}", Expected(50_000, 0), ((100, 40_000),)) for n in range(20)]
     with FaultProxy(s3.port, rate=1.0, slow=0.1) as proxy, using(Options.of(s3.options(proxy.port))):
         proxy.rate = 0.0
-        with foreseen(readings):
+        with prefetching(readings):
             for number, reading in enumerate(readings):
                 if number in (3, 4):
                     continue  # left out, as after a failure
