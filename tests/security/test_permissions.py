@@ -12,7 +12,7 @@ import pytest
 from converted import invoke
 from sharing import configuration, some_files
 
-from pipeline.storage.beneath import folder_bits
+from pipeline.storage.entries import folder_bits
 
 
 @contextmanager
