@@ -5,10 +5,10 @@ A keyword whose value multiplicity isn't 1 becomes a list of these. Null means a
 the last is in ``unconverted``.
 """
 
-from pipeline.catalog.assemble import LargeRowsError, RowOutcome, assemble, catalog_path
+from pipeline.catalog.assemble import LargeRowsError, RowOutcome, assemble
 from pipeline.catalog.lists import LIST_SUFFIXES, read_path_list
 from pipeline.catalog.plans import has_plan, read_copies, read_facts, read_plan, read_standing, remove_plan, write_plan
-from pipeline.catalog.results import OURS, RUN_FILE, is_remote_result, is_result
+from pipeline.catalog.results import is_remote_result, is_result
 from pipeline.catalog.scanned import forget_scanned, read_scanned, scan_salt, write_scanned
 from pipeline.catalog.schema import DEFAULT_KEYWORDS, PENDING, Kind, catalog_schema, segment_schema
 from pipeline.catalog.segments import (
@@ -23,7 +23,6 @@ from pipeline.catalog.segments import (
     read_listing,
     read_rows,
     read_unstored,
-    segment_path,
     write_segment,
 )
 from pipeline.catalog.tables import (
@@ -40,9 +39,7 @@ from pipeline.catalog.verdicts import read_verified, write_verdicts
 __all__ = [
     "DEFAULT_KEYWORDS",
     "LIST_SUFFIXES",
-    "OURS",
     "PENDING",
-    "RUN_FILE",
     "Identity",
     "Kind",
     "Known",
@@ -51,7 +48,6 @@ __all__ = [
     "RowOutcome",
     "SegmentWriter",
     "assemble",
-    "catalog_path",
     "catalog_schema",
     "count_reasons",
     "count_scanned",
@@ -80,7 +76,6 @@ __all__ = [
     "read_verified",
     "remove_plan",
     "scan_salt",
-    "segment_path",
     "segment_schema",
     "write_plan",
     "write_scanned",

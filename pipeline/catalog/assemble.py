@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.catalog.bounded import open_table
 from pipeline.catalog.schema import PENDING, catalog_schema
-from pipeline.catalog.segments import segment_path
-from pipeline.storage import Place, place
+from pipeline.storage import OutputDir
 
 GROUP_BYTES = 32 * 2**20
 GROUP_ROWS = 16_384
@@ -56,13 +55,8 @@ _UNCHANGED: Any = RowOutcome(None)  # type: ignore[arg-type]  # nothing override
 _values = attrgetter(*_OVERRIDDEN, "note")
 
 
-def catalog_path(out: str) -> Place:
-    """Return where the catalog lies in an output directory."""
-    return place(out) / "catalog.parquet"
-
-
 def assemble(
-    out: str,
+    out: OutputDir,
     segments: Iterable[int],
     outcomes: Mapping[tuple[int, int], RowOutcome],
     keywords: Mapping[str, str],
@@ -77,7 +71,7 @@ def assemble(
 
     Parameters
     ----------
-    out : str
+    out : OutputDir
         Output directory.
     segments : iterable of int
         The segments' numbers, in the order in which their files were found.
@@ -96,13 +90,13 @@ def assemble(
         Where there is such a row group. Nothing has been written then.
     """
     schema = catalog_schema(keywords)
-    with catalog_path(out).replacing() as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
+    with out.catalog.replacing() as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
         for table in _regrouped(_finished(out, segments, outcomes, schema, without, largest=largest)):
             writer.write_table(table)
 
 
 def _finished(
-    out: str,
+    out: OutputDir,
     segments: Iterable[int],
     outcomes: Mapping[tuple[int, int], RowOutcome],
     schema: pa.Schema,
@@ -111,7 +105,7 @@ def _finished(
     largest: int | None,
 ) -> Iterator[pa.Table]:
     for segment in segments:
-        with open_table(segment_path(out, segment)) as file:
+        with open_table(out.segment(segment)) as file:
             row = 0
             for group in range(len(file.sizes)):
                 if largest is not None and file.bytes_of(group, schema.names) > largest:

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pipeline import catalog
-from pipeline.catalog import RUN_FILE
 from pipeline.output import Holder, holder, ledger, no_result, records
 from pipeline.runs.partitions import Progressed, progressed, read_partitions
 from pipeline.runs.preparation import load
 from pipeline.runs.state import Prepared
-from pipeline.storage import Place, absolute, place
+from pipeline.storage import OutputDir
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +64,17 @@ def status(out: str | os.PathLike[str]) -> Status:
     OutputError
         Where there is no run in it.
     """
-    root = place(absolute(os.fspath(out)))
-    if not {"plan", "ledger", RUN_FILE}.intersection(root.children()):
-        raise no_result(str(out), "it isn't the output directory of a run: there is neither a plan nor a ledger in it")
+    root = OutputDir.of(out)
+    if not {root.PLAN, root.LEDGER, root.RUN_FILE}.intersection(root.root.children()):
+        raise no_result(
+            OutputDir(os.fspath(out)),
+            "it isn't the output directory of a run: there is neither a plan nor a ledger in it",
+        )
     prepared = load(root)
     if prepared is None:
-        return Status(str(root), "scan", holder(root), _progressed(root), catalog.count_scanned(str(root)))
+        return Status(str(root), "scan", holder(root), _progressed(root), catalog.count_scanned(root))
     done = _done(root, prepared)
-    ended = bool(ledger.files(str(root), prepared.id)) and (root / "catalog.parquet").exists()
+    ended = bool(ledger.files(root, prepared.id)) and root.catalog.exists()
     finished = ended and done.work["tasks"].done == done.work["tasks"].total
     parts = None if finished else read_partitions(root, prepared)
     return Status(
@@ -80,7 +82,7 @@ def status(out: str | os.PathLike[str]) -> Status:
         phase="finished" if finished else "convert",
         holder=holder(root),
         progressed=_progressed(root),
-        files=catalog.count_reasons(str(root)) if ended else done.files,
+        files=catalog.count_reasons(root) if ended else done.files,
         work=done.work,
         stored_bytes=done.stored_bytes,
         partitions=None if parts is None else progressed(root, prepared.plan, parts, done.tasks),
@@ -95,7 +97,7 @@ class _Done:
     tasks: Collection[int]
 
 
-def _done(root: Place, prepared: Prepared) -> _Done:
+def _done(root: OutputDir, prepared: Prepared) -> _Done:
     plan = prepared.plan
     tasks: set[int] = set()
     failures: dict[int, str] = {}
@@ -143,11 +145,10 @@ def _files(prepared: Prepared, images: set[int], failures: Mapping[int, str]) ->
     return +counts
 
 
-def _progressed(root: Place) -> datetime | None:
+def _progressed(root: OutputDir) -> datetime | None:
     """Return the latest time of change of what a run appends to or adds to."""
-    segments = [root / "ledger" / name for name in (root / "ledger").children() if name.endswith(".jsonl")]
     times = []
-    for one in (root / "plan" / "segments", root / "plan", root / "report.json", *segments):
+    for one in (root.segments, root.plan, root.report_json, *root.ledger_files()):
         with suppress(FileNotFoundError):  # of objects there are no folders
             times.append(one.modified())
     return datetime.fromtimestamp(max(times), UTC) if times else None

@@ -30,7 +30,7 @@ from pipeline.store.read import (
     plain_pixels,
     read_frame,
 )
-from pipeline.store.regions import UNFINISHED, ShardWriter, Stored, aside, home, shard_size, shard_starts, write_region
+from pipeline.store.regions import ShardWriter, Stored, shard_size, shard_starts, write_region
 from pipeline.store.replacing import remove_replaced, remove_stale, take_place
 from pipeline.store.stored import (
     StoredImage,
@@ -47,20 +47,17 @@ from pipeline.store.stored import (
 from pipeline.store.varying import split_attributes
 
 __all__ = [
-    "UNFINISHED",
     "ImageLayout",
     "ShardWriter",
     "Stored",
     "StoredImage",
     "as_output_error",
-    "aside",
     "check_codec",
     "check_result",
     "chunk_names",
     "combined_digest",
     "create_root",
     "finalise_image",
-    "home",
     "image_digest",
     "image_layouts",
     "image_location",

@@ -25,6 +25,7 @@ from pipeline.errors import PipelineError, ResourceError
 from pipeline.isolation import Death, call_fresh, run_apart
 from pipeline.model import Failure, Instance, SourceFile, TaskInput, TaskResult
 from pipeline.output import at_work
+from pipeline.storage import OutputDir
 from pipeline.tasks.convert_frames import Frame, Job, Place, convert, decode_frames, failure_of
 
 ATTEMPTS = 2
@@ -89,14 +90,14 @@ def _decoder_failure(death: Death, instance: Instance, frame: int) -> Failure:
 
 
 def scan_carefully(
-    files: tuple[SourceFile, ...], config: RunConfig, out: str, segment: int, salt: bytes
+    files: tuple[SourceFile, ...], config: RunConfig, out: OutputDir, segment: int, salt: bytes
 ) -> scan.ScanResult:
     """Do what :func:`pipeline.scan.scan_batch` does, in a process that may die of a header."""
     return call_fresh(_scan_carefully, files, config, out, segment, salt)
 
 
 def _scan_carefully(
-    files: tuple[SourceFile, ...], config: RunConfig, out: str, segment: int, salt: bytes
+    files: tuple[SourceFile, ...], config: RunConfig, out: OutputDir, segment: int, salt: bytes
 ) -> scan.ScanResult:
     """Read the batch until a process comes through it; a file on which two died is left out, with its reason."""
     deaths: Counter[int] = Counter()
@@ -145,7 +146,7 @@ def _scan(
     send: Callable[[Any], None],
     files: tuple[SourceFile, ...],
     config: RunConfig,
-    out: str,
+    out: OutputDir,
     segment: int,
     *,
     salt: bytes,

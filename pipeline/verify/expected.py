@@ -10,6 +10,7 @@ from pipeline.model import ImageSpec, Plan, Region, RegionResult, Span
 from pipeline.output import Finished
 from pipeline.plan import cut_spans
 from pipeline.runs import Prepared
+from pipeline.storage import OutputDir
 from pipeline.tasks import FinaliseInput, frame_results, instances_of, partly_stored
 
 
@@ -17,7 +18,7 @@ from pipeline.tasks import FinaliseInput, frame_results, instances_of, partly_st
 class ExpectedResult:
     """The plan, and what the ledger says became of it."""
 
-    out: str
+    out: OutputDir
     plan: Plan
     finished: Finished
     prepared: Prepared | None = None
@@ -36,7 +37,7 @@ class ExpectedResult:
     """Paths of images that stand there until those that are being made aside take their places."""
 
     @classmethod
-    def read(cls, out: str, prepared: Prepared, finished: Finished) -> ExpectedResult:
+    def read(cls, out: OutputDir, prepared: Prepared, finished: Finished) -> ExpectedResult:
         """Put together what the ledger's results say of instances and images."""
         plan = prepared.plan
         expected = cls(out, plan, finished, prepared)
