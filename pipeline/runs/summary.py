@@ -99,7 +99,7 @@ def _holding(outcome: RowOutcome, path: str, scanned: str) -> RowOutcome:
 
     Where it is converted, behind that what the scan said of it (`scanned`): that not all of it is stored.
     """
-    keeps = f"images.zarr/{path} keeps what this file held before it changed"
+    keeps = f"{OutputDir.IMAGES}/{path} keeps what this file held before it changed"
     if outcome.status != "converted":
         return replace(outcome, message=f"{outcome.message}; {keeps}")
     why = "and stays as it is, because originals of it are gone or could not be stored anew"

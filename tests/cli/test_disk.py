@@ -19,6 +19,7 @@ from frames.building import native_file
 import pipeline
 from pipeline.errors import OutputError
 from pipeline.output.space import free_bytes, too_small
+from pipeline.storage import OutputDir
 
 NOISE = np.random.default_rng(1)
 ROOM = 1 << 20
@@ -131,8 +132,8 @@ def test_free_bytes_are_those_of_the_nearest_folder_that_is_there(tmp_path: Path
     assert free is not None
     assert abs(free - shutil.disk_usage(tmp_path).free) < 1 << 30
     assert free_bytes("s3://bucket/out") is None
-    assert too_small("s3://bucket/out", 1 << 60) == ""
-    assert "are free" in too_small(str(tmp_path), 1 << 60)
+    assert too_small(OutputDir.of("s3://bucket/out"), 1 << 60) == ""
+    assert "are free" in too_small(OutputDir.of(tmp_path), 1 << 60)
 
 
 @pytest.fixture

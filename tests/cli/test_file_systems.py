@@ -16,7 +16,7 @@ from faults import built, failing
 from frames.building import native_file
 
 from pipeline.catalog import open_catalog
-from pipeline.storage import take_notes
+from pipeline.storage import OutputDir, take_notes
 from pipeline.storage.strays import is_stray
 
 FILES = 3
@@ -139,7 +139,7 @@ def test_an_output_that_fails_is_to_blame_and_no_file(
     assert "Traceback" not in done.stderr
     again = convert(source, out)
     assert again.exit_code == 0, again.stderr
-    assert set(open_catalog(str(out))["status"].to_pylist()) == {"converted"}
+    assert set(open_catalog(OutputDir.of(out))["status"].to_pylist()) == {"converted"}
     assert stored(out) == undisturbed
 
 

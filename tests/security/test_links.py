@@ -22,7 +22,7 @@ from sharing import (
 
 from pipeline.catalog import read_plan
 from pipeline.errors import OutputError
-from pipeline.storage import LocalPlace, place
+from pipeline.storage import LocalPlace, OutputDir, place
 from pipeline.storage.beneath import below
 
 TOP = ("images.zarr", "plan", "ledger", "catalog.parquet", "report.json", "report.html", "run.yaml", "verify.parquet")
@@ -101,7 +101,7 @@ def test_a_link_amid_the_images_leads_nowhere(planned: Output, foreign: Path, co
     out, config = planned.path, planned.config
     if command in ("verify", "overwrite", "finalize"):
         assert planned.run().exit_code == 0
-    image = read_plan(str(out)).images[0].path
+    image = read_plan(OutputDir.of(out)).images[0].path
     path = Path(out / "images.zarr", *f"{image}/pixels/c".split("/")[:depth])
     shutil.rmtree(path, ignore_errors=True)
     path.parent.mkdir(parents=True, exist_ok=True)
