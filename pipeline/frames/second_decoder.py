@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydicom.pixels.utils import iter_pixels
 
 from pipeline.codecs import LOSSY_JPEG, LOSSY_JPEG_2000, SampleBits
+from pipeline.deid import IDENTITY, Gate
 from pipeline.frames.header import read_header
 from pipeline.frames.index import index_frames
 from pipeline.frames.limits import HeaderLimits
@@ -40,7 +41,7 @@ class SecondReader:
         Its name for errors.
     used : str
         What decoded it the first time, as the catalog's column `decoder` has it.
-    raw, options, limits
+    raw, options, limits, gate
         As for the first time.
     """
 
@@ -53,9 +54,10 @@ class SecondReader:
         raw: bool,
         options: Mapping[str, Any],
         limits: HeaderLimits | None = None,
+        gate: Gate = IDENTITY,
     ) -> None:
         self._file, self._source, self._raw, self._options = file, source, raw, options
-        self.header = read_header(file, source=source, limits=limits)
+        self.header = read_header(file, source=source, limits=limits, gate=gate)
         self.index: FrameIndex = index_frames(file, self.header)
         first = [label.split(" ")[0] for label in used.split("+") if label]
         available = () if not self.index.encapsulated else decoder_for(self.index.transfer_syntax_uid).available_plugins

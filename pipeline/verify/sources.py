@@ -13,6 +13,7 @@ import xxhash
 from pipeline import scan
 from pipeline.catalog import iter_rows
 from pipeline.config import RunConfig
+from pipeline.deid import Gate
 from pipeline.errors import PipelineError
 from pipeline.model import Span
 from pipeline.verify.expected import ExpectedResult, without_spans
@@ -123,6 +124,7 @@ def _pieces(
         header=xxhash.xxh3_128_hexdigest(row["header"].encode()) if row["header"] else None,
         header_kept=bool(row["header"]),
         limits=scan.header_limits(config),
+        gate=Gate.of(config),
     )
     most = max(1, TASK_BYTES // spec.format.frame_bytes)
     if whole.frames <= most or instance.transfer_syntax_uid == DEFLATED:  # no frame of it is reached without the others
