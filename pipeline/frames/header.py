@@ -14,7 +14,7 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 from pipeline.deid import IDENTITY, Gate
 from pipeline.errors import HeaderLimitError, PipelineError, SourceError, foreign_text
 from pipeline.frames.careful import CarefulReader, StopWhen
-from pipeline.frames.deflate import DEFLATED, InflatedFile
+from pipeline.frames.deflate import InflatedFile
 from pipeline.frames.elements import Elements
 from pipeline.frames.header_fast import next_group, quick_dataset, read_group
 from pipeline.frames.items import UNDEFINED, Items, walk_items
@@ -22,7 +22,7 @@ from pipeline.frames.limits import DEFAULT_LIMITS, HeaderLimits, Spent
 from pipeline.frames.meta import Stream, assumed_syntax, declared_syntax, drop_meta, read_meta
 from pipeline.frames.release import release
 from pipeline.frames.sources import HeaderFile, clip, is_blank, read_range, size_of
-from pipeline.frames.syntax import encoding_of
+from pipeline.model import syntaxes
 
 PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 LARGE_ELEMENT = 64 << 20
@@ -225,10 +225,10 @@ def _read(stream: Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid:
     uid = uid or declared_syntax(file_meta, parse.source)
     uid = uid or assumed_syntax(stream, parse.source, parse.assumptions, guess=guess)
     data = file
-    if uid == DEFLATED:
+    if uid == syntaxes.DEFLATED:
         data = cast(BinaryIO, InflatedFile(file, stream.tell(), parse.source, parse.limits.inflated))
         stream = HeaderFile(data)
-    implicit, little = encoding_of(uid)
+    implicit, little = syntaxes.encoding_of(uid)
     dataset = _elements(stream, parse, implicit=implicit, little=little)
     _note_encoding(parse, dataset, implicit=implicit)
     drop_meta(dataset, parse.assumptions)
@@ -261,7 +261,7 @@ def _header(parse: _Parse, dataset: Dataset, file_meta: FileMetaDataset, uid: st
         pixel_vr=parse.pixel_vr,
         value_offset=start,
         value_length=None if parse.pixel_length == UNDEFINED or not parse.pixel_tag else parse.pixel_length,
-        deflated=uid == DEFLATED,
+        deflated=uid == syntaxes.DEFLATED,
         assumptions=tuple(parse.assumptions),
         truncated=parse.truncated,
         left_over=parse.left_over,
