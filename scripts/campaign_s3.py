@@ -26,13 +26,12 @@ import numpy as np
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
 
-import corpora  # noqa: E402
-from bigfiles import encapsulated_gibibyte, native_gibibyte  # noqa: E402
-from faultproxy import FaultProxy  # noqa: E402
-from objectstores import Server, seaweedfs  # noqa: E402
-
 import pipeline  # noqa: E402
 from pipeline.config import from_dict  # noqa: E402
+from support import corpora  # noqa: E402
+from support.fault_proxy import FaultProxy  # noqa: E402
+from support.object_stores import Server, seaweedfs  # noqa: E402
+from support.sparse_files import encapsulated_gibibyte, native_gibibyte  # noqa: E402
 
 MIB = 1 << 20
 RUN = """

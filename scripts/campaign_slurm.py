@@ -29,16 +29,16 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
 import dask  # noqa: E402
-from corpora import identified, pydicom_data_folder, pydicom_folder, shared_data  # noqa: E402
-from endtoend import Disturbed, download, rows  # noqa: E402
-from faultproxy import FaultProxy  # noqa: E402
-from identical import assert_identical, assert_same_store  # noqa: E402
-from objectstores import Server, seaweedfs  # noqa: E402
-from varied import add_series  # noqa: E402
 
 import pipeline  # noqa: E402
 from pipeline.executors import NullProgress  # noqa: E402
 from pipeline.verify import verify  # noqa: E402
+from support.corpora import identified, pydicom_data_folder, pydicom_folder, shared_data  # noqa: E402
+from support.disturbed_slurm_run import Disturbed, download, rows  # noqa: E402
+from support.fault_proxy import FaultProxy  # noqa: E402
+from support.identical_results import assert_identical, assert_same_store  # noqa: E402
+from support.object_stores import Server, seaweedfs  # noqa: E402
+from support.varied_files import add_series  # noqa: E402
 
 SERVICE = REPOSITORY / "scripts" / "services" / "slurm"
 OUTPUT = {"shard": "1 MiB"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import varied as files
-from changing import archive, pristine  # noqa: F401  also found here
 
 from pipeline.runs import preparation
+from support import varied_files as files
+from support.changing_files import archive, pristine  # noqa: F401  also found here
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from varied import Place
 
 from pipeline import catalog, runs
 from pipeline.config import Cluster, RunConfig, from_dict
@@ -11,6 +10,7 @@ from pipeline.errors import OutputError
 from pipeline.output import ledger
 from pipeline.runs import conversion, partitions
 from pipeline.runs.partitions import IncompleteError
+from support.varied_files import Place
 
 HERE = Cluster(kind="synchronous")
 

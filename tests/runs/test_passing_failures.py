@@ -12,10 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import varied as files
 import zarr
-from varied import Place
-from webserver import webserver
 
 import pipeline
 from pipeline.errors import RETRIED
@@ -26,6 +23,9 @@ from pipeline.scan import patterns
 from pipeline.storage import local_file, patience
 from pipeline.storage.local_file import LocalFile
 from pipeline.tasks.convert_frames import decode_frames
+from support import varied_files as files
+from support.varied_files import Place
+from support.web_server import webserver
 
 NAME = "series-1.2.3.4-003.dcm"
 METHODS = ("read", "readinto", "readall")

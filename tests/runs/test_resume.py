@@ -14,14 +14,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import varied as files
-from varied import Place
 
 from pipeline import catalog, store
 from pipeline.errors import OutputError
 from pipeline.output import ledger, lock
 from pipeline.runs import completion, conversion, preparation, stages
 from pipeline.tasks import isolated
+from support import varied_files as files
+from support.varied_files import Place
 
 
 def segment(place: Place) -> Path:

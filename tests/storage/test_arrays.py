@@ -11,8 +11,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from faultproxy import FaultProxy
-from frames.building import native_file
 
 import pipeline
 from pipeline import catalog, runs
@@ -22,6 +20,8 @@ from pipeline.errors import OutputError
 from pipeline.output import ledger
 from pipeline.runs import preparation
 from pipeline.runs.partitions import IncompleteError
+from support.dicom_bytes import native_file
+from support.fault_proxy import FaultProxy
 
 FRAMES = 64
 """Of each of two instances; four are a shard, and a shard is a task."""

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from faultproxy import FaultProxy
-from frames.building import DELIMITER, encapsulated_file, encapsulated_value, native_file, rle_frame
 
 import pipeline
 from pipeline.cli import main
 from pipeline.config import from_dict
 from pipeline.errors import OutputError
+from support.dicom_bytes import DELIMITER, encapsulated_file, encapsulated_value, native_file, rle_frame
+from support.fault_proxy import FaultProxy
 
 SHARD = "64 KiB"
 

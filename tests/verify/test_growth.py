@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import varied as files
-from varied import Place
 
 from pipeline.config import load
 from pipeline.runs import array_jobs, preparation, stages
 from pipeline.verify import Verification, file_verdicts, verify
+from support import varied_files as files
+from support.varied_files import Place
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 from click.testing import CliRunner, Result
-from series import dicom, pixels
 
 from pipeline.cli import main
 from pipeline.runs import grow, preparation
 from pipeline.verify import file_verdicts, verify
+from support.series_files import dicom, pixels
 
 STACK = "1.2/1.2.3/stack-1"
 

@@ -38,8 +38,8 @@ class Disturbed:
 
     Parameters
     ----------
-    server : objectstores.Server
-    proxy : faultproxy.FaultProxy
+    server : object_stores.Server
+    proxy : fault_proxy.FaultProxy
         What both driver and workers reach the server through; its delay sets the pace until the driver is killed.
     folder : Path
         What driver and jobs share on disk: logs, certificates, the configuration.
