@@ -147,7 +147,7 @@ class Campaign:
         server.upload(self.folder / "archive", source)
         with FaultProxy(server.port, delay=0.2, delayed="/pixels/c/", rate=SPOILT, seed=seed, slow=0.5) as proxy:
             disturbed = Disturbed(server, proxy, self.folder, source, cancel_after=10, kill_after=30)
-            disturbed.shard, disturbed.task_bytes = "1 MiB", 1 << 21
+            disturbed.shard, disturbed.task_work = "1 MiB", 1 << 21
             url = disturbed.run()
             disturbed.notes.append(f"{proxy.faults.total()} of {len(proxy.requests)} requests spoilt")
             download(server, url, out)

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runs import preparation
 from support import varied_files as files
 from support.changing_files import archive, pristine  # noqa: F401  also found here
 
 
 @pytest.fixture
-def varied(tmp_path: Path, pydicom_folder: Path, monkeypatch: pytest.MonkeyPatch) -> files.Place:
-    """A folder of varied files, cut into many small tasks."""
+def varied(tmp_path: Path, pydicom_folder: Path) -> files.Place:
+    """A folder of varied files, converted in many small tasks."""
     files.fill(tmp_path / "in", pydicom_folder)
-    monkeypatch.setattr(preparation, "layout", files.small_tasks(preparation.layout))
     return files.Place(tmp_path / "in", tmp_path / "out")

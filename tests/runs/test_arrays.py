@@ -10,7 +10,7 @@ from pipeline.errors import OutputError
 from pipeline.output import ledger
 from pipeline.runs import conversion, partitions
 from pipeline.runs.partitions import IncompleteError
-from support.varied_files import Place
+from support.varied_files import IN_SMALL_TASKS, Place
 
 HERE = Cluster(kind="synchronous")
 
@@ -20,7 +20,7 @@ def config(place: Place, **output) -> RunConfig:
         {
             "source": {"paths": [str(place.folder)]},
             "output": {"path": str(place.out), "shard": 3000, **output},
-            "cluster": {"kind": "synchronous"},
+            "cluster": IN_SMALL_TASKS,
         }
     )
 

@@ -216,7 +216,7 @@ def test_a_server_that_refuses_for_a_while(varied: Place, tmp_path: Path) -> Non
     with webserver(varied.folder) as port:
         urls = [f"http://127.0.0.1:{port}/{name}" for name in listed]
         options: dict[str, Any] = {
-            "cluster": {"kind": "synchronous"},
+            "cluster": files.IN_SMALL_TASKS,
             "storage": {"allow_http": True, "retries": 1},
             "output": {"shard": 3000},
         }
