@@ -16,7 +16,7 @@ from pydicom.errors import InvalidDicomError
 
 from pipeline import codecs
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def shared_data() -> Path | None:
