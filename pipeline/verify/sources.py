@@ -78,7 +78,7 @@ def _cost(check: Check) -> int:
 
 def stored_instances(expected: ExpectedResult, spans: Spans) -> list[int]:
     """Return the instances that are stored and whose files are what they were, by position in the plan."""
-    without = expected.failed | expected.replaced
+    without = expected.outcomes.failures.keys() | expected.replaced
     return [i for i, (image, _) in spans.items() if expected.is_complete(image) and i not in without]
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from agreement import ORACLES, Comparison, run
-from corpora import corpus, shared_data
 
 from pipeline.model import syntaxes
+from support.corpora import corpus, shared_data
+from support.plugin_comparison import ORACLES, Comparison, run
 
 QUICK = 700_000
 """Bytes of the files that are compared; scripts/campaign_codecs.py takes them all."""

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from codestreams import Stream, colour_streams, described, grey_streams, image, lossy_streams, newer_streams, tile
 from pydicom.pixels import get_decoder, iter_pixels
 from pydicom.uid import JPEGBaseline8Bit
 
@@ -17,6 +16,16 @@ from pipeline import codecs
 from pipeline.errors import PipelineError
 from pipeline.frames import FrameReader, build_index, iter_frames
 from pipeline.model import syntaxes
+from support.codestreams import (
+    Stream,
+    colour_streams,
+    described,
+    grey_streams,
+    image,
+    lossy_streams,
+    newer_streams,
+    tile,
+)
 
 COLOUR = Stream(
     "tile",

@@ -9,7 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from codestreams import (
+from pydicom.pixels import get_decoder, iter_pixels
+from pydicom.uid import JPEGBaseline8Bit, JPEGLosslessSV1
+
+from pipeline import codecs
+from pipeline.frames import FrameReader, build_index, iter_frames
+from pipeline.model import syntaxes
+from support.codestreams import (
     Stream,
     colour_streams,
     described,
@@ -20,12 +26,6 @@ from codestreams import (
     tile,
     unused_bits,
 )
-from pydicom.pixels import get_decoder, iter_pixels
-from pydicom.uid import JPEGBaseline8Bit, JPEGLosslessSV1
-
-from pipeline import codecs
-from pipeline.frames import FrameReader, build_index, iter_frames
-from pipeline.model import syntaxes
 
 ALL = [*grey_streams(), *unused_bits(), *colour_streams(), *lossy_streams(), *newer_streams()]
 EXACT = [stream for stream in ALL if stream.syntax not in syntaxes.LOSSY_JPEG]

@@ -17,7 +17,7 @@ from pydicom.errors import InvalidDicomError
 from pipeline import codecs
 from pipeline.model import syntaxes
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def shared_data() -> Path | None:
