@@ -9,7 +9,8 @@ from pipeline.frames.describe import geometry, keyword_values, pixel_format, unr
 from pipeline.frames.dicomjson import header_json
 from pipeline.frames.directory import read_file_ids
 from pipeline.frames.generator import iter_frames
-from pipeline.frames.header import Header, read_header
+from pipeline.frames.header import Header
+from pipeline.frames.header_reader import read_header
 from pipeline.frames.index import available_frames, build_index, index_frames
 from pipeline.frames.keywords import (
     all_keywords,

@@ -11,7 +11,7 @@ from pydicom.pixels.utils import iter_pixels
 
 from pipeline.codecs import SampleBits
 from pipeline.deid import IDENTITY, Gate
-from pipeline.frames.header import read_header
+from pipeline.frames.header_reader import read_header
 from pipeline.frames.index import index_frames
 from pipeline.frames.limits import HeaderLimits
 from pipeline.frames.native import swaps_bits, uneven_columns

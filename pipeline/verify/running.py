@@ -81,22 +81,35 @@ def verify(
         expected, problems = read_expected(root)
         result.expected = expected
         result.add(Findings((*problems, *check_top(root))))
-        original = _originals(expected, result, config, trusting=trusting) if source and expected else None
         if expected:
-            progress.phase("verify", frames_to_check(expected, sample))
-            result.add(Findings(tuple(_check_files(expected))))
-            result.options = original.options if original else active()
-            with using(result.options), start(_cluster(cluster), progress) as executor:
-                _check_images(executor, result, expected, progress, seed)
-                if original:
-                    progress.phase("compare", None)
-                    result.before = verified_before(expected)
-                    _check_originals(executor, result, original, progress, seed)
-                    result.settle_absent()
+            original = _originals(expected, result, config, trusting=trusting) if source else None
+            _check_contents(result, expected, original, cluster, progress, seed=seed)
         if "catalog_unreadable" not in result.counts:
             _count_verdicts(result)
     result.seconds = perf_counter() - begin
     return result
+
+
+def _check_contents(
+    result: Verification,
+    expected: ExpectedResult,
+    original: _Originals | None,
+    cluster: Cluster | Mapping[str, Any] | None,
+    progress: Progress,
+    *,
+    seed: int,
+) -> None:
+    """Check files and images, and compare them with the originals if `original` tells how these are read."""
+    progress.phase("verify", frames_to_check(expected, result.sample))
+    result.add(Findings(tuple(_check_files(expected))))
+    result.options = original.options if original else active()
+    with using(result.options), start(_cluster(cluster), progress) as executor:
+        _check_images(executor, result, expected, progress, seed)
+        if original:
+            progress.phase("compare", None)
+            result.before = verified_before(expected)
+            _check_originals(executor, result, original, progress, seed)
+            result.settle_absent()
 
 
 def _count_verdicts(result: Verification) -> None:

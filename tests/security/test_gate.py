@@ -17,7 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 from click.testing import CliRunner
-from frames.building import (
+
+import pipeline
+from pipeline.cli import main
+from pipeline.deid import REMOVED, Element, Gate, Removed, Value
+from pipeline.model import syntaxes
+from support.dicom_bytes import (
     DELIMITER,
     EXPLICIT,
     IMPLICIT,
@@ -34,11 +39,6 @@ from frames.building import (
     native_file,
     rle_frame,
 )
-
-import pipeline
-from pipeline.cli import main
-from pipeline.deid import REMOVED, Element, Gate, Removed, Value
-from pipeline.model import syntaxes
 
 WORD, ROOT = "ZQX", "2.16.4711."
 PIXELS = bytes(range(16))
