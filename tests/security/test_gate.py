@@ -50,7 +50,18 @@ UNKEPT = {"comment", "instead of items", "no DICOM", "no item", "rest"}
 """What a conversion doesn't keep: File Meta Information and preamble, and what is no element of any data set."""
 PATHS_NOT_YET = {"plan/1/instances.parquet", "run.yaml"}
 """Where paths are written without passing :meth:`Gate.source`: work needs them. De-identification has to hide them there."""
-DECODING = {"header", "release", "generator", "datasets", "options", "index", "promised", "unstored", "describe"}
+DECODING = {
+    "header",
+    "header_reader",
+    "release",
+    "generator",
+    "datasets",
+    "options",
+    "index",
+    "promised",
+    "unstored",
+    "describe",
+}
 """Modules of frames that decode, or decide by what the file says; they hand on numbers, and messages that pass the gate."""
 READERS = {"frames.read_header", "SecondReader", "frames.SecondReader"}
 UNRELEASED = {"dataset", "file_meta", "elements", "meta"}
