@@ -30,7 +30,7 @@ from pipeline import config, frames
 from pipeline.deid import IDENTITY
 from pipeline.model import SourceFile
 from pipeline.scan import make_salt, scan_batch
-from pipeline.scan.records import Record, RowPlace, Wanted
+from pipeline.scan.file_records import Record, RowPlace, Wanted
 
 LIMIT = 1.3
 BATCH = 64

@@ -22,10 +22,10 @@ from pydicom.tag import BaseTag, SequenceDelimiterTag
 from pydicom.valuerep import VR
 from pydicom.values import convert_string
 
+from pipeline.frames.byte_sources import clip, is_blank, size_of
 from pipeline.frames.element_heads import DELIMITERS, HEADER, ITEM_DELIMITER, Encoding, Head, HeadReader, Mode
 from pipeline.frames.items import ITEM, SEQUENCE_DELIMITER, UNDEFINED
 from pipeline.frames.limits import DEFAULT_LIMITS, ITEM_TAGS, Spent, count_nested, count_values
-from pipeline.frames.sources import clip, is_blank, size_of
 
 StopWhen = Callable[[BaseTag, str | None, int], bool]
 Element = RawDataElement | DataElement

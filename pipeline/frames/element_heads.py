@@ -11,8 +11,8 @@ from pydicom.charset import default_encoding
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
+from pipeline.frames.byte_sources import clip
 from pipeline.frames.items import ITEM, SEQUENCE_DELIMITER
-from pipeline.frames.sources import clip
 
 Encoding = str | MutableSequence[str]
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.report import places
+from pipeline.report import shown_paths
 from pipeline.report.advice import advice
-from pipeline.report.summary import ImageLine, RunSummary, Totals
+from pipeline.report.run_summary import ImageLine, RunSummary, Totals
 from pipeline.units import counted
 
 SOME_GROWN = 5
@@ -50,11 +50,11 @@ def summarise(summary: RunSummary) -> dict[str, Any]:
             {
                 "catalog_row": line.row,
                 "source": line.source if summary.paths else None,
-                "message": places.told(summary, line, line.message),
+                "message": shown_paths.told(summary, line, line.message),
             }
             for line in summary.partly_stored
         ],
-        "how_to_open": places.how_to_open(summary),
+        "how_to_open": shown_paths.how_to_open(summary),
         "versions": dict(summary.versions),
     }
 
@@ -92,7 +92,7 @@ def _failures(summary: RunSummary) -> list[dict[str, Any]]:
             "source": failure.source if summary.paths else None,
             "frame": failure.frame,
             "reason": failure.reason,
-            "message": places.told(summary, failure, failure.message),
+            "message": shown_paths.told(summary, failure, failure.message),
             "advice": advice(failure.reason),
         }
         for failure in summary.failures

@@ -17,14 +17,14 @@ from pipeline.executors import Executor, NullProgress, Outcome, Progress, end_in
 from pipeline.output import no_result, refuse_links
 from pipeline.runs import check_settings, check_sources_known, kept_configuration, options_of, sources_of, writer
 from pipeline.storage import Options, absolute, active, exhausted, place, using
+from pipeline.verify.catalog_checks import check_rows
 from pipeline.verify.earlier import verified_before
 from pipeline.verify.expected import ExpectedResult, read_expected
-from pipeline.verify.folders import check_groups, check_ledger_end, check_sealed, check_top
 from pipeline.verify.guarded import check_sources, check_sources_carefully
+from pipeline.verify.original_checks import SourceFindings, source_checks
 from pipeline.verify.outcome import GONE, Verification
 from pipeline.verify.problems import Findings, Problem
-from pipeline.verify.rows import check_rows
-from pipeline.verify.sources import SourceFindings, source_checks
+from pipeline.verify.result_files import check_groups, check_ledger_end, check_sealed, check_top
 from pipeline.verify.verdicts import file_verdicts
 from pipeline.verify.work import frames_to_check, run_checks, store_checks
 
