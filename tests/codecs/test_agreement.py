@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline import codecs
+from pipeline.model import syntaxes
 from support.corpora import corpus, shared_data
 from support.plugin_comparison import DIFFERENT, ORACLES, Comparison, bound, run
 
@@ -58,13 +58,13 @@ def check_types_and_shapes(results: list[Comparison]) -> None:
 
 def check_bits_unless_jpeg_is_lossy(results: list[Comparison]) -> None:
     """Of lossy JPEG 2000, too, up to one grey level, which is what builds of OpenJPEG differ by."""
-    exact = [result for result in results if result.syntax not in codecs.LOSSY_JPEG]
+    exact = [result for result in results if result.syntax not in syntaxes.LOSSY_JPEG]
     apart = {(each.file, each.plugin) for each in exact if max(each.difference, each.in_codec) > bound(each)}
     assert apart == set()
 
 
 def check_bounds_of_lossy_jpeg(results: list[Comparison]) -> None:
-    lossy = [result for result in results if result.syntax in codecs.LOSSY_JPEG]
+    lossy = [result for result in results if result.syntax in syntaxes.LOSSY_JPEG]
     apart = {
         (result.file, result.plugin) for result in lossy if max(result.difference, result.in_codec) > bound(result)
     }

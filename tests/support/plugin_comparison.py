@@ -23,6 +23,7 @@ from pydicom import dcmread
 from pydicom.pixels import get_decoder, iter_pixels
 
 from pipeline import codecs
+from pipeline.model import syntaxes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ORACLES = REPOSITORY / ".oracles" / sys.implementation.cache_tag
@@ -154,9 +155,9 @@ def _run_once(paths: Sequence[str]) -> tuple[list[Comparison], Comparison | None
 
 def bound(result: Comparison) -> int:
     """Grey levels that decoders may be apart: of lossy JPEG by the depth of the data, of lossy JPEG 2000, of lossless data."""
-    if result.syntax in codecs.LOSSY_JPEG:
+    if result.syntax in syntaxes.LOSSY_JPEG:
         return 2 if result.bits <= 8 else 4
-    return int(result.syntax in codecs.LOSSY_JPEG_2000)
+    return int(result.syntax in syntaxes.LOSSY_JPEG_2000)
 
 
 if __name__ == "__main__":
