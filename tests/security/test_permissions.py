@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.storage.beneath import folder_bits
 from pipeline.storage.entries import folder_bits
 from support.converted_folders import invoke
 from support.shared_results import configuration, some_files
