@@ -95,7 +95,6 @@ SEGMENT_ONLY = (pa.field("frame_attributes", pa.string()),)
 """``frame_attributes``: JSON object of keyword to one value a frame. They end as arrays beside the pixels, so the
 catalog needn't repeat them."""
 
-STANDARD_NAMES = frozenset(field.name for field in (*CONTRACT, *FURTHER, *SEGMENT_ONLY))
 PENDING = "pending"
 """Status, in a segment only, of a row whose instance is to be converted."""
 FORMAT = {b"dcm2zarr.catalog": b"1"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -154,32 +154,30 @@ def did_you_mean(names: Collection[str]) -> str:
     return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
-def unknown_keywords(config: RunConfig, known: Callable[[str], bool] | Collection[str]) -> None:
+def unknown_keywords(config: RunConfig, known: Collection[str]) -> None:
     """Check that every DICOM keyword in `config` is one.
 
     Parameters
     ----------
     config : RunConfig
         Its ``select.where`` and ``metadata.keywords`` are checked.
-    known : callable or collection of str
-        Tells whether a word is a DICOM keyword; or all keywords, from which the nearest ones are then proposed.
+    known : collection of str
+        All DICOM keywords, from which the nearest ones are proposed.
 
     Raises
     ------
     ConfigError
         Naming every unknown keyword.
     """
-    names: Collection[str] = () if callable(known) else known
-    is_known = known if callable(known) else names.__contains__
     places: list[tuple[KeyPath, str]] = [(("select", "where", keyword), keyword) for keyword in config.select.where]
     places += [(("metadata", "keywords", i), keyword) for i, keyword in enumerate(config.metadata.keywords)]
     mistakes = [
         Mistake(
             path,
-            f"{keyword!r} is not a DICOM keyword, such as SeriesDescription{did_you_mean(nearest(keyword, names))}",
+            f"{keyword!r} is not a DICOM keyword, such as SeriesDescription{did_you_mean(nearest(keyword, known))}",
         )
         for path, keyword in places
-        if not is_known(keyword)
+        if keyword not in known
     ]
     if mistakes:
         raise config_error("configuration", mistakes)

@@ -17,7 +17,6 @@ from pipeline.frames.keywords import (
     all_keywords,
     dictionary_keyword,
     keyword_kind,
-    known_keyword,
     nearest_keywords,
 )
 from pipeline.frames.limits import HeaderLimits
@@ -48,7 +47,6 @@ __all__ = [
     "iter_frames",
     "keyword_kind",
     "keyword_values",
-    "known_keyword",
     "nearest_keywords",
     "no_pixel_data",
     "open_source",

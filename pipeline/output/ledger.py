@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from pipeline.errors import OutputError
-from pipeline.model import NO_RECORD, Plan, Task, TaskResult, read_number, read_result, read_text, result_record
+from pipeline.model import NO_RECORD, TaskResult, read_number, read_result, read_text, result_record
 from pipeline.storage import GrowingFile, Place, growing, place, unwritable
 
 VERSION = 1
@@ -223,11 +223,6 @@ _Record = TaskResult | _Image | _Files
 def _all_records(out: str | os.PathLike[str] | Place, plan_id: str | None, damage: list[str]) -> Iterator[_Record]:
     for segment in _segments(place(out) / "ledger"):
         yield from _records(segment, plan_id, damage)
-
-
-def remaining(plan: Plan, finished: Finished) -> tuple[Task, ...]:
-    """Return the tasks of `plan` that are still to be done, in its order."""
-    return tuple(task for task in plan.tasks if task.id not in finished.results)
 
 
 def _segments(folder: Place) -> list[Place]:

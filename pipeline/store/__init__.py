@@ -27,7 +27,6 @@ from pipeline.store.read import (
     open_image,
     open_pixels,
     plain_pixels,
-    read_frame,
 )
 from pipeline.store.regions import UNFINISHED, ShardWriter, Stored, aside, home, shard_size, shard_starts, write_region
 from pipeline.store.replacing import remove_replaced, remove_stale, take_place
@@ -72,7 +71,6 @@ __all__ = [
     "open_pixels",
     "plain_pixels",
     "read_file",
-    "read_frame",
     "read_stored",
     "remove_image",
     "remove_replaced",

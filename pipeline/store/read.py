@@ -8,8 +8,6 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import zarr
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, StorePath
@@ -119,19 +117,6 @@ def open_pixels(out: str, path: str) -> zarr.Array[Any]:
     if not isinstance(pixels, zarr.Array):
         raise OutputError(f"Image {path!r}: {PIXELS} is no array")
     return pixels
-
-
-def read_frame(out: str, path: str, frame: int) -> npt.NDArray[Any]:
-    """Read one frame, ``(row, column[, sample])``, of a complete image.
-
-    Raises
-    ------
-    OutputError
-        Where there is no such image.
-    IndexError
-        For a frame outside it.
-    """
-    return np.asarray(open_pixels(out, path)[frame])
 
 
 def _open_store(out: str) -> ImageStore:

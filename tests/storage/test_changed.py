@@ -147,7 +147,7 @@ def test_a_neighbour_that_is_gone(s3, archive):
         found = verify(out, source=True, trusting=True, cluster=HERE)
         assert {problem.code for problem in found.problems} == {"source_gone"}
         assert found.verdicts == {"equal": 4, "gone": 1}
-        np.testing.assert_array_equal(store.read_frame(out, STACK, 2), pixels(3)[0])
+        np.testing.assert_array_equal(store.open_pixels(out, STACK)[2], pixels(3)[0])
 
 
 def test_jobs_of_an_array(s3, archive, tmp_path):

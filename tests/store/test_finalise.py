@@ -22,7 +22,7 @@ from pipeline.store import (
     image_layouts,
     list_images,
     open_image,
-    read_frame,
+    open_pixels,
     remove_image,
     write_region,
 )
@@ -108,7 +108,7 @@ def test_the_group_says_complete_and_carries_the_attributes(out):
         "status": "complete",
     }
     assert (group["pixels"][...] == pixels()).all()
-    assert (read_frame(out, PATH, 7) == pixels()[7]).all()
+    assert (open_pixels(out, PATH)[7] == pixels()[7]).all()
 
 
 def test_per_frame_arrays_come_back(out):

@@ -15,12 +15,12 @@ from click.testing import CliRunner
 from pydicom.data import get_testdata_file
 
 import pipeline
+from campaigns import rot
 from pipeline.catalog import read_plan
 from pipeline.cli import main
 from pipeline.errors import OutputError
 from pipeline.output import ledger
 from pipeline.verify import CODES, Verification, verify
-from support.script_loading import load_script
 
 FILES = ("CT_small.dcm", "rtdose_rle.dcm", "JPEG2000.dcm", "liver_1frame.dcm")
 
@@ -86,10 +86,9 @@ def test_in_worker_processes_too(original: Path) -> None:
 
 
 def test_rot_in_short(tmp_path: Path) -> None:
-    campaign = load_script("campaign_rot")
     sources = [Path(get_testdata_file(name, download=False)) for name in FILES]
-    campaign.make_result(tmp_path / "out", sources)
-    tally = campaign.run_trials(tmp_path / "out", 24, seed=7)
+    rot.make_result(tmp_path / "out", sources)
+    tally = rot.run_trials(tmp_path / "out", 24, seed=7)
     assert tally.missed == tally.false_alarms == []
     assert tally.trials.total() == 24
 
