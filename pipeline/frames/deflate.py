@@ -8,10 +8,8 @@ import zlib
 from typing import Any, BinaryIO
 
 from pipeline.errors import HeaderLimitError, PixelDataError
-from pipeline.frames.sources import is_blank, size_of
+from pipeline.frames.byte_sources import is_blank, size_of
 from pipeline.storage import PositionedFile
-
-DEFLATED = "1.2.840.10008.1.2.1.99"
 
 _PIECE = 1 << 18
 _IN_MEMORY = 16 << 20

@@ -12,18 +12,18 @@ from pydicom.dataset import Dataset
 
 from pipeline.errors import PixelDataError
 from pipeline.frames import native
+from pipeline.frames.byte_sources import kept_position, name_of, open_source, size_of
 from pipeline.frames.codestream_starts import begins_codestream, codestream_starts, is_one_fragment_a_frame
-from pipeline.frames.datasets import dataset_header
+from pipeline.frames.decoding_options import describe_options, native_frame_bits, pixel_options, validate_options
 from pipeline.frames.encapsulated import Boundaries, find_boundaries
-from pipeline.frames.header import Header, open_data_set, read_header
+from pipeline.frames.header import Header
+from pipeline.frames.header_reader import open_data_set, read_header
 from pipeline.frames.items import Items, walk_items, with_first_item
 from pipeline.frames.labels import is_native_422
-from pipeline.frames.options import describe_options, native_frame_bits, pixel_options, validate_options
 from pipeline.frames.plugins import decoder_for
 from pipeline.frames.promised import no_pixel_data
-from pipeline.frames.sources import kept_position, name_of, open_source, size_of
-from pipeline.frames.syntax import is_encapsulated
-from pipeline.model import FrameIndex
+from pipeline.frames.pydicom_datasets import dataset_header
+from pipeline.model import FrameIndex, syntaxes
 
 _STORED = (
     *("rows", "columns", "samples_per_pixel", "photometric_interpretation", "planar_configuration"),
@@ -73,7 +73,7 @@ def index_frames(file: BinaryIO, header: Header, *, lenient: bool = False, **ove
     file : BinaryIO
         The file the header was read from; its position moves.
     header : Header
-        As :func:`~pipeline.frames.header.read_header` returned it.
+        As :func:`~pipeline.frames.header_reader.read_header` returned it.
     lenient : bool
         Index the frames that are there where some are missing; :func:`available_frames` tells how many.
     **overrides
@@ -123,14 +123,14 @@ def available_frames(index: FrameIndex) -> int:
 
 def encapsulates(header: Header) -> bool:
     """Return whether the transfer syntax says that the pixel data are items."""
-    return is_encapsulated(header.transfer_syntax_uid)
+    return syntaxes.is_encapsulated(header.transfer_syntax_uid)
 
 
 def _index(header: Header, options: Mapping[str, Any], **fields: Any) -> FrameIndex:
     # What was written as UN is little endian, whatever the data set is (PS3.5 6.2.2).
-    swapped = header.transfer_syntax_uid == native.BIG_ENDIAN and header.pixel_vr == "UN"
+    swapped = header.transfer_syntax_uid == syntaxes.BIG_ENDIAN and header.pixel_vr == "UN"
     return FrameIndex(
-        transfer_syntax_uid=native.LITTLE_ENDIAN if swapped else header.transfer_syntax_uid,
+        transfer_syntax_uid=syntaxes.EXPLICIT if swapped else header.transfer_syntax_uid,
         number_of_frames=options["number_of_frames"],
         options={name: options[name] for name in _STORED if options.get(name) is not None},
         value_offset=header.value_offset,

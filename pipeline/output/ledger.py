@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from pipeline.errors import OutputError
-from pipeline.model import NO_RECORD, Plan, Task, TaskResult, read_number, read_result, read_text, result_record
+from pipeline.model import NO_RECORD, TaskResult, read_number, read_result, read_text, result_record
 from pipeline.storage import GrowingFile, OutputDir, Place, growing, unwritable
 
 VERSION = 1
@@ -220,11 +220,6 @@ _Record = TaskResult | _Image | _Files
 def _all_records(out: OutputDir, plan_id: str | None, damage: list[str]) -> Iterator[_Record]:
     for segment in _segments(out):
         yield from _records(segment, plan_id, damage)
-
-
-def remaining(plan: Plan, finished: Finished) -> tuple[Task, ...]:
-    """Return the tasks of `plan` that are still to be done, in its order."""
-    return tuple(task for task in plan.tasks if task.id not in finished.results)
 
 
 def _segments(out: OutputDir) -> list[Place]:

@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.model import ImageSpec, Instance, Region, Task
+from pipeline.model import ImageSpec, Instance, Region, Task, syntaxes
 from pipeline.plan.costs import IMAGE_COST, INSTANCE_COST, weight
 from pipeline.plan.inputs import cut_spans
 from pipeline.plan.layout import Layout
-from pipeline.plan.memory import DEFLATED
 
 IMAGES_PER_TASK = 256
 INSTANCES_PER_TASK = 512
@@ -97,7 +96,7 @@ def _work(instances: Sequence[Instance], image: ImageSpec) -> _Work:
         cost += int(len(span) * image.format.frame_bytes * weight(instance.transfer_syntax_uid))
         cost += INSTANCE_COST if span.instance != previous else 0
         previous = span.instance
-        divisible &= instance.transfer_syntax_uid != DEFLATED or instance.number_of_frames == 1
+        divisible &= instance.transfer_syntax_uid != syntaxes.DEFLATED or instance.number_of_frames == 1
     return _Work(cost, divisible)
 
 
@@ -130,7 +129,7 @@ def _encoded_bytes(instances: Sequence[Instance], image: ImageSpec, region: Regi
     previous = -1
     for span in cut_spans(image.spans, region.frame_start, region.frame_stop):
         instance = instances[span.instance]
-        if instance.transfer_syntax_uid == DEFLATED:
+        if instance.transfer_syntax_uid == syntaxes.DEFLATED:
             total += instance.encoded_bytes if span.instance != previous else 0
         else:
             total += -(-instance.encoded_bytes * len(span) // instance.number_of_frames)

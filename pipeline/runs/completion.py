@@ -12,7 +12,7 @@ from pipeline.isolation import call_fresh
 from pipeline.output import Ledger, flush, ledger, sealed_files, sealed_names, still_held
 from pipeline.runs.conversion import Conversion
 from pipeline.runs.state import Clock, Prepared
-from pipeline.runs.summary import outcomes, summarise
+from pipeline.runs.summary import catalog_rows, summarise
 from pipeline.storage import OutputDir
 
 LARGEST_ROWS = 3 * 2**23
@@ -38,7 +38,7 @@ def complete(
             catalog.assemble,
             out,
             prepared.segments,
-            outcomes(prepared, conversion),
+            catalog_rows(prepared, conversion),
             scan.column_kinds(config),
             without=frozenset(prepared.replaced),
         )

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from pipeline import catalog
 from pipeline.catalog import Known
-from pipeline.output import records
+from pipeline.output import recorded_results
 from pipeline.plan import Growth
 from pipeline.runs.changes import Changes, instances_gone, promised
 from pipeline.runs.replacement import members
@@ -68,15 +68,13 @@ def kept_images(out: OutputDir, before: Prepared, changes: Changes, unfit: Colle
     unfit = {*unfit, *(one.source for one in before.unfit if one.source not in changes.replaced)}
     if not (unfit or before.kept):
         return set()
-    instances, complete = before.plan.instances, records.images(out, before.id, before.plan)
-    results = records.results(out, before.id, before.plan)
-    failures = ((one.instance, one.failure) for r in results for one in r.outcomes)
-    empty = {i for i, failure in failures if failure and not failure.salvaged}
+    instances, outcomes = before.plan.instances, recorded_results.outcomes(out, before.id, before.plan)
+    empty = outcomes.failures.keys() - outcomes.salvaged.keys()
     kept: set[int] = set()
     for number, image in enumerate(before.plan.images):
         own = set(members(image))
         unchanged = image.path in before.kept and not any(instances[i].source in changes.replaced for i in own)
-        if unchanged or (number in complete and any(instances[i].source in unfit for i in own - empty)):
+        if unchanged or (number in outcomes.complete and any(instances[i].source in unfit for i in own - empty)):
             kept.add(number)
     return kept
 

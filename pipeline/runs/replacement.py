@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from pipeline import store
 from pipeline.model import ImageSpec, Plan
-from pipeline.output import flush, ledger, records
+from pipeline.output import flush, ledger, recorded_results
 from pipeline.runs.conversion import Conversion
 from pipeline.runs.preparation import save
 from pipeline.runs.state import Prepared
@@ -29,7 +29,7 @@ def working_plan(out: OutputDir, prepared: Prepared) -> Plan:
     if not prepared.standing.images:
         return prepared.plan
     paths = {image.path for image in prepared.standing.images}
-    codes = records.images(out, prepared.id, prepared.plan)
+    codes = recorded_results.images(out, prepared.id, prepared.plan)
     wanted = {n: image.path for n, image in enumerate(prepared.plan.images) if image.path in paths}
     aside = wanted.keys() - whole(out, {n: (path, codes[n]) for n, path in wanted.items() if n in codes})
     images = (replace(image, aside=True) if n in aside else image for n, image in enumerate(prepared.plan.images))
@@ -53,8 +53,8 @@ def finish_replacing(out: OutputDir, prepared: Prepared) -> None:
     """Go on where a run was interrupted while new images took their places, and what stood there is gone already."""
     if not prepared.standing.images:
         return
-    earlier = records.images(out, prepared.standing_id, prepared.standing)
-    codes = records.images(out, prepared.id, prepared.plan)
+    earlier = recorded_results.images(out, prepared.standing_id, prepared.standing)
+    codes = recorded_results.images(out, prepared.id, prepared.plan)
     there = whole(out, {n: (image.path, earlier.get(n, "")) for n, image in enumerate(prepared.standing.images)})
     broken = {image.path for n, image in enumerate(prepared.standing.images) if n not in there}
     images = prepared.plan.images
@@ -76,7 +76,7 @@ def settle(out: OutputDir, prepared: Prepared, conversion: Conversion) -> Prepar
     if not prepared.standing.images:
         return prepared
     flush(out)  # what is to stay, before anything goes
-    done = {image.path: image for n, image in enumerate(conversion.plan.images) if n in conversion.complete}
+    done = {image.path: image for n, image in enumerate(conversion.plan.images) if n in conversion.outcomes.complete}
     for image in done.values():
         if image.aside:
             store.take_place(out, image.path)
@@ -103,15 +103,17 @@ def losing(prepared: Prepared, out: OutputDir, conversion: Conversion) -> dict[i
     if not prepared.standing.images:
         return {}
     replaced = prepared.replaced_instances()
-    failed = conversion.failures.keys() | {i for i, _ in prepared.plan.refused if i not in replaced}
-    return _losing(prepared, out, complete=conversion.complete, failed=failed, salvaged=conversion.salvaged)
+    failed = conversion.outcomes.failures.keys() | {i for i, _ in prepared.plan.refused if i not in replaced}
+    return _losing(
+        prepared, out, complete=conversion.outcomes.complete, failed=failed, salvaged=conversion.outcomes.salvaged
+    )
 
 
 def losing_by(prepared: Prepared, out: OutputDir, sources: Collection[str]) -> set[int]:
     """Return the standing images that could lose something, now that files with these names can't be had again."""
     if not prepared.standing.images:
         return set()
-    complete = records.images(out, prepared.id, prepared.plan).keys()
+    complete = recorded_results.images(out, prepared.id, prepared.plan).keys()
     return set(_losing(prepared, out, complete=complete, sources=sources))
 
 
@@ -131,8 +133,7 @@ def _losing(
     """
     instances, standing = prepared.plan.instances, prepared.standing.images
     image_of = {span.instance: n for n, image in enumerate(prepared.plan.images) for span in image.spans}
-    results = records.results(out, prepared.standing_id, prepared.standing)
-    failures = {one.instance: one.failure for result in results for one in result.outcomes if one.failure}
+    earlier = recorded_results.outcomes(out, prepared.standing_id, prepared.standing)
     wanted = {instances[i].source for image in standing for i in members(image)}
     versions: defaultdict[str, list[int]] = defaultdict(list)
     for i, one in enumerate(instances):
@@ -141,10 +142,9 @@ def _losing(
 
     def lost(i: int) -> set[int]:
         source = instances[i].source
-        failure = failures.get(i)
-        if (failure and not failure.salvaged) or (sources is not None and source not in sources):
+        if (i in earlier.failures and i not in earlier.salvaged) or (sources is not None and source not in sources):
             return set()
-        bad = set(failed).difference(salvaged) if failure else failed
+        bad = set(failed).difference(salvaged) if i in earlier.salvaged else failed
         later = {version for version in versions[source] if version >= i}
         return set() if any(image_of.get(v, -1) in complete and v not in bad for v in later) else later
 

@@ -8,7 +8,6 @@
     take_place ────► an image that was made aside is where another one stood until now
 """
 
-from pipeline.store.attributes import strict
 from pipeline.store.codecs import check_codec
 from pipeline.store.finalise import (
     as_output_error,
@@ -28,7 +27,6 @@ from pipeline.store.read import (
     open_image,
     open_pixels,
     plain_pixels,
-    read_frame,
 )
 from pipeline.store.regions import ShardWriter, Stored, shard_size, shard_starts, write_region
 from pipeline.store.replacing import remove_replaced, remove_stale, take_place
@@ -44,6 +42,7 @@ from pipeline.store.stored import (
     shard_name,
     stored_frames,
 )
+from pipeline.store.strict_json import strict
 from pipeline.store.varying import split_attributes
 
 __all__ = [
@@ -69,7 +68,6 @@ __all__ = [
     "open_pixels",
     "plain_pixels",
     "read_file",
-    "read_frame",
     "read_stored",
     "remove_image",
     "remove_replaced",

@@ -8,8 +8,6 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import zarr
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, StorePath
@@ -17,9 +15,9 @@ from zarr.storage import LocalStore, StorePath
 from pipeline.errors import OutputError
 from pipeline.storage import ZARR_JSON, OutputDir, is_inner
 from pipeline.store.arrays import PIXELS
+from pipeline.store.coroutines import run
 from pipeline.store.regions import ImageStore, image_store
-from pipeline.store.remote import RemoteStore
-from pipeline.store.running import run
+from pipeline.store.remote_store import RemoteStore
 
 _AT_ONCE = 16
 """Metadata documents read at a time."""
@@ -118,19 +116,6 @@ def open_pixels(out: OutputDir, path: str) -> zarr.Array[Any]:
     if not isinstance(pixels, zarr.Array):
         raise OutputError(f"Image {path!r}: {PIXELS} is no array")
     return pixels
-
-
-def read_frame(out: OutputDir, path: str, frame: int) -> npt.NDArray[Any]:
-    """Read one frame, ``(row, column[, sample])``, of a complete image.
-
-    Raises
-    ------
-    OutputError
-        Where there is no such image.
-    IndexError
-        For a frame outside it.
-    """
-    return np.asarray(open_pixels(out, path)[frame])
 
 
 def _open_store(out: OutputDir) -> ImageStore:

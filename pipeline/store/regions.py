@@ -20,7 +20,7 @@ from pipeline.storage import LocalPlace, OutputDir, RemotePlace, unwritable
 from pipeline.store.arrays import PIXELS, ArrayDocument, pixels_document
 from pipeline.store.encoding import chunk_encoder
 from pipeline.store.local import LocalImages
-from pipeline.store.remote import RemoteStore
+from pipeline.store.remote_store import RemoteStore
 from pipeline.store.shards import ShardBuilder
 from pipeline.store.sinks import FileSink, ObjectSink, Sink
 

@@ -17,9 +17,9 @@ from pipeline.config import Limits
 from pipeline.isolation import Bounds, Death, Watch, call_fresh, guarded, run_apart
 from pipeline.storage import OutputDir
 from pipeline.tasks import to_blame
+from pipeline.verify.original_checks import Check, SourceFindings, run_source_checks
 from pipeline.verify.originals import FIRST, HEADER, Comparison, SourceCheck, compare
 from pipeline.verify.problems import Problem
-from pipeline.verify.sources import Check, SourceFindings, run_source_checks
 from pipeline.verify.work import TASK_BYTES
 
 
@@ -75,5 +75,5 @@ def _compare(send: Callable[[Any], None], check: SourceCheck, out: OutputDir) ->
 
 def _lost(check: SourceCheck, at: str, death: Death) -> Comparison:
     told = f"{at}: the process that it ran in was {death.text}"
-    problem = Problem("decode_failed", check.instance.source, told, check.image, check.stored)
+    problem = Problem("decode_failed", check.gate.source(check.instance.source), told, check.image, check.stored)
     return Comparison(check.position, [problem])

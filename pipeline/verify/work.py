@@ -12,8 +12,8 @@ from typing import TypeVar
 from pipeline.storage import OutputDir
 from pipeline.verify.expected import ExpectedResult, without_spans
 from pipeline.verify.metadata import ImageCheck, check_image
-from pipeline.verify.pixels import ShardCheck, check_shard
 from pipeline.verify.problems import Findings, Problem
+from pipeline.verify.stored_pixels import ShardCheck, check_shard
 
 Check = ImageCheck | ShardCheck
 T = TypeVar("T")
@@ -56,7 +56,7 @@ def _checks(expected: ExpectedResult, chosen: dict[int, set[int]] | None) -> Ite
             continue
         yield ImageCheck(expected.finalising(image), expected.finished.image_digests.get(image, "")), 0
         layout = without_spans(spec)
-        for region in expected.shards(image):
+        for region in expected.outcomes.regions(image):
             frames = range(region.frame_start, region.frame_stop)
             if chosen is None:
                 yield ShardCheck(image, layout, region), len(frames) * spec.format.frame_bytes

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.catalog import (
-    RowOutcome,
     assemble,
     count_reasons,
     open_catalog,
@@ -20,6 +19,7 @@ from pipeline.catalog import (
 )
 from pipeline.catalog import segments as segments_module
 from pipeline.errors import ConfigError, OutputError
+from pipeline.outcomes import RowOutcome
 from pipeline.storage import OutputDir
 
 CONTRACT_COLUMNS = [

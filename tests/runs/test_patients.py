@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from converted import Converted, convert, invoke
-from frames.building import native_file
-from identical import assert_identical
 
 import pipeline
 from pipeline import catalog, runs
 from pipeline.config import Cluster, from_dict
 from pipeline.runs import scan_phase
 from pipeline.storage import OutputDir
+from support.converted_folders import Converted, convert, invoke
+from support.dicom_bytes import native_file
+from support.identical_results import assert_identical
 
 NO_UIDS = {"StudyInstanceUID": None, "SeriesInstanceUID": None}
 CONSTANT = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
@@ -223,7 +223,7 @@ def test_a_scan_that_goes_on_compares_with_what_it_has_read(tmp_path: Path, lost
 
 
 def test_a_folder_that_is_opened_without_converting_it(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("pipeline.access.folders.BATCH", 2)
+    monkeypatch.setattr("pipeline.access.dicom_folders.BATCH", 2)
     found = convert(tmp_path / "in", mixed(**CONSTANT))
     opened = pipeline.open_dicom(found.folder)
     assert sorted(len(opened[name].sop_instance_uid) for name in opened) == [3, 3]

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-from varied import Place
 
 from pipeline import catalog, scan
 from pipeline.errors import OutputError
 from pipeline.runs import scan_phase
 from pipeline.storage import OutputDir
+from support.varied_files import Place
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from threading import Thread
 
 import obstore
 import pytest
-from corpora import pydicom_folder
-from webserver import webserver
 
 import pipeline
 from pipeline.errors import SourceError
-from pipeline.storage import find_instances, instances, open_source, storage_options
+from pipeline.storage import dicomweb_files, find_instances, open_source, storage_options
+from support.corpora import pydicom_folder
+from support.web_server import webserver
 
 PAGE = b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html><body><form action='/login'>Password</form></body></html>"
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -202,7 +202,7 @@ class Service(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def service(monkeypatch):
-    monkeypatch.setattr(instances, "_waits", lambda: iter([0.0, 0.0]))
+    monkeypatch.setattr(dicomweb_files, "_waits", lambda: iter([0.0, 0.0]))
     monkeypatch.setattr(Service, "search", None)
     with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
         Thread(target=server.serve_forever, daemon=True).start()

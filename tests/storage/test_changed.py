@@ -11,15 +11,15 @@ import numpy as np
 import obstore
 import pytest
 import yaml
-from faultproxy import FaultProxy
-from series import dicom, pixels
 
 import pipeline
 from pipeline import runs, store
 from pipeline.config import Cluster, from_dict
 from pipeline.runs import stages
-from pipeline.storage import OutputDir, remote
+from pipeline.storage import OutputDir, remote_requests
 from pipeline.verify import file_verdicts, verify
+from support.fault_proxy import FaultProxy
+from support.series_files import dicom, pixels
 
 STACK = "1.2/1.2.3/stack-1"
 HERE = Cluster(kind="synchronous")
@@ -101,7 +101,7 @@ def test_where_the_server_copies_nothing_the_bytes_travel(s3, archive, tmp_path,
     def unknown(*_):
         raise obstore.exceptions.NotSupportedError("no such request")
 
-    monkeypatch.setattr(remote.obstore, "copy", unknown)
+    monkeypatch.setattr(remote_requests.obstore, "copy", unknown)
     assert pipeline.run(from_dict(values(source, out, s3.options()))).exit_code == 0
     check(s3, archive, tmp_path)
 
@@ -147,7 +147,7 @@ def test_a_neighbour_that_is_gone(s3, archive):
         found = verify(out, source=True, trusting=True, cluster=HERE)
         assert {problem.code for problem in found.problems} == {"source_gone"}
         assert found.verdicts == {"equal": 4, "gone": 1}
-        np.testing.assert_array_equal(store.read_frame(OutputDir.of(out), STACK, 2), pixels(3)[0])
+        np.testing.assert_array_equal(store.open_pixels(OutputDir.of(out), STACK)[2], pixels(3)[0])
 
 
 def test_jobs_of_an_array(s3, archive, tmp_path):

@@ -23,7 +23,7 @@ from pipeline.store import (
     image_layouts,
     list_images,
     open_image,
-    read_frame,
+    open_pixels,
     remove_image,
     write_region,
 )
@@ -109,7 +109,7 @@ def test_the_group_says_complete_and_carries_the_attributes(out):
         "status": "complete",
     }
     assert (group["pixels"][...] == pixels()).all()
-    assert (read_frame(OutputDir.of(out), PATH, 7) == pixels()[7]).all()
+    assert (open_pixels(OutputDir.of(out), PATH)[7] == pixels()[7]).all()
 
 
 def test_per_frame_arrays_come_back(out):

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pipeline.errors import OutputError, PlanError
 from pipeline.model import ImageSpec, PixelFormat
 from pipeline.storage import OutputDir
-from pipeline.store import ShardWriter, create_root, finalise_image, list_images, open_image, read_frame, write_region
+from pipeline.store import ShardWriter, create_root, finalise_image, list_images, open_image, open_pixels, write_region
 from pipeline.store.codecs import codec_arguments
 from pipeline.store.shards import chunks_per_shard
 
@@ -298,7 +298,7 @@ def test_many_writers_at_once(tmp_path):
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda spec: store_image(out, spec, noise(spec)), specs))
     assert list_images(OutputDir.of(out)) == sorted(spec.path for spec in specs)
-    assert all((read_frame(OutputDir.of(out), spec.path, 3) == noise(spec)[3]).all() for spec in specs)
+    assert all((open_pixels(OutputDir.of(out), spec.path)[3] == noise(spec)[3]).all() for spec in specs)
 
 
 def test_works_where_an_event_loop_already_runs(tmp_path):

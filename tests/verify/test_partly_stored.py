@@ -8,13 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import codestreams as cs
 import imagecodecs
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from converted import Converted, convert, invoke
-from frames.building import (
+from pydicom import uid
+
+from support import codestreams as cs
+from support.converted_folders import Converted, convert, invoke
+from support.dicom_bytes import (
     DEFLATED,
     RLE,
     element,
@@ -25,7 +27,6 @@ from frames.building import (
     native_file,
     table_offsets,
 )
-from pydicom import uid
 
 FRAMES = np.stack([cs.image(8), cs.image(8)[::-1], cs.image(8)[:, ::-1]])
 ROWS, COLUMNS = FRAMES.shape[1:]
@@ -284,7 +285,7 @@ def test_without_the_header_its_images_are_stored_nowhere(tmp_path: Path) -> Non
 
 
 def test_a_long_element_isnt_stored_and_keeps_the_original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.frames.header.LARGE_ELEMENT", 20_000)
+    monkeypatch.setattr("pipeline.frames.header_reader.LARGE_ELEMENT", 20_000)
     files = {"long.dcm": native_file(SMALL[0].tobytes(), more=[element(0x00091010, "OB", bytes(30_000))])}
     found = convert(tmp_path / "in", files)
     assert found.rows["long.dcm"]["message"] == "(0009,1010) of 30000 bytes left out of the header"

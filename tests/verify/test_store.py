@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zarr
-from campaigns import load_script
 from click.testing import CliRunner
 from pydicom.data import get_testdata_file
 
 import pipeline
+from campaigns import rot
 from pipeline.catalog import read_plan
 from pipeline.cli import main
 from pipeline.errors import OutputError
@@ -66,7 +66,7 @@ def undigested(out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return replace(found, results=results, image_digests={}, files=now)
 
     monkeypatch.setattr(ledger, "read", without_digests)
-    monkeypatch.setattr("pipeline.verify.running.check_sealed", lambda *_: ())
+    monkeypatch.setattr("pipeline.verify.verification.check_sealed", lambda *_: ())
     return out
 
 
@@ -87,10 +87,9 @@ def test_in_worker_processes_too(original: Path) -> None:
 
 
 def test_rot_in_short(tmp_path: Path) -> None:
-    campaign = load_script("campaign_rot")
     sources = [Path(get_testdata_file(name, download=False)) for name in FILES]
-    campaign.make_result(tmp_path / "out", sources)
-    tally = campaign.run_trials(tmp_path / "out", 24, seed=7)
+    rot.make_result(tmp_path / "out", sources)
+    tally = rot.run_trials(tmp_path / "out", 24, seed=7)
     assert tally.missed == tally.false_alarms == []
     assert tally.trials.total() == 24
 

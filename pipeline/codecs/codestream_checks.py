@@ -1,0 +1,95 @@
+"""What holds of an encoded frame whichever decoder is asked: what it says of itself, and whether all of it is there.
+
+Most decoders give what they can make of a frame, and pydicom only counts the bytes of it. So no decoder is believed that
+decodes what our own parsers refuse, or can't read.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from pipeline.codecs import jpeg, jpeg2000, jpegls, rle
+from pipeline.codecs.boxes import JP2
+from pipeline.codecs.families import prepare
+from pipeline.codecs.frame import Array, FrameRequest
+from pipeline.codecs.markers import SOF_JPEG_LS, SOI, read_jpeg_header
+from pipeline.codecs.samples import Coded
+from pipeline.codecs.tileparts import START
+from pipeline.errors import CodestreamError, PixelDataError
+from pipeline.model import syntaxes
+
+_CODESTREAMS: Final = syntaxes.ANY_JPEG_2000 | syntaxes.of_families(syntaxes.Family.JPEG, syntaxes.Family.JPEG_LS)
+
+
+def examine(src: bytes, request: FrameRequest) -> Coded:
+    """Return what the samples of an encoded frame are. What it is counts, not what its transfer syntax says.
+
+    Raises
+    ------
+    CodestreamError
+        It isn't the frame that the attributes declare, or not all of it.
+    PixelDataError
+        It is empty, or its header can't be read.
+    """
+    if not src.strip(b"\0"):
+        raise PixelDataError(f"the frame is empty: it has {len(src)} bytes" + ", all of them 0" * bool(src))
+    if request.transfer_syntax_uid not in _CODESTREAMS:
+        return prepare(src, request).coded
+    if src.startswith((START, JP2)):
+        return jpeg2000.read(src, request)[-1]
+    return jpegls.read(src, request)[-1] if _is_jpeg_ls(src) else jpeg.read(src, request)[-1]
+
+
+def require_complete(src: bytes, request: FrameRequest, decoded: Array) -> None:
+    """Refuse what another decoder has made of a frame of which a part is missing.
+
+    Parameters
+    ----------
+    src : bytes
+        A frame that :func:`examine` has nothing against.
+    request : FrameRequest
+    decoded : numpy.ndarray
+        As the decoder left it, before anything is done to samples or colours.
+
+    Raises
+    ------
+    CutShortError
+        It isn't all there.
+    """
+    try:
+        if request.transfer_syntax_uid == syntaxes.RLE_LOSSLESS or (src.startswith(SOI) and _is_jpeg_ls(src)):
+            frame = prepare(src, request)
+            frame.decode(np.empty(frame.shape, frame.dtype))
+        elif src.startswith((START, JP2)):
+            jpeg2000.check(src)
+        elif src.startswith(SOI):
+            jpeg.check(src, request, decoded)
+    except CodestreamError:
+        raise
+    except (RuntimeError, ImportError):  # our own decoder can't, and only the other one's word is left
+        return
+
+
+def unfit(plugin: str, src: bytes, request: FrameRequest, coded: Coded, *, signed: bool) -> str:
+    """Return why a plugin isn't to be asked for a frame; an empty text if there is nothing against it.
+
+    Parameters
+    ----------
+    plugin, src, request
+    coded : Coded
+        What :func:`examine` has found.
+    signed : bool
+        Pixel Representation.
+    """
+    if plugin == "pylibjpeg" and request.transfer_syntax_uid == syntaxes.RLE_LOSSLESS and rle.is_padded(src, request):
+        # A panic is written to the terminal before anyone can catch it.
+        return "a segment decodes to more bytes than there are pixels, on which its decoder in Rust panics"
+    if plugin == "pillow" and coded.is_signed and not signed:
+        return "it moves samples that have a sign in the codestream, but none by Pixel Representation"
+    return ""
+
+
+def _is_jpeg_ls(src: bytes) -> bool:
+    return read_jpeg_header(src).process == SOF_JPEG_LS
