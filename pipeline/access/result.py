@@ -123,7 +123,7 @@ def _warn_of_missing_frames(path: str, dataset: xr.Dataset) -> None:
     missing = dataset.attrs.get("frames_missing", 0)
     if missing:
         warnings.warn(
-            f"{printable(path)}: {missing} of {dataset.sizes['frame']} frames are missing, their pixels mean nothing; the others: "
+            f"{printable(path)}: {missing} of {dataset.valid.size} frames are missing, their pixels mean nothing; the others: "
             "images[…].isel(frame=images[…].valid.values)",
             stacklevel=4,
         )

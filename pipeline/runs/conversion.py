@@ -250,7 +250,7 @@ class Conversion:
     def _note_salvaged(self, image: int) -> None:
         """Note how many frames are missing of a damaged instance; one of several frames is an image of its own."""
         spec = self.plan.images[image]
-        owners = {span.instance for span in spec.spans}
+        owners = {placement.instance for placement in spec.placements}
         missing = spec.frames - self._valid[image]
         if len(owners) == 1 and owners <= self._salvageable and 0 < missing < spec.frames:
             self.salvaged |= dict.fromkeys(owners, missing)

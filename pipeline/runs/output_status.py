@@ -111,7 +111,7 @@ def _done(root: Place, prepared: Prepared) -> _Done:
     total = {
         "tasks": len(plan.tasks),
         "images": len(plan.images),
-        "shards": sum(-(-image.frames // image.shards[0]) for image in plan.images),
+        "shards": sum(image.grid.shards for image in plan.images),
         "frames": sum(image.frames for image in plan.images),
         "bytes": sum(task.stored_bytes for task in plan.tasks),
     }
@@ -138,7 +138,7 @@ def _files(prepared: Prepared, images: set[int], failures: Mapping[int, str]) ->
     earlier = prepared.replaced_instances()
     for number, image in enumerate(plan.images):
         state = "converted" if number in images else "pending"
-        for instance in {span.instance for span in image.spans} - earlier:
+        for instance in {placement.instance for placement in image.placements} - earlier:
             counts[("failed", failures[instance]) if instance in failures else (state, "")] += 1
     return +counts
 

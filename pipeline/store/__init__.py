@@ -21,6 +21,7 @@ from pipeline.store.finalise import (
 from pipeline.store.read import (
     ImageLayout,
     check_result,
+    frame_of,
     image_layouts,
     image_location,
     is_image,
@@ -30,7 +31,7 @@ from pipeline.store.read import (
     plain_pixels,
     read_frame,
 )
-from pipeline.store.regions import UNFINISHED, ShardWriter, Stored, aside, home, shard_size, shard_starts, write_region
+from pipeline.store.regions import UNFINISHED, ShardWriter, Stored, aside, home, shard_name, shard_size, write_region
 from pipeline.store.replacing import remove_replaced, remove_stale, take_place
 from pipeline.store.stored import (
     StoredImage,
@@ -41,7 +42,6 @@ from pipeline.store.stored import (
     read_file,
     read_stored,
     shard_frames,
-    shard_name,
     stored_frames,
 )
 from pipeline.store.varying import split_attributes
@@ -60,6 +60,7 @@ __all__ = [
     "combined_digest",
     "create_root",
     "finalise_image",
+    "frame_of",
     "home",
     "image_digest",
     "image_layouts",
@@ -80,7 +81,6 @@ __all__ = [
     "shard_frames",
     "shard_name",
     "shard_size",
-    "shard_starts",
     "split_attributes",
     "stored_frames",
     "strict",

@@ -121,6 +121,11 @@ def open_pixels(out: str, path: str) -> zarr.Array[Any]:
     return pixels
 
 
+def frame_of(pixels: zarr.Array[Any], frame: int) -> npt.NDArray[Any]:
+    """Return one frame, ``(row, column[, sample])``, of the ``pixels`` of an image whose frames are in a row, as all are today."""
+    return np.asarray(pixels[frame])
+
+
 def read_frame(out: str, path: str, frame: int) -> npt.NDArray[Any]:
     """Read one frame, ``(row, column[, sample])``, of a complete image.
 
@@ -131,7 +136,7 @@ def read_frame(out: str, path: str, frame: int) -> npt.NDArray[Any]:
     IndexError
         For a frame outside it.
     """
-    return np.asarray(open_pixels(out, path)[frame])
+    return frame_of(open_pixels(out, path), frame)
 
 
 def _open_store(out: str) -> ImageStore:

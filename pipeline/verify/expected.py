@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from pipeline.model import ImageSpec, Plan, Region, RegionResult, Span
+from pipeline.model import ImageSpec, Placement, Plan, Region, RegionResult
 from pipeline.output import Finished
-from pipeline.plan import cut_spans
+from pipeline.plan import cut_placements
 from pipeline.runs import Prepared
 from pipeline.tasks import FinaliseInput, frame_results, instances_of, partly_stored
 
@@ -29,7 +29,7 @@ class ExpectedResult:
     decoders: dict[int, str] = field(default_factory=dict)
     photometric: dict[int, str] = field(default_factory=dict)
     regions: dict[int, list[RegionResult]] = field(default_factory=dict)
-    """By image, in the order of its frames."""
+    """By image, in the order of their positions."""
     replaced: set[int] = field(default_factory=set)
     """Instances, by position, whose files are others now: no row of the catalog is about them."""
     standing: frozenset[str] = frozenset()
@@ -54,7 +54,9 @@ class ExpectedResult:
                 _join(expected.decoders, outcome.instance, outcome.decoder)
                 _join(expected.photometric, outcome.instance, outcome.photometric_interpretation)
             if result is None:
-                expected.failed |= {span.instance for region in task.regions for span in _touched(plan, region)}
+                expected.failed |= {
+                    placement.instance for region in task.regions for placement in _touched(plan, region)
+                }
         expected.regions = {image: sorted(found, key=_start) for image, found in regions.items()}
         return expected
 
@@ -75,18 +77,18 @@ class ExpectedResult:
         """Return the files that have changed while a complete image keeps what they held before."""
         kept = self.replaced - self.failed
         images = (spec for image, spec in enumerate(self.plan.images) if kept and self.is_complete(image))
-        found = (span.instance for spec in images for span in spec.spans if span.instance in kept)
+        found = (placement.instance for spec in images for placement in spec.placements if placement.instance in kept)
         return {self.plan.instances[i].source for i in found}
 
     def is_empty(self, image: int) -> bool:
         """Whether nothing of the image could be stored, so that nothing of it should be there."""
-        spans = self.plan.images[image].spans
-        return not self.is_complete(image) and all(span.instance in self.failed for span in spans)
+        placements = self.plan.images[image].placements
+        return not self.is_complete(image) and all(placement.instance in self.failed for placement in placements)
 
     def finalising(self, image: int) -> FinaliseInput:
         """Return what the image's finalise task was given."""
         spec = self.plan.images[image]
-        owners = {span.instance for span in spec.spans}
+        owners = {placement.instance for placement in spec.placements}
         checksums, valid = frame_results(spec, self.regions.get(image, ()))
         failed = owners & self.failed
         if keep := failed & self.salvageable:
@@ -109,36 +111,27 @@ class ExpectedResult:
         yield from self.regions.get(image, ())
 
     def owners(self, image: int, frames: range | None) -> set[int]:
-        """Return the instances, by position, that own any of these frames (None for all)."""
-        spans = self.plan.images[image].spans
+        """Return the instances, by position in the plan, that own any of the image's frames at these positions (None for all)."""
+        placements = self.plan.images[image].placements
         if frames is None:
-            return {span.instance for span in spans}
+            return {placement.instance for placement in placements}
         return {
-            span.instance
-            for span in spans
-            if span.frame_start < frames.stop and frames.start < span.frame_start + len(span)
+            placement.instance
+            for placement in placements
+            if placement.position < frames.stop and frames.start < placement.positions.stop
         }
 
 
-def without_spans(spec: ImageSpec) -> ImageSpec:
+def without_placements(spec: ImageSpec) -> ImageSpec:
     """Return the layout alone, for tasks that need nothing else."""
-    return ImageSpec(
-        path=spec.path,
-        study_instance_uid="",
-        series_instance_uid="",
-        modality="",
-        format=spec.format,
-        frames=spec.frames,
-        chunks=spec.chunks,
-        shards=spec.shards,
-        order="",
-        spans=(),
+    return replace(
+        spec, study_instance_uid="", series_instance_uid="", modality="", order="", placements=(), aside=False
     )
 
 
-def _touched(plan: Plan, region: Region) -> tuple[Span, ...]:
-    """Return the spans whose frames the region holds."""
-    return cut_spans(plan.images[region.image].spans, region.frame_start, region.frame_stop)
+def _touched(plan: Plan, region: Region) -> tuple[Placement, ...]:
+    """Return the placements whose frames the region holds."""
+    return cut_placements(plan.images[region.image].placements, region.positions)
 
 
 def _join(known: dict[int, str], instance: int, new: str) -> None:
@@ -147,4 +140,4 @@ def _join(known: dict[int, str], instance: int, new: str) -> None:
 
 
 def _start(region: RegionResult) -> int:
-    return region.frame_start
+    return region.start
