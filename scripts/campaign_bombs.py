@@ -2,7 +2,7 @@
 
     scripts/campaign_bombs.py [--only NAME ...] [--share 1.0]
 
-Makes files whose headers hold, nest or inflate to more than any real one (`tests/bombs.py`), converts each with a local
+Makes files whose headers hold, nest or inflate to more than any real one (`tests/support/header_bombs.py`), converts each with a local
 worker process, and prints what that took beside what an ordinary file takes. Exits with 1 where a run took longer, or
 more memory, than the limits below, or a file has no reason.
 """
@@ -26,16 +26,16 @@ from rich.table import Table
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 
-import bombs  # noqa: E402  of the tests
+from support import header_bombs  # noqa: E402  of the tests
 
 SIZES = {
-    **dict.fromkeys(bombs.BY_ITEMS, 3_750_000),
-    **dict.fromkeys(bombs.BY_ELEMENTS, 1_000_000),
-    **dict.fromkeys(bombs.BY_VALUES, 30_000_000),
-    **dict.fromkeys(bombs.BY_DEPTH, 100_000),
-    **dict.fromkeys(bombs.BY_FRAGMENTS, 6_000_000),
-    **dict.fromkeys(bombs.BY_BYTES, 3 << 30),
-    bombs.large_values: 96 << 20,
+    **dict.fromkeys(header_bombs.BY_ITEMS, 3_750_000),
+    **dict.fromkeys(header_bombs.BY_ELEMENTS, 1_000_000),
+    **dict.fromkeys(header_bombs.BY_VALUES, 30_000_000),
+    **dict.fromkeys(header_bombs.BY_DEPTH, 100_000),
+    **dict.fromkeys(header_bombs.BY_FRAGMENTS, 6_000_000),
+    **dict.fromkeys(header_bombs.BY_BYTES, 3 << 30),
+    header_bombs.large_values: 96 << 20,
 }
 SECONDS, DRIVER_MIB, WORKER_MIB, FOLDER_MIB = 30, 60, 1600, 1100
 """What a bomb may cost beyond an ordinary file."""
@@ -64,8 +64,8 @@ def main() -> int:
     wrong = []
     with tempfile.TemporaryDirectory(prefix="dcm2zarr-bombs-") as name:
         root = Path(name)
-        usual = measure(root, bombs.image(), options.timeout)
-        table.add_row("(none)", *cells(bombs.image(), usual))
+        usual = measure(root, header_bombs.image(), options.timeout)
+        table.add_row("(none)", *cells(header_bombs.image(), usual))
         for bomb, size in SIZES.items():
             if options.only and bomb.__name__ not in options.only:
                 continue

@@ -17,9 +17,10 @@ from rich.table import Table
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "codecs")]
 
-from agreement import Comparison, run  # noqa: E402  of the tests
-from corpora import corpus  # noqa: E402
 from test_agreement import DIFFERENT, bound  # noqa: E402
+
+from support.corpora import corpus  # noqa: E402
+from support.plugin_comparison import Comparison, run  # noqa: E402  of the tests
 
 
 def main() -> int:

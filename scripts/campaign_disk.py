@@ -24,7 +24,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from campaign_kill import DRIVER, differences, make_input, phase, result, wait_for
+from campaign_kill import SMALL, differences, make_input, phase, result, wait_for
 from killing.tally import PHASES
 from rich.console import Console
 from rich.table import Table
@@ -41,8 +41,8 @@ def command(source: Path, out: Path) -> list[str]:
     user = pwd.getpwnam("nobody")
     reading = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
     drop = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *reading]
-    options = ["--cluster", "synchronous", "-q", "--set", "output.shard=3000"]
-    return [*drop, sys.executable, "-c", DRIVER, "convert", str(source), str(out), *options]
+    options = ["--cluster", "synchronous", "-q", *SMALL]
+    return [*drop, sys.executable, "-m", "pipeline.cli", "convert", str(source), str(out), *options]
 
 
 def mount(disk: Path, options: str) -> None:

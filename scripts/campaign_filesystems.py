@@ -4,7 +4,7 @@
 
 Tries what this machine lets it mount and says what it can't, and why: FAT, NTFS and exFAT (by the kernel or in user space: vfat,
 fusefat, ntfs-3g, exfat-fuse), XFS without case, a pass-through in user space (bindfs), an overlay, a small tmpfs. Then, preloaded into
-every process (tests/faults.c, needs a C compiler), calls that fail: now and then, once, or always. Each run is done with worker
+every process (tests/support/failing_calls.c, needs a C compiler), calls that fail: now and then, once, or always. Each run is done with worker
 processes; one that ends with exit code 3 is given again without the fault. The images' bytes are compared with those of an
 undisturbed run, and the result is verified. Mounting needs root. Prints a table. Exits with 1 on any difference.
 """
@@ -26,7 +26,7 @@ from campaign_kill import make_input
 from rich.console import Console
 from rich.table import Table
 
-SHIM = Path(__file__).resolve().parents[1] / "tests" / "faults.c"
+SHIM = Path(__file__).resolve().parents[1] / "tests" / "support" / "failing_calls.c"
 SECONDS = 900
 DONE, DAMAGED, SURROUNDINGS = 0, 1, 3
 FAULTS = {

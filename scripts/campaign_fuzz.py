@@ -34,9 +34,10 @@ import pipeline
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY / "tests"), str(REPOSITORY / "scripts")]
 
-import corpora  # noqa: E402  found now
 from fuzzing.mutants import mutant  # noqa: E402
 from fuzzing.oracle import compare, documented  # noqa: E402
+
+from support import corpora  # noqa: E402  found now
 
 LIMITS = {
     "frame": "256 MiB",

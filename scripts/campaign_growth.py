@@ -28,7 +28,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,6 @@ from rich.table import Table
 import pipeline
 from pipeline.output.ledger import Ledger
 from pipeline.report import RunSummary
-from pipeline.runs import grow, preparation
 from pipeline.verify import verify
 
 SECONDS = 120
@@ -262,7 +261,7 @@ def convert(folder: Folder) -> RunSummary:
     return pipeline.convert(
         folder.source,
         folder.place / "out",
-        cluster={"kind": "synchronous"},
+        cluster={"kind": "synchronous", "task_work": 2**19},
         output={"shard": 3000},
         report={"images": 2},
     )
@@ -418,21 +417,6 @@ def show(tally: Tally, rounds: int) -> None:
         console.print(f"  {text}", markup=False)
 
 
-@contextmanager
-def small_tasks() -> Iterator[None]:
-    """Let plans have many tasks."""
-    whole = preparation.layout
-
-    def layout(config: Any) -> Any:
-        return replace(whole(config), task_bytes=2**19)
-
-    preparation.layout = grow.layout = layout
-    try:
-        yield
-    finally:
-        preparation.layout = grow.layout = whole
-
-
 def campaign(place: Path, rounds: int, steps: int, seed: int, *, kill: bool = False) -> Tally:
     """Run all rounds in folders below `place`."""
 
@@ -442,14 +426,13 @@ def campaign(place: Path, rounds: int, steps: int, seed: int, *, kill: bool = Fa
     tally = Tally()
     handler = signal.signal(signal.SIGALRM, hang)
     try:
-        with small_tasks():
-            for number in range(rounds):
-                # seeded for repeatability: nothing here is a secret
-                folder = Folder(place / f"round-{number}", random.Random(seed * 100_000 + number), kill=kill)  # noqa: S311
-                before = len(tally.wrong)
-                a_round(folder, steps, tally)
-                if len(tally.wrong) == before:
-                    shutil.rmtree(folder.place)
+        for number in range(rounds):
+            # seeded for repeatability: nothing here is a secret
+            folder = Folder(place / f"round-{number}", random.Random(seed * 100_000 + number), kill=kill)  # noqa: S311
+            before = len(tally.wrong)
+            a_round(folder, steps, tally)
+            if len(tally.wrong) == before:
+                shutil.rmtree(folder.place)
     finally:
         signal.signal(signal.SIGALRM, handler)
     return tally
@@ -467,7 +450,7 @@ def main() -> None:
     parser.add_argument("--after", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.convert:
-        with small_tasks(), interruption(options.after, kill):
+        with interruption(options.after, kill):
             convert(Folder(options.convert, random.Random()))  # noqa: S311
         return
     with tempfile.TemporaryDirectory(prefix="dcm2zarr-growth-") as temporary:

@@ -45,18 +45,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from killing.processes import Cluster, dask_cluster, kill_tree
 from killing.tally import PHASES, VICTIMS, Tally
 
-TASK_BYTES = 2**21
-"""Work of a task here: many small ones."""
-DRIVER = f"""
-import sys
-from dataclasses import replace
-from pipeline.runs import preparation
-whole = preparation.layout
-preparation.layout = lambda config: replace(whole(config), task_bytes={TASK_BYTES})
-from pipeline.cli import main
-if __name__ == "__main__":
-    main()
-"""
+SMALL = ("--set", "cluster.task_work=2 MiB", "--set", "output.shard=3000")
+"""So that there are many tasks."""
 MULTI_FRAME = ("rtdose_rle.dcm", "SC_rgb_rle_2frame.dcm", "rtdose.dcm", "SC_rgb_rle_16bit_2frame.dcm")
 SINGLE = ("JPEG2000.dcm", "MR_small.dcm", "SC_rgb_jpeg_dcmtk.dcm", "MR_small_jpeg_ls_lossless.dcm")
 END_SECONDS = 180
@@ -109,11 +99,9 @@ class Campaign:
     def start(self, out: Path, cluster: Cluster | None = None) -> subprocess.Popen[bytes]:
         """Start a run."""
         kind = ["--cluster", cluster.address] if cluster else ["--cluster", "local", "--workers", "2"]
-        command = [sys.executable, "-c", DRIVER, "convert", str(self.source), str(out), *kind, "-q"]
+        command = [sys.executable, "-m", "pipeline.cli", "convert", str(self.source), str(out), *kind, "-q", *SMALL]
         with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [*command, "--set", "output.shard=3000"], stdout=log, stderr=log, start_new_session=True
-            )
+            return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
     def finish(self, out: Path, cluster: Cluster | None = None) -> str:
         """Run to the end; returns what is wrong with that, if anything."""

@@ -29,16 +29,16 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "tests"))
 
 import dask  # noqa: E402
-from corpora import identified, pydicom_data_folder, pydicom_folder, shared_data  # noqa: E402
-from endtoend import Disturbed, download, rows  # noqa: E402
-from faultproxy import FaultProxy  # noqa: E402
-from identical import assert_identical, assert_same_store  # noqa: E402
-from objectstores import Server, seaweedfs  # noqa: E402
-from varied import add_series  # noqa: E402
 
 import pipeline  # noqa: E402
 from pipeline.executors import NullProgress  # noqa: E402
 from pipeline.verify import verify  # noqa: E402
+from support.corpora import identified, pydicom_data_folder, pydicom_folder, shared_data  # noqa: E402
+from support.disturbed_slurm_run import Disturbed, download, rows  # noqa: E402
+from support.fault_proxy import FaultProxy  # noqa: E402
+from support.identical_results import assert_identical, assert_same_store  # noqa: E402
+from support.object_stores import Server, seaweedfs  # noqa: E402
+from support.varied_files import add_series  # noqa: E402
 
 SERVICE = REPOSITORY / "scripts" / "services" / "slurm"
 OUTPUT = {"shard": "1 MiB"}
@@ -147,7 +147,7 @@ class Campaign:
         server.upload(self.folder / "archive", source)
         with FaultProxy(server.port, delay=0.2, delayed="/pixels/c/", rate=SPOILT, seed=seed, slow=0.5) as proxy:
             disturbed = Disturbed(server, proxy, self.folder, source, cancel_after=10, kill_after=30)
-            disturbed.shard, disturbed.task_bytes = "1 MiB", 1 << 21
+            disturbed.shard, disturbed.task_work = "1 MiB", 1 << 21
             url = disturbed.run()
             disturbed.notes.append(f"{proxy.faults.total()} of {len(proxy.requests)} requests spoilt")
             download(server, url, out)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import corpora
 import pytest
-from corpora import corpus  # noqa: F401  also found here
-from objectstores import Server, seaweedfs
+
+from support import corpora
+from support.corpora import corpus  # noqa: F401  also found here
+from support.object_stores import Server, seaweedfs
 
 
 @pytest.fixture(scope="session")

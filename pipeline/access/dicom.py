@@ -15,6 +15,7 @@ from pipeline.access.blocks import Decoding, FrameSource, frames_of_file
 from pipeline.access.datasets import DescribedInstance, build_dataset, decoded_photometric
 from pipeline.access.folders import DicomImages, scan_images
 from pipeline.catalog import LIST_SUFFIXES
+from pipeline.deid import Gate
 from pipeline.model import PixelFormat
 from pipeline.storage import DICOMWEB, WEB, absolute, is_remote, place, scheme_of
 
@@ -113,7 +114,7 @@ def _identity(file: BinaryIO) -> tuple[int, int, str]:
 def _open_file(path: str, decode: Decode, frames_per_block: int) -> xr.Dataset:
     with frames.open_source(path) as file:
         size, mtime_ns, etag = _identity(file)
-        header = frames.read_header(file, source=path)
+        header = frames.read_header(file, source=path, gate=Gate.of())
         index = frames.index_frames(file, header)
     decoding = decode(frames.pixel_format(header))
     source = FrameSource(path, size, mtime_ns, index, etag)

@@ -5,7 +5,7 @@ A keyword whose value multiplicity isn't 1 becomes a list of these. Null means a
 the last is in ``unconverted``.
 """
 
-from pipeline.catalog.assemble import LargeRowsError, RowOutcome, assemble, catalog_path
+from pipeline.catalog.assemble import LargeRowsError, assemble, catalog_path
 from pipeline.catalog.lists import LIST_SUFFIXES, read_path_list
 from pipeline.catalog.plans import has_plan, read_copies, read_facts, read_plan, read_standing, remove_plan, write_plan
 from pipeline.catalog.results import OURS, RUN_FILE, is_remote_result, is_result
@@ -48,7 +48,6 @@ __all__ = [
     "Known",
     "LargeRowsError",
     "RowAttributes",
-    "RowOutcome",
     "SegmentWriter",
     "assemble",
     "catalog_path",

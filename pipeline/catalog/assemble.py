@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from pipeline.catalog.bounded import open_table
 from pipeline.catalog.schema import PENDING, catalog_schema
 from pipeline.catalog.segments import segment_path
+from pipeline.outcomes import RowOutcome
 from pipeline.storage import Place, place
 
 GROUP_BYTES = 32 * 2**20
@@ -26,27 +26,6 @@ _OVERRIDDEN = (
 
 class LargeRowsError(Exception):
     """A segment holds a header that is too large to be read here."""
-
-
-@dataclass(frozen=True, slots=True)
-class RowOutcome:
-    """What became of one row after the scan. None leaves what the scan wrote."""
-
-    status: str
-    """``converted``, ``failed`` or ``skipped``."""
-    reason: str | None = None
-    message: str | None = None
-    image: str | None = None
-    frame_start: int | None = None
-    num_frames: int | None = None
-    """Frames stored: fewer than the instance has where frames are selected."""
-    frames_missing: int | None = None
-    """How many of these are placeholders, in an image of which others could be salvaged."""
-    decoder: str | None = None
-    photometric_interpretation: str | None = None
-    """Of the stored pixels."""
-    note: str = ""
-    """Appended to the row's assumptions."""
 
 
 _LOST = RowOutcome(

@@ -12,19 +12,15 @@ it wherever a decoding plugin can be named::
 
 from pipeline.codecs.boxes import bare, stalls_pydicom
 from pipeline.codecs.direct import DirectDecoder, direct_decoder
-from pipeline.codecs.frame import LOSSY_JPEG, LOSSY_JPEG_2000, YBR_FULL, FrameRequest
+from pipeline.codecs.frame import YBR_FULL, FrameRequest
 from pipeline.codecs.plugin import RGB_OPTION
 from pipeline.codecs.registry import PLUGIN, decoder_of, fast_transfer_syntaxes, plugin_version, register
 from pipeline.codecs.samples import WORDS, Coded, SampleBits
-from pipeline.codecs.syntaxes import UNCOMPRESSED
 from pipeline.codecs.verdicts import examine, require_complete, unfit
 
 __all__ = [
-    "LOSSY_JPEG",
-    "LOSSY_JPEG_2000",
     "PLUGIN",
     "RGB_OPTION",
-    "UNCOMPRESSED",
     "WORDS",
     "YBR_FULL",
     "Coded",

@@ -6,24 +6,10 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import imagecodecs
-from pydicom.uid import (
-    HTJ2K,
-    JPEG2000,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    RLELossless,
-)
 
 from pipeline.codecs import jpeg, jpeg2000, jpegls, jpegxl, rle, uncompressed
 from pipeline.codecs.frame import FrameRequest, PreparedFrame
-from pipeline.codecs.syntaxes import DEFLATED_FRAMES, ENCAPSULATED_UNCOMPRESSED, JPEG_XL
+from pipeline.model import syntaxes
 
 
 class _Family(NamedTuple):
@@ -39,14 +25,14 @@ _JPEG_LS = _Family(jpegls.prepare, ("JPEGLS",))
 _JPEG_2000 = _Family(jpeg2000.prepare, ("JPEG2K",))
 _HTJ2K = _Family(jpeg2000.prepare, ("JPEG2K", "HTJ2K"))
 _FAMILIES: Final[dict[str, _Family]] = {
-    **dict.fromkeys((JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1), _JPEG),
-    **dict.fromkeys((JPEGLSLossless, JPEGLSNearLossless), _JPEG_LS),
-    **dict.fromkeys((JPEG2000Lossless, JPEG2000), _JPEG_2000),
-    **dict.fromkeys((HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K), _HTJ2K),
-    RLELossless: _Family(rle.prepare, ("PACKBITS",)),
-    ENCAPSULATED_UNCOMPRESSED: _Family(uncompressed.prepare, ()),
-    DEFLATED_FRAMES: _Family(uncompressed.prepare_deflated, ("DEFLATE",)),
-    **dict.fromkeys(JPEG_XL, _Family(jpegxl.prepare, ("JPEGXL",))),
+    **dict.fromkeys(syntaxes.of_families(syntaxes.Family.JPEG), _JPEG),
+    **dict.fromkeys(syntaxes.of_families(syntaxes.Family.JPEG_LS), _JPEG_LS),
+    **dict.fromkeys(syntaxes.of_families(syntaxes.Family.JPEG_2000), _JPEG_2000),
+    **dict.fromkeys(syntaxes.of_families(syntaxes.Family.HTJ2K), _HTJ2K),
+    **dict.fromkeys(syntaxes.of_families(syntaxes.Family.JPEG_XL), _Family(jpegxl.prepare, ("JPEGXL",))),
+    syntaxes.RLE_LOSSLESS: _Family(rle.prepare, ("PACKBITS",)),
+    syntaxes.ENCAPSULATED_UNCOMPRESSED: _Family(uncompressed.prepare, ()),
+    syntaxes.DEFLATED_FRAMES: _Family(uncompressed.prepare_deflated, ("DEFLATE",)),
 }
 SERVED: Final[frozenset[str]] = frozenset(_FAMILIES)
 """UIDs of the transfer syntaxes that the plugin serves."""

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.uid import HTJ2K, JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit
 
 from pipeline.codecs.samples import WORDS, Coded
 from pipeline.errors import CodestreamError, PixelDataError
@@ -18,11 +17,7 @@ Array = npt.NDArray[Any]
 
 ITEMSIZES: Final = {1: 1, 8: 1, 16: 2, 32: 4, 64: 8}
 """Bits Allocated to bytes of a decoded sample."""
-LOSSY_JPEG: Final[frozenset[str]] = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
-"""Transfer syntaxes whose decoders may legally differ by a grey level or two (PS3.5 8.2.1, ITU-T T.83)."""
 _PADDING: Final = 16
-LOSSY_JPEG_2000: Final[frozenset[str]] = frozenset({JPEG2000, HTJ2K})
-"""Those where they differ by one in a few pixels, from build to build of one library (ITU-T T.803)."""
 YBR_FULL = ("YBR_FULL", "YBR_FULL_422")
 """Photometric Interpretations of full-range YCbCr, which becomes RGB unless raw frames are wanted."""
 

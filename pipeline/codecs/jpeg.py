@@ -13,7 +13,6 @@ import imagecodecs
 import numpy as np
 
 from pipeline.codecs.frame import (
-    LOSSY_JPEG,
     YBR_FULL,
     Array,
     FrameRequest,
@@ -26,6 +25,7 @@ from pipeline.codecs.markers import JpegHeader, conformed, read_jpeg_header, rea
 from pipeline.codecs.samples import Coded
 from pipeline.codecs.scans import require_complete
 from pipeline.errors import CutShortError
+from pipeline.model import syntaxes
 
 _ADOBE_YCBCR = 1
 _BASELINE_BITS = 8
@@ -92,7 +92,7 @@ def _colour(header: JpegHeader, request: FrameRequest, interpretation: str) -> t
     # pydicom's own conversion is one for 8 bits, and so is that bound to be within a grey level of it.
     asked_for = request.rgb and interpretation in YBR_FULL and header.precision == _BASELINE_BITS
     # A lossless transfer syntax promises pydicom's bits, whatever the codestream is.
-    asked_for &= request.transfer_syntax_uid in LOSSY_JPEG
+    asked_for &= request.transfer_syntax_uid in syntaxes.LOSSY_JPEG
     if (contradicted or asked_for) and not header.is_lossless:
         return "YCBCR", "RGB"
     return stored

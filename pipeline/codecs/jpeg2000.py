@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import imagecodecs
-from pydicom.uid import HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL
 
 from pipeline.codecs.boxes import bare
 from pipeline.codecs.frame import Array, FrameRequest, PreparedFrame, itemsize_of, prepared, require_size
@@ -13,8 +12,9 @@ from pipeline.codecs.packets import parses, require_packets, require_sound
 from pipeline.codecs.samples import Coded
 from pipeline.codecs.tileparts import EOC, Component, J2kHeader, read_j2k_header, read_tile_parts
 from pipeline.errors import CodestreamError
+from pipeline.model import syntaxes
 
-_HIGH_THROUGHPUT: Final = frozenset({HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL})
+_HIGH_THROUGHPUT: Final = syntaxes.of_families(syntaxes.Family.HTJ2K)
 _TRANSFORMED: Final = ("YBR_ICT", "YBR_RCT")
 _MAX_BITS = 32
 _FULL = (1, 1)

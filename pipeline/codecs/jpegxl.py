@@ -10,13 +10,12 @@ import numpy as np
 from pipeline.codecs.boxes import walk_boxes
 from pipeline.codecs.frame import ITEMSIZES, Array, FrameRequest, PreparedFrame, prepared, require_size
 from pipeline.codecs.samples import Coded
-from pipeline.codecs.syntaxes import JPEG_XL
 from pipeline.errors import CodestreamError, PixelDataError
+from pipeline.model import syntaxes
 
 _CONTAINER: Final = b"\x00\x00\x00\x0cJXL "
 _PARTS: Final = {b"jxlc": 0, b"jxlp": 4}
 """Boxes that hold the codestream or a part of it, and the bytes of the part's number in front."""
-LOSSLESS: Final = JPEG_XL[0]
 _CODESTREAM: Final = b"\xff\x0a"
 _HEADER: Final = 16  # bytes that hold the size, and more
 _RATIOS: Final = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
@@ -50,7 +49,9 @@ def read(src: bytes, request: FrameRequest) -> Coded:
     """Read the header of one JPEG XL frame, and refuse one that isn't the frame asked for."""
     rows, columns, precision = read_header(src)
     require_size(request, rows=rows, columns=columns, samples=request.samples_per_pixel, precision=precision)
-    return Coded(precision, is_exact=request.transfer_syntax_uid == LOSSLESS, sign_by_precision=precision > 0)
+    return Coded(
+        precision, is_exact=request.transfer_syntax_uid == syntaxes.JPEG_XL_LOSSLESS, sign_by_precision=precision > 0
+    )
 
 
 def read_header(src: bytes) -> tuple[int, int, int]:

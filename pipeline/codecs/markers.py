@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pydicom.uid import JPEGBaseline8Bit
-
 from pipeline.codecs.frame import FrameRequest
 from pipeline.errors import PixelDataError
+from pipeline.model import syntaxes
 
 SOF_JPEG_LS: Final = 0xF7
 END: Final = b"\xff\xd9"
@@ -181,7 +180,7 @@ def conformed(header: JpegHeader, request: FrameRequest) -> str:
     if header.has_rgb_ids and declared != "RGB":
         return "RGB"
     if header.is_jfif and "YBR" not in declared:
-        return "YBR_FULL_422" if request.transfer_syntax_uid == JPEGBaseline8Bit else "YBR_FULL"
+        return "YBR_FULL_422" if request.transfer_syntax_uid == syntaxes.JPEG_BASELINE else "YBR_FULL"
     return declared
 
 

@@ -12,6 +12,7 @@ from pydicom.uid import UID
 
 from pipeline.codecs import plugin
 from pipeline.codecs.families import SERVED
+from pipeline.codecs.newer_syntaxes import add_newer
 
 PLUGIN: Final = "imagecodecs"
 """The label under which pydicom knows the plugin."""
@@ -20,6 +21,7 @@ fast_transfer_syntaxes: Final[frozenset[str]] = SERVED
 """UIDs of the transfer syntaxes that the plugin serves."""
 
 _LOCK = Lock()
+add_newer()
 
 
 def register() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
 
 from pipeline.codecs import jpeg, jpeg2000, jpegls, rle
 from pipeline.codecs.boxes import JP2
@@ -19,8 +18,9 @@ from pipeline.codecs.markers import SOF_JPEG_LS, SOI, read_jpeg_header
 from pipeline.codecs.samples import Coded
 from pipeline.codecs.tileparts import START
 from pipeline.errors import CodestreamError, PixelDataError
+from pipeline.model import syntaxes
 
-_CODESTREAMS: Final = frozenset({*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes})
+_CODESTREAMS: Final = syntaxes.ANY_JPEG_2000 | syntaxes.of_families(syntaxes.Family.JPEG, syntaxes.Family.JPEG_LS)
 
 
 def examine(src: bytes, request: FrameRequest) -> Coded:
@@ -59,7 +59,7 @@ def require_complete(src: bytes, request: FrameRequest, decoded: Array) -> None:
         It isn't all there.
     """
     try:
-        if request.transfer_syntax_uid == RLELossless or (src.startswith(SOI) and _is_jpeg_ls(src)):
+        if request.transfer_syntax_uid == syntaxes.RLE_LOSSLESS or (src.startswith(SOI) and _is_jpeg_ls(src)):
             frame = prepare(src, request)
             frame.decode(np.empty(frame.shape, frame.dtype))
         elif src.startswith((START, JP2)):
@@ -83,7 +83,7 @@ def unfit(plugin: str, src: bytes, request: FrameRequest, coded: Coded, *, signe
     signed : bool
         Pixel Representation.
     """
-    if plugin == "pylibjpeg" and request.transfer_syntax_uid == RLELossless and rle.is_padded(src, request):
+    if plugin == "pylibjpeg" and request.transfer_syntax_uid == syntaxes.RLE_LOSSLESS and rle.is_padded(src, request):
         # A panic is written to the terminal before anyone can catch it.
         return "a segment decodes to more bytes than there are pixels, on which its decoder in Rust panics"
     if plugin == "pillow" and coded.is_signed and not signed:

@@ -121,6 +121,9 @@ class Cluster(Section):
     """TLS between driver, scheduler and workers. "auto" is what Dask's own configuration says, and for batch systems
     otherwise a certificate made for this run alone, which local workers always have; "none" is unencrypted, in a
     network that nobody reaches but those you trust."""
+    task_work: Bytes = 512 * 2**20
+    """Work of one task, in bytes of native pixel data to store; the default takes about a second. Larger tasks spare a slow
+    scheduler, smaller ones are lost sooner. What is stored is the same, and a run may go on with another value."""
     dashboard: StrictStr = ""
     """Where the scheduler's dashboard listens (needs bokeh), such as 127.0.0.1:8787, which is what batch systems use;
     local workers have none unless it is given. It answers those who know its address, which the run prints."""

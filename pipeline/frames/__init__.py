@@ -5,7 +5,7 @@ The only room that reads DICOM: what others need of a header, they get as plain 
 
 from pipeline.frames.attempts import DecodedFrame
 from pipeline.frames.attributes import INTERPRETIVE_KEYWORDS, FrameAttributes, frame_attributes
-from pipeline.frames.describe import geometry, keyword_values, pixel_format
+from pipeline.frames.describe import geometry, keyword_values, pixel_format, unreleased_values
 from pipeline.frames.dicomjson import header_json
 from pipeline.frames.directory import read_file_ids
 from pipeline.frames.generator import iter_frames
@@ -55,5 +55,6 @@ __all__ = [
     "read_file_ids",
     "read_header",
     "transfer_syntax_name",
+    "unreleased_values",
     "unstored",
 ]

@@ -142,8 +142,8 @@ def frame_attributes(header: Header, number_of_frames: int) -> FrameAttributes:
     header : Header
     number_of_frames : int
     """
-    elements, unusable = header.elements, _Unusable()
-    constant = unusable.without(_read(elements, _IMAGE_TAGS)) | unusable.without(_shared(header))
+    elements, unusable = header.released, _Unusable()
+    constant = unusable.without(_read(elements, _IMAGE_TAGS)) | unusable.without(_shared(elements))
     if isinstance(stored := constant.get("BitsStored"), int) and "HighBit" in constant:
         constant["HighBit"] = stored - 1  # of what is stored here: samples have been moved to the lowest bits
     varying: dict[str, list[Any]] = {}
@@ -157,13 +157,13 @@ def frame_attributes(header: Header, number_of_frames: int) -> FrameAttributes:
     return FrameAttributes(kept, varying, unusable.told())
 
 
-def shared_values(header: Header) -> dict[str, Any]:
-    """Return what the Shared Functional Groups say of every frame."""
-    return _Unusable().without(_shared(header))
+def shared_values(elements: Elements) -> dict[str, Any]:
+    """Return what the Shared Functional Groups of a data set say of every frame."""
+    return _Unusable().without(_shared(elements))
 
 
-def _shared(header: Header) -> dict[str, Any]:
-    shared = first_item(header.dataset, _SHARED) if _SHARED in header.elements.by_tag else None
+def _shared(elements: Elements) -> dict[str, Any]:
+    shared = first_item(elements.dataset, _SHARED) if _SHARED in elements.by_tag else None
     return {} if shared is None else _group_values(shared, {})
 
 

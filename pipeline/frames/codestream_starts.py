@@ -7,30 +7,21 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.uid import (
-    JPEG2000TransferSyntaxes,
-    JPEGLSTransferSyntaxes,
-    JPEGTransferSyntaxes,
-    RLETransferSyntaxes,
-)
 
 from pipeline.frames.items import Items
 from pipeline.frames.sources import read_bytes
+from pipeline.model import syntaxes
 
 Numbers = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
-_UNCOMPRESSED, _DEFLATED = "1.2.840.10008.1.2.1.98", "1.2.840.10008.1.2.8.1"
-"""Encapsulated Uncompressed Explicit VR Little Endian, and Deflated Image Frame Compression."""
-_JPEG_XL = ("1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.111", "1.2.840.10008.1.2.4.112")
-
 _SIGNATURES: dict[str, tuple[bytes, ...]] = {
     # Start of image, and the first byte of the next marker (ITU-T T.81 B.1.1.3, T.87 C.1.1).
-    **dict.fromkeys((*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes), (b"\xff\xd8\xff",)),
+    **dict.fromkeys(syntaxes.of_families(syntaxes.Family.JPEG, syntaxes.Family.JPEG_LS), (b"\xff\xd8\xff",)),
     # Start of codestream and SIZ (ITU-T T.800 A.4.1), or the signature box of a JP2 file (I.5.1).
-    **dict.fromkeys(JPEG2000TransferSyntaxes, (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")),
+    **dict.fromkeys(syntaxes.ANY_JPEG_2000, (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")),
     # A bare codestream, or the container's signature box (ISO/IEC 18181-2 9.1).
-    **dict.fromkeys(_JPEG_XL, (b"\xff\x0a", b"\0\0\0\x0cJXL ")),
+    **dict.fromkeys(syntaxes.of_families(syntaxes.Family.JPEG_XL), (b"\xff\x0a", b"\0\0\0\x0cJXL ")),
 }
 _RLE_HEADER, _RLE_SEGMENTS = 64, 15
 _PIECE = 1 << 20
@@ -51,7 +42,7 @@ def begins_codestream(starts: Numbers, uid: str) -> Flags:
     numpy.ndarray of bool
         Of the same shape.
     """
-    if uid in RLETransferSyntaxes:
+    if uid == syntaxes.RLE_LOSSLESS:
         # The number of segments, and the first one's offset: right behind the header (PS3.5 G.5).
         segments = starts & np.uint64(0xFFFFFFFF)
         return np.asarray((segments >= 1) & (segments <= _RLE_SEGMENTS) & (starts >> np.uint64(32) == _RLE_HEADER))
@@ -82,9 +73,9 @@ def codestream_starts(file: BinaryIO, items: Items, uid: str, frame_bytes: int) 
     numpy.ndarray of bool, shape (fragments,)
     """
     found = begins_codestream(_first_bytes(file, items.offsets), uid)
-    if uid == _UNCOMPRESSED and len(items.lengths):
+    if uid == syntaxes.ENCAPSULATED_UNCOMPRESSED and len(items.lengths):
         found[:] = items.lengths[0] >= frame_bytes
-    elif uid == _DEFLATED and len(items.lengths):
+    elif uid == syntaxes.DEFLATED_FRAMES and len(items.lengths):
         found[:] = _inflates(file, int(items.offsets[0]), int(items.lengths[0]))
     return found
 
@@ -99,7 +90,7 @@ def _first_bytes(file: BinaryIO, offsets: Numbers) -> Numbers:
 
 def is_one_fragment_a_frame(uid: str) -> bool:
     """Return whether the standard asks for each frame to be one fragment, so that it ends with it (PS3.5 A.4)."""
-    return uid in RLETransferSyntaxes or uid in {_UNCOMPRESSED, _DEFLATED}
+    return uid in syntaxes.ONE_FRAGMENT
 
 
 def _inflates(file: BinaryIO, offset: int, length: int) -> bool:

@@ -14,7 +14,7 @@ from pipeline.frames.header import PIXEL_KEYWORDS, Header
 from pipeline.frames.options import pixel_options, validate_options
 from pipeline.frames.plugins import decoder_for
 from pipeline.frames.sources import BufferFile, kept_position, size_of
-from pipeline.frames.syntax import is_encapsulated
+from pipeline.model import syntaxes
 
 
 def dataset_header(dataset: Dataset) -> tuple[BinaryIO, Header]:
@@ -53,7 +53,7 @@ def dataset_header(dataset: Dataset) -> tuple[BinaryIO, Header]:
     file = cast(BinaryIO, value if hasattr(value, "read") else BufferFile(value or b""))
     start = file.tell()
     with kept_position(file):
-        length = None if is_encapsulated(uid) else size_of(file) - start
+        length = None if syntaxes.is_encapsulated(uid) else size_of(file) - start
     header = Header(
         source="Dataset",
         dataset=dataset,

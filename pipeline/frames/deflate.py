@@ -11,8 +11,6 @@ from pipeline.errors import HeaderLimitError, PixelDataError
 from pipeline.frames.sources import is_blank, size_of
 from pipeline.storage import PositionedFile
 
-DEFLATED = "1.2.840.10008.1.2.1.99"
-
 _PIECE = 1 << 18
 _IN_MEMORY = 16 << 20
 

@@ -10,6 +10,7 @@ from pydicom.datadict import tag_for_keyword
 
 from pipeline.errors import UnsupportedTransferSyntaxError
 from pipeline.frames.attributes import frame_attributes, shared_values
+from pipeline.frames.elements import Elements
 from pipeline.frames.header import Header
 from pipeline.frames.index import checked_options
 from pipeline.frames.options import stored_dtype
@@ -19,6 +20,8 @@ from pipeline.frames.values import plain_element, text_of
 from pipeline.model import PixelFormat, Vector
 
 _META_GROUP = 2
+_PER_FRAME = 0x52009230
+"""Per-frame Functional Groups Sequence."""
 _POSITION, _ORIENTATION = 3, 6
 
 
@@ -49,7 +52,7 @@ def pixel_format(header: Header) -> PixelFormat:
 
 
 def keyword_values(header: Header, keywords: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values of DICOM keywords.
+    """Return the values of DICOM keywords, as the gate lets them through.
 
     A keyword of group 0002 is looked for in the File Meta Information; one that the data set lacks, in the Shared
     Functional Groups.
@@ -61,6 +64,17 @@ def keyword_values(header: Header, keywords: Iterable[str]) -> tuple[dict[str, A
     dict[str, str]
         Keyword → the bytes, as text, of values that pydicom can't convert.
     """
+    return _keyword_values(header.released, header.released_meta, keywords)
+
+
+def unreleased_values(header: Header, keywords: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the same as the file has it, in front of the gate: to decide by, never to be written or shown."""
+    return _keyword_values(header.elements, header.meta, keywords)
+
+
+def _keyword_values(
+    data_set: Elements, meta: Elements, keywords: Iterable[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, Any] = {}
     texts: dict[str, str] = {}
     shared: dict[str, Any] | None = None
@@ -69,14 +83,14 @@ def keyword_values(header: Header, keywords: Iterable[str]) -> tuple[dict[str, A
         values[keyword] = None
         if tag is None:
             continue
-        elements = header.meta if tag >> 16 == _META_GROUP else header.elements
+        elements = meta if tag >> 16 == _META_GROUP else data_set
         if tag in elements.by_tag:
             try:
                 values[keyword] = plain_element(elements, tag)
             except Exception:  # noqa: BLE001  pydicom converts here, and damaged values fail in many ways
                 texts[keyword] = text_of(elements.dataset, tag)
         else:
-            shared = shared_values(header) if shared is None else shared
+            shared = shared_values(data_set) if shared is None else shared
             values[keyword] = shared.get(keyword)
     return values, texts
 
@@ -87,7 +101,7 @@ def geometry(header: Header) -> tuple[Vector | None, tuple[Vector, Vector] | Non
     Of an instance with functional groups, those that hold for all its frames.
     """
     values, _ = keyword_values(header, ("ImagePositionPatient", "ImageOrientationPatient"))
-    if None in values.values() and "PerFrameFunctionalGroupsSequence" in header.dataset:
+    if None in values.values() and _PER_FRAME in header.released.by_tag:
         values |= frame_attributes(header, 1).constant
     position = _numbers(values.get("ImagePositionPatient"), _POSITION)
     orientation = _numbers(values.get("ImageOrientationPatient"), _ORIENTATION)

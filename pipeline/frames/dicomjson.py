@@ -28,7 +28,7 @@ _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def header_json(header: Header) -> tuple[str, dict[str, str]]:
-    """Return a header as DICOM JSON text.
+    """Return a header as DICOM JSON text, as the gate lets it through.
 
     Pixel data and their offset tables are left out, and, as the model asks, group lengths, the File Meta Information
     and command elements. Bytes are inline.
@@ -42,7 +42,7 @@ def header_json(header: Header) -> tuple[str, dict[str, str]]:
         the JSON instead.
     """
     unconverted: dict[str, str] = {}
-    return _item(header.elements, "", unconverted, 0), unconverted
+    return _item(header.released, "", unconverted, 0), unconverted
 
 
 def _item(elements: Elements, path: str, unconverted: dict[str, str], depth: int) -> str:

@@ -10,11 +10,11 @@ from pydicom.dataset import Dataset
 
 from pipeline.errors import PipelineError
 from pipeline.frames.careful import CarefulReader
-from pipeline.frames.deflate import DEFLATED, InflatedFile
+from pipeline.frames.deflate import InflatedFile
 from pipeline.frames.limits import DEFAULT_LIMITS, HeaderLimits, Spent
 from pipeline.frames.meta import assumed_syntax, declared_syntax, read_meta
 from pipeline.frames.sources import HeaderFile
-from pipeline.frames.syntax import encoding_of
+from pipeline.model import syntaxes
 
 RECORDS, FILE_ID = 0x00041220, 0x00041500
 """Directory Record Sequence, and Referenced File ID in its items."""
@@ -38,9 +38,9 @@ def read_file_ids(file: BinaryIO, source: str) -> list[list[str]]:
     stream = HeaderFile(file)
     meta = read_meta(stream, file, source, [], guess=True, spent=spent)
     uid = declared_syntax(meta, source) or assumed_syntax(stream, source, [], guess=True)
-    if uid == DEFLATED:
+    if uid == syntaxes.DEFLATED:
         stream = HeaderFile(cast(BinaryIO, InflatedFile(file, stream.tell(), source, DEFAULT_LIMITS.inflated)))
-    implicit, little = encoding_of(uid)
+    implicit, little = syntaxes.encoding_of(uid)
     reader = _RecordReader(stream, lambda *_: False, _LARGEST, spent)
     reader.read(implicit=implicit, little=little)
     if reader.cut:

@@ -11,16 +11,18 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
+from pipeline.deid import IDENTITY, Gate
 from pipeline.errors import HeaderLimitError, PipelineError, SourceError, foreign_text
 from pipeline.frames.careful import CarefulReader, StopWhen
-from pipeline.frames.deflate import DEFLATED, InflatedFile
+from pipeline.frames.deflate import InflatedFile
 from pipeline.frames.elements import Elements
 from pipeline.frames.header_fast import next_group, quick_dataset, read_group
 from pipeline.frames.items import UNDEFINED, Items, walk_items
 from pipeline.frames.limits import DEFAULT_LIMITS, HeaderLimits, Spent
 from pipeline.frames.meta import Stream, assumed_syntax, declared_syntax, drop_meta, read_meta
+from pipeline.frames.release import release
 from pipeline.frames.sources import HeaderFile, clip, is_blank, read_range, size_of
-from pipeline.frames.syntax import encoding_of
+from pipeline.model import syntaxes
 
 PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 LARGE_ELEMENT = 64 << 20
@@ -70,6 +72,8 @@ class Header:
     """What the file may hold and inflate to."""
     checked: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The Image Pixel attributes as :func:`~pipeline.frames.index.checked_options` found them; empty before."""
+    gate: Gate = IDENTITY
+    """What header values leave by."""
 
     @cached_property
     def elements(self) -> Elements:
@@ -80,6 +84,16 @@ class Header:
     def meta(self) -> Elements:
         """The File Meta Information's elements, for reading."""
         return Elements(self.file_meta)
+
+    @cached_property
+    def released(self) -> Elements:
+        """What the gate lets through of the data set: whatever is written or shown comes from here, not from `elements`."""
+        return Elements(release(self.dataset, self.gate)) if self.gate.changes else self.elements
+
+    @cached_property
+    def released_meta(self) -> Elements:
+        """The same of the File Meta Information."""
+        return Elements(release(self.file_meta, self.gate)) if self.gate.changes else self.meta
 
 
 @dataclass(slots=True)
@@ -128,6 +142,7 @@ def read_header(
     transfer_syntax_uid: str = "",
     guess: bool = True,
     limits: HeaderLimits | None = None,
+    gate: Gate = IDENTITY,
 ) -> Header:
     """Read all elements of a file but the value of its pixel data.
 
@@ -146,6 +161,8 @@ def read_header(
         Where there is no transfer syntax, assume what the first element's encoding suggests.
     limits : HeaderLimits, optional
         What the header may hold and inflate to, by default what no real one does.
+    gate : Gate
+        What the header's values leave by, if they are to be written or shown.
 
     Raises
     ------
@@ -164,8 +181,9 @@ def read_header(
     options: dict[str, Any] = {"trailing": trailing, "uid": transfer_syntax_uid, "guess": guess}
     limits = limits or DEFAULT_LIMITS
     try:
-        head = _read_head(file, _Parse(source, limits), **options)
-        return head or _read(HeaderFile(file), file, _Parse(source, limits), **options)
+        header = _read_head(file, _Parse(source, limits), **options)
+        header = header or _read(HeaderFile(file), file, _Parse(source, limits), **options)
+        return replace(header, gate=gate) if gate.changes else header
     except PipelineError:
         raise
     except OSError as error:
@@ -207,10 +225,10 @@ def _read(stream: Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid:
     uid = uid or declared_syntax(file_meta, parse.source)
     uid = uid or assumed_syntax(stream, parse.source, parse.assumptions, guess=guess)
     data = file
-    if uid == DEFLATED:
+    if uid == syntaxes.DEFLATED:
         data = cast(BinaryIO, InflatedFile(file, stream.tell(), parse.source, parse.limits.inflated))
         stream = HeaderFile(data)
-    implicit, little = encoding_of(uid)
+    implicit, little = syntaxes.encoding_of(uid)
     dataset = _elements(stream, parse, implicit=implicit, little=little)
     _note_encoding(parse, dataset, implicit=implicit)
     drop_meta(dataset, parse.assumptions)
@@ -243,7 +261,7 @@ def _header(parse: _Parse, dataset: Dataset, file_meta: FileMetaDataset, uid: st
         pixel_vr=parse.pixel_vr,
         value_offset=start,
         value_length=None if parse.pixel_length == UNDEFINED or not parse.pixel_tag else parse.pixel_length,
-        deflated=uid == DEFLATED,
+        deflated=uid == syntaxes.DEFLATED,
         assumptions=tuple(parse.assumptions),
         truncated=parse.truncated,
         left_over=parse.left_over,

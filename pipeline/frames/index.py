@@ -22,8 +22,7 @@ from pipeline.frames.options import describe_options, native_frame_bits, pixel_o
 from pipeline.frames.plugins import decoder_for
 from pipeline.frames.promised import no_pixel_data
 from pipeline.frames.sources import kept_position, name_of, open_source, size_of
-from pipeline.frames.syntax import is_encapsulated
-from pipeline.model import FrameIndex
+from pipeline.model import FrameIndex, syntaxes
 
 _STORED = (
     *("rows", "columns", "samples_per_pixel", "photometric_interpretation", "planar_configuration"),
@@ -123,14 +122,14 @@ def available_frames(index: FrameIndex) -> int:
 
 def encapsulates(header: Header) -> bool:
     """Return whether the transfer syntax says that the pixel data are items."""
-    return is_encapsulated(header.transfer_syntax_uid)
+    return syntaxes.is_encapsulated(header.transfer_syntax_uid)
 
 
 def _index(header: Header, options: Mapping[str, Any], **fields: Any) -> FrameIndex:
     # What was written as UN is little endian, whatever the data set is (PS3.5 6.2.2).
-    swapped = header.transfer_syntax_uid == native.BIG_ENDIAN and header.pixel_vr == "UN"
+    swapped = header.transfer_syntax_uid == syntaxes.BIG_ENDIAN and header.pixel_vr == "UN"
     return FrameIndex(
-        transfer_syntax_uid=native.LITTLE_ENDIAN if swapped else header.transfer_syntax_uid,
+        transfer_syntax_uid=syntaxes.EXPLICIT if swapped else header.transfer_syntax_uid,
         number_of_frames=options["number_of_frames"],
         options={name: options[name] for name in _STORED if options.get(name) is not None},
         value_offset=header.value_offset,

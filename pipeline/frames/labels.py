@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from pydicom.uid import JPEG2000TransferSyntaxes
-
-from pipeline import codecs
 from pipeline.errors import InvalidAttributeError
-from pipeline.frames.syntax import is_encapsulated
+from pipeline.model import syntaxes
 
 SHARED_CHROMA: Final = "YBR_FULL_422"
 """Two neighbours share their chroma samples; in native data these are left out, in codestreams that is the codec's."""
@@ -25,7 +22,7 @@ def label_notes(uid: str, options: Mapping[str, Any]) -> Iterator[str]:
         yield f"Photometric Interpretation is {label}, but there is 1 sample per pixel: taken for grey levels"
     elif samples > 1 and (label in _ONE_SAMPLE or (label in _FOUR_SAMPLES and samples < 4)):  # noqa: PLR2004
         yield f"Photometric Interpretation is {label}, but there are {samples} samples per pixel: all of them are stored"
-    elif label in _OF_JPEG_2000 and uid not in JPEG2000TransferSyntaxes:
+    elif label in _OF_JPEG_2000 and uid not in syntaxes.ANY_JPEG_2000:
         yield f"Photometric Interpretation is {label}, which only JPEG 2000 has: samples are stored as they are"
     if is_native_422(uid, options) and options.get("planar_configuration"):
         yield f"Planar Configuration is 1, which {SHARED_CHROMA} can't have: taken for 0"
@@ -44,7 +41,7 @@ def check_labels(uid: str, options: Mapping[str, Any], source: str) -> None:
     problem = ""
     if options["samples_per_pixel"] == 1:
         problem = "(0028,0002) 'Samples per Pixel' is 1"
-    elif is_encapsulated(uid) and options["columns"] % 2:
+    elif syntaxes.is_encapsulated(uid) and options["columns"] % 2:
         problem = f"(0028,0011) 'Columns' is {options['columns']}, which makes no pairs of pixels"
     if problem:
         raise InvalidAttributeError(
@@ -57,4 +54,4 @@ def check_labels(uid: str, options: Mapping[str, Any], source: str) -> None:
 def is_native_422(uid: str, options: Mapping[str, Any]) -> bool:
     """Whether two neighbours share their chroma samples in data that no codec has encoded."""
     shared = options["photometric_interpretation"] == SHARED_CHROMA
-    return shared and (not is_encapsulated(uid) or uid in codecs.UNCOMPRESSED)
+    return shared and (not syntaxes.is_encapsulated(uid) or uid in syntaxes.UNCOMPRESSED)

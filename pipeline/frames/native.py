@@ -12,10 +12,8 @@ from pipeline.frames.header import Header
 from pipeline.frames.items import ITEM
 from pipeline.frames.labels import SHARED_CHROMA
 from pipeline.frames.sources import Bytes, clip, read_range, view_range
-from pipeline.model import FrameIndex
+from pipeline.model import FrameIndex, syntaxes
 
-BIG_ENDIAN, LITTLE_ENDIAN = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1"
-"""Explicit VR Big Endian and Little Endian."""
 _LESS_THAN_A_WORD = (1, 8)
 _ITEM_TAGS = {(ITEM >> 16).to_bytes(2, order) + (ITEM & 0xFFFF).to_bytes(2, order) for order in ("little", "big")}
 
@@ -145,7 +143,7 @@ def swaps_pairs(index: FrameIndex, options: Mapping[str, Any]) -> bool:
         return True
     stored = index.options
     return (
-        index.transfer_syntax_uid == BIG_ENDIAN
+        index.transfer_syntax_uid == syntaxes.BIG_ENDIAN
         and int(stored["bits_allocated"]) in _LESS_THAN_A_WORD
         and stored["pixel_keyword"] == "PixelData"
         and stored.get("pixel_vr") == "OW"

@@ -12,15 +12,14 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 from pydicom.pixels.decoders import base
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pipeline.codecs import RGB_OPTION, SampleBits
 from pipeline.frames.sources import fill_range
-from pipeline.model import FrameIndex
+from pipeline.model import FrameIndex, syntaxes
 
 Array = npt.NDArray[Any]
 
-_LITTLE_ENDIAN: Final = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian})
+_LITTLE_ENDIAN: Final = syntaxes.NATIVE - {syntaxes.BIG_ENDIAN}
 _NUMBERS: Final = ("rows", "columns", "samples_per_pixel", "bits_allocated", "bits_stored", "pixel_representation")
 _UNDERSTOOD: Final = frozenset(
     {

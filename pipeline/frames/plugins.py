@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from functools import cache
 
 from pydicom.pixels.decoders.base import Decoder
-from pydicom.uid import AllTransferSyntaxes
 
 from pipeline import codecs
 from pipeline.errors import ConfigError, UnsupportedTransferSyntaxError
 from pipeline.frames.syntax import transfer_syntax_name
+from pipeline.model import syntaxes
 
 _PYDICOM_ORDER = ("gdcm", "pylibjpeg", "pillow", "pyjpegls", "pydicom")
 _DISTRIBUTIONS = {"gdcm": "python-gdcm"}
-_COMPRESSED = "1.2.840.10008.1.2."
-_PYLIBJPEG = {"4.9": "openjpeg", "4.20": "openjpeg", "5": "rle"}
+_PYLIBJPEG = {**dict.fromkeys(syntaxes.ANY_JPEG_2000, "openjpeg"), syntaxes.RLE_LOSSLESS: "rle"}
+"""What pylibjpeg decodes with, if it isn't its libjpeg."""
 _LOGGER = logging.getLogger("pydicom.pixels.decoders.base")
 
 
@@ -88,7 +88,7 @@ def check_plugin(plugin: str) -> None:
     """
     if not plugin:
         return
-    known = {name for uid in AllTransferSyntaxes if (decoder := _decoder(uid)) for name in decoder.available_plugins}
+    known = {name for uid in syntaxes.BY_UID if (decoder := _decoder(uid)) for name in decoder.available_plugins}
     if plugin not in known:
         raise ConfigError(
             f"decode.plugin: there is no decoding plugin {plugin!r}; there are {', '.join(sorted(known))}"
@@ -110,7 +110,7 @@ def plugin_label(name: str, uid: str) -> str:
     label = f"{name} {_version(_DISTRIBUTIONS.get(name, name))}".strip()
     if name != "pylibjpeg":
         return label
-    family = next((codec for part, codec in _PYLIBJPEG.items() if uid.startswith(_COMPRESSED + part)), "libjpeg")
+    family = _PYLIBJPEG.get(uid, "libjpeg")
     return f"{label} ({family} {_version(f'pylibjpeg-{family}')})"
 
 

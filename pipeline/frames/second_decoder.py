@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.pixels.utils import iter_pixels
 
-from pipeline.codecs import LOSSY_JPEG, LOSSY_JPEG_2000, SampleBits
+from pipeline.codecs import SampleBits
+from pipeline.deid import IDENTITY, Gate
 from pipeline.frames.header import read_header
 from pipeline.frames.index import index_frames
 from pipeline.frames.limits import HeaderLimits
@@ -17,7 +18,7 @@ from pipeline.frames.native import swaps_bits, uneven_columns
 from pipeline.frames.plugins import decoder_for
 from pipeline.frames.reader import FrameReader
 from pipeline.frames.sources import open_source
-from pipeline.model import FrameIndex
+from pipeline.model import FrameIndex, syntaxes
 
 PYDICOM = "pydicom"
 """What native data are compared by: pydicom's own path, from the file's header to the array."""
@@ -40,7 +41,7 @@ class SecondReader:
         Its name for errors.
     used : str
         What decoded it the first time, as the catalog's column `decoder` has it.
-    raw, options, limits
+    raw, options, limits, gate
         As for the first time.
     """
 
@@ -53,9 +54,10 @@ class SecondReader:
         raw: bool,
         options: Mapping[str, Any],
         limits: HeaderLimits | None = None,
+        gate: Gate = IDENTITY,
     ) -> None:
         self._file, self._source, self._raw, self._options = file, source, raw, options
-        self.header = read_header(file, source=source, limits=limits)
+        self.header = read_header(file, source=source, limits=limits, gate=gate)
         self.index: FrameIndex = index_frames(file, self.header)
         first = [label.split(" ")[0] for label in used.split("+") if label]
         available = () if not self.index.encapsulated else decoder_for(self.index.transfer_syntax_uid).available_plugins
@@ -69,9 +71,9 @@ class SecondReader:
     @property
     def tolerance(self) -> int:
         """Grey levels by which two right decoders may differ: 0 for lossless data (PS3.5 8.2.1, ITU-T T.83, T.803)."""
-        if self.index.transfer_syntax_uid in LOSSY_JPEG_2000:
+        if self.index.transfer_syntax_uid in syntaxes.LOSSY_JPEG_2000:
             return _WITHIN_JPEG_2000
-        if self.index.transfer_syntax_uid not in LOSSY_JPEG:
+        if self.index.transfer_syntax_uid not in syntaxes.LOSSY_JPEG:
             return 0
         return _WITHIN_8_BITS if int(self.index.options["bits_stored"]) <= _EIGHT_BITS else _WITHIN_MORE
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 
 from pydicom.datadict import dictionary_has_tag
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
+
+from pipeline.model import syntaxes
 
 _VRS = {vr.value.encode() for vr in VR if len(vr.value) == 2}  # noqa: PLR2004  not "OB or OW" and the like
 _LONG = {str(vr).encode() for vr in EXPLICIT_VR_LENGTH_32}
@@ -15,29 +17,10 @@ _LAST_FIRST_GROUP = 0xFF
 """A data set's first element lies in one of the low groups: 0002, 0004, 0008, …"""
 
 
-def encoding_of(uid: str) -> tuple[bool, bool]:
-    """Return ``(implicit VR, little endian)`` of a transfer syntax; explicit and little where the UID is unknown.
-
-    All transfer syntaxes but the first three of the standard are Explicit VR Little Endian (PS3.5 A.4).
-    """
-    try:
-        implicit = UID(uid).is_implicit_VR
-    except ValueError:
-        return False, True
-    return implicit, UID(uid).is_little_endian
-
-
-def is_encapsulated(uid: str) -> bool:
-    """Return whether pixel data in this transfer syntax are items; of an unknown UID, that they are."""
-    try:
-        return bool(UID(uid).is_encapsulated)
-    except ValueError:
-        return True
-
-
 def transfer_syntax_name(uid: str) -> str:
     """Return the standard's name of a transfer syntax; the UID itself where it has none."""
-    return str(UID(uid).name) if uid else ""
+    known = syntaxes.BY_UID.get(uid)
+    return known.name if known else str(UID(uid).name) if uid else ""
 
 
 def guess_syntax(head: bytes) -> str:
@@ -47,8 +30,8 @@ def guess_syntax(head: bytes) -> str:
     others, and a first group that is low only when its bytes are swapped gives away big endian.
     """
     if head[4:6] not in _VRS:
-        return str(ImplicitVRLittleEndian)
-    return str(ExplicitVRBigEndian if head[1:2] and head[0] == 0 and head[1] else ExplicitVRLittleEndian)
+        return syntaxes.IMPLICIT
+    return syntaxes.BIG_ENDIAN if head[1:2] and head[0] == 0 and head[1] else syntaxes.EXPLICIT
 
 
 def looks_like_dicom(head: bytes, size: int) -> bool:

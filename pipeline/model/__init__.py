@@ -1,5 +1,6 @@
 """Frozen value types that the rooms exchange. They hold no behaviour beyond what follows from their own fields."""
 
+from pipeline.model import syntaxes
 from pipeline.model.axes import INSIDE, Axes, Grid, frame_axes
 from pipeline.model.compact import Compact
 from pipeline.model.instances import UNKNOWN, Copy, Failure, Instance, SourceFile, Vector
@@ -45,6 +46,7 @@ __all__ = [
     "read_text",
     "result_record",
     "source_of",
+    "syntaxes",
     "unpack_patient",
     "without_collections",
 ]

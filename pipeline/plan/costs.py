@@ -8,28 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipeline.plan.memory import DEFLATED
-
-NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED})
+from pipeline.model import syntaxes
 
 NATIVE_NANOSECONDS = 1.5
 """For each byte of native pixel data: reading, checksum, compression, writing. The unit of all that follows."""
 _JPEG2000, _HTJ2K, _LOSSLESS, _LS = 32.0, 3.0, 3.2, 6.7
 WEIGHTS: Mapping[str, float] = {
-    "1.2.840.10008.1.2.5": 1.7,
-    "1.2.840.10008.1.2.4.50": 3.0,
-    "1.2.840.10008.1.2.4.51": 3.0,
-    "1.2.840.10008.1.2.4.57": _LOSSLESS,
-    "1.2.840.10008.1.2.4.70": _LOSSLESS,
-    "1.2.840.10008.1.2.4.80": _LS,
-    "1.2.840.10008.1.2.4.81": _LS,
-    "1.2.840.10008.1.2.4.90": _JPEG2000,
-    "1.2.840.10008.1.2.4.91": 5.0,
-    "1.2.840.10008.1.2.4.92": _JPEG2000,
-    "1.2.840.10008.1.2.4.93": _JPEG2000,
-    "1.2.840.10008.1.2.4.201": _HTJ2K,
-    "1.2.840.10008.1.2.4.202": _HTJ2K,
-    "1.2.840.10008.1.2.4.203": _HTJ2K,
+    syntaxes.RLE_LOSSLESS: 1.7,
+    syntaxes.JPEG_BASELINE: 3.0,
+    syntaxes.JPEG_EXTENDED: 3.0,
+    syntaxes.JPEG_LOSSLESS: _LOSSLESS,
+    syntaxes.JPEG_LOSSLESS_SV1: _LOSSLESS,
+    syntaxes.JPEG_LS_LOSSLESS: _LS,
+    syntaxes.JPEG_LS_NEAR_LOSSLESS: _LS,
+    syntaxes.JPEG_2000_LOSSLESS: _JPEG2000,
+    syntaxes.JPEG_2000: 5.0,
+    syntaxes.JPEG_2000_PART_2_LOSSLESS: _JPEG2000,
+    syntaxes.JPEG_2000_PART_2: _JPEG2000,
+    syntaxes.HTJ2K_LOSSLESS: _HTJ2K,
+    syntaxes.HTJ2K_LOSSLESS_RPCL: _HTJ2K,
+    syntaxes.HTJ2K: _HTJ2K,
 }
 """Transfer syntax → how many native bytes a decoded byte costs as much as: decoding, and all that native ones cost too."""
 OTHER_WEIGHT = 7.0
@@ -42,4 +40,4 @@ IMAGE_COST = 6 * 2**20
 
 def weight(transfer_syntax_uid: str) -> float:
     """Return what a decoded byte costs, in native bytes."""
-    return 1.0 if transfer_syntax_uid in NATIVE else WEIGHTS.get(transfer_syntax_uid, OTHER_WEIGHT)
+    return 1.0 if transfer_syntax_uid in syntaxes.NATIVE else WEIGHTS.get(transfer_syntax_uid, OTHER_WEIGHT)

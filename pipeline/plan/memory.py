@@ -25,10 +25,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from pipeline.model import ImageSpec, Instance, PixelFormat
+from pipeline.model import ImageSpec, Instance, PixelFormat, syntaxes
 
-DEFLATED = "1.2.840.10008.1.2.1.99"
-"""Deflated Explicit VR Little Endian (PS3.5 A.5)."""
 INFLATED_BYTES = 16 * 2**20
 """What is kept in memory of an inflated data set; the rest of it goes to a temporary file."""
 
@@ -103,7 +101,7 @@ def _frame_bytes(pixel_format: PixelFormat, tile: tuple[int, ...]) -> tuple[int,
 
 def largest_encoded_frame(instance: Instance) -> int:
     """Bytes of pixel data that decoding any one frame of `instance` may need at once."""
-    inflated = INFLATED_BYTES if instance.transfer_syntax_uid == DEFLATED else 0
+    inflated = INFLATED_BYTES if instance.transfer_syntax_uid == syntaxes.DEFLATED else 0
     average = math.ceil(instance.encoded_bytes / max(1, instance.number_of_frames))
     if instance.number_of_frames <= 1:
         return inflated + average

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.model import ImageSpec, Instance, Region, Task
+from pipeline.model import ImageSpec, Instance, Region, Task, syntaxes
 from pipeline.plan.costs import IMAGE_COST, INSTANCE_COST, weight
 from pipeline.plan.inputs import cut_placements
 from pipeline.plan.layout import Layout
-from pipeline.plan.memory import DEFLATED
 
 IMAGES_PER_TASK = 256
 INSTANCES_PER_TASK = 512
@@ -96,7 +95,7 @@ def _work(instances: Sequence[Instance], image: ImageSpec) -> _Work:
         cost += int(len(placement) * image.format.frame_bytes * weight(instance.transfer_syntax_uid))
         cost += INSTANCE_COST if placement.instance != previous else 0
         previous = placement.instance
-        divisible &= instance.transfer_syntax_uid != DEFLATED or instance.number_of_frames == 1
+        divisible &= instance.transfer_syntax_uid != syntaxes.DEFLATED or instance.number_of_frames == 1
     return _Work(cost, divisible)
 
 
@@ -128,7 +127,7 @@ def _encoded_bytes(instances: Sequence[Instance], image: ImageSpec, region: Regi
     previous = -1
     for placement in cut_placements(image.placements, region.positions):
         instance = instances[placement.instance]
-        if instance.transfer_syntax_uid == DEFLATED:
+        if instance.transfer_syntax_uid == syntaxes.DEFLATED:
             total += instance.encoded_bytes if placement.instance != previous else 0
         else:
             total += -(-instance.encoded_bytes * len(placement) // instance.number_of_frames)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.runs.stages import convert, plan_only, run
     from pipeline.runs.state import Prepared
     from pipeline.runs.storage_settings import options_of
-    from pipeline.runs.summary import FROZEN, stored_frames
+    from pipeline.runs.summary import FROZEN
     from pipeline.runs.trust import check_sources_known, cluster_line, doubts, kept_configuration, sources_of
 
 _HOME = {
@@ -44,7 +44,6 @@ _HOME = {
     "scan_sources": "pipeline.runs.scan_phase",
     "sources_of": "pipeline.runs.trust",
     "status": "pipeline.runs.output_status",
-    "stored_frames": "pipeline.runs.summary",
     "writer": "pipeline.runs.partitions",
 }
 __all__ = [
@@ -69,7 +68,6 @@ __all__ = [
     "scan_sources",
     "sources_of",
     "status",
-    "stored_frames",
     "writer",
 ]
 __getattr__ = lazily(__name__, _HOME)

@@ -13,7 +13,7 @@ from pipeline.isolation import call_fresh
 from pipeline.output import Ledger, flush, ledger, sealed_files, sealed_names, still_held
 from pipeline.runs.conversion import Conversion
 from pipeline.runs.state import Clock, Prepared
-from pipeline.runs.summary import outcomes, summarise
+from pipeline.runs.summary import catalog_rows, summarise
 from pipeline.storage import Place, place
 
 LARGEST_ROWS = 3 * 2**23
@@ -39,7 +39,7 @@ def complete(
             catalog.assemble,
             str(out),
             prepared.segments,
-            outcomes(prepared, conversion),
+            catalog_rows(prepared, conversion),
             scan.column_kinds(config),
             without=frozenset(prepared.replaced),
         )

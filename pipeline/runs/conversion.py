@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 from pipeline.errors import OutputError, PipelineError, foreign_text
 from pipeline.executors import Executor, Outcome, Progress
 from pipeline.isolation import Bounds, guarded
-from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, Task, TaskInput, TaskResult
+from pipeline.model import Failure, Plan, Task, TaskInput, TaskResult
+from pipeline.outcomes import Outcomes, Work
 from pipeline.output import Ledger, at_work
 from pipeline.plan import task_input
 from pipeline.runs.timeline import Timeline
@@ -23,8 +24,7 @@ from pipeline.tasks import (
     convert,
     convert_carefully,
     finalise,
-    frame_results,
-    instances_of,
+    finalise_input,
     keep_freed_memory,
 )
 
@@ -68,64 +68,27 @@ def execute_carefully(step: Step, job: Job) -> TaskResult | str | None:
 
 
 @dataclass(slots=True)
-class Work:
-    """Sums over tasks."""
-
-    tasks: int = 0
-    frames: int = 0
-    encoded_bytes: int = 0
-    decoded_bytes: int = 0
-
-    def add(self, result: TaskResult) -> None:
-        """Count a task."""
-        self.tasks += 1
-        self.frames += result.frames
-        self.encoded_bytes += result.encoded_bytes
-        self.decoded_bytes += result.decoded_bytes
-
-
-@dataclass(slots=True)
 class Conversion:
-    """What is known of a running conversion: a few words for each instance, and the results of unfinished images."""
+    """Which tasks are running, and which steps of images are ready to run; what became of everything is in `outcomes`."""
 
     plan: Plan
     job: Job
     provenance: Mapping[str, Any]
     progress: Progress
-    decoders: dict[int, str] = field(default_factory=dict)
-    photometric: dict[int, str] = field(default_factory=dict)
-    failures: dict[int, Failure] = field(default_factory=dict)
-    done: set[int] = field(default_factory=set)
-    """Finished tasks, by number."""
-    unfinished: set[int] = field(default_factory=set)
-    """Of these, those that were lost: they aren't in the ledger, and another run does them again."""
-    salvaged: dict[int, int] = field(default_factory=dict)
-    """How many frames are missing of each instance that failed and of which others are stored."""
-    complete: set[int] = field(default_factory=set)
-    """Images, by position."""
-    image_bytes: Counter[int] = field(default_factory=Counter)
-    """By image, bytes written, compressed."""
-    seconds: Counter[str] = field(default_factory=Counter)
-    syntax_seconds: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     timeline: Timeline = field(default_factory=Timeline)
     work: Work = field(default_factory=Work)
     """What this process has had done; the rest was done earlier."""
-    _salvageable: set[int] = field(default_factory=set)
-    _valid: Counter[int] = field(default_factory=Counter)
-    """By image, frames that are stored."""
-    _regions: defaultdict[int, list[RegionResult]] = field(default_factory=lambda: defaultdict(list))
-    _open: Counter[int] = field(default_factory=Counter)
-    """By image, regions that no finished task has brought yet."""
+    outcomes: Outcomes = field(init=False)
     _running: int = 0
     _ready: deque[FinaliseInput | Discard] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
-        self._open.update(region.image for task in self.plan.tasks for region in task.regions)
+        self.outcomes = Outcomes(self.plan)
 
     @property
     def remaining(self) -> list[Task]:
         """The tasks that are still to be done, in the plan's order."""
-        return [task for task in self.plan.tasks if task.id not in self.done]
+        return self.outcomes.remaining
 
     @property
     def missing_bytes(self) -> int:
@@ -135,7 +98,7 @@ class Conversion:
     @property
     def is_finished(self) -> bool:
         """Whether no task is left, and no image to complete."""
-        return len(self.done) == len(self.plan.tasks) and not any(isinstance(one, FinaliseInput) for one in self._ready)
+        return not self.remaining and not any(isinstance(step, FinaliseInput) for step in self._ready)
 
     def run(self, executor: Executor, tasks: Sequence[Task], ledger: Ledger, *, finalising: bool = True) -> None:
         """Run `tasks`, and finalise every image whose shards are all there.
@@ -153,7 +116,7 @@ class Conversion:
         Raises
         ------
         OutputError, ResourceError
-            Where the output can't be written: no space, no permission, a server that fails; where memory, open files or
+            If the output can't be written: no space, no permission, a server that fails; if memory, open files or
             processes run out. What was recorded until then stays.
         """
         steps = self._steps(tasks, finalising=finalising)
@@ -166,6 +129,10 @@ class Conversion:
             else:
                 self._image_done(outcome, ledger)
 
+    def restore(self, result: TaskResult) -> None:
+        """Take in a task's result of an earlier run; each task once."""
+        self._finalise_when_ready(self.outcomes.add(result))
+
     def _steps(self, tasks: Sequence[Task], *, finalising: bool) -> Iterator[Step | None]:
         for task in tasks:
             while finalising and self._ready:
@@ -176,97 +143,46 @@ class Conversion:
             yield self._ready.popleft() if finalising and self._ready else None
 
     def _task_done(self, outcome: Outcome, ledger: Ledger) -> None:
-        task: TaskInput = outcome.item
         self._running -= 1
+        before = len(self.outcomes.failures)
+        frames = decoded = 0
         if outcome.error is None:
             result: TaskResult = outcome.result
+            frames, decoded = result.frames, result.decoded_bytes
             ledger.append(result)
             self.work.add(result)
+            ended = self.outcomes.add(result)
         else:
-            result = result_of_lost_task(task, outcome.error)
-            self.unfinished.add(task.id)
-        before = len(self.failures)
-        self.absorb(result)
-        self.timeline.add(result.frames, result.decoded_bytes)
-        self.progress.advance(frames=result.frames, bytes=result.decoded_bytes, failures=len(self.failures) - before)
+            ended = self.outcomes.lose(outcome.item.id, _failure_of_lost_task(outcome.error))
+        self._finalise_when_ready(ended)
+        self.timeline.add(frames, decoded)
+        failures = len(self.outcomes.failures) - before
+        self.progress.advance(frames=frames, bytes=decoded, failures=failures)
 
-    def absorb(self, result: TaskResult) -> None:
-        """Take in a task's result, of this run or of an earlier one; each task once."""
-        self.done.add(result.task)
-        for instance in result.outcomes:
-            self._note(instance)
-        self.seconds.update(result.seconds)
-        for uid, seconds in result.syntax_seconds.items():
-            self.syntax_seconds[uid].update(seconds)
-        for region in result.regions:
-            self.image_bytes[region.image] += region.stored_bytes
-            self._valid[region.image] += region.valid.count(1)
-            if region.image not in self.complete:
-                self._regions[region.image].append(region)
-        for piece in self.plan.tasks[result.task].regions:
-            self._region_done(piece.image)
-
-    def _note(self, outcome: InstanceOutcome) -> None:
-        """Join what several tasks say of one instance; of several failures the one at the lowest frame counts."""
-        i = outcome.instance
-        if outcome.failure and outcome.failure.salvaged:
-            self._salvageable.add(i)
-        if outcome.failure and _before(outcome.failure, self.failures.get(i)):
-            self.failures[i] = outcome.failure
-        for known, new in ((self.decoders, outcome.decoder), (self.photometric, outcome.photometric_interpretation)):
-            if new:
-                known[i] = "+".join(sorted({*known.get(i, new).split("+"), *new.split("+")}))
-
-    def _region_done(self, image: int) -> None:
-        self._open[image] -= 1
-        if self._open[image]:
-            return
-        self._note_salvaged(image)
-        if image in self.complete:
-            return
-        del self._open[image]
-        spec = self.plan.images[image]
-        checksums, valid = frame_results(spec, self._regions.pop(image, ()))
-        instances = instances_of(self.plan, spec)
-        failed = frozenset(i for i in instances if i in self.failures and i not in self.salvaged)
-        if len(failed) == len(instances):
-            self._ready.append(Discard(image, home(self.job.out, spec), spec.path))
-            return
-        self._ready.append(
-            FinaliseInput(
-                image=image,
-                spec=spec,
-                instances=instances,
-                checksums=checksums,
-                valid=valid,
-                failed=failed,
-                photometric={i: self.photometric.get(i, "") for i in instances},
-                out=self.job.out,
-                codec=self.job.codec,
-                provenance=self.provenance,
-            )
-        )
-
-    def _note_salvaged(self, image: int) -> None:
-        """Note how many frames are missing of a damaged instance; one of several frames is an image of its own."""
-        spec = self.plan.images[image]
-        owners = {placement.instance for placement in spec.placements}
-        missing = spec.frames - self._valid[image]
-        if len(owners) == 1 and owners <= self._salvageable and 0 < missing < spec.frames:
-            self.salvaged |= dict.fromkeys(owners, missing)
+    def _finalise_when_ready(self, images: Iterable[int]) -> None:
+        """Put the last step of images whose tasks have all ended in the queue."""
+        for image in images:
+            if image in self.outcomes.complete:
+                continue
+            regions = self.outcomes.take_regions(image)
+            if self.outcomes.is_empty(image):
+                spec = self.plan.images[image]
+                self._ready.append(Discard(image, home(self.job.out, spec), spec.path))
+                continue
+            out, codec = self.job.out, self.job.codec
+            step = finalise_input(self.outcomes, image, regions, out=out, codec=codec, provenance=self.provenance)
+            self._ready.append(step)
 
     def _image_done(self, outcome: Outcome, ledger: Ledger) -> None:
         self.progress.advance(images=1)
         if isinstance(outcome.item, Discard):
             return
         if outcome.error is None:
-            self.complete.add(outcome.item.image)
+            self.outcomes.complete.add(outcome.item.image)
             ledger.append_image(outcome.item.image, outcome.result)
             return
         message = f"{outcome.item.spec.path}: the image could not be completed: {outcome.error}"
-        for instance in outcome.item.instances:
-            self.failures.setdefault(instance, Failure("finalise_failed", message))
-            self.salvaged.pop(instance, None)
+        self.outcomes.fail_image(outcome.item.image, Failure("finalise_failed", message))
         self.progress.message(message)
 
 
@@ -286,17 +202,7 @@ def _ending(step: Step, error: Exception, out: str) -> PipelineError | None:
     return None
 
 
-def _before(new: Failure, known: Failure | None) -> bool:
-    return known is None or (new.frame is not None and (known.frame is None or new.frame < known.frame))
-
-
-def result_of_lost_task(task: TaskInput, error: Exception) -> TaskResult:
-    """Return what stands for the result of a task that ended with an error: all instances it touched failed."""
+def _failure_of_lost_task(error: Exception) -> Failure:
+    """Return how the instances of a task failed that ended with an error, instead of a result."""
     reason = "write_failed" if isinstance(error, OSError) else "worker_lost"
-    message = f"The task that converted this file ended with {foreign_text(error)}"
-    instances = sorted({i for region in task.regions for i in region.instances})
-    return TaskResult(
-        task=task.id,
-        regions=(),
-        outcomes=tuple(InstanceOutcome(i, failure=Failure(reason, message)) for i in instances),
-    )
+    return Failure(reason, f"The task that converted this file ended with {foreign_text(error)}")

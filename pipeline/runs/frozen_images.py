@@ -68,15 +68,13 @@ def kept_images(out: Place, before: Prepared, changes: Changes, unfit: Collectio
     unfit = {*unfit, *(one.source for one in before.unfit if one.source not in changes.replaced)}
     if not (unfit or before.kept):
         return set()
-    instances, complete = before.plan.instances, records.images(out, before.id, before.plan)
-    results = records.results(out, before.id, before.plan)
-    failures = ((one.instance, one.failure) for r in results for one in r.outcomes)
-    empty = {i for i, failure in failures if failure and not failure.salvaged}
+    instances, outcomes = before.plan.instances, records.outcomes(out, before.id, before.plan)
+    empty = outcomes.failures.keys() - outcomes.salvaged.keys()
     kept: set[int] = set()
     for number, image in enumerate(before.plan.images):
         own = set(members(image))
         unchanged = image.path in before.kept and not any(instances[i].source in changes.replaced for i in own)
-        if unchanged or (number in complete and any(instances[i].source in unfit for i in own - empty)):
+        if unchanged or (number in outcomes.complete and any(instances[i].source in unfit for i in own - empty)):
             kept.add(number)
     return kept
 

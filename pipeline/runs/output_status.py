@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pipeline import catalog
 from pipeline.catalog import RUN_FILE
+from pipeline.outcomes import Outcomes
 from pipeline.output import Holder, holder, ledger, no_result, records
 from pipeline.runs.partitions import Progressed, progressed, read_partitions
 from pipeline.runs.preparation import load
@@ -20,7 +21,7 @@ from pipeline.storage import Place, absolute, place
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """So much of something is done, of so much."""
+    """Done out of total."""
 
     done: int
     total: int
@@ -71,60 +72,35 @@ def status(out: str | os.PathLike[str]) -> Status:
     prepared = load(root)
     if prepared is None:
         return Status(str(root), "scan", holder(root), _progressed(root), catalog.count_scanned(str(root)))
-    done = _done(root, prepared)
+    outcomes = records.outcomes(root, prepared.id, prepared.plan)
+    work = _work(outcomes)
     ended = bool(ledger.files(str(root), prepared.id)) and (root / "catalog.parquet").exists()
-    finished = ended and done.work["tasks"].done == done.work["tasks"].total
+    finished = ended and not outcomes.remaining
     parts = None if finished else read_partitions(root, prepared)
     return Status(
         out=str(root),
         phase="finished" if finished else "convert",
         holder=holder(root),
         progressed=_progressed(root),
-        files=catalog.count_reasons(str(root)) if ended else done.files,
-        work=done.work,
-        stored_bytes=done.stored_bytes,
-        partitions=None if parts is None else progressed(root, prepared.plan, parts, done.tasks),
+        files=catalog.count_reasons(str(root)) if ended else _files(prepared, outcomes),
+        work=work,
+        stored_bytes=outcomes.work.stored_bytes,
+        partitions=None if parts is None else progressed(root, prepared.plan, parts, outcomes.done),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
-    files: Mapping[tuple[str, str], int]
-    work: Mapping[str, Amount]
-    stored_bytes: int
-    tasks: Collection[int]
-
-
-def _done(root: Place, prepared: Prepared) -> _Done:
-    plan = prepared.plan
-    tasks: set[int] = set()
-    failures: dict[int, str] = {}
-    sums: Counter[str] = Counter()
-    for result in records.results(root, prepared.id, plan):
-        if result.task in tasks:
-            continue
-        tasks.add(result.task)
-        failures |= {one.instance: one.failure.reason for one in result.outcomes if one.failure}
-        sums.update(frames=result.frames, bytes=result.decoded_bytes, shards=len(result.regions))
-        sums.update(stored=sum(region.stored_bytes for region in result.regions))
-    images = records.images(root, prepared.id, plan).keys()
-    total = {
-        "tasks": len(plan.tasks),
-        "images": len(plan.images),
-        "shards": sum(image.grid.shards for image in plan.images),
-        "frames": sum(image.frames for image in plan.images),
-        "bytes": sum(task.stored_bytes for task in plan.tasks),
+def _work(outcomes: Outcomes) -> Mapping[str, Amount]:
+    plan, work = outcomes.plan, outcomes.work
+    return {
+        "tasks": Amount(work.tasks, len(plan.tasks)),
+        "images": Amount(len(outcomes.complete), len(plan.images)),
+        "shards": Amount(work.shards, sum(image.grid.shards for image in plan.images)),
+        "frames": Amount(work.frames, sum(image.frames for image in plan.images)),
+        "bytes": Amount(work.decoded_bytes, sum(task.stored_bytes for task in plan.tasks)),
     }
-    sums.update(tasks=len(tasks), images=len(images))
-    return _Done(
-        _files(prepared, set(images), failures),
-        {name: Amount(sums[name], number) for name, number in total.items()},
-        sums["stored"],
-        tasks,
-    )
 
 
-def _files(prepared: Prepared, images: set[int], failures: Mapping[int, str]) -> Mapping[tuple[str, str], int]:
+def _files(prepared: Prepared, outcomes: Outcomes) -> Mapping[tuple[str, str], int]:
     plan = prepared.plan
     counts = Counter(prepared.counts)
     counts["skipped", "duplicate"] += len(prepared.copies)
@@ -136,10 +112,11 @@ def _files(prepared: Prepared, images: set[int], failures: Mapping[int, str]) ->
     pairs = zip(places, plan.refused, strict=True)
     counts.update(("failed", failure.reason) for place, (_, failure) in pairs if place not in replaced)
     earlier = prepared.replaced_instances()
-    for number, image in enumerate(plan.images):
-        state = "converted" if number in images else "pending"
-        for instance in {placement.instance for placement in image.placements} - earlier:
-            counts[("failed", failures[instance]) if instance in failures else (state, "")] += 1
+    for number in range(len(plan.images)):
+        state = "converted" if number in outcomes.complete else "pending"
+        for instance in outcomes.members(number).keys() - earlier:
+            failure = outcomes.failures.get(instance)
+            counts[("failed", failure.reason) if failure else (state, "")] += 1
     return +counts
 
 

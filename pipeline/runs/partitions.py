@@ -175,6 +175,6 @@ def refuse_incomplete(parts: Partitions, conversion: Conversion) -> None:
     IncompleteError
         Naming the partitions that are to be run again.
     """
-    missing = parts.missing(conversion.plan, conversion.done)
+    missing = parts.missing(conversion.plan, conversion.outcomes.done)
     if missing:
         raise IncompleteError(parts.out, missing)

@@ -192,4 +192,5 @@ def layout(config: RunConfig) -> Layout:
         shard_bytes=output.shard,
         frame_limit=config.limits.frame,
         task_memory=config.limits.task_memory,
+        task_bytes=config.cluster.task_work,
     )

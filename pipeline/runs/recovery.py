@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -52,15 +51,13 @@ def restore(
     for task in found.last.keys() - found.whole:
         _check_originals(plan, task)
     if only is None:
-        conversion.complete |= _complete(out, prepared.id, plan, found)
+        conversion.outcomes.complete |= _complete(out, prepared.id, plan, found)
         for image, spec in enumerate(plan.images):
-            if image not in conversion.complete:
+            if image not in conversion.outcomes.complete:
                 store.withdraw_image(store.home(out, spec), spec.path)
-    seen: defaultdict[int, int] = defaultdict(int)
-    for result in records.results(out, prepared.id, plan):
-        seen[result.task] += 1
-        if result.task in found.whole and seen[result.task] == found.last[result.task]:
-            conversion.absorb(result)
+    for result in records.latest_results(out, prepared.id, plan, found.last):
+        if result.task in found.whole:
+            conversion.restore(result)
     return len(found.whole)
 
 

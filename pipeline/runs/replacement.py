@@ -74,7 +74,7 @@ def settle(out: Place, prepared: Prepared, conversion: Conversion) -> Prepared:
     if not prepared.standing.images:
         return prepared
     flush(out)  # what is to stay, before anything goes
-    done = {image.path: image for n, image in enumerate(conversion.plan.images) if n in conversion.complete}
+    done = {image.path: image for n, image in enumerate(conversion.plan.images) if n in conversion.outcomes.complete}
     for image in done.values():
         if image.aside:
             store.take_place(str(out), image.path)
@@ -101,8 +101,10 @@ def losing(prepared: Prepared, out: str, conversion: Conversion) -> dict[int, se
     if not prepared.standing.images:
         return {}
     replaced = prepared.replaced_instances()
-    failed = conversion.failures.keys() | {i for i, _ in prepared.plan.refused if i not in replaced}
-    return _losing(prepared, out, complete=conversion.complete, failed=failed, salvaged=conversion.salvaged)
+    failed = conversion.outcomes.failures.keys() | {i for i, _ in prepared.plan.refused if i not in replaced}
+    return _losing(
+        prepared, out, complete=conversion.outcomes.complete, failed=failed, salvaged=conversion.outcomes.salvaged
+    )
 
 
 def losing_by(prepared: Prepared, out: str, sources: Collection[str]) -> set[int]:
@@ -129,8 +131,7 @@ def _losing(
     """
     instances, standing = prepared.plan.instances, prepared.standing.images
     image_of = {placement.instance: n for n, image in enumerate(prepared.plan.images) for placement in image.placements}
-    results = records.results(out, prepared.standing_id, prepared.standing)
-    failures = {one.instance: one.failure for result in results for one in result.outcomes if one.failure}
+    earlier = records.outcomes(out, prepared.standing_id, prepared.standing)
     wanted = {instances[i].source for image in standing for i in members(image)}
     versions: defaultdict[str, list[int]] = defaultdict(list)
     for i, one in enumerate(instances):
@@ -139,10 +140,9 @@ def _losing(
 
     def lost(i: int) -> set[int]:
         source = instances[i].source
-        failure = failures.get(i)
-        if (failure and not failure.salvaged) or (sources is not None and source not in sources):
+        if (i in earlier.failures and i not in earlier.salvaged) or (sources is not None and source not in sources):
             return set()
-        bad = set(failed).difference(salvaged) if failure else failed
+        bad = set(failed).difference(salvaged) if i in earlier.salvaged else failed
         later = {version for version in versions[source] if version >= i}
         return set() if any(image_of.get(v, -1) in complete and v not in bad for v in later) else later
 

@@ -12,6 +12,7 @@ from operator import attrgetter
 
 from pipeline import scan
 from pipeline.config import RunConfig
+from pipeline.deid import Gate
 from pipeline.errors import OutputError, foreign_text
 from pipeline.executors import Executor, Outcome, Progress
 from pipeline.isolation import Bounds, guarded
@@ -83,10 +84,11 @@ def scan_files(
     """Read `files`; their segments are numbered from `first` on. `salt` is the key of all that tells patients apart."""
     found, read_before = Scan(), 0
     progress.phase("scan", None)
-    task = partial(_scan, config=config, out=str(out), salt=salt)
-    again = partial(_scan_carefully, config=config, out=str(out), salt=salt)
+    gate = Gate.of(config)
+    task = partial(_scan, config=config, out=str(out), salt=salt, gate=gate)
+    again = partial(_scan_carefully, config=config, out=str(out), salt=salt, gate=gate)
     for outcome in executor.map(task, _batches(files, first), name="scan", carefully=again):
-        result = _result(outcome, str(out))
+        result = _result(outcome, str(out), gate)
         found.instances += result.instances
         found.counts.update(result.counts)
         found.segments.append(result.segment)
@@ -119,24 +121,24 @@ def _batches(files: Iterator[SourceFile], first: int) -> Iterator[Batch]:
         yield Batch(segment, batch)
 
 
-def _scan(batch: Batch, *, config: RunConfig, out: str, salt: bytes) -> scan.ScanResult:
+def _scan(batch: Batch, *, config: RunConfig, out: str, salt: bytes, gate: Gate) -> scan.ScanResult:
     limits = config.limits
     if before := read_cached_scan(batch.files, config, out, batch.segment, salt):
         return before
     found = guarded(
-        lambda watch: scan.scan_batch(batch.files, config, out, batch.segment, salt=salt, watch=watch),
-        lambda: _scan_carefully(batch, config=config, out=out, salt=salt),
+        lambda watch: scan.scan_batch(batch.files, config, out, batch.segment, salt=salt, gate=gate, watch=watch),
+        lambda: _scan_carefully(batch, config=config, out=out, salt=salt, gate=gate),
         Bounds(limits.header_seconds, limits.task_memory + limits.decode_memory),
     )
     keep_scanned(batch.files, config, out, salt, found)
     return found
 
 
-def _scan_carefully(batch: Batch, *, config: RunConfig, out: str, salt: bytes) -> scan.ScanResult:
-    return scan_carefully(batch.files, config, out, batch.segment, salt)
+def _scan_carefully(batch: Batch, *, config: RunConfig, out: str, salt: bytes, gate: Gate) -> scan.ScanResult:
+    return scan_carefully(batch.files, config, out, batch.segment, salt=salt, gate=gate)
 
 
-def _result(outcome: Outcome, out: str) -> scan.ScanResult:
+def _result(outcome: Outcome, out: str, gate: Gate) -> scan.ScanResult:
     """Return what the task found; a task that was lost leaves a row of its own for each of its files."""
     if outcome.error is None:
         found: scan.ScanResult = outcome.result
@@ -147,7 +149,7 @@ def _result(outcome: Outcome, out: str) -> scan.ScanResult:
         raise short
     batch: Batch = outcome.item
     message = f"The task that read this file's header ended with {foreign_text(outcome.error)}"
-    return scan.lost_batch(batch.files, out, batch.segment, reason="worker_lost", message=message)
+    return scan.lost_batch(batch.files, out, batch.segment, reason="worker_lost", message=message, gate=gate)
 
 
 def find_duplicates(instances: Sequence[Instance], executor: Executor, first: int = 0) -> dict[int, int]:

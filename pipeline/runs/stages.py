@@ -210,7 +210,7 @@ def finished(this: Run, prepared: Prepared, conversion: Conversion) -> report.Ru
                     prepared = settle(out, prepared, conversion)
                 return complete(config, prepared, conversion, this.clock, book)
         before, earlier = prepared, conversion
-        failures = [earlier.failures.get(i) for i in set().union(*lost.values())]
+        failures = [earlier.outcomes.failures.get(i) for i in set().union(*lost.values())]
         for_good = any(failure is None or failure.reason not in RETRIED for failure in failures)
         with this.clock.phase("plan"):
             prepared = given_back(out, before, lost, config, for_good=for_good)

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from pipeline import frames
 from pipeline.catalog import open_segment, segment_path, write_segment
 from pipeline.config import RunConfig
+from pipeline.deid import Gate
 from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError, ResourceError, foreign_text
 from pipeline.model import FrameIndex, Instance, PixelFormat, SourceFile
 from pipeline.printable import printable
@@ -86,6 +87,7 @@ def scan_batch(
     segment: int,
     *,
     salt: bytes = b"",
+    gate: Gate | None = None,
     watch: FileWatch | None = None,
 ) -> ScanResult:
     """Read the header of each file once, and write the batch's catalog segment.
@@ -105,6 +107,8 @@ def scan_batch(
     salt : bytes, optional
         The key of the hashes that tell patients apart, the same for all batches that are compared; by default a new one,
         so that files of this batch can be compared with each other and no others.
+    gate : Gate, optional
+        What all that is written of the files leaves by; the configuration's by default.
     watch : FileWatch, optional
         Told of each file, so that one on which the header's parser hangs is noticed.
 
@@ -115,13 +119,13 @@ def scan_batch(
     OSError
         Where the segment can't be written.
     """
-    wanted = Wanted.by(config, salt or make_salt())
+    wanted, gate = Wanted.by(config, salt or make_salt()), gate or Gate.of(config)
     instances: list[Instance] = []
     counts: Counter[tuple[str, str]] = Counter()
     seen: list[SourceFile] = []
     with without_warnings(), open_segment(segment_path(out, segment), wanted.kinds) as writer:
         for row, file in enumerate(files):
-            record = Record(file)
+            record = Record(file, gate)
             if watch:
                 watch.begin()
             found = _read(record, config, wanted, RowPlace(segment, row))
@@ -138,12 +142,14 @@ def scan_batch(
     return _result(seen, segment, _sharing_values(instances), counts)
 
 
-def lost_batch(files: Sequence[SourceFile], out: str, segment: int, *, reason: str, message: str) -> ScanResult:
+def lost_batch(
+    files: Sequence[SourceFile], out: str, segment: int, *, reason: str, message: str, gate: Gate | None = None
+) -> ScanResult:
     """Write the segment of a batch whose task was lost: every file failed, for this reason."""
     counts: Counter[tuple[str, str]] = Counter()
     rows = []
     for file in files:
-        record = Record(file)
+        record = Record(file, gate or Gate.of())
         if not _known_problem(record):
             record.end("failed", reason, message)
         counts[record.row["status"], record.row["reason"]] += 1
@@ -197,11 +203,11 @@ def _read_instance(
     with _open(record) as file:
         if isinstance(file, RangeFile) and config.select.frames is None and not config.select.where:
             file.read_through()
-        header = frames.read_header(file, source=record.file.source, limits=header_limits(config))
+        header = frames.read_header(file, source=record.file.source, limits=header_limits(config), gate=record.gate)
         record.describe(header, wanted)
         lacking = None if header.pixel_keyword else frames.no_pixel_data(header)
         # what isn't an image, or was cut, is told as that whatever was asked for
-        if (lacking is None or lacking.reason == _MISSING) and not selected(config.select.where, record.values):
+        if (lacking is None or lacking.reason == _MISSING) and not selected(config.select.where, record.deciding):
             record.end("skipped", "not_selected", f"left out by select.where ({', '.join(config.select.where)})")
             return None
         if lacking:

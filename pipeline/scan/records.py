@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pipeline import frames
 from pipeline.catalog import PENDING
 from pipeline.config import RunConfig
+from pipeline.deid import Gate
 from pipeline.model import UNKNOWN, FrameIndex, Instance, PixelFormat, SourceFile
 from pipeline.scan import patients
 from pipeline.scan.columns import column_kinds, fit, joined
@@ -42,7 +43,9 @@ class Wanted:
     kinds: Mapping[str, str]
     """Keyword → kind of its column."""
     keywords: tuple[str, ...]
-    """All keywords to read."""
+    """All keywords to read, for the row and what follows from it."""
+    deciding: tuple[str, ...]
+    """Keywords to decide by, in front of the gate: they are neither written nor shown."""
     header: bool
     """Whether the whole header is kept."""
     salt: bytes
@@ -54,9 +57,10 @@ class Wanted:
         kinds = column_kinds(config)
         for keyword in config.select.where:
             frames.keyword_kind(keyword)
-        ours = (*_UIDS.values(), *_META.values(), *_NUMBERS.values(), *_PLAN_KEYWORDS, *patients.KEYWORDS)
-        keywords = tuple(dict.fromkeys([*ours, *kinds, *config.select.where]))
-        return cls(kinds, keywords, config.metadata.header == "full", salt)
+        ours = (*_UIDS.values(), *_META.values(), *_NUMBERS.values(), *_PLAN_KEYWORDS)
+        keywords = tuple(dict.fromkeys([*ours, *kinds]))
+        deciding = tuple(dict.fromkeys([*patients.KEYWORDS, *config.select.where]))
+        return cls(kinds, keywords, deciding, config.metadata.header == "full", salt)
 
 
 @dataclass(slots=True)
@@ -64,8 +68,12 @@ class Record:
     """What is learned about one file, step by step; whatever step fails, the earlier ones stay."""
 
     file: SourceFile
+    gate: Gate
+    """What the row's values, notes and message leave by."""
     row: dict[str, Any] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
+    deciding: dict[str, Any] = field(default_factory=dict)
+    """Values in front of the gate."""
     notes: list[str] = field(default_factory=list)
     unconverted: dict[str, str] = field(default_factory=dict)
     patient: bytes = b""
@@ -77,7 +85,7 @@ class Record:
     def identify(self, file: SourceFile) -> None:
         """Take over what is known of the file from outside."""
         self.file = file
-        self.row |= {"source": self.file.source, "mtime_ns": self.file.mtime_ns or None}
+        self.row |= {"source": self.gate.source(self.file.source), "mtime_ns": self.file.mtime_ns or None}
         self.row["file_size"] = self.file.size if self.file.size >= 0 else None
 
     def describe(self, header: frames.Header, wanted: Wanted) -> None:
@@ -91,16 +99,21 @@ class Record:
         self.row |= {name: joined(self.values.get(keyword)) or None for name, keyword in _UIDS.items()}
         self.row |= {name: _count(self.values.get(keyword)) for name, keyword in _NUMBERS.items()}
         self.row["photometric_interpretation"] = joined(self.values.get("PhotometricInterpretation")) or None
-        self.row["transfer_syntax_uid"] = header.transfer_syntax_uid or None
+        self.row["transfer_syntax_uid"] = self.gate.uid(header.transfer_syntax_uid) or None
         for name, keyword in _META.items():
             self.row[name] = self.row[name] or joined(self.values.get(keyword)) or None
-        study, series = bool(self.row["study_instance_uid"]), bool(self.row["series_instance_uid"])
-        self.patient = patients.patient_of(self.values | texts, wanted.salt, study=study, series=series)
+        self._decide_by(header, wanted)
         if wanted.header:
             model = self._attempt("the header as JSON", lambda: frames.header_json(header))
             self.row["header"], tags = model or (None, {})
             self.header_kept = model is not None
             self.unconverted |= tags
+
+    def _decide_by(self, header: frames.Header, wanted: Wanted) -> None:
+        found = self._attempt("the attributes", lambda: frames.unreleased_values(header, wanted.deciding))
+        self.deciding, texts = found or ({}, {})
+        study, series = bool(self.row["study_instance_uid"]), bool(self.row["series_instance_uid"])
+        self.patient = patients.patient_of(self.deciding | texts, wanted.salt, study=study, series=series)
 
     def describe_format(self, pixels: PixelFormat) -> None:
         """Fill in what the pixel format says more precisely than the attributes."""
@@ -116,7 +129,11 @@ class Record:
         """Fill in what an instance to be converted has beyond other files, and return it."""
         unstored = frames.unstored(header, index, header_kept=self.header_kept)
         self.notes += [*index.notes, *unstored]
-        self.row |= {"num_frames": index.number_of_frames, "status": PENDING, "message": "; ".join(unstored) or None}
+        self.row |= {
+            "num_frames": index.number_of_frames,
+            "status": PENDING,
+            "message": self._told("; ".join(unstored)),
+        }
         count = index.number_of_frames
         described = self._attempt("the attributes for readers", lambda: frames.frame_attributes(header, count))
         constant, by_frame, told = described or ({}, {}, ())
@@ -155,13 +172,16 @@ class Record:
 
     def end(self, status: str, reason: str, message: str) -> None:
         """Say why the file isn't converted."""
-        self.row |= {"status": status, "reason": reason, "message": message}
+        self.row |= {"status": status, "reason": reason, "message": self._told(message, reason)}
 
     def finished_row(self) -> dict[str, Any]:
         """Return the row for the segment."""
-        self.row["assumptions"] = "; ".join(self.notes) or None
+        self.row["assumptions"] = self._told("; ".join(self.notes))
         self.row["unconverted"] = json.dumps(self.unconverted) if self.unconverted else None
         return self.row
+
+    def _told(self, text: str, reason: str = "") -> str | None:
+        return self.gate.message(text, reason=reason, source=self.file.source) or None
 
     def _uid(self, column: str, name: str, placeholder: str) -> str:
         if not self.row[column]:

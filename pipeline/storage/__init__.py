@@ -9,21 +9,25 @@
 The only room that knows obstore and the DICOMweb client. Names are paths or URLs (``s3://bucket/key``); credentials are never part of them.
 """
 
-from pipeline.storage.beneath import Folder, linked
+from pipeline.storage.any_place import Place, is_inner
+from pipeline.storage.beneath import Folder
 from pipeline.storage.context import Carried
+from pipeline.storage.entries import linked
 from pipeline.storage.exhausted import check_address_space, control_group_memory, exhausted
 from pipeline.storage.growing import GrowingFile, growing
 from pipeline.storage.lacking import CALLS, doing_without, note, take_notes
 from pipeline.storage.local_file import MAY_PASS, persistently
+from pipeline.storage.local_place import LocalPlace
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options, active, storage_options, using
 from pipeline.storage.origins import LOCAL_ORIGIN, dicomweb_origins, origin_of
 from pipeline.storage.ownership import strangers
 from pipeline.storage.patience import MOVED, PAUSES, patiently
-from pipeline.storage.places import LocalPlace, Place, RemotePlace, is_inner, place
+from pipeline.storage.places import place
 from pipeline.storage.positioned import PositionedFile
 from pipeline.storage.prefetch import Expected, Reading, prefetching
 from pipeline.storage.remote import ConditionsNotServedError, Found, find
+from pipeline.storage.remote_place import RemotePlace
 from pipeline.storage.sources import find_instances, open_source
 from pipeline.storage.trouble import unwritable
 from pipeline.storage.urls import DICOMWEB, STORES, WEB, absolute, check_url, hidden, holds_user, is_remote, scheme_of

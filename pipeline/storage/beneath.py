@@ -21,8 +21,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from pipeline.errors import OutputError
-from pipeline.storage.lacking import CALLS, FOLDERS, doing_without
+from pipeline.storage.entries import folder_bits, kinds, linked, named, permit, require_regular
+from pipeline.storage.lacking import FOLDERS, doing_without
 from pipeline.storage.options import active
 from pipeline.storage.patience import HELD, patiently
 from pipeline.storage.strays import is_stray
@@ -44,24 +44,6 @@ _MAYBE_LINK = (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)
 """What systems say of a link that isn't to be followed."""
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY)
 """What systems say of a folder that can't be removed because something is left in it."""
-
-
-def linked(path: str | os.PathLike[str]) -> OutputError:
-    """Return the error for a link where a file or a folder of ours should be."""
-    return OutputError(
-        f"{os.fspath(path)} is a symbolic link in the output directory. It isn't followed, because it could lead to "
-        "anybody's files: remove it, or put what it leads to in its place",
-        reason="linked_entry",
-    )
-
-
-def folder_bits(file_bits: int) -> int:
-    """Return the permissions of a folder whose files have `file_bits`: may be entered by who may read.
-
-    >>> f"{folder_bits(0o640):o}"
-    '750'
-    """
-    return file_bits | (file_bits & 0o444) >> 2
 
 
 class Folder:
@@ -105,7 +87,7 @@ class Folder:
         bits = active().file_bits
         if bits and self._descriptor is not None:
             with self._listing() as descriptor:
-                _permit(descriptor, folder_bits(bits) | (os.fstat(descriptor).st_mode & _SPECIAL), self.path)
+                permit(descriptor, folder_bits(bits) | (os.fstat(descriptor).st_mode & _SPECIAL), self.path)
 
     @contextmanager
     def _listing(self) -> Iterator[int]:
@@ -119,7 +101,7 @@ class Folder:
     def open(self, name: str, *, buffering: int = -1) -> BinaryIO:
         """Open a regular file for reading."""
         descriptor = self._open(name, _READ)
-        _require_regular(descriptor, f"{self.path}/{name}")
+        require_regular(descriptor, f"{self.path}/{name}")
         return os.fdopen(descriptor, "rb", buffering=buffering)
 
     def create(self, name: str) -> int:
@@ -127,7 +109,7 @@ class Folder:
         bits = active().file_bits
         descriptor = self._open(name, _CREATE, bits or _ANY_FILE)
         if bits:
-            _permit(descriptor, bits, f"{self.path}/{name}")
+            permit(descriptor, bits, f"{self.path}/{name}")
         return descriptor
 
     def open_in_place(self, name: str, *, create: bool) -> int:
@@ -147,7 +129,7 @@ class Folder:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"{self.path}/{name}")
             with suppress(FileExistsError):
                 return self.create(name)
-        _require_regular(descriptor, f"{self.path}/{name}", alone=True)
+        require_regular(descriptor, f"{self.path}/{name}", alone=True)
         return descriptor
 
     def _open(self, name: str, flags: int, mode: int = _ANY_FILE) -> int:
@@ -200,9 +182,9 @@ class Folder:
     def _all_entries(self) -> list[tuple[str, str]]:
         """Return the name of each entry and what it is, by name; most systems tell without a look at each."""
         if self._descriptor is None:
-            return _kinds(self.path)
+            return kinds(self.path)
         with self._listing() as descriptor:
-            return _kinds(descriptor)
+            return kinds(descriptor)
 
     def replace(self, name: str, other: str) -> None:
         """Give a file of this folder another name, whatever that was before."""
@@ -224,7 +206,7 @@ class Folder:
         where, known = self._at(name)
         there, known_there = other._at(its)
         folders = {"src_dir_fd": known.get("dir_fd"), "dst_dir_fd": known_there.get("dir_fd")}
-        with _named(f"{other.path}/{its}"):
+        with named(f"{other.path}/{its}"):
             patiently(lambda: os.replace(where, there, **folders), HELD)
 
     def remove(self, name: str) -> None:
@@ -263,7 +245,7 @@ class Folder:
 
     def _unlink(self, name: str) -> None:
         where, known = self._at(name)
-        with _named(f"{self.path}/{name}"):
+        with named(f"{self.path}/{name}"):
             if is_stray(name):  # removed already, while somebody has it open
                 os.unlink(where, **known)
             else:
@@ -272,7 +254,7 @@ class Folder:
     def remove_empty(self, name: str) -> None:
         """Remove a folder that holds nothing; OSError where it holds something."""
         where, known = self._at(name)
-        with _named(f"{self.path}/{name}"):
+        with named(f"{self.path}/{name}"):
             patiently(lambda: os.rmdir(where, **known))
 
     def flush(self) -> None:
@@ -283,43 +265,6 @@ class Folder:
                 self._listing() as descriptor,
             ):
                 os.fsync(descriptor)
-
-
-@contextmanager
-def _named(path: str) -> Iterator[None]:
-    """Let an error of the system name the path, which it was told in parts."""
-    try:
-        yield
-    except OSError as error:
-        error.filename = path
-        error.filename2 = None
-        raise
-
-
-def _permit(descriptor: int, bits: int, path: str) -> None:
-    with doing_without("Setting permissions (output.mode_bits)", path, CALLS):
-        os.fchmod(descriptor, bits)
-
-
-def _kinds(folder: str | int) -> list[tuple[str, str]]:
-    def kind(entry: os.DirEntry[str]) -> str:
-        if entry.is_symlink():
-            return "link"
-        return "folder" if entry.is_dir(follow_symlinks=False) else "file"
-
-    with os.scandir(folder) as entries:
-        return sorted((entry.name, kind(entry)) for entry in entries)
-
-
-def _require_regular(descriptor: int, path: str, *, alone: bool = False) -> None:
-    found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode) and not (alone and found.st_nlink > 1):
-        return
-    os.close(descriptor)
-    if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    what = "has other names too (hard links)" if stat.S_ISREG(found.st_mode) else "is no regular file"
-    raise OutputError(f"{path} {what}, so it isn't ours to be used: remove it", reason="linked_entry")
 
 
 def below(root: Path, names: Sequence[str], *, make: bool = False) -> Folder:

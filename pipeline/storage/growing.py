@@ -10,9 +10,11 @@ from abc import ABC, abstractmethod
 from io import FileIO
 from typing import cast
 
+from pipeline.storage.any_place import Place
 from pipeline.storage.beneath import Folder
 from pipeline.storage.lacking import FILES, doing_without
-from pipeline.storage.places import LocalPlace, Place, RemotePlace
+from pipeline.storage.local_place import LocalPlace
+from pipeline.storage.remote_place import RemotePlace
 
 OBJECT_BYTES = 1 << 20
 """Bytes of an object from which the next records go to another one."""

@@ -2,8 +2,7 @@
 
 from pipeline.tasks.allocator import keep_freed_memory
 from pipeline.tasks.convert_frames import Frame, Job, convert, decode_frames, job_of
-from pipeline.tasks.finalise_image import FinaliseInput, describe, finalise, frame_results, instances_of
-from pipeline.tasks.frame_sources import partly_stored
+from pipeline.tasks.finalise_image import FinaliseInput, describe, finalise, finalise_input, frame_results
 from pipeline.tasks.isolated import convert_carefully, scan_carefully, to_blame
 
 __all__ = [
@@ -15,11 +14,10 @@ __all__ = [
     "decode_frames",
     "describe",
     "finalise",
+    "finalise_input",
     "frame_results",
-    "instances_of",
     "job_of",
     "keep_freed_memory",
-    "partly_stored",
     "scan_carefully",
     "to_blame",
 ]

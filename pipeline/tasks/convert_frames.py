@@ -13,6 +13,7 @@ import numpy.typing as npt
 import xxhash
 
 from pipeline.config import RunConfig
+from pipeline.deid import IDENTITY, Gate
 from pipeline.errors import PipelineError, ResourceError, foreign_text
 from pipeline.frames import FrameReader, open_source
 from pipeline.isolation import Watch
@@ -53,6 +54,8 @@ class Job:
     """… which is what a task of the plan needs at most."""
     storage: Options = field(default_factory=active)
     """How object stores are reached, also by a process that decodes for the task."""
+    gate: Gate = IDENTITY
+    """What messages leave by."""
     lock: Ticket | None = field(default_factory=ticket)
     """The run's lock on the output; a task whose run has lost it writes nothing."""
 
@@ -70,6 +73,7 @@ def job_of(config: RunConfig, out: str) -> Job:
         frame_seconds=limits.frame_seconds,
         decode_memory=limits.decode_memory,
         task_memory=limits.task_memory,
+        gate=Gate.of(config),
     )
 
 
@@ -263,7 +267,7 @@ def _decode_placement(
     except ResourceError:  # no file's fault
         raise
     except Exception as error:  # noqa: BLE001  the file is gone, or its index: whatever it is becomes its reason
-        record.fail(failure_of(error, instance), job)
+        record.fail(failure_of(error, instance, job), job)
 
 
 def decode_frames(instance: Instance, frames: range, job: Job, place: Place) -> Iterator[Frame | Failure]:
@@ -284,10 +288,12 @@ def decode_frames(instance: Instance, frames: range, job: Job, place: Place) -> 
         )
         reader.expect(frames)
         for frame in frames:
-            yield _decode_frame(reader, frame, instance, place())
+            yield _decode_frame(reader, frame, instance, job, place())
 
 
-def _decode_frame(reader: FrameReader, frame: int, instance: Instance, out: npt.NDArray[Any]) -> Frame | Failure:
+def _decode_frame(
+    reader: FrameReader, frame: int, instance: Instance, job: Job, out: npt.NDArray[Any]
+) -> Frame | Failure:
     try:
         decoded = reader.read_into(frame, out)
         return Frame(decoded.decoder, decoded.photometric_interpretation, reader.index.encoded_bytes(frame))
@@ -295,16 +301,21 @@ def _decode_frame(reader: FrameReader, frame: int, instance: Instance, out: npt.
         raise
     # decoders are foreign code and raise anything on damaged data; whatever it is becomes the file's reason
     except Exception as error:  # noqa: BLE001
-        return failure_of(error, instance, frame)
+        return failure_of(error, instance, job, frame)
     except SystemExit as error:
         message = f"{instance.source}: a decoder tried to end the process (exit status {error.code!r})"
-        return Failure("decoder_crashed", message, frame)
+        return failure(job, instance, "decoder_crashed", message, frame)
 
 
-def failure_of(error: Exception, instance: Instance, frame: int | None = None) -> Failure:
+def failure_of(error: Exception, instance: Instance, job: Job, frame: int | None = None) -> Failure:
     """Return what the catalog says of an error that `instance`, or one of its frames, met."""
     if isinstance(error, PipelineError):
-        return Failure(error.reason, str(error), frame if error.frame is None else error.frame)
+        return failure(job, instance, error.reason, str(error), frame if error.frame is None else error.frame)
     reasons = ((MemoryError, "memory"), (OSError, "unreadable"))
     reason = next((reason for kind, reason in reasons if isinstance(error, kind)), "decode_failed")
-    return Failure(reason, printable(f"{instance.source}: {foreign_text(error)}"), frame)
+    return failure(job, instance, reason, printable(f"{instance.source}: {foreign_text(error)}"), frame)
+
+
+def failure(job: Job, instance: Instance, reason: str, message: str, frame: int | None) -> Failure:
+    """Return a failure whose message has passed the run's gate."""
+    return Failure(reason, job.gate.message(message, reason=reason, source=instance.source), frame)

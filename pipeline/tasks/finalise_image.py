@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pipeline.catalog import read_attributes
 from pipeline.model import Compact, ImageSpec, Plan, RegionResult
+from pipeline.outcomes import Outcomes
 from pipeline.store import as_output_error, finalise_image, split_attributes
 from pipeline.tasks.allocator import give_back_freed_memory
 from pipeline.tasks.frame_sources import frame_sources, frame_uids
@@ -52,6 +53,33 @@ def instances_of(plan: Plan, spec: ImageSpec) -> dict[int, Described]:
     """Return the instances of an image, by their position in the plan."""
     members = ((placement.instance, plan.instances[placement.instance]) for placement in spec.placements)
     return {i: Described(one.segment, one.row, one.known_uid) for i, one in members}
+
+
+def finalise_input(
+    outcomes: Outcomes,
+    image: int,
+    regions: Iterable[RegionResult],
+    *,
+    out: str,
+    codec: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+) -> FinaliseInput:
+    """Return what the finalise task of an image needs, now that all its tasks have ended and reported `regions`."""
+    plan = outcomes.plan
+    spec = plan.images[image]
+    checksums, valid = frame_results(spec, regions)
+    return FinaliseInput(
+        image=image,
+        spec=spec,
+        instances=instances_of(plan, spec),
+        checksums=checksums,
+        valid=valid,
+        failed=outcomes.without_frames(image),
+        photometric={i: outcomes.photometric.get(i, "") for i in outcomes.members(image)},
+        out=out,
+        codec=codec,
+        provenance=provenance,
+    )
 
 
 def frame_results(

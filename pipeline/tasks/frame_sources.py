@@ -47,12 +47,3 @@ def _numbers(frames: range) -> npt.NDArray[np.int32]:
 def _everywhere(value: int | str, frames: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return an array that holds `value` once, and shows it `frames` times."""
     return np.broadcast_to(np.array(value, dtype), (frames,))
-
-
-def partly_stored(spec: ImageSpec, valid: npt.NDArray[np.bool_]) -> dict[int, int]:
-    """Return how many frames are missing of each instance that has others stored and isn't whole; by what is `valid`."""
-    owner, _ = frame_sources(spec)
-    instances, counts = np.unique(owner, return_counts=True)
-    stored = dict(zip(*np.unique(owner[valid], return_counts=True), strict=True))
-    missing = {int(i): int(n - stored[i]) for i, n in zip(instances, counts, strict=True) if i in stored}
-    return {i: n for i, n in missing.items() if n}

@@ -21,11 +21,12 @@ import numpy as np
 
 from pipeline import scan
 from pipeline.config import RunConfig
+from pipeline.deid import Gate
 from pipeline.errors import PipelineError, ResourceError
 from pipeline.isolation import Death, call_fresh, run_apart
 from pipeline.model import Failure, Instance, SourceFile, TaskInput, TaskResult
 from pipeline.output import at_work
-from pipeline.tasks.convert_frames import Frame, Job, Place, convert, decode_frames, failure_of
+from pipeline.tasks.convert_frames import Frame, Job, Place, convert, decode_frames, failure, failure_of
 
 ATTEMPTS = 2
 """How often a process may die on one frame, or one header, before it is to blame: some deaths are bad luck. One that
@@ -50,7 +51,7 @@ def decode_apart(instance: Instance, frames: range, job: Job, place: Place) -> I
             if isinstance(message, Death):
                 deaths += 1
                 if to_blame(message, deaths):
-                    yield _decoder_failure(message, instance, frames[0])
+                    yield _decoder_failure(message, instance, frames[0], job)
                     frames, deaths = frames[1:], 0
                 break
             if isinstance(message, PipelineError):
@@ -79,31 +80,33 @@ def _decode(send: Callable[[Any], None], instance: Instance, frames: range, job:
     except ResourceError as error:  # no file's fault
         send(error)
     except Exception as error:  # noqa: BLE001  an error of any kind, as one that can be sent
-        failure = failure_of(error, instance)
+        failure = failure_of(error, instance, job)
         send(PipelineError(failure.message, reason=failure.reason, frame=failure.frame))
 
 
-def _decoder_failure(death: Death, instance: Instance, frame: int) -> Failure:
+def _decoder_failure(death: Death, instance: Instance, frame: int, job: Job) -> Failure:
     reason = "decoder_crashed" if death.reason == "crashed" else death.reason
-    return Failure(reason, f"{instance.source}: the process that decoded a frame was {death.text}", frame)
+    return failure(
+        job, instance, reason, f"{instance.source}: the process that decoded a frame was {death.text}", frame
+    )
 
 
 def scan_carefully(
-    files: tuple[SourceFile, ...], config: RunConfig, out: str, segment: int, salt: bytes
+    files: tuple[SourceFile, ...], config: RunConfig, out: str, segment: int, *, salt: bytes, gate: Gate
 ) -> scan.ScanResult:
     """Do what :func:`pipeline.scan.scan_batch` does, in a process that may die of a header."""
-    return call_fresh(_scan_carefully, files, config, out, segment, salt)
+    return call_fresh(partial(_scan_carefully, salt=salt, gate=gate), files, config, out, segment)
 
 
 def _scan_carefully(
-    files: tuple[SourceFile, ...], config: RunConfig, out: str, segment: int, salt: bytes
+    files: tuple[SourceFile, ...], config: RunConfig, out: str, segment: int, *, salt: bytes, gate: Gate
 ) -> scan.ScanResult:
     """Read the batch until a process comes through it; a file on which two died is left out, with its reason."""
     deaths: Counter[int] = Counter()
     while True:
         limits = config.limits
         messages = run_apart(
-            partial(_scan, salt=salt),
+            partial(_scan, salt=salt, gate=gate),
             (files, config, out, segment),
             seconds=limits.header_seconds,
             memory=limits.decode_memory,
@@ -149,9 +152,10 @@ def _scan(
     segment: int,
     *,
     salt: bytes,
+    gate: Gate,
 ) -> None:
     """Send None for each file begun, then the result, or the error that kept the batch from being read at all."""
     try:
-        send(scan.scan_batch(files, config, out, segment, salt=salt, watch=_Reporter(send)))
+        send(scan.scan_batch(files, config, out, segment, salt=salt, gate=gate, watch=_Reporter(send)))
     except Exception as error:  # noqa: BLE001  raised again by who waits for it
         send(error)

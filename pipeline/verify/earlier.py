@@ -28,7 +28,7 @@ def fingerprints(expected: ExpectedResult) -> dict[int, str]:
     """
     found: dict[int, str] = {}
     for image, spec in enumerate(expected.plan.images):
-        shards = (shard.digest for shard in expected.shards(image) if any(shard.valid))
+        shards = (shard.digest for shard in expected.outcomes.regions(image) if any(shard.valid))
         digests = [expected.finished.image_digests.get(image, ""), *shards]
         if expected.is_complete(image) and all(digests):
             code = xxhash.xxh3_128_hexdigest(json.dumps(digests).encode())

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from pipeline.model import ImageSpec, Placement, Plan, Region, RegionResult
-from pipeline.output import Finished
-from pipeline.plan import cut_placements
-from pipeline.runs import Prepared
-from pipeline.tasks import FinaliseInput, frame_results, instances_of, partly_stored
+from pipeline import catalog
+from pipeline.errors import OutputError, foreign_text
+from pipeline.model import Failure, ImageSpec, Plan
+from pipeline.outcomes import Outcomes
+from pipeline.output import Finished, ledger
+from pipeline.plan import is_result_of
+from pipeline.runs import Prepared, load
+from pipeline.storage import place
+from pipeline.tasks import FinaliseInput, finalise_input
+from pipeline.verify.problems import Problem
 
 
 @dataclass(slots=True)
@@ -20,54 +24,38 @@ class ExpectedResult:
     out: str
     plan: Plan
     finished: Finished
-    prepared: Prepared | None = None
+    prepared: Prepared
     """What the plan is a part of."""
-    failed: set[int] = field(default_factory=set)
-    """Instances that failed, by position."""
-    salvageable: set[int] = field(default_factory=set)
-    """Those of them whose other frames count."""
-    decoders: dict[int, str] = field(default_factory=dict)
-    photometric: dict[int, str] = field(default_factory=dict)
-    regions: dict[int, list[RegionResult]] = field(default_factory=dict)
-    """By image, in the order of their positions."""
-    replaced: set[int] = field(default_factory=set)
+    outcomes: Outcomes
+    replaced: set[int]
     """Instances, by position, whose files are others now: no row of the catalog is about them."""
-    standing: frozenset[str] = frozenset()
+    standing: frozenset[str]
     """Paths of images that stand there until those that are being made aside take their places."""
 
     @classmethod
     def read(cls, out: str, prepared: Prepared, finished: Finished) -> ExpectedResult:
-        """Put together what the ledger's results say of instances and images."""
+        """Put together what the ledger's results say of instances and images; of a task without one, everything failed."""
         plan = prepared.plan
-        expected = cls(out, plan, finished, prepared)
-        expected.standing = frozenset(image.path for image in prepared.standing.images)
-        expected.replaced = prepared.replaced_instances()
-        regions: defaultdict[int, list[RegionResult]] = defaultdict(list)
+        standing = frozenset(image.path for image in prepared.standing.images)
+        complete = {image for image in finished.images if plan.images[image].path not in standing}
+        outcomes = Outcomes(plan, keep_frames=True, complete=complete)
         for task in plan.tasks:
-            result = finished.results.get(task.id)
-            for region in result.regions if result else ():
-                regions[region.image].append(region)
-            for outcome in result.outcomes if result else ():
-                if outcome.failure:
-                    expected.failed.add(outcome.instance)
-                    expected.salvageable |= {outcome.instance} if outcome.failure.salvaged else set()
-                _join(expected.decoders, outcome.instance, outcome.decoder)
-                _join(expected.photometric, outcome.instance, outcome.photometric_interpretation)
-            if result is None:
-                expected.failed |= {
-                    placement.instance for region in task.regions for placement in _touched(plan, region)
-                }
-        expected.regions = {image: sorted(found, key=_start) for image, found in regions.items()}
-        return expected
+            if result := finished.results.get(task.id):
+                outcomes.add(result)
+            else:
+                outcomes.lose(
+                    task.id, Failure("not_converted", "no result of the task that was to convert it is recorded")
+                )
+        return cls(out, plan, finished, prepared, outcomes, prepared.replaced_instances(), standing)
 
     @property
     def copies(self) -> frozenset[str]:
         """Files that the plan left out because they are others' copies."""
-        return frozenset(copy.source for copy in (self.prepared.copies if self.prepared else ()))
+        return frozenset(copy.source for copy in self.prepared.copies)
 
     def is_complete(self, image: int) -> bool:
         """Whether the image was finalised, and is where it belongs."""
-        return image in self.finished.images and self.plan.images[image].path not in self.standing
+        return image in self.outcomes.complete
 
     def by_source(self) -> dict[str, int]:
         """Return the position of the instance of each file, as the file was when it was scanned last."""
@@ -75,43 +63,18 @@ class ExpectedResult:
 
     def held_before(self) -> set[str]:
         """Return the files that have changed while a complete image keeps what they held before."""
-        kept = self.replaced - self.failed
+        kept = self.replaced - self.outcomes.failures.keys()
         images = (spec for image, spec in enumerate(self.plan.images) if kept and self.is_complete(image))
         found = (placement.instance for spec in images for placement in spec.placements if placement.instance in kept)
         return {self.plan.instances[i].source for i in found}
 
-    def is_empty(self, image: int) -> bool:
-        """Whether nothing of the image could be stored, so that nothing of it should be there."""
-        placements = self.plan.images[image].placements
-        return not self.is_complete(image) and all(placement.instance in self.failed for placement in placements)
-
     def finalising(self, image: int) -> FinaliseInput:
         """Return what the image's finalise task was given."""
-        spec = self.plan.images[image]
-        owners = {placement.instance for placement in spec.placements}
-        checksums, valid = frame_results(spec, self.regions.get(image, ()))
-        failed = owners & self.failed
-        if keep := failed & self.salvageable:
-            failed -= keep & partly_stored(spec, valid).keys()
-        return FinaliseInput(
-            image=image,
-            spec=spec,
-            instances=instances_of(self.plan, spec),
-            checksums=checksums,
-            valid=valid,
-            failed=frozenset(failed),
-            photometric={i: self.photometric.get(i, "") for i in owners},
-            out=self.out,
-            codec={},
-            provenance={},
-        )
-
-    def shards(self, image: int) -> Iterator[RegionResult]:
-        """Yield what was stored of the image, shard by shard."""
-        yield from self.regions.get(image, ())
+        regions = self.outcomes.regions(image)
+        return finalise_input(self.outcomes, image, regions, out=self.out, codec={}, provenance={})
 
     def owners(self, image: int, frames: range | None) -> set[int]:
-        """Return the instances, by position in the plan, that own any of the image's frames at these positions (None for all)."""
+        """Return the instances, by position, that own any of these frames (None for all)."""
         placements = self.plan.images[image].placements
         if frames is None:
             return {placement.instance for placement in placements}
@@ -129,15 +92,61 @@ def without_placements(spec: ImageSpec) -> ImageSpec:
     )
 
 
-def _touched(plan: Plan, region: Region) -> tuple[Placement, ...]:
-    """Return the placements whose frames the region holds."""
-    return cut_placements(plan.images[region.image].placements, region.positions)
+def read_expected(out: str) -> tuple[ExpectedResult | None, list[Problem]]:
+    """Read plan and ledger; where the plan can't be read, there is nothing to hold the result against.
+
+    Raises
+    ------
+    OutputError
+        Where `out` holds neither plan nor ledger nor images: it is no result at all.
+    """
+    problems: list[Problem] = []
+    if not catalog.has_plan(out) and not catalog.catalog_path(out).exists():
+        told = "the run ended before it had a plan: run the same command again"
+        return None, [Problem("unfinished_run", "plan", told)]
+    try:
+        prepared: Prepared | None = _plan(out)
+    # Parquet readers raise anything on damaged files; that they do is what is looked for
+    except Exception as error:  # noqa: BLE001
+        problems.append(Problem("plan_unreadable", "plan", foreign_text(error)))
+        prepared = None
+    try:
+        finished = ledger.read(out, prepared.id if prepared else None)
+    except OutputError as error:
+        problems.append(Problem("ledger_damaged", "ledger", str(error)))
+        finished = _without_plan(out)
+    problems += [Problem("ledger_damaged", "ledger", damage) for damage in finished.damage]
+    if prepared is None:
+        return None, problems
+    whole = _of_plan(prepared.plan, finished)
+    problems += [Problem("ledger_damaged", "ledger", told) for told in _left_out(finished, whole)]
+    return ExpectedResult.read(out, prepared, whole), problems
 
 
-def _join(known: dict[int, str], instance: int, new: str) -> None:
-    if new:
-        known[instance] = "+".join(sorted({*known.get(instance, new).split("+"), *new.split("+")}))
+def _plan(out: str) -> Prepared:
+    prepared = load(place(out))
+    if prepared is None:
+        raise OutputError(f"{out} holds no whole plan")
+    return prepared
 
 
-def _start(region: RegionResult) -> int:
-    return region.start
+def _without_plan(out: str) -> Finished:
+    try:
+        return ledger.read(out)
+    except OutputError:
+        return Finished()
+
+
+def _of_plan(plan: Plan, finished: Finished) -> Finished:
+    """Return what of it is results of the plan's tasks, and images of which every task has one."""
+    results = {task: result for task, result in finished.results.items() if is_result_of(plan, result)}
+    open_images = {region.image for task in plan.tasks if task.id not in results for region in task.regions}
+    images = frozenset(image for image in finished.images if image < len(plan.images) and image not in open_images)
+    return replace(finished, results=results, images=images)
+
+
+def _left_out(finished: Finished, whole: Finished) -> Iterator[str]:
+    for task in sorted(finished.results.keys() - whole.results.keys()):
+        yield f"what is recorded of task {task} isn't a result of such a task"
+    for image in sorted(finished.images - whole.images):
+        yield f"image {image} is recorded as complete, but not what its tasks stored"

@@ -74,5 +74,5 @@ def _compare(send: Callable[[Any], None], check: SourceCheck, out: str) -> None:
 
 def _lost(check: SourceCheck, at: str, death: Death) -> Comparison:
     told = f"{at}: the process that it ran in was {death.text}"
-    problem = Problem("decode_failed", check.instance.source, told, check.image, check.stored)
+    problem = Problem("decode_failed", check.gate.source(check.instance.source), told, check.image, check.stored)
     return Comparison(check.position, [problem])

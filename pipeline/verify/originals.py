@@ -13,6 +13,7 @@ import numpy.typing as npt
 import xxhash
 
 from pipeline.catalog import read_row
+from pipeline.deid import IDENTITY, Gate
 from pipeline.errors import PipelineError, ResourceError, foreign_text
 from pipeline.frames import HeaderLimits, SecondReader, header_json, open_source, unstored
 from pipeline.model import ImageSpec, Instance, Placement
@@ -50,6 +51,8 @@ class SourceCheck:
     """Decoders that aren't to be tried: the process dies of them."""
     limits: HeaderLimits | None = None
     """What its header may hold."""
+    gate: Gate = IDENTITY
+    """What its header and all messages left by when it was converted."""
 
     @property
     def frames(self) -> int:
@@ -106,10 +109,17 @@ def compare(check: SourceCheck, out: str, tell: Teller) -> Comparison:
             _check_file(check, file, found)
             tell(HEADER)
             reader = SecondReader(
-                file, source, check.decoder, raw=check.raw, options=check.options, limits=check.limits
+                file,
+                source,
+                check.decoder,
+                raw=check.raw,
+                options=check.options,
+                limits=check.limits,
+                gate=check.gate,
             )
             _check_header(check, reader, found, out)
-            found.unstored = unstored(reader.header, reader.index, header_kept=check.header_kept)
+            beside = unstored(reader.header, reader.index, header_kept=check.header_kept)
+            found.unstored = tuple(check.gate.message(text, source=source) for text in beside)
             tell("")
             if reader.index.number_of_frames != check.instance.number_of_frames:
                 told = f"it has {reader.index.number_of_frames} frames, had {check.instance.number_of_frames}"
@@ -129,8 +139,9 @@ def compare(check: SourceCheck, out: str, tell: Teller) -> Comparison:
 
 
 def _tell(check: SourceCheck, found: Comparison, code: str, message: str, frames: range | None = None) -> None:
-    message = message.removeprefix(f"{check.instance.source}: ")
-    found.problems.append(Problem(code, check.instance.source, message, check.image, frames or check.stored))
+    source = check.instance.source
+    message = check.gate.message(message, reason=code, source=source).removeprefix(f"{source}: ")
+    found.problems.append(Problem(code, check.gate.source(source), message, check.image, frames or check.stored))
 
 
 def _check_file(check: SourceCheck, file: BinaryIO, found: Comparison) -> None:

@@ -69,7 +69,7 @@ def _wrong(
     held: Collection[str],
 ) -> Iterator[str]:
     instance = expected.plan.instances[position]
-    stored = where is not None and expected.is_complete(where[0]) and position not in expected.failed
+    stored = where is not None and expected.is_complete(where[0]) and position not in expected.outcomes.failures
     if stored != (row["status"] == "converted"):
         yield f"its status is {row['status']}, but by plan and ledger it was {'' if stored else 'not '}stored"
         return
@@ -80,8 +80,8 @@ def _wrong(
             "image": expected.plan.images[image].path,
             "frame_start": expected.plan.images[image].frame_start(own[0].position),
             "num_frames": sum(map(len, own)),
-            "decoder": expected.decoders.get(position),
-            "photometric_interpretation": expected.photometric.get(position),
+            "decoder": expected.outcomes.decoders.get(position),
+            "photometric_interpretation": expected.outcomes.photometric.get(position),
             "reason": FROZEN if instance.source in held else None,
         }
     for column, value in wanted.items():

@@ -18,14 +18,13 @@ from pipeline.output import no_result, refuse_links
 from pipeline.runs import check_settings, check_sources_known, kept_configuration, options_of, sources_of, writer
 from pipeline.storage import Options, absolute, active, exhausted, place, using
 from pipeline.verify.earlier import verified_before
-from pipeline.verify.expected import ExpectedResult
+from pipeline.verify.expected import ExpectedResult, read_expected
 from pipeline.verify.folders import check_groups, check_ledger_end, check_sealed, check_top
 from pipeline.verify.guarded import check_sources, check_sources_carefully
 from pipeline.verify.outcome import GONE, Verification
 from pipeline.verify.problems import Findings, Problem
 from pipeline.verify.rows import check_rows
 from pipeline.verify.sources import SourceFindings, source_checks
-from pipeline.verify.state import read_expected
 from pipeline.verify.verdicts import file_verdicts
 from pipeline.verify.work import frames_to_check, run_checks, store_checks
 
@@ -139,10 +138,9 @@ def _originals(
     """
     out = place(expected.out)
     if given:
-        if expected.prepared:
-            check_settings(out, expected.prepared, given)
-            if not trusting:
-                check_sources_known(given, out, sources_of(expected.prepared))
+        check_settings(out, expected.prepared, given)
+        if not trusting:
+            check_sources_known(given, out, sources_of(expected.prepared))
         return _Originals(expected, given, active())
     try:
         return _Originals(expected, *kept_configuration(out, trusting=trusting))
@@ -166,9 +164,9 @@ def _check_files(expected: ExpectedResult) -> Iterator[Problem]:
         yield Problem("unfinished_run", "ledger", told)
     there = []
     for image, spec in enumerate(expected.plan.images):
-        if not expected.is_empty(image):
+        if not expected.outcomes.is_empty(image):
             there.append(spec.path)
-        if not expected.is_complete(image) and not expected.is_empty(image):
+        if not expected.is_complete(image) and not expected.outcomes.is_empty(image):
             told = "it is being made anew" if spec.path in expected.standing else "it was never finished"
             yield Problem("incomplete_image", f"images.zarr/{spec.path}", told, image)
     yield from check_groups(expected.out, {*there, *expected.standing})

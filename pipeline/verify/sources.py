@@ -13,15 +13,14 @@ import xxhash
 from pipeline import scan
 from pipeline.catalog import iter_rows
 from pipeline.config import RunConfig
+from pipeline.deid import Gate
 from pipeline.errors import PipelineError
-from pipeline.model import Placement
+from pipeline.model import Placement, syntaxes
 from pipeline.verify.expected import ExpectedResult, without_placements
 from pipeline.verify.originals import Comparison, SourceCheck
 from pipeline.verify.problems import Findings
 from pipeline.verify.rows import Placements, first_placements
 from pipeline.verify.work import TASK_BYTES, in_tasks
-
-DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ def _cost(check: Check) -> int:
 
 def stored_instances(expected: ExpectedResult, placements: Placements) -> list[int]:
     """Return the instances that are stored and whose files are what they were, by position in the plan."""
-    without = expected.failed | expected.replaced
+    without = expected.outcomes.failures.keys() | expected.replaced
     return [i for i, (image, _) in placements.items() if expected.is_complete(image) and i not in without]
 
 
@@ -125,9 +124,12 @@ def _pieces(
         header=xxhash.xxh3_128_hexdigest(row["header"].encode()) if row["header"] else None,
         header_kept=bool(row["header"]),
         limits=scan.header_limits(config),
+        gate=Gate.of(config),
     )
     most = max(1, TASK_BYTES // spec.format.frame_bytes)
-    if whole.frames <= most or instance.transfer_syntax_uid == DEFLATED:  # no frame of it is reached without the others
+    if (
+        whole.frames <= most or instance.transfer_syntax_uid == syntaxes.DEFLATED
+    ):  # no frame of it is reached without the others
         yield whole
         return
     for placement in own:

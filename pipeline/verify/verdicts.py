@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.catalog import iter_rows
-from pipeline.runs import stored_frames
+from pipeline.outcomes import stored_frames
 from pipeline.verify.earlier import Verified, fingerprints
 from pipeline.verify.expected import ExpectedResult
 from pipeline.verify.outcome import GONE, Verification

@@ -55,7 +55,7 @@ def _checks(expected: ExpectedResult, chosen: dict[int, set[int]] | None) -> Ite
             continue
         yield ImageCheck(expected.finalising(image), expected.finished.image_digests.get(image, "")), 0
         layout = without_placements(spec)
-        for region in expected.shards(image):
+        for region in expected.outcomes.regions(image):
             frames = region.positions
             if chosen is None:
                 yield ShardCheck(image, layout, region), len(frames) * spec.format.frame_bytes

@@ -14,6 +14,7 @@ import zarr
 from pydicom.pixels import iter_pixels
 
 import pipeline
+from pipeline.model import syntaxes
 
 MORE = "more frames"
 _FAILS, _DIFFERS, _MORE = "pydicom fails", "differs", "pydicom yields more"
@@ -65,7 +66,7 @@ def compare(out: str, row: dict[str, Any]) -> tuple[str, str]:
     stored = image["pixels"][span]
     if not image["valid"][span].all() or row["frames_missing"]:
         return "differs", "a converted file with missing frames"
-    levels = 2 if row["transfer_syntax_uid"] in pipeline.codecs.LOSSY_JPEG else 0  # colour is the codec's there
+    levels = 2 if row["transfer_syntax_uid"] in syntaxes.LOSSY_JPEG else 0  # colour is the codec's there
     problems = []
     for plugin in plugins(row["decoder"]):
         for way in (_by_path, _by_dataset):

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.catalog import (
-    RowOutcome,
     assemble,
     catalog_path,
     count_reasons,
@@ -22,6 +21,7 @@ from pipeline.catalog import (
 )
 from pipeline.catalog import segments as segments_module
 from pipeline.errors import ConfigError, OutputError
+from pipeline.outcomes import RowOutcome
 
 CONTRACT_COLUMNS = [
     *("source", "status", "reason", "message", "sop_instance_uid"),

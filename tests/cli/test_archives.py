@@ -12,13 +12,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from converted import Converted, convert, invoke
-from frames.building import native_file
 from numcodecs import Zstd
 
 from pipeline.errors import NotDicomError
 from pipeline.frames import read_header
 from pipeline.runs.unopened import sources_without_others
+from support.converted_folders import Converted, convert, invoke
+from support.dicom_bytes import native_file
 
 RAW = native_file(bytes(range(16)))
 IMAGE = {"i.dcm": RAW}

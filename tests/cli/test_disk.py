@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import Result
-from converted import invoke
-from frames.building import native_file
 
 import pipeline
 from pipeline.errors import OutputError
 from pipeline.output.space import free_bytes, too_small
+from support.converted_folders import invoke
+from support.dicom_bytes import native_file
 
 NOISE = np.random.default_rng(1)
 ROOM = 1 << 20

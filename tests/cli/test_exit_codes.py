@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from converted import invoke
-from frames.building import native_file
 
 from pipeline.cli import main
 from pipeline.errors import EXIT_CODES, ClusterError, ConfigError, OutputError, PipelineError, PlanError, SourceError
 from pipeline.output.lock import locked
+from support.converted_folders import invoke
+from support.dicom_bytes import native_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENDING = (ConfigError, ClusterError, OutputError, PlanError)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from converted import invoke
-from faults import built, failing
-from frames.building import native_file
 
 from pipeline.catalog import open_catalog
 from pipeline.storage import take_notes
 from pipeline.storage.strays import is_stray
+from support.converted_folders import invoke
+from support.dicom_bytes import native_file
+from support.failing_calls import built, failing
 
 FILES = 3
 LEFT = (

@@ -12,13 +12,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from frames.building import EXPLICIT, PIXEL_DATA, attributes, element, header, meta, native_file
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 import pipeline
 from pipeline.cli import main
 from pipeline.errors import OutputError, foreign_text
+from support.dicom_bytes import EXPLICIT, PIXEL_DATA, attributes, element, header, meta, native_file
 
 PATIENT = {
     "PatientName": "Unmistakable^Zaphod",

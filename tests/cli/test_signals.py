@@ -14,11 +14,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from identical import assert_identical
 
 import pipeline
 from pipeline import runs
 from pipeline.config import load
+from support.identical_results import assert_identical
 
 PATIENCE = 120.0
 MAIN = "from pipeline.cli import main\nif __name__ == '__main__':\n main()\n"

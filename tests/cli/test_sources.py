@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from converted import Converted, convert, invoke
-from frames.building import native_file
 
 from pipeline.scan import find_files
+from support.converted_folders import Converted, convert, invoke
+from support.dicom_bytes import native_file
 
 FILES = {
     f"{name}.dcm": native_file(bytes([number] * 16), SOPInstanceUID=f"1.2.{number}") for number, name in enumerate("ab")

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import varied as files
 from click.testing import CliRunner, Result
-from varied import Place
 
 from pipeline.cli import main
+from support import varied_files as files
+from support.varied_files import Place
 
 
 def invoke(*arguments: str) -> Result:

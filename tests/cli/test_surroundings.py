@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from frames.building import native_file
 
 from pipeline.catalog import open_catalog
 from pipeline.errors import ResourceError
 from pipeline.storage.exhausted import exhausted
+from support.dicom_bytes import native_file
 
 ONE = f"exec '{sys.executable}' -m pipeline.cli convert in out --cluster synchronous"
 

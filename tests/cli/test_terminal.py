@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from frames.building import native_file
 from rich.traceback import Traceback
 
 import pipeline
 from pipeline.cli import main, progress, screen
 from pipeline.errors import PipelineError
 from pipeline.printable import printable
+from support.dicom_bytes import native_file
 
 CLIPBOARD, TITLE, UP = "\x1b]52;c;cm0gLXJmIH4=\x07", "\x1b]0;owned\x07", "\x1b[3A\x1b[2K"
 EVIL = f"{CLIPBOARD}{TITLE}{UP}\x9b31m\x9d0;t\x9c\r\x08\x7f\u202egnp\u2066\u2028[red][link=x]:warning:"

@@ -7,12 +7,12 @@ import shutil
 import time
 
 import pytest
-from identical import assert_identical
 
 import pipeline
 from pipeline.config import Cluster
 from pipeline.errors import ConfigError
 from pipeline.executors import clusters
+from support.identical_results import assert_identical
 
 LOCAL = {"host": "127.0.0.1", "threads_per_worker": 1, "dashboard_address": None}
 NAMES = ("CT_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm", "rtdose.dcm", "SC_rgb_rle_2frame.dcm", "liver_1frame.dcm")

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from corpora import copies
-from identical import assert_identical
 
 import pipeline
+from support.corpora import copies
+from support.identical_results import assert_identical
 
 OTHERS = """
 temporary-directory: /dev/null/nowhere

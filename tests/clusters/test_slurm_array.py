@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from identical import assert_identical
 
 import pipeline
+from support.identical_results import assert_identical
 
 SCRIPT = Path(__file__).resolve().parents[2] / "configs" / "slurm-array.sh"
 FILES = 16

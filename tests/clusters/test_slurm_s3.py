@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 
-from endtoend import Disturbed, download, rows
-from faultproxy import FaultProxy
-from identical import assert_same_store
-from varied import add_series
-
 import pipeline
 from pipeline.verify import verify
+from support.disturbed_slurm_run import Disturbed, download, rows
+from support.fault_proxy import FaultProxy
+from support.identical_results import assert_same_store
+from support.varied_files import add_series
 
 NAMES = (
     *("MR_small_RLE.dcm", "JPEG2000.dcm", "693_J2KI.dcm", "rtdose.dcm", "rtdose_rle.dcm", "SC_rgb_rle_2frame.dcm"),

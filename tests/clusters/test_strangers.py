@@ -17,7 +17,6 @@ import dask
 import psutil
 import pytest
 from distributed import LocalCluster
-from stranger import NOBODY, attack, listening
 
 import pipeline
 from pipeline.config import Cluster, load
@@ -25,6 +24,7 @@ from pipeline.executors import NullProgress, clusters
 from pipeline.executors.clusters.scratch import own_folder, private_scratch
 from pipeline.runs import array_jobs
 from pipeline.verify import verify
+from support.other_user import NOBODY, attack, listening
 
 TRAPS = ("dask-scratch-space", f"dask-scratch-space-{os.getuid()}", f"dcm2zarr-{os.getuid()}")
 as_nobody = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")

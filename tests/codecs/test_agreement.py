@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from agreement import ORACLES, Comparison, run
-from corpora import corpus, shared_data
 
-from pipeline import codecs
+from pipeline.model import syntaxes
+from support.corpora import corpus, shared_data
+from support.plugin_comparison import ORACLES, Comparison, run
 
 QUICK = 700_000
 """Bytes of the files that are compared; scripts/campaign_codecs.py takes them all."""
@@ -69,13 +69,13 @@ def check_types_and_shapes(results: list[Comparison]) -> None:
 
 def check_bits_unless_jpeg_is_lossy(results: list[Comparison]) -> None:
     """Of lossy JPEG 2000, too, up to one grey level, which is what builds of OpenJPEG differ by."""
-    exact = [result for result in results if result.syntax not in codecs.LOSSY_JPEG]
+    exact = [result for result in results if result.syntax not in syntaxes.LOSSY_JPEG]
     apart = {(each.file, each.plugin) for each in exact if max(each.difference, each.in_codec) > bound(each)}
     assert apart == set()
 
 
 def check_bounds_of_lossy_jpeg(results: list[Comparison]) -> None:
-    lossy = [result for result in results if result.syntax in codecs.LOSSY_JPEG]
+    lossy = [result for result in results if result.syntax in syntaxes.LOSSY_JPEG]
     apart = {
         (result.file, result.plugin) for result in lossy if max(result.difference, result.in_codec) > bound(result)
     }
@@ -89,6 +89,6 @@ def among(results: list[Comparison], names: dict[str, str]) -> set[str]:
 
 def bound(result: Comparison) -> int:
     """Grey levels that decoders may be apart: of lossy JPEG by the depth of the data, of lossy JPEG 2000, of lossless data."""
-    if result.syntax in codecs.LOSSY_JPEG:
+    if result.syntax in syntaxes.LOSSY_JPEG:
         return 2 if result.bits <= 8 else 4
-    return int(result.syntax in codecs.LOSSY_JPEG_2000)
+    return int(result.syntax in syntaxes.LOSSY_JPEG_2000)

@@ -8,7 +8,10 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
-from codestreams import (
+from pydicom import uid
+
+from pipeline.errors import DecodeError, PipelineError, foreign_text, without_addresses
+from support.codestreams import (
     COLUMNS,
     END,
     ROWS,
@@ -22,11 +25,8 @@ from codestreams import (
     tile,
     with_tile_length,
 )
-from converted import convert, invoke
-from frames.building import JPEG, encapsulated_file, encapsulated_value, rle_frame
-from pydicom import uid
-
-from pipeline.errors import DecodeError, PipelineError, foreign_text, without_addresses
+from support.converted_folders import convert, invoke
+from support.dicom_bytes import JPEG, encapsulated_file, encapsulated_value, rle_frame
 
 GREY, DEEP, COLOUR = image(8), image(12), image(8, samples=3)
 SWAPPED = {"rows": COLUMNS, "columns": ROWS}

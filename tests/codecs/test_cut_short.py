@@ -12,7 +12,19 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
-from codestreams import (
+from PIL import Image
+from pydicom import uid
+from pydicom.pixels import get_decoder, iter_pixels
+
+from pipeline import codecs
+from pipeline.codecs import scans
+from pipeline.codecs.entropy import last_codes
+from pipeline.codecs.markers import read_jpeg_header
+from pipeline.codecs.packets import parses, with_something_left
+from pipeline.codecs.tileparts import read_j2k_header, read_tile_parts
+from pipeline.errors import CutShortError, DecodeError, PipelineError
+from pipeline.frames import build_index, iter_frames
+from support.codestreams import (
     DEFLATED_FRAMES,
     END,
     JPEG_XL,
@@ -27,19 +39,7 @@ from codestreams import (
     tile,
     with_tile_length,
 )
-from corpora import corpus, shared_data
-from PIL import Image
-from pydicom import uid
-from pydicom.pixels import get_decoder, iter_pixels
-
-from pipeline import codecs
-from pipeline.codecs import scans
-from pipeline.codecs.entropy import last_codes
-from pipeline.codecs.markers import read_jpeg_header
-from pipeline.codecs.packets import parses, with_something_left
-from pipeline.codecs.tileparts import read_j2k_header, read_tile_parts
-from pipeline.errors import CutShortError, DecodeError, PipelineError
-from pipeline.frames import build_index, iter_frames
+from support.corpora import corpus, shared_data
 
 CUTS = 14
 """Places where each codestream is cut, and the last ones."""

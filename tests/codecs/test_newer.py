@@ -10,8 +10,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import zarr
-from codestreams import DEFLATED_FRAMES, JPEG_XL_LOSSLESS, UNCOMPRESSED, Stream, described, image, newer_streams
-from corpora import corpus
 from pydicom import dcmread
 from pydicom.pixels import iter_pixels, pixel_array
 
@@ -20,6 +18,8 @@ from pipeline import codecs
 from pipeline.codecs.jpegxl import read_header
 from pipeline.errors import PipelineError
 from pipeline.frames import iter_frames
+from support.codestreams import DEFLATED_FRAMES, JPEG_XL_LOSSLESS, UNCOMPRESSED, Stream, described, image, newer_streams
+from support.corpora import corpus
 
 ODD = ("liver_nonbyte_aligned_deflate.dcm", "liver_nonbyte_aligned_rle.dcm")
 

@@ -10,7 +10,14 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
-from codestreams import (
+from pydicom import uid
+from pydicom.pixels import get_decoder
+
+from pipeline import codecs
+from pipeline.codecs import Coded, SampleBits
+from pipeline.errors import CodestreamError, DecodeError
+from pipeline.frames import FrameReader, build_index, iter_frames
+from support.codestreams import (
     DEFLATED_FRAMES,
     JPEG_XL,
     JPEG_XL_LOSSLESS,
@@ -20,14 +27,7 @@ from codestreams import (
     lossless_jpeg,
     rle,
 )
-from frames.building import BIG, DEFLATED, EXPLICIT, IMPLICIT, encapsulated_file, encapsulated_value, native_file
-from pydicom import uid
-from pydicom.pixels import get_decoder
-
-from pipeline import codecs
-from pipeline.codecs import Coded, SampleBits
-from pipeline.errors import CodestreamError, DecodeError
-from pipeline.frames import FrameReader, build_index, iter_frames
+from support.dicom_bytes import BIG, DEFLATED, EXPLICIT, IMPLICIT, encapsulated_file, encapsulated_value, native_file
 
 ROWS, COLUMNS = 24, 20
 Encode = Callable[[np.ndarray], bytes]

@@ -10,7 +10,15 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
-from codestreams import (
+from PIL import Image
+from pydicom import uid
+from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import DecodeRunner
+
+from pipeline import codecs
+from pipeline.errors import CodestreamError, DecodeError, PipelineError
+from pipeline.frames import FrameReader, SecondReader, build_index, iter_frames
+from support.codestreams import (
     COLUMNS,
     DEFLATED_FRAMES,
     END,
@@ -28,14 +36,6 @@ from codestreams import (
     shared_chroma,
     tile,
 )
-from PIL import Image
-from pydicom import uid
-from pydicom.pixels import get_decoder
-from pydicom.pixels.decoders.base import DecodeRunner
-
-from pipeline import codecs
-from pipeline.errors import CodestreamError, DecodeError, PipelineError
-from pipeline.frames import FrameReader, SecondReader, build_index, iter_frames
 
 GREY, DEEP, COLOUR = image(8), image(12), image(8, samples=3)
 YBR = {"PhotometricInterpretation": "YBR_FULL_422"}
@@ -275,8 +275,9 @@ def test_segments_of_rle_contradict(name: str) -> None:
 
 def test_frames_after_one_of_less_precision_are_held_against_the_header() -> None:
     """pydicom keeps the bits of one frame for the next; the plugin's own check must not."""
-    from frames.building import encapsulated_file, encapsulated_value  # noqa: PLC0415
     from pydicom.pixels import iter_pixels  # noqa: PLC0415
+
+    from support.dicom_bytes import encapsulated_file, encapsulated_value  # noqa: PLC0415
 
     fragments = [jpeg2000(GREY, 8), jpeg2000(DEEP, 12)]
     value = encapsulated_value([part + b"\0" * (len(part) % 2) for part in fragments])

@@ -15,12 +15,12 @@ import pydicom
 import pytest
 import requests
 from click.testing import CliRunner
-from corpora import REPOSITORY
 
 import pipeline
 from pipeline.cli import main
 from pipeline.errors import ConfigError, SourceError
 from pipeline.storage import check_url, dicomweb, find_instances, instances, open_source, storage_options
+from support.corpora import REPOSITORY
 
 SCRIPT = REPOSITORY / "scripts" / "services" / "orthanc"
 STUDIES = {"1.2.826.0.1.3680043.8.498.1": ("20240101", "CT"), "1.2.826.0.1.3680043.8.498.2": ("20240301", "MR")}

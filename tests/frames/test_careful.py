@@ -12,8 +12,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from corpora import corpus
-from frames.building import (
+from frames.test_quick import seen
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
+
+from pipeline.errors import PipelineError
+from pipeline.frames import Header, frame_attributes, iter_frames, read_header
+from pipeline.frames.careful import CarefulReader
+from pipeline.frames.meta import read_meta
+from pipeline.frames.sources import HeaderFile
+from pipeline.frames.syntax import encoding_of
+from support.corpora import corpus
+from support.dicom_bytes import (
     BIG,
     DEFLATED,
     DELIMITER,
@@ -31,18 +43,6 @@ from frames.building import (
     native_file,
     rle_frame,
 )
-from frames.test_quick import seen
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag
-
-from pipeline.errors import PipelineError
-from pipeline.frames import Header, frame_attributes, iter_frames, read_header
-from pipeline.frames.careful import CarefulReader
-from pipeline.frames.meta import read_meta
-from pipeline.frames.sources import HeaderFile
-from pipeline.frames.syntax import encoding_of
 
 CT = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "Modality": "CT", "bits": 16}
 PIXELS = np.arange(16, dtype="<u2").reshape(4, 4) * 257

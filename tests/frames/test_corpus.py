@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from corpora import corpus, same_codec
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels import get_decoder, iter_pixels
@@ -28,6 +27,7 @@ from pipeline.frames import (
     pixel_format,
     read_header,
 )
+from support.corpora import corpus, same_codec
 
 MOST = 4
 """Frames compared in each file."""

@@ -7,19 +7,6 @@ import json
 
 import numpy as np
 import pytest
-from frames.building import (
-    BIG,
-    DEFLATED,
-    EXPLICIT,
-    IMPLICIT,
-    element,
-    encapsulated_file,
-    encapsulated_value,
-    item,
-    native_file,
-    rle_frame,
-    table_offsets,
-)
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +22,19 @@ from pipeline.frames import (
     keyword_values,
     pixel_format,
     read_header,
+)
+from support.dicom_bytes import (
+    BIG,
+    DEFLATED,
+    EXPLICIT,
+    IMPLICIT,
+    element,
+    encapsulated_file,
+    encapsulated_value,
+    item,
+    native_file,
+    rle_frame,
+    table_offsets,
 )
 
 SEQUENCE = element(0x00081140, "SQ", item(element(0x00081150, "UI", "1.2.3")))

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from frames.building import (
+
+from pipeline.errors import PixelDataError
+from pipeline.frames import available_frames, build_index, iter_frames, read_header
+from support.dicom_bytes import (
     DELIMITER,
     JPEG,
     RLE,
@@ -20,9 +23,6 @@ from frames.building import (
     rle_frame,
     table_offsets,
 )
-
-from pipeline.errors import PixelDataError
-from pipeline.frames import available_frames, build_index, iter_frames, read_header
 
 PLANES = [np.full((4, 4), value, np.uint8) for value in (10, 20, 30)]
 FRAGMENTS = [rle_frame(plane) for plane in PLANES]

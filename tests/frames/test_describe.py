@@ -12,20 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from corpora import corpus
-from frames.building import (
-    BIG,
-    EXPLICIT,
-    PIXEL_DATA,
-    attributes,
-    element,
-    encapsulated_file,
-    encapsulated_value,
-    header,
-    item,
-    meta,
-    native_file,
-)
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
@@ -51,6 +37,20 @@ from pipeline.frames import (
     pixel_format,
     read_header,
     transfer_syntax_name,
+)
+from support.corpora import corpus
+from support.dicom_bytes import (
+    BIG,
+    EXPLICIT,
+    PIXEL_DATA,
+    attributes,
+    element,
+    encapsulated_file,
+    encapsulated_value,
+    header,
+    item,
+    meta,
+    native_file,
 )
 
 LEFT_OUT = ("7FE00001", "7FE00002", "7FE00008", "7FE00009", "7FE00010")

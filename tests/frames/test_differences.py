@@ -12,8 +12,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from corpora import corpus
-from frames.building import (
+from PIL import Image
+from pydicom import dcmread
+from pydicom.pixels import iter_pixels
+
+import pipeline.frames
+from pipeline.errors import (
+    DecodeError,
+    FrameIndexError,
+    InvalidAttributeError,
+    PipelineError,
+    PixelDataError,
+    UnsupportedTransferSyntaxError,
+)
+from pipeline.frames import FrameReader, build_index, iter_frames, read_header
+from support.corpora import corpus
+from support.dicom_bytes import (
     BIG,
     DEFLATED,
     DELIMITER,
@@ -35,20 +49,6 @@ from frames.building import (
     rle_frame,
     table_offsets,
 )
-from PIL import Image
-from pydicom import dcmread
-from pydicom.pixels import iter_pixels
-
-import pipeline.frames
-from pipeline.errors import (
-    DecodeError,
-    FrameIndexError,
-    InvalidAttributeError,
-    PipelineError,
-    PixelDataError,
-    UnsupportedTransferSyntaxError,
-)
-from pipeline.frames import FrameReader, build_index, iter_frames, read_header
 
 DOCUMENT = Path(pipeline.frames.__file__).with_name("DIFFERENCES.md")
 GREY = [np.full((4, 4), value, np.uint8) for value in (10, 20, 30)]

@@ -7,8 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-from corpora import corpus
-from frames.building import BIG, EXPLICIT, IMPLICIT, PIXEL_DATA, attributes, element, header, meta, native_file
 from pydicom.datadict import add_private_dict_entry
 
 from pipeline.errors import PipelineError
@@ -23,6 +21,8 @@ from pipeline.frames import (
     pixel_format,
     read_header,
 )
+from support.corpora import corpus
+from support.dicom_bytes import BIG, EXPLICIT, IMPLICIT, PIXEL_DATA, attributes, element, header, meta, native_file
 
 SMALL = [path for path in corpus() if path.stat().st_size < 1_500_000]
 

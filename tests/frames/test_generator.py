@@ -12,20 +12,6 @@ from typing import Any
 import fsspec
 import numpy as np
 import pytest
-from frames.building import (
-    DEFLATED,
-    EXPLICIT,
-    RLE,
-    attributes,
-    element,
-    encapsulated_file,
-    encapsulated_value,
-    header,
-    meta,
-    native_file,
-    rle_frame,
-    table_offsets,
-)
 from pydicom import Dataset, dcmread
 from pydicom.pixels import iter_pixels
 from pydicom.uid import UID
@@ -40,6 +26,20 @@ from pipeline.errors import (
     UnsupportedTransferSyntaxError,
 )
 from pipeline.frames import FrameReader, build_index, index_frames, iter_frames, read_header
+from support.dicom_bytes import (
+    DEFLATED,
+    EXPLICIT,
+    RLE,
+    attributes,
+    element,
+    encapsulated_file,
+    encapsulated_value,
+    header,
+    meta,
+    native_file,
+    rle_frame,
+    table_offsets,
+)
 
 SIDE = 64
 

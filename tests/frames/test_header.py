@@ -9,8 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from corpora import corpus
-from frames.building import (
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+
+from pipeline.errors import (
+    InvalidAttributeError,
+    MissingAttributeError,
+    NoPixelDataError,
+    NotDicomError,
+    PipelineError,
+    PixelDataError,
+    SourceError,
+)
+from pipeline.frames import Header, build_index, iter_frames, open_source, pixel_format, read_header
+from support.corpora import corpus
+from support.dicom_bytes import (
     BIG,
     DEFLATED,
     EXPLICIT,
@@ -26,19 +39,6 @@ from frames.building import (
     meta,
     native_file,
 )
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
-
-from pipeline.errors import (
-    InvalidAttributeError,
-    MissingAttributeError,
-    NoPixelDataError,
-    NotDicomError,
-    PipelineError,
-    PixelDataError,
-    SourceError,
-)
-from pipeline.frames import Header, build_index, iter_frames, open_source, pixel_format, read_header
 
 BEHIND = element(0x7FE10010, "LO", "PRIVATE") + element(0xFFFCFFFC, "OB", b"\0" * 10)
 LIKE_TEXT = b"PatientID,Modality\n1,CT\n" * 20

@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from frames.building import (
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import FrameIndexError, PixelDataError
+from pipeline.frames import available_frames, build_index, index_frames, read_header
+from pipeline.model import FrameIndex
+from support.dicom_bytes import (
     DELIMITER,
     EXPLICIT,
     IMPLICIT,
@@ -27,12 +33,6 @@ from frames.building import (
     native_file,
     table_offsets,
 )
-from hypothesis import given, reject, settings
-from hypothesis import strategies as st
-
-from pipeline.errors import FrameIndexError, PixelDataError
-from pipeline.frames import available_frames, build_index, index_frames, read_header
-from pipeline.model import FrameIndex
 
 quick = settings(deadline=None, max_examples=60)
 END = b"\xff\xd9"

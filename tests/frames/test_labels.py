@@ -9,12 +9,12 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
-from codestreams import COLUMNS, ROWS, described, image
-from converted import convert
-from frames.building import BIG, EXPLICIT, IMPLICIT, JPEG, encapsulated_file, encapsulated_value, native_file
 
 from pipeline.errors import InvalidAttributeError, MissingAttributeError, PixelDataError
 from pipeline.frames import build_index, iter_frames
+from support.codestreams import COLUMNS, ROWS, described, image
+from support.converted_folders import convert
+from support.dicom_bytes import BIG, EXPLICIT, IMPLICIT, JPEG, encapsulated_file, encapsulated_value, native_file
 
 BYTES = bytes(range(48))
 THREE = {"SamplesPerPixel": 3, "PlanarConfiguration": 0}

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from frames.building import BIG, EXPLICIT, IMPLICIT, attributes, element, header, meta, native_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
@@ -15,6 +14,7 @@ from pydicom.pixels import iter_pixels, pixel_array
 
 from pipeline.errors import DecodeError, FrameIndexError, PixelDataError
 from pipeline.frames import FrameReader, build_index, iter_frames
+from support.dicom_bytes import BIG, EXPLICIT, IMPLICIT, attributes, element, header, meta, native_file
 
 quick = settings(deadline=None, max_examples=40)
 

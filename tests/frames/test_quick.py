@@ -8,8 +8,6 @@ from typing import Any
 
 import pydicom.config
 import pytest
-from corpora import corpus
-from frames.building import DELIMITER, EXPLICIT, IMPLICIT, element, item
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataelem import DataElement
@@ -19,6 +17,8 @@ from pydicom.tag import BaseTag
 
 from pipeline.errors import PipelineError
 from pipeline.frames import header_fast, open_source, read_header
+from support.corpora import corpus
+from support.dicom_bytes import DELIMITER, EXPLICIT, IMPLICIT, element, item
 
 SMALL = [path for path in corpus() if path.stat().st_size < 1_500_000]
 STOP = 0x7FE00010

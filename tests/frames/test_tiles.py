@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from converted import convert
-from frames.building import EXPLICIT, IMPLICIT, attributes, element, header, item, meta, native_file
 
 from pipeline.frames import FrameAttributes, frame_attributes, read_header
 from pipeline.frames.tiles import UNKNOWN_PLACE
+from support.converted_folders import convert
+from support.dicom_bytes import EXPLICIT, IMPLICIT, attributes, element, header, item, meta, native_file
 
 ACROSS, DOWN, TILE = 3, 2, 8
 COLUMN, ROW = "ColumnPositionInTotalImagePixelMatrix", "RowPositionInTotalImagePixelMatrix"

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from converted import convert
-from frames.building import element, item, native_file
 
 from pipeline.frames import FrameAttributes, frame_attributes, read_header
+from support.converted_folders import convert
+from support.dicom_bytes import element, item, native_file
 
 PIXELS = np.arange(64, dtype=np.uint8).reshape(4, 4, 4)
 GOOD = "0\\0\\5"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from report.summaries import run_summary
 
 from pipeline.preview.thumbnails import thumbnail
 from pipeline.report import Pace, Sample, SampleImage, render_html
+from support.run_summaries import run_summary
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROBE = """<script>

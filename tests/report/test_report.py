@@ -11,7 +11,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from report.summaries import NASTY, START, run_summary
 
 from pipeline.errors import OutputError
 from pipeline.report import (
@@ -32,6 +31,7 @@ from pipeline.report import (
 from pipeline.report.advice import ADVICE
 from pipeline.report.tables import stacked
 from pipeline.units import counted, duration, ratio, shape, size
+from support.run_summaries import NASTY, START, run_summary
 
 
 class Page(HTMLParser):

@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import varied as files
-from changing import archive, pristine  # noqa: F401  also found here
 
-from pipeline.runs import preparation
+from support import varied_files as files
+from support.changing_files import archive, pristine  # noqa: F401  also found here
 
 
 @pytest.fixture
-def varied(tmp_path: Path, pydicom_folder: Path, monkeypatch: pytest.MonkeyPatch) -> files.Place:
-    """A folder of varied files, cut into many small tasks."""
+def varied(tmp_path: Path, pydicom_folder: Path) -> files.Place:
+    """A folder of varied files, converted in many small tasks."""
     files.fill(tmp_path / "in", pydicom_folder)
-    monkeypatch.setattr(preparation, "layout", files.small_tasks(preparation.layout))
     return files.Place(tmp_path / "in", tmp_path / "out")

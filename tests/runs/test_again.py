@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-import varied as files
-from varied import Place
 
 from pipeline import catalog
 from pipeline.config import load
 from pipeline.report import earlier, throughput
 from pipeline.runs import array_jobs, stages
+from support import varied_files as files
+from support.varied_files import Place
 
 
 def everything(place: Place) -> dict[str, tuple[bytes, int, int]]:

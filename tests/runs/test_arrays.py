@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from varied import Place
 
 from pipeline import catalog, runs
 from pipeline.config import Cluster, RunConfig, from_dict
@@ -11,6 +10,7 @@ from pipeline.errors import OutputError
 from pipeline.output import ledger
 from pipeline.runs import conversion, partitions
 from pipeline.runs.partitions import IncompleteError
+from support.varied_files import IN_SMALL_TASKS, Place
 
 HERE = Cluster(kind="synchronous")
 
@@ -20,7 +20,7 @@ def config(place: Place, **output) -> RunConfig:
         {
             "source": {"paths": [str(place.folder)]},
             "output": {"path": str(place.out), "shard": 3000, **output},
-            "cluster": {"kind": "synchronous"},
+            "cluster": IN_SMALL_TASKS,
         }
     )
 

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from campaigns import load_script
+
+from support.script_loading import load_script
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 

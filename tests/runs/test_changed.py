@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from changing import STACK, Archive, told
-from series import dicom, pixels
 
 from pipeline import runs
 from pipeline.config import from_dict
 from pipeline.errors import OutputError
 from pipeline.runs import conversion
 from pipeline.scan import files
+from support.changing_files import STACK, Archive, told
+from support.series_files import dicom, pixels
 
 
 def stamps(place: Archive, path: str = "") -> dict[str, tuple[int, int]]:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from changing import STACK, Archive
-from series import dicom, pixels
 
 from pipeline import runs, store
 from pipeline.config import from_dict
 from pipeline.runs import conversion, grow, replacement, stages
 from pipeline.storage import Folder
 from pipeline.verify import verify
+from support.changing_files import STACK, Archive
+from support.series_files import dicom, pixels
 
 
 def old_is_whole(place: Archive) -> bool:

@@ -9,7 +9,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import corpora
 import numpy as np
 import pyarrow.parquet as pq
 import pydicom
@@ -19,6 +18,7 @@ import zarr
 from pydicom.pixels import iter_pixels
 
 import pipeline
+from support import corpora
 
 # Files that iter_pixels decodes and that are nevertheless not converted, each with the reason.
 REFUSED: dict[str, str] = {}

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import dask
 import pytest
-from corpora import copies
 from distributed import Client, LocalCluster
-from identical import assert_identical
 
 import pipeline
 from pipeline.config import Cluster
 from pipeline.errors import ClusterError
 from pipeline.executors import NullProgress, clusters
 from pipeline.executors.executor import Distributed
+from support.corpora import copies
+from support.identical_results import assert_identical
 
 NAMES = (
     *("CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm", "693_J2KI.dcm", "rtdose.dcm"),

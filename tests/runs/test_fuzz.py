@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from campaigns import load_script
+
+from support.script_loading import load_script
 
 
 @pytest.fixture(scope="module")

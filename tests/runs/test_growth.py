@@ -8,14 +8,14 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import varied as files
 import zarr
 from pydicom import dcmread
-from varied import Place
 
 from pipeline import catalog
 from pipeline.errors import OutputError
 from pipeline.runs import conversion, grow, stages
+from support import varied_files as files
+from support.varied_files import Place
 
 
 @pytest.fixture

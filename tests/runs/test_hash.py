@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import varied as files
 import zarr
 from click.testing import CliRunner
 from pydicom import dcmread
-from varied import Place
 
 from pipeline.cli import main
 from pipeline.errors import OutputError
 from pipeline.executors.executor import Synchronous
 from pipeline.runs import array_jobs, conversion, digests, scan_phase, stages
+from support import varied_files as files
+from support.varied_files import Place
 
 HASH = {"source": {"hash": True}}
 REFUSE = {"source": {"hash": True, "changed": "refuse"}}

@@ -7,10 +7,10 @@ import os
 import time
 
 import pytest
-from campaigns import load_script
 
 from pipeline.isolation.child_process import Death, run_apart
 from pipeline.isolation.fresh_interpreter import call_fresh
+from support.script_loading import load_script
 
 
 @pytest.fixture(scope="module")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import bombs
 import pytest
-from converted import convert
 
 from pipeline.runs import completion
+from support import header_bombs
+from support.converted_folders import convert
 
 
 def test_the_catalog_is_the_same_whoever_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = {"large.dcm": bombs.items_of_elements(3000), "small.dcm": bombs.image(SOPInstanceUID="1.2.9")}
+    files = {"large.dcm": header_bombs.items_of_elements(3000), "small.dcm": header_bombs.image(SOPInstanceUID="1.2.9")}
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     expected = convert(tmp_path / "a", files)

@@ -12,10 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import varied as files
 import zarr
-from varied import Place
-from webserver import webserver
 
 import pipeline
 from pipeline.errors import RETRIED
@@ -26,6 +23,9 @@ from pipeline.scan import patterns
 from pipeline.storage import local_file, patience
 from pipeline.storage.local_file import LocalFile
 from pipeline.tasks.convert_frames import decode_frames
+from support import varied_files as files
+from support.varied_files import Place
+from support.web_server import webserver
 
 NAME = "series-1.2.3.4-003.dcm"
 METHODS = ("read", "readinto", "readall")
@@ -216,7 +216,7 @@ def test_a_server_that_refuses_for_a_while(varied: Place, tmp_path: Path) -> Non
     with webserver(varied.folder) as port:
         urls = [f"http://127.0.0.1:{port}/{name}" for name in listed]
         options: dict[str, Any] = {
-            "cluster": {"kind": "synchronous"},
+            "cluster": files.IN_SMALL_TASKS,
             "storage": {"allow_http": True, "retries": 1},
             "output": {"shard": 3000},
         }

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from converted import Converted, convert, invoke
-from frames.building import native_file
-from identical import assert_identical
 
 import pipeline
 from pipeline import catalog, runs
 from pipeline.config import Cluster, from_dict
 from pipeline.runs import scan_phase
+from support.converted_folders import Converted, convert, invoke
+from support.dicom_bytes import native_file
+from support.identical_results import assert_identical
 
 NO_UIDS = {"StudyInstanceUID": None, "SeriesInstanceUID": None}
 CONSTANT = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}

@@ -14,14 +14,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import varied as files
-from varied import Place
 
 from pipeline import catalog, store
 from pipeline.errors import OutputError
 from pipeline.output import ledger, lock
-from pipeline.runs import completion, conversion, preparation, stages
+from pipeline.runs import completion, conversion, stages
 from pipeline.tasks import isolated
+from support import varied_files as files
+from support.varied_files import Place
 
 
 def segment(place: Place) -> Path:
@@ -34,9 +34,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, pydicom_folder: Path) 
     folder = tmp_path_factory.mktemp("undisturbed")
     files.fill(folder / "in", pydicom_folder)
     place = Place(folder / "in", folder / "whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparation, "layout", files.small_tasks(preparation.layout))
-        summary = place.convert()
+    summary = place.convert()
     assert summary.count("converted") == 10
     assert summary.count("failed") == 1
     assert len(catalog.read_plan(str(place.out)).tasks) > 8, "or there is nothing to interrupt"
@@ -49,9 +47,8 @@ def whole(undisturbed: Place) -> Place:
 
 
 @pytest.fixture
-def varied(undisturbed: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def varied(undisturbed: Place, tmp_path: Path) -> Place:
     """Another output of the same sources."""
-    monkeypatch.setattr(preparation, "layout", files.small_tasks(preparation.layout))
     return Place(undisturbed.folder, tmp_path / "out")
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from campaigns import load_script
 
 from pipeline.config import load
 from pipeline.isolation.fresh_interpreter import call_fresh
 from pipeline.isolation.safe_path import SAFE_PATH, VARIABLE
 from pipeline.runs import array_jobs
+from support.script_loading import load_script
 
 COMMAND = Path(sys.executable).parent / "dcm2zarr"
 TRAP = "with open({marker!r}, 'a') as file: file.write(__name__ + '\\n')\n"

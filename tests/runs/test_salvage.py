@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import zarr
-from frames.building import encapsulated_file, encapsulated_value, native_file, rle_frame, table_offsets
 
 import pipeline
 from pipeline.verify import verify
+from support.dicom_bytes import encapsulated_file, encapsulated_value, native_file, rle_frame, table_offsets
 
 FRAMES, MIDDLE = 7, 3
 PLANES = [np.random.default_rng(i).integers(1, 255, (4, 4), np.uint8) for i in range(FRAMES)]

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from varied import Place
 
 from pipeline import catalog, scan
 from pipeline.errors import OutputError
 from pipeline.runs import scan_phase
+from support.varied_files import Place
 
 
 @pytest.fixture

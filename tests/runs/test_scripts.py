@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from frames.building import native_file
+
+from support.dicom_bytes import native_file
 
 TOLD = 'starts worker processes, which import the script and would come to this line too: put it under if __name__ == "__main__":'
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from converted import Converted, convert
-from frames.building import native_file
 from pydicom import uid
+
+from support.converted_folders import Converted, convert
+from support.dicom_bytes import native_file
 
 CT, MR, SLIDE = uid.CTImageStorage, uid.MRImageStorage, uid.VLWholeSlideMicroscopyImageStorage
 ULTRASOUND, CAPTURE = uid.UltrasoundImageStorage, uid.SecondaryCaptureImageStorage

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from frames.building import native_file
+
+from support.dicom_bytes import native_file
 
 FILES = 2
 TASK = """

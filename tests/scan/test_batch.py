@@ -14,10 +14,11 @@ from pydicom.pixels import iter_pixels
 from pydicom.sequence import Sequence
 
 from pipeline import frames
-from pipeline.catalog import RowOutcome, assemble, count_reasons, open_catalog, read_attributes, read_rows, segment_path
+from pipeline.catalog import assemble, count_reasons, open_catalog, read_attributes, read_rows, segment_path
 from pipeline.config import from_dict
 from pipeline.errors import ConfigError
 from pipeline.model import FrameIndex, SourceFile
+from pipeline.outcomes import RowOutcome
 from pipeline.scan import column_kinds, find_files, lost_batch, scan_batch
 
 SEEN = ["source", "status", "reason", "message", "assumptions", "unconverted"]

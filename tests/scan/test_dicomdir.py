@@ -4,8 +4,6 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from converted import convert
-from frames.building import EXPLICIT, element, item, meta, native_file
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.fileset import FileSet
@@ -13,6 +11,8 @@ from pydicom.fileset import FileSet
 from pipeline.config import from_dict
 from pipeline.frames import HeaderLimits, directory, open_source, read_file_ids
 from pipeline.scan import find_files, scan_batch
+from support.converted_folders import convert
+from support.dicom_bytes import EXPLICIT, element, item, meta, native_file
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from frames.building import BIG, IMPLICIT, native_file
 
 from pipeline.config import from_dict
 from pipeline.model.patients import PATIENT_ATTRIBUTES, PATIENT_HASH_BYTES, unpack_patient
 from pipeline.scan import find_files, make_salt, scan_batch
+from support.dicom_bytes import BIG, IMPLICIT, native_file
 
 UIDS = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
 LATIN, JAPANESE, UTF8 = "ISO_IR 100", "\\\\ISO 2022 IR 87", "ISO_IR 192"

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from converted import Converted, convert
-from frames.building import (
+
+from support.converted_folders import Converted, convert
+from support.dicom_bytes import (
     BIG,
     DEFLATED,
     EXPLICIT,

@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from converted import invoke
-from sharing import Output, configuration, some_files
+
+from support.converted_folders import invoke
+from support.shared_results import Output, configuration, some_files
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from converted import invoke
-from sharing import (
+
+from pipeline.catalog import read_plan
+from pipeline.errors import OutputError
+from pipeline.storage import LocalPlace, place
+from pipeline.storage.beneath import below
+from support.converted_folders import invoke
+from support.shared_results import (
     HERE,
     NOBODY,
     Output,
@@ -19,11 +24,6 @@ from sharing import (
     shared_folder,
     some_files,
 )
-
-from pipeline.catalog import read_plan
-from pipeline.errors import OutputError
-from pipeline.storage import LocalPlace, place
-from pipeline.storage.beneath import below
 
 TOP = ("images.zarr", "plan", "ledger", "catalog.parquet", "report.json", "report.html", "run.yaml", "verify.parquet")
 DEEPER = ("ledger/run.lock", "ledger/work.lock", "ledger/000001.jsonl", "plan/plan.json", "plan/segments", "plan/1")

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from converted import invoke
-from sharing import configuration, some_files
 
-from pipeline.storage.beneath import folder_bits
+from pipeline.storage.entries import folder_bits
+from support.converted_folders import invoke
+from support.shared_results import configuration, some_files
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from converted import invoke
-from sharing import configuration, some_files
 
 from pipeline.config import from_dict
 from pipeline.errors import ConfigError
 from pipeline.storage import check_url
 from pipeline.storage.urls import hidden
+from support.converted_folders import invoke
+from support.shared_results import configuration, some_files
 
 SECRET = "hunter2"  # noqa: S105  looked for
 LEAST = {"source": {"paths": ["in"]}, "output": {"path": "out"}}

@@ -15,9 +15,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from converted import invoke
-from frames.building import native_file
-from sharing import (
+
+import pipeline
+from pipeline import runs
+from pipeline.catalog import read_facts
+from pipeline.config import Cluster, load
+from pipeline.runs.trust import others
+from pipeline.storage import place, strangers
+from support.converted_folders import invoke
+from support.dicom_bytes import native_file
+from support.shared_results import (
     HERE,
     NOBODY,
     Output,
@@ -32,13 +39,6 @@ from sharing import (
     shared_folder,
     some_files,
 )
-
-import pipeline
-from pipeline import runs
-from pipeline.catalog import read_facts
-from pipeline.config import Cluster, load
-from pipeline.runs.trust import others
-from pipeline.storage import place, strangers
 
 BOMB = "import pathlib\npathlib.Path({marker!r}).touch()\nclass Cluster: pass\n"
 

@@ -8,12 +8,12 @@ from threading import Thread
 
 import obstore
 import pytest
-from corpora import pydicom_folder
-from webserver import webserver
 
 import pipeline
 from pipeline.errors import SourceError
 from pipeline.storage import find_instances, instances, open_source, storage_options
+from support.corpora import pydicom_folder
+from support.web_server import webserver
 
 PAGE = b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html><body><form action='/login'>Password</form></body></html>"
 HTML = {"Content-Type": "text/html; charset=utf-8"}

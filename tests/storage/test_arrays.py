@@ -6,13 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from faultproxy import FaultProxy
-from frames.building import native_file
 
 import pipeline
 from pipeline import catalog, runs
@@ -20,8 +17,9 @@ from pipeline.cli import main
 from pipeline.config import Cluster, from_dict
 from pipeline.errors import OutputError
 from pipeline.output import ledger
-from pipeline.runs import preparation
 from pipeline.runs.partitions import IncompleteError
+from support.dicom_bytes import native_file
+from support.fault_proxy import FaultProxy
 
 FRAMES = 64
 """Of each of two instances; four are a shard, and a shard is a task."""
@@ -32,7 +30,7 @@ def values(source, out, storage=None):
     return {
         "source": {"paths": [str(source)]},
         "output": {"path": str(out), "shard": "16 KiB"},
-        "cluster": {"kind": "synchronous"},
+        "cluster": {"kind": "synchronous", "task_work": "32 KiB"},
         "storage": storage or {},
     }
 
@@ -72,13 +70,10 @@ def proxy(s3, monkeypatch):
         yield proxy
 
 
-def test_two_are_killed_and_one_is_forgotten(s3, proxy, archive, on_disk, monkeypatch):
+def test_two_are_killed_and_one_is_forgotten(s3, proxy, archive, on_disk):
     source, out = s3.url(), s3.url()
     s3.upload(archive, source)
-    with monkeypatch.context() as patch:
-        whole = preparation.layout
-        patch.setattr(preparation, "layout", lambda config: replace(whole(config), task_bytes=2**15))
-        parts = runs.init(from_dict(values(source, out, s3.options(proxy.port))), partitions=8)
+    parts = runs.init(from_dict(values(source, out, s3.options(proxy.port))), partitions=8)
     assert min(map(len, parts.ranges)) >= 3, "a partition can be killed midway"
     kill_midway(proxy, out, parts, {2, 6})
     for number in (7, 0, 4, 1, 3):

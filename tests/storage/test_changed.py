@@ -11,8 +11,6 @@ import numpy as np
 import obstore
 import pytest
 import yaml
-from faultproxy import FaultProxy
-from series import dicom, pixels
 
 import pipeline
 from pipeline import runs, store
@@ -20,6 +18,8 @@ from pipeline.config import Cluster, from_dict
 from pipeline.runs import stages
 from pipeline.storage import remote
 from pipeline.verify import file_verdicts, verify
+from support.fault_proxy import FaultProxy
+from support.series_files import dicom, pixels
 
 STACK = "1.2/1.2.3/stack-1"
 HERE = Cluster(kind="synchronous")

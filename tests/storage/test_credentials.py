@@ -9,14 +9,14 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from faultproxy import FaultProxy
-from objectstores import Server
-from series import dicom, pixels
 
 import pipeline
 from pipeline.errors import CredentialsError, OutputError, PipelineError
 from pipeline.runs import conversion
 from pipeline.storage import exhausted, unwritable
+from support.fault_proxy import FaultProxy
+from support.object_stores import Server
+from support.series_files import dicom, pixels
 
 EXPIRED = (
     b"<?xml version='1.0'?><Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"

@@ -17,8 +17,6 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from faultproxy import FaultProxy
-from frames.building import native_file
 
 import pipeline
 from pipeline.config import from_dict
@@ -27,6 +25,8 @@ from pipeline.output import lock, lock_holder
 from pipeline.output.mounts import is_of_this_machine
 from pipeline.runs.partitions import partition_locked, refuse_running, writer
 from pipeline.storage import place, storage_options
+from support.dicom_bytes import native_file
+from support.fault_proxy import FaultProxy
 
 SILENCE = 1.5
 QUICK = f"""

@@ -4,11 +4,11 @@ import io
 
 import numpy as np
 import pytest
-from faultproxy import FaultProxy
 
 from pipeline.errors import ConfigError, CredentialsError, SourceError
 from pipeline.storage import Expected, Options, Reading, active, open_source, place, prefetching, storage_options, using
 from pipeline.storage.objects import HEAD
+from support.fault_proxy import FaultProxy
 
 
 @pytest.fixture

@@ -14,8 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from frames.building import native_file
-from webserver import webserver
 
 from pipeline.cli import main
 from pipeline.config import from_dict
@@ -23,6 +21,8 @@ from pipeline.errors import ConfigError, SourceError
 from pipeline.scan import find_files
 from pipeline.storage import open_source, storage_options
 from pipeline.storage.origins import origin_of
+from support.dicom_bytes import native_file
+from support.web_server import webserver
 
 INSTANCE = "/studies/1.1/series/1.2/instances/1.3"
 SECRET = "hush-hush"  # noqa: S105  one that is no secret

@@ -12,9 +12,6 @@ import numpy as np
 import obstore
 import pytest
 from click.testing import CliRunner
-from corpora import REPOSITORY
-from faultproxy import FaultProxy
-from frames.building import DELIMITER, encapsulated_file, encapsulated_value, native_file, rle_frame
 from obstore.store import AzureStore, GCSStore
 
 import pipeline
@@ -25,6 +22,9 @@ from pipeline.output import lock_holder, object_lock
 from pipeline.output.lock import locked
 from pipeline.storage import open_source, place
 from pipeline.verify import verify
+from support.corpora import REPOSITORY
+from support.dicom_bytes import DELIMITER, encapsulated_file, encapsulated_value, native_file, rle_frame
+from support.fault_proxy import FaultProxy
 
 AZURITE = REPOSITORY / "scripts" / "services" / "azurite"
 HERE = {"kind": "synchronous"}

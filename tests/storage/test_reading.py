@@ -2,24 +2,24 @@
 
 import numpy as np
 import pytest
-from bigfiles import MIB, encapsulated_gibibyte, native_gibibyte, planes
-from faultproxy import FaultProxy
-from frames.building import (
-    encapsulated_file,
-    encapsulated_value,
-    native_file,
-    rle_frame,
-    table_offsets,
-)
 from pydicom.pixels import iter_pixels
 from pydicom.uid import JPEGBaseline8Bit
-from webserver import webserver
 
 import pipeline
 from pipeline.errors import ConfigError, SourceError
 from pipeline.frames import index_frames, read_header
 from pipeline.scan import find_files
 from pipeline.storage import Options, open_source, using
+from support.dicom_bytes import (
+    encapsulated_file,
+    encapsulated_value,
+    native_file,
+    rle_frame,
+    table_offsets,
+)
+from support.fault_proxy import FaultProxy
+from support.sparse_files import MIB, encapsulated_gibibyte, native_gibibyte, planes
+from support.web_server import webserver
 
 GIB = 1 << 30
 

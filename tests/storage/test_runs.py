@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from faultproxy import FaultProxy
-from frames.building import DELIMITER, encapsulated_file, encapsulated_value, native_file, rle_frame
 
 import pipeline
 from pipeline.cli import main
 from pipeline.config import from_dict
 from pipeline.errors import OutputError
+from support.dicom_bytes import DELIMITER, encapsulated_file, encapsulated_value, native_file, rle_frame
+from support.fault_proxy import FaultProxy
 
 SHARD = "64 KiB"
 
@@ -117,22 +117,10 @@ def test_one_request_in_ten_spoilt_loses_and_doubles_nothing(s3, archive, on_dis
     assert not [name for name in left if name.endswith((".part", ".partial"))]
 
 
-IN_SMALL_TASKS = """
-import sys
-from dataclasses import replace
-from pipeline.cli import main
-from pipeline.runs import preparation
-
-whole = preparation.layout
-preparation.layout = lambda config: replace(whole(config), task_bytes=2**16)
-main(sys.argv[1:])
-"""
-
-
 def command(tmp_path, source, out, storage):
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(values(source, out, storage)))
-    return [sys.executable, "-c", IN_SMALL_TASKS, "run", str(file)]
+    return [sys.executable, "-m", "pipeline.cli", "run", str(file), "--set", "cluster.task_work=64 KiB"]
 
 
 def test_a_run_killed_midway_goes_on_and_leaves_the_same_and_no_secret(s3, archive, on_disk, tmp_path):

@@ -7,18 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import varied as files
-from varied import Place
 
 from pipeline.config import load
-from pipeline.runs import array_jobs, preparation, stages
+from pipeline.runs import array_jobs, stages
 from pipeline.verify import Verification, file_verdicts, verify
+from support import varied_files as files
+from support.varied_files import Place
 
 
 @pytest.fixture
-def varied(tmp_path: Path, pydicom_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def varied(tmp_path: Path, pydicom_folder: Path) -> Place:
     files.fill(tmp_path / "in", pydicom_folder)
-    monkeypatch.setattr(preparation, "layout", files.small_tasks(preparation.layout))
     return Place(tmp_path / "in", tmp_path / "out")
 
 

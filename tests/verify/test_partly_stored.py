@@ -8,13 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import codestreams as cs
 import imagecodecs
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from converted import Converted, convert, invoke
-from frames.building import (
+from pydicom import uid
+
+from support import codestreams as cs
+from support.converted_folders import Converted, convert, invoke
+from support.dicom_bytes import (
     DEFLATED,
     RLE,
     element,
@@ -25,7 +27,6 @@ from frames.building import (
     native_file,
     table_offsets,
 )
-from pydicom import uid
 
 FRAMES = np.stack([cs.image(8), cs.image(8)[::-1], cs.image(8)[:, ::-1]])
 ROWS, COLUMNS = FRAMES.shape[1:]

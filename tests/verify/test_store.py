@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zarr
-from campaigns import load_script
 from click.testing import CliRunner
 from pydicom.data import get_testdata_file
 
@@ -21,6 +20,7 @@ from pipeline.cli import main
 from pipeline.errors import OutputError
 from pipeline.output import ledger
 from pipeline.verify import CODES, Verification, verify
+from support.script_loading import load_script
 
 FILES = ("CT_small.dcm", "rtdose_rle.dcm", "JPEG2000.dcm", "liver_1frame.dcm")
 

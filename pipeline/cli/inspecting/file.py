@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pipeline import frames
 from pipeline.cli.screen import Screen, plain
+from pipeline.deid import Gate
 from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError
 from pipeline.model import FrameIndex
 from pipeline.report import advice
@@ -52,36 +53,36 @@ def inspect_file(screen: Screen, path: str) -> int:
         try:
             told = "it can be converted" + (", but not all that it holds" if _inspect(screen, file, path) else "")
         except PipelineError as error:
-            code, told = _told(screen, error)
+            code, told = _told(screen, error.reason, Gate.of().message(str(error), reason=error.reason, source=path))
     screen.show("")
     screen.final(f"{path}. Exit code {code}: {told}.")
     return code
 
 
-def _told(screen: Screen, error: PipelineError) -> tuple[int, str]:
+def _told(screen: Screen, reason: str, message: str) -> tuple[int, str]:
     """Print what is wrong with a file; return the exit code and its meaning."""
-    if error.reason in {NotDicomError.reason, NoPixelDataError.reason}:
-        screen.show("", escape(str(error)))
-        return 0, f"not an image, so a conversion leaves it alone ({error.reason})"
-    screen.show("", f"[red]{escape(error.reason)}[/]: {escape(str(error))}", escape(advice(error.reason)))
-    return 1, f"it can't be converted ({error.reason})"
+    if reason in {NotDicomError.reason, NoPixelDataError.reason}:
+        screen.show("", escape(message))
+        return 0, f"not an image, so a conversion leaves it alone ({reason})"
+    screen.show("", f"[red]{escape(reason)}[/]: {escape(message)}", escape(advice(reason)))
+    return 1, f"it can't be converted ({reason})"
 
 
 def _inspect(screen: Screen, file: BinaryIO, path: str) -> bool:
     """Print what there is to know of a file; return whether it holds what a conversion doesn't store."""
-    header = frames.read_header(file, source=str(path))
+    header = frames.read_header(file, source=path, gate=Gate.of())
     screen.show("", "[bold]Header[/]", _facts(_header_facts(header)))
     begin = perf_counter()
     index = frames.index_frames(file, header)
     seconds = perf_counter() - begin
     pixels = frames.pixel_format(header)
     facts = [("Frame", f"{shape(pixels.frame_shape)} {pixels.dtype}, {size(pixels.frame_bytes)} decoded")]
-    screen.show("", "[bold]Frame index[/]", _facts([*facts, *_index_facts(index, seconds)]))
-    reader = frames.FrameReader(file, index, source=str(path))
+    screen.show("", "[bold]Frame index[/]", _facts([*facts, *_index_facts(index, seconds, header)]))
+    reader = frames.FrameReader(file, index, source=path)
     screen.show("", "[bold]Decoding[/]", _facts(_decoding_facts(reader)))
     unstored = frames.unstored(header, index)
     if unstored:
-        screen.show("", "[yellow]Not stored[/]", _facts(("", told) for told in unstored))
+        screen.show("", "[yellow]Not stored[/]", _facts(("", _message(header, text)) for text in unstored))
     return bool(unstored)
 
 
@@ -95,7 +96,7 @@ def _facts(facts: Facts) -> Table:
 
 
 def _header_facts(header: frames.Header) -> Facts:
-    uid = header.transfer_syntax_uid
+    uid = header.gate.uid(header.transfer_syntax_uid)
     yield "Transfer syntax", f"{frames.transfer_syntax_name(uid)} ({uid})"
     values: Mapping[str, Any] = frames.keyword_values(header, tuple(_KEYWORDS))[0]
     for keyword, name in _KEYWORDS.items():
@@ -103,10 +104,14 @@ def _header_facts(header: frames.Header) -> Facts:
         if value is not None:
             yield name, "\\".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     for assumption in header.assumptions:
-        yield "Assumed", assumption
+        yield "Assumed", _message(header, assumption)
 
 
-def _index_facts(index: FrameIndex, seconds: float) -> Facts:
+def _message(header: frames.Header, text: str) -> str:
+    return header.gate.message(text, source=header.source)
+
+
+def _index_facts(index: FrameIndex, seconds: float, header: frames.Header) -> Facts:
     yield "Frames", number(index.number_of_frames)
     yield "Boundaries", _BOUNDARIES.get(index.boundaries, index.boundaries)
     if index.encapsulated:
@@ -120,7 +125,7 @@ def _index_facts(index: FrameIndex, seconds: float) -> Facts:
         )
     yield "Index", f"{size(len(index.to_bytes()))}, built in {seconds * 1000:.1f} ms"
     for note in index.notes:
-        yield "Note", note
+        yield "Note", _message(header, note)
 
 
 def _decoding_facts(reader: frames.FrameReader) -> Facts:

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from itertools import count, islice
 
-from frames.building import (
+from support.dicom_bytes import (
     DEFLATED,
     DELIMITER,
     EXPLICIT,

@@ -15,8 +15,9 @@ from pydicom.data import get_testdata_file
 from pydicom.errors import InvalidDicomError
 
 from pipeline import codecs
+from pipeline.model import syntaxes
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def shared_data() -> Path | None:
@@ -68,9 +69,9 @@ def same_codec(path: Path) -> dict[str, Any]:
         meta = dcmread(path, specific_tags=[], stop_before_pixels=True).file_meta
     except (InvalidDicomError, OSError):
         return {}
-    if meta.get("TransferSyntaxUID") in codecs.LOSSY_JPEG_2000:
+    if meta.get("TransferSyntaxUID") in syntaxes.LOSSY_JPEG_2000:
         return {"decoding_plugin": codecs.PLUGIN}
-    if meta.get("TransferSyntaxUID") not in codecs.LOSSY_JPEG:
+    if meta.get("TransferSyntaxUID") not in syntaxes.LOSSY_JPEG:
         return {}
     return {"decoding_plugin": codecs.PLUGIN, codecs.RGB_OPTION: True}
 

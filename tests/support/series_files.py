@@ -6,10 +6,11 @@ import io
 from typing import Any
 
 import numpy as np
-from frames.building import rle_frame
 from pydicom import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+
+from support.dicom_bytes import rle_frame
 
 SIDE = 16
 

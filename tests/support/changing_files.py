@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 import zarr
 from click.testing import CliRunner, Result
-from series import dicom, pixels
 
 from pipeline.cli import main
-from pipeline.runs import grow, preparation
 from pipeline.verify import file_verdicts, verify
+from support.series_files import dicom, pixels
 
+TASK_WORK = 2**10
+"""For tasks of a shard or two."""
 STACK = "1.2/1.2.3/stack-1"
 
 
@@ -57,10 +58,9 @@ class Archive:
             "convert",
             str(self.folder),
             str(self.out),
-            "--set",
-            "output.shard=600",
-            "--set",
-            "report.images=1",
+            *("--set", "output.shard=600"),
+            *("--set", "report.images=1"),
+            *("--set", f"cluster.task_work={TASK_WORK}"),
         ]
         return CliRunner().invoke(main, [*arguments, "--cluster", "synchronous", *options], env={"COLUMNS": "300"})
 
@@ -68,7 +68,7 @@ class Archive:
         return {
             "source": {"paths": [str(self.folder)], **source},
             "output": {"path": str(self.out), "shard": 600},
-            "cluster": {"kind": "synchronous"},
+            "cluster": {"kind": "synchronous", "task_work": TASK_WORK},
             "report": {"images": 1},
         }
 
@@ -115,12 +115,6 @@ class Archive:
         return self.files(), pq.read_table(self.out / "catalog.parquet").to_pylist()
 
 
-def small_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = preparation.layout
-    for room in (preparation, grow):
-        monkeypatch.setattr(room, "layout", lambda config: replace(whole(config), task_bytes=2**10))
-
-
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     """A stack of five slices in some tasks, a stack of two, and a file of three frames; converted once."""
@@ -132,18 +126,15 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     for number in range(1, 3):
         found.put(f"t{number}.dcm", pixels(10 + number), number, series="1.2.4")
     found.put("m.dcm", pixels(20, 3), 9)
-    with pytest.MonkeyPatch.context() as patch:
-        small_tasks(patch)
-        assert found.convert().exit_code == 0
+    assert found.convert().exit_code == 0
     for name in ("in", "out"):
         shutil.copytree(folder / name, folder / f"pristine-{name}")
     return found
 
 
 @pytest.fixture
-def archive(pristine: Archive, monkeypatch: pytest.MonkeyPatch) -> Archive:
+def archive(pristine: Archive) -> Archive:
     """The archive and its result as they were, at the same paths."""
-    small_tasks(monkeypatch)
     for place in (pristine.folder, pristine.out):
         shutil.rmtree(place)
         shutil.copytree(place.with_name(f"pristine-{place.name}"), place)

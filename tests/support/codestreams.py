@@ -10,9 +10,10 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-from frames.building import encapsulated_file, encapsulated_value
 from PIL import Image
 from pydicom import uid
+
+from support.dicom_bytes import encapsulated_file, encapsulated_value
 
 ROWS, COLUMNS = 48, 40
 

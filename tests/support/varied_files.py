@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ import pyarrow.parquet as pq
 import pydicom
 
 import pipeline
-from pipeline.config import RunConfig
-from pipeline.plan import Layout
 from pipeline.report import RunSummary
 
+IN_SMALL_TASKS = {"kind": "synchronous", "task_work": 2**19}
+"""In this process, in tasks of a few shards."""
 GOOD = ("MR_small.dcm", "JPEG2000.dcm", "rtdose_rle.dcm", "SC_rgb_rle_2frame.dcm", "SC_rgb_jpeg_dcmtk.dcm")
 
 
@@ -28,7 +27,7 @@ class Place:
     out: Path
 
     def convert(self, **options: Any) -> RunSummary:
-        options = {"cluster": {"kind": "synchronous"}, "output": {"shard": 3000}} | options
+        options = {"cluster": IN_SMALL_TASKS, "output": {"shard": 3000}} | options
         return pipeline.convert(self.folder, self.out, **options)
 
     def elsewhere(self, name: str) -> Place:
@@ -74,8 +73,3 @@ def fill(folder: Path, originals: Path) -> None:
     (folder / "cut.dcm").write_bytes((folder / "rtdose_rle.dcm").read_bytes()[:-3000])
     (folder / "notes.txt").write_text("not DICOM", "utf-8")
     shutil.copy(folder / "MR_small.dcm", folder / "copy.dcm")
-
-
-def small_tasks(layout: Callable[[RunConfig], Layout]) -> Callable[[RunConfig], Layout]:
-    """Return the preparation's `layout` with tasks of a few shards."""
-    return lambda config: replace(layout(config), task_bytes=2**19)

@@ -28,7 +28,7 @@ def built(folder: Path) -> Path:
     """The library to be preloaded; skips where there is no compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
-        pytest.skip("there is no C compiler (cc) to build tests/faults.c with")
+        pytest.skip("there is no C compiler (cc) to build tests/support/failing_calls.c with")
     library = folder / "faults.so"
     subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(SHIM), "-ldl"], check=True)
     return library

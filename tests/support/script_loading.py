@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from types import ModuleType
 
-from corpora import REPOSITORY
+from support.corpora import REPOSITORY
 
 
 def load_script(name: str) -> ModuleType:

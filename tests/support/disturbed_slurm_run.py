@@ -18,17 +18,6 @@ import yaml
 import pipeline
 from pipeline import runs
 
-_DRIVER = """
-import sys
-from dataclasses import replace
-from pipeline.cli import main
-from pipeline.runs import preparation
-
-whole, size = preparation.layout, int(sys.argv.pop(1))
-preparation.layout = lambda config: replace(whole(config), task_bytes=size)
-main(sys.argv[1:])
-"""
-"""The command line, but with tasks so small that some are left whenever a run is disturbed."""
 _PATIENCE = 300.0
 
 
@@ -38,8 +27,8 @@ class Disturbed:
 
     Parameters
     ----------
-    server : objectstores.Server
-    proxy : faultproxy.FaultProxy
+    server : object_stores.Server
+    proxy : fault_proxy.FaultProxy
         What both driver and workers reach the server through; its delay sets the pace until the driver is killed.
     folder : Path
         What driver and jobs share on disk: logs, certificates, the configuration.
@@ -55,7 +44,8 @@ class Disturbed:
     source: str
     cancel_after: int
     kill_after: int
-    task_bytes: int = 2**16
+    task_work: int = 2**16
+    """So little that some tasks are left whenever the run is disturbed."""
     shard: str = "64 KiB"
     resuming: tuple[str, ...] = ()
     """Options of the command that goes on."""
@@ -68,7 +58,7 @@ class Disturbed:
         """Convert, with both accidents, and return the result's URL."""
         out = self.server.url()
         config = self._configuration(out)
-        command = [sys.executable, "-c", _DRIVER, str(self.task_bytes), "run", str(config)]
+        command = [sys.executable, "-m", "pipeline.cli", "run", str(config)]
         with subprocess.Popen(command, env=self._environment(), stdout=subprocess.DEVNULL) as driver:
             self._wait_for_shards(out, self.cancel_after, driver)
             self.cancelled = self._jobs("running")[0]
@@ -126,7 +116,13 @@ class Disturbed:
         values = {
             "source": {"paths": [self.source]},
             "output": {"path": out, "shard": self.shard},
-            "cluster": {"kind": "slurm", "workers": 2, "memory": "1 GiB", "options": options},
+            "cluster": {
+                "kind": "slurm",
+                "workers": 2,
+                "memory": "1 GiB",
+                "task_work": self.task_work,
+                "options": options,
+            },
             "storage": self.server.options(self.proxy.port),
         }
         file = self.folder / "end-to-end.yaml"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 
 import numpy as np
-from frames.building import DELIMITER, attributes, element, header, item, meta, rle_frame
+
+from support.dicom_bytes import DELIMITER, attributes, element, header, item, meta, rle_frame
 
 GIB = 1 << 30
 MIB = 1 << 20

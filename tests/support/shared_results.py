@@ -17,9 +17,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
-from converted import invoke
-from frames.building import native_file
 from pydicom.uid import generate_uid
+
+from support.converted_folders import invoke
+from support.dicom_bytes import native_file
 
 NOBODY = 65534
 """A user without any rights, on every system."""

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import obstore
 import pytest
-from corpora import REPOSITORY
 from obstore.store import S3Store
+
+from support.corpora import REPOSITORY
 
 _SCRIPT = REPOSITORY / "scripts" / "services" / "seaweedfs"
 _numbers = count()

@@ -24,7 +24,7 @@ from pydicom.pixels import get_decoder, iter_pixels
 
 from pipeline import codecs
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 ORACLES = REPOSITORY / ".oracles" / sys.implementation.cache_tag
 FRAMES = 2
 """Frames compared in each file."""

@@ -1,0 +1,12 @@
+"""Pure: one fold of task results into what became of each instance and each image."""
+
+from pipeline.outcomes.fold import Outcomes, Work
+from pipeline.outcomes.rows import RowOutcome, row_outcomes, stored_frames
+
+__all__ = [
+    "Outcomes",
+    "RowOutcome",
+    "Work",
+    "row_outcomes",
+    "stored_frames",
+]

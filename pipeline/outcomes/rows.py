@@ -1,0 +1,102 @@
+"""What the catalog's row of each instance says of what became of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from pipeline.model import Failure, Instance, Plan, without_collections
+from pipeline.outcomes.fold import Outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class RowOutcome:
+    """What became of one row after the scan. None leaves what the scan wrote."""
+
+    status: str
+    """``converted``, ``failed`` or ``skipped``."""
+    reason: str | None = None
+    message: str | None = None
+    image: str | None = None
+    frame_start: int | None = None
+    num_frames: int | None = None
+    """Frames stored: fewer than the instance has where frames are selected."""
+    frames_missing: int | None = None
+    """How many of these are placeholders, in an image of which others could be salvaged."""
+    decoder: str | None = None
+    photometric_interpretation: str | None = None
+    """Of the stored pixels."""
+    note: str = ""
+    """Appended to the row's assumptions."""
+
+
+@without_collections
+def row_outcomes(outcomes: Outcomes, notes: Mapping[int, str]) -> dict[tuple[int, int], RowOutcome]:
+    """Return what became of each instance, by its segment and row; nothing of those that aren't done.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+    notes : mapping of int to str
+        Remarks on instances, by position, for the column ``assumptions``.
+    """
+    plan = outcomes.plan
+    rows: dict[tuple[int, int], RowOutcome] = {}
+    for position in plan.unselected:
+        instance = plan.instances[position]
+        message = f"select.frames takes none of its {instance.number_of_frames} frame(s)"
+        rows[_row(instance)] = RowOutcome("skipped", "no_frames_selected", message)
+    for position, failure in plan.refused:
+        rows[_row(plan.instances[position])] = _failed(failure)
+    frames = stored_frames(plan)
+    for number, image in enumerate(plan.images):
+        for placement in reversed(image.placements):  # the first one of an instance says where its frames begin
+            position = placement.instance
+            failed, missing = outcomes.failures.get(position), outcomes.salvaged.get(position)
+            if failed and missing is None:
+                rows[_row(plan.instances[position])] = _failed(failed)
+            elif number in outcomes.complete:
+                stored = RowOutcome(
+                    "converted",
+                    image=image.path,
+                    frame_start=image.frame_start(placement.position),
+                    num_frames=frames[position],
+                    frames_missing=0,
+                    decoder=outcomes.decoders.get(position),
+                    photometric_interpretation=outcomes.photometric.get(position),
+                    note="; ".join(filter(None, (notes.get(position), _selection(plan, position, frames)))),
+                )
+                rows[_row(plan.instances[position])] = _salvaged(stored, failed, missing or 0) if failed else stored
+    return rows
+
+
+def stored_frames(plan: Plan) -> Counter[int]:
+    """Return how many frames of each instance the plan stores."""
+    counts: Counter[int] = Counter()
+    for image in plan.images:
+        for placement in image.placements:
+            counts[placement.instance] += len(placement)
+    return counts
+
+
+def _selection(plan: Plan, position: int, frames: Mapping[int, int]) -> str:
+    """Say so if only some frames of an instance were selected."""
+    count = plan.instances[position].number_of_frames
+    return "" if frames[position] == count else f"select.frames takes {frames[position]} of its {count} frames"
+
+
+def _salvaged(stored: RowOutcome, failure: Failure, missing: int) -> RowOutcome:
+    """Return the row of a file of which a part is stored: it failed, and says where that part is."""
+    failed = _failed(failure)
+    message = f"{failed.message}; salvaged: all but {missing} of {stored.num_frames} frame(s) are stored"
+    return replace(stored, status=failed.status, reason=failed.reason, message=message, frames_missing=missing)
+
+
+def _row(instance: Instance) -> tuple[int, int]:
+    return instance.segment, instance.row
+
+
+def _failed(failure: Failure) -> RowOutcome:
+    at = "" if failure.frame is None else f" (frame index {failure.frame})"
+    return RowOutcome("failed", failure.reason, f"{failure.message}{at}")

@@ -1,0 +1,202 @@
+"""A path as a :class:`~pipeline.storage.any_place.Place`, reached without following a link below what the caller named."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pipeline.errors import OutputError, PipelineError
+from pipeline.storage.any_place import Place, inner_names, too_large
+from pipeline.storage.beneath import Folder, below
+from pipeline.storage.entries import linked
+from pipeline.storage.lacking import FILES, doing_without
+from pipeline.storage.patience import MOVED, patiently
+from pipeline.storage.trouble import unwritable
+
+PART = ".part"
+"""End of the names of files that aren't whole yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPlace(Place):
+    """A path of this machine or of a file system that all workers share.
+
+    What the caller named may be a link; what lies below it may not, see :mod:`pipeline.storage.beneath`.
+    """
+
+    path: Path
+    depth: int = 0
+    """How many of the path's last names lie below what the caller named."""
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __truediv__(self, part: str) -> LocalPlace:
+        return LocalPlace(self.path / part, self.depth + len(inner_names(self, part)))
+
+    def folder(self, *, make: bool = False) -> Folder:
+        """Open the folder that it lies in."""
+        if not self.depth:
+            return below(self.path.parent, (), make=make)
+        return below(self.path.parents[self.depth - 1], self.path.parts[-self.depth : -1], make=make)
+
+    def _opened(self) -> Folder:
+        """Open it as a folder."""
+        root = self.path.parents[self.depth - 1] if self.depth else self.path
+        return below(root, self.path.parts[len(root.parts) :])
+
+    def read_bytes(self, most: int | None = None) -> bytes:
+        """See :class:`Place`."""
+        with self.open() as file:
+            data = file.read() if most is None else file.read(most + 1)
+        if most is not None and len(data) > most:
+            raise too_large(self, most)
+        return data
+
+    def write_bytes(self, data: Any) -> None:
+        """See :class:`Place`."""
+        self._write(data, flushing=True)
+
+    def write_lightly(self, data: Any) -> None:
+        """See :class:`Place`."""
+        self._write(data, flushing=False)
+
+    def replacing(self) -> AbstractContextManager[BinaryIO]:
+        """See :class:`Place`."""
+        return self._telling()
+
+    def _write(self, data: Any, *, flushing: bool) -> None:
+        def once() -> None:
+            with self._replacing(flushing=flushing) as file:
+                file.write(data)
+
+        try:
+            patiently(once, MOVED)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+    @contextmanager
+    def _telling(self) -> Iterator[BinaryIO]:
+        try:
+            with self._replacing(flushing=True) as file:
+                yield file
+        except PipelineError:
+            raise
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+    @contextmanager
+    def _replacing(self, *, flushing: bool) -> Iterator[BinaryIO]:
+        """Give a new file of a temporary name beside, then rename.
+
+        The name is unique, so that two tasks writing the same file (a repeated task, say) don't mix their bytes.
+
+        Raises
+        ------
+        OSError
+            Where that can't be done: no space, no permission.
+        """
+        part = f".{self.path.name}.{os.getpid()}-{uuid.uuid4().hex}.part"
+        with self.folder(make=True) as folder:
+            try:
+                with os.fdopen(folder.create(part), "wb") as file:
+                    yield file
+                    file.flush()
+                    if flushing:  # a rename alone may outlive the bytes when the machine loses power
+                        with doing_without("Flushing files to the disk (fsync)", self.name, FILES):
+                            os.fsync(file.fileno())
+                folder.replace(part, self.path.name)
+            except BaseException:
+                with suppress(OSError):  # what failed first counts
+                    folder.remove(part)
+                raise
+            if flushing:
+                folder.flush()
+
+    def open(self) -> BinaryIO:
+        """See :class:`Place`."""
+        if not self.depth:
+            return self.path.open("rb")
+        try:
+            with self.folder() as folder:
+                return folder.open(self.path.name)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            error.filename = self.name
+            raise
+
+    def open_in_place(self, *, create: bool) -> int:
+        """Return the descriptor of a lock's file, see :meth:`Folder.open_in_place`."""
+        with self.folder(make=create) as folder:
+            return folder.open_in_place(self.path.name, create=create)
+
+    def exists(self) -> bool:
+        """See :class:`Place`; a link is none either, nor is what one leads to."""
+        try:
+            return stat.S_ISREG(self._stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte
+            return False
+        except OutputError:
+            return False
+
+    def size(self) -> int:
+        """See :class:`Place`."""
+        # of each shard: by its path at once, since nothing is read there; whoever reads it is refused a link on the way
+        try:
+            found = self.path.stat(follow_symlinks=not self.depth)
+        except NotADirectoryError as error:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.name) from error
+        if stat.S_ISLNK(found.st_mode):
+            raise linked(self.path)
+        return found.st_size
+
+    def modified(self) -> float:
+        """See :class:`Place`."""
+        return self._stat().st_mtime
+
+    def _stat(self) -> os.stat_result:
+        """Look at it; what lies below what the caller named isn't looked at through links."""
+        if not self.depth:
+            return self.path.stat()
+        try:
+            with self.folder() as folder:
+                return folder.stat(self.path.name)
+        except NotADirectoryError as error:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.name) from error
+
+    def children(self) -> list[str]:
+        """See :class:`Place`."""
+        try:
+            with self._opened() as folder:
+                return folder.names()
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def walk(self) -> Iterator[str]:
+        """See :class:`Place`; links are among them, what they lead to isn't."""
+        try:
+            with self._opened() as folder:
+                yield from folder.files()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+
+    def remove(self) -> None:
+        """See :class:`Place`; of a link the link alone."""
+        with suppress(FileNotFoundError, NotADirectoryError), self.folder() as folder:
+            folder.remove(self.path.name)
+
+    def remove_empty(self) -> None:
+        """Remove a folder that holds nothing; OSError where it holds something."""
+        with self.folder() as folder:
+            folder.remove_empty(self.path.name)
