@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
 
 from pipeline.errors import PlanError
-from pipeline.model import INSIDE, PATIENT_ATTRIBUTES, ImageSpec, Placement, Plan, Region, unpack_patient
+from pipeline.model import INSIDE, PATIENT_ATTRIBUTES, Axes, ImageSpec, Placement, Plan, Region, unpack_patient
 from pipeline.plan.layout import Layout
 from pipeline.plan.memory import mebibytes, project_image
 from pipeline.plan.selection import select_frames
@@ -70,24 +70,28 @@ def _check_paths(images: Sequence[ImageSpec]) -> None:
 
 
 def _check_shapes(image: ImageSpec) -> None:
-    inner = len(list(filter(None, image.axes.inside)))
-    if len(image.sizes) != len(image.axes.grid) or inner != len(image.format.frame_shape) or min(image.sizes) < 1:
-        raise _broken("spans fill the image", f"{image.path}: {image.sizes} frame(s) along {image.axes}")
-    shape, chunks, shards = image.shape, image.chunks, image.shards
-    found = f"{image.path}: shape {shape}, chunks {chunks}, shards {shards}"
-    if not len(shape) == len(chunks) == len(shards):
-        raise _broken("chunk divides shard", found)
-    if min(chunks) < 1 or any(map(int.__mod__, shards, chunks)):
-        raise _broken("chunk divides shard", found)
-    for cut, inside, size, chunk, shard in zip(image.axes.cut, image.axes.inside, shape, chunks, shards, strict=True):
-        if not cut and not 0 <= shard - size < chunk:
-            raise _broken("shards cover whole frames", found)
-        if cut and (chunk > size or shard >= size + chunk):
-            raise _broken("shards cover whole frames", found)
-        if cut and inside and chunk % image.format.frame_shape[INSIDE.index(inside)]:
-            raise _broken("shards cover whole frames", found)
-    if max(image.axes.cells(chunks, image.format.frame_shape)[:-1], default=1) > 1:
-        raise _broken("chunk divides shard", f"{found}: frames of a chunk don't follow each other")
+    if name := _wrong_shapes(image.axes, image.sizes, image.chunks, image.shards, image.format.frame_shape):
+        found = f"{image.sizes} frame(s) of {image.format.frame_shape}, chunks {image.chunks}, shards {image.shards}"
+        raise _broken(name, f"{image.path}: {found}, along {image.axes.names}")
+
+
+@lru_cache(1024)
+def _wrong_shapes(
+    axes: Axes, sizes: tuple[int, ...], chunks: tuple[int, ...], shards: tuple[int, ...], frame_shape: tuple[int, ...]
+) -> str:
+    """Return the invariant that an image's shapes break, empty if they break none; an archive has few shapes, many images."""
+    if (len(sizes), len(axes.names) - axes.inside.count("")) != (len(axes.grid), len(frame_shape)) or min(sizes) < 1:
+        return "spans fill the image"
+    shape = axes.shape(sizes, frame_shape)
+    alike = len(shape) == len(chunks) == len(shards)
+    if not alike or min(chunks) < 1 or any(map(int.__mod__, shards, chunks)):
+        return "chunk divides shard"
+    for cut, inside, size, chunk, shard in zip(axes.cut, axes.inside, shape, chunks, shards, strict=True):
+        covered = (chunk <= size and shard < size + chunk) if cut else 0 <= shard - size < chunk
+        if not covered or (cut and inside and chunk % frame_shape[INSIDE.index(inside)]):
+            return "shards cover whole frames"
+    # frames of a chunk follow each other in the order of storage
+    return "chunk divides shard" if max(axes.cells(chunks, frame_shape)[:-1], default=1) > 1 else ""
 
 
 def _check_placements(plan: Plan, image: ImageSpec) -> None:

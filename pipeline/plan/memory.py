@@ -25,7 +25,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from pipeline.model import ImageSpec, Instance, PixelFormat, syntaxes
+from pipeline.model import Axes, ImageSpec, Instance, PixelFormat, syntaxes
 
 INFLATED_BYTES = 16 * 2**20
 """What is kept in memory of an inflated data set; the rest of it goes to a temporary file."""
@@ -82,8 +82,16 @@ def project(
 def project_image(instances: Sequence[Instance], image: ImageSpec) -> Projection:
     """Project the memory of a task that writes any shard of `image`."""
     encoded = max(largest_encoded_frame(instances[placement.instance]) for placement in image.placements)
-    tile = image.axes.tile(image.chunks, image.format.frame_shape)
-    return project(image.format, tile, image.chunk_frames, math.prod(image.grid.shard), encoded)
+    return project(image.format, *_tile_and_frames(image.axes, image.chunks, image.shards, image.format), encoded)
+
+
+@lru_cache(1024)
+def _tile_and_frames(
+    axes: Axes, chunks: tuple[int, ...], shards: tuple[int, ...], pixel_format: PixelFormat
+) -> tuple[tuple[int, ...], int, int]:
+    """Return the part of a frame that a chunk holds, and how many frames a chunk and a shard have."""
+    own = pixel_format.frame_shape
+    return axes.tile(chunks, own), math.prod(axes.cells(chunks, own)), math.prod(axes.cells(shards, own))
 
 
 def padded_frame(frame_shape: Sequence[int], tile: Sequence[int]) -> tuple[int, ...]:
