@@ -14,14 +14,9 @@ _INTEGER = {"IS", "US", "SS", "UL", "SL", "UV", "SV", "US or SS"}
 _NUMBER = {"DS", "FL", "FD"}
 
 
-def known_keyword(keyword: str) -> bool:
-    """Return whether the data dictionary (PS3.6) has this keyword, in this spelling."""
-    return tag_for_keyword(keyword) is not None
-
-
 @cache
 def all_keywords() -> frozenset[str]:
-    """Return every keyword of the data dictionary."""
+    """Return every keyword of the data dictionary (PS3.6)."""
     return frozenset(entry[4] for entry in DicomDictionary.values() if entry[4])
 
 

@@ -7,8 +7,8 @@ from math import prod
 
 from pipeline.model.axes import Axes, Grid
 from pipeline.model.compact import Compact
+from pipeline.model.frame_index import PixelFormat
 from pipeline.model.instances import Failure, Instance
-from pipeline.model.pixels import PixelFormat
 
 
 @dataclass(frozen=True, slots=True)

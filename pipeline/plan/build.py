@@ -12,8 +12,8 @@ from pipeline.plan.grouping import group_instances
 from pipeline.plan.invariants import verify
 from pipeline.plan.layout import Layout
 from pipeline.plan.layouts import Select, image_spec, shape_chooser, tile_shape
-from pipeline.plan.memory import Projection, largest_encoded_frame, mebibytes, project, project_image
 from pipeline.plan.paths import image_paths
+from pipeline.plan.task_memory import Projection, largest_encoded_frame, mebibytes, project, project_image
 from pipeline.plan.tasks import cut_tasks
 
 

@@ -1,6 +1,6 @@
 """What storing takes, measured: so that a task is about a second of work whatever its codec.
 
-The figures are processor time on one core of a server of 2024, with the default codec, from `scripts/measure_costs.py`,
+The figures are processor time on one core of a server of 2024, with the default codec, from `scripts/bench costs`,
 which prints them anew. They only say how much a task gets to do: what is stored doesn't depend on them.
 """
 

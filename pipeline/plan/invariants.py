@@ -10,8 +10,8 @@ from itertools import accumulate
 from pipeline.errors import PlanError
 from pipeline.model import INSIDE, PATIENT_ATTRIBUTES, Axes, ImageSpec, Placement, Plan, Region, unpack_patient
 from pipeline.plan.layout import Layout
-from pipeline.plan.memory import mebibytes, project_image
 from pipeline.plan.selection import select_frames
+from pipeline.plan.task_memory import mebibytes, project_image
 
 
 def verify(plan: Plan, layout: Layout) -> None:

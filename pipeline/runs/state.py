@@ -13,7 +13,7 @@ from pipeline.config import RunConfig
 from pipeline.executors import Executor, Progress
 from pipeline.model import Copy, Plan
 from pipeline.plan import digest
-from pipeline.storage import Place
+from pipeline.storage import OutputDir
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Run:
     """What the stages of a run share."""
 
     config: RunConfig
-    out: Place
+    out: OutputDir
     executor: Executor
     progress: Progress
     clock: Clock = field(default_factory=Clock)
@@ -63,7 +63,7 @@ class Prepared:
     id: str
     """What the ledger calls the plan (:func:`pipeline.plan.digest`)."""
     settings: Mapping[str, Any]
-    """The settings that decide what is stored (:func:`pipeline.runs.settings.deciding`)."""
+    """The settings that decide what is stored (:func:`pipeline.runs.deciding_settings.deciding`)."""
     copies: tuple[Copy, ...] = ()
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """``(status, reason)`` → number of files that hold no instance to store."""

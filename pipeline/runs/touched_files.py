@@ -20,10 +20,11 @@ from pipeline.config import RunConfig
 from pipeline.errors import PipelineError
 from pipeline.isolation import Bounds, Watch, guarded
 from pipeline.model import Compact, Instance, Placement, RegionResult
-from pipeline.output import records
+from pipeline.output import recorded_results
 from pipeline.runs.changes import Changes
 from pipeline.runs.scan_phase import Scan
 from pipeline.runs.state import Prepared, Run
+from pipeline.storage import OutputDir
 from pipeline.tasks import Frame, Job, decode_frames, frame_results, job_of
 
 BATCH = 64
@@ -76,7 +77,7 @@ def _candidates(run: Run, before: Prepared, found: Scan, changes: Changes) -> It
         for i, one in enumerate(before.plan.instances)
         if (one.segment, one.row) in rows and one.source in now and _alike(one, now[one.source])
     }
-    complete = records.images(run.out, before.id, before.plan)
+    complete = recorded_results.images(run.out, before.id, before.plan)
     images = {
         number: own
         for number, image in enumerate(before.plan.images)
@@ -107,7 +108,7 @@ def _alike(one: Instance, other: Instance) -> bool:
 
 def _regions(run: Run, before: Prepared, images: Mapping[int, Any]) -> Mapping[int, list[RegionResult]]:
     regions: defaultdict[int, list[RegionResult]] = defaultdict(list)
-    for result in records.results(run.out, before.id, before.plan) if images else ():
+    for result in recorded_results.results(run.out, before.id, before.plan) if images else ():
         for region in result.regions:
             if region.image in images:
                 regions[region.image].append(region)
@@ -117,7 +118,7 @@ def _regions(run: Run, before: Prepared, images: Mapping[int, Any]) -> Mapping[i
 def _prove(run: Run, candidates: Sequence[Candidate]) -> dict[int, Instance]:
     """Return the new instances of files that are what they were, by position in the plan."""
     columns = tuple(set(catalog.segment_schema(scan.column_kinds(run.config)).names) - _OWN)
-    task = partial(_check, columns=columns, job=job_of(run.config, str(run.out)), config=run.config)
+    task = partial(_check, columns=columns, job=job_of(run.config, run.out), config=run.config)
     now = {one.position: one.now for one in candidates}
     outcomes = run.executor.map(task, _batches(candidates), name="compare", carefully=_give_up)
     return {i: now[i] for outcome in outcomes if outcome.error is None for i in outcome.result}
@@ -154,7 +155,7 @@ def _check(batch: tuple[Candidate, ...], *, columns: tuple[str, ...], job: Job, 
     )
 
 
-def _rows(out: str, instances: Sequence[Instance], columns: tuple[str, ...]) -> list[dict[str, Any]]:
+def _rows(out: OutputDir, instances: Sequence[Instance], columns: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return the rows that the scan wrote; each segment is opened once."""
     places: defaultdict[int, list[int]] = defaultdict(list)
     for one in instances:
@@ -162,7 +163,7 @@ def _rows(out: str, instances: Sequence[Instance], columns: tuple[str, ...]) -> 
     found = {
         (segment, row): values
         for segment, rows in places.items()
-        for row, values in zip(rows, catalog.read_rows(catalog.segment_path(out, segment), rows, columns), strict=True)
+        for row, values in zip(rows, catalog.read_rows(out.segment(segment), rows, columns), strict=True)
     }
     return [found[one.segment, one.row] for one in instances]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -114,11 +113,3 @@ def absolute(name: str) -> str:
     if is_remote(name):
         return name.rstrip("/")
     return os.path.abspath(name)  # noqa: PTH100  any text that names a file
-
-
-def local_name(name: str | os.PathLike[str]) -> Path | None:
-    """Return the path where `name` is local, else None."""
-    text = os.fspath(name)
-    if is_remote(text):
-        return None
-    return Path(text)

@@ -8,7 +8,6 @@
     take_place ────► an image that was made aside is where another one stood until now
 """
 
-from pipeline.store.attributes import strict
 from pipeline.store.codecs import check_codec
 from pipeline.store.finalise import (
     as_output_error,
@@ -29,9 +28,8 @@ from pipeline.store.read import (
     open_image,
     open_pixels,
     plain_pixels,
-    read_frame,
 )
-from pipeline.store.regions import UNFINISHED, ShardWriter, Stored, aside, home, shard_name, shard_size, write_region
+from pipeline.store.regions import ShardWriter, Stored, shard_name, shard_size, write_region
 from pipeline.store.replacing import remove_replaced, remove_stale, take_place
 from pipeline.store.stored import (
     StoredImage,
@@ -44,16 +42,15 @@ from pipeline.store.stored import (
     shard_frames,
     stored_frames,
 )
+from pipeline.store.strict_json import strict
 from pipeline.store.varying import split_attributes
 
 __all__ = [
-    "UNFINISHED",
     "ImageLayout",
     "ShardWriter",
     "Stored",
     "StoredImage",
     "as_output_error",
-    "aside",
     "check_codec",
     "check_result",
     "chunk_names",
@@ -61,7 +58,6 @@ __all__ = [
     "create_root",
     "finalise_image",
     "frame_of",
-    "home",
     "image_digest",
     "image_layouts",
     "image_location",
@@ -73,7 +69,6 @@ __all__ = [
     "open_pixels",
     "plain_pixels",
     "read_file",
-    "read_frame",
     "read_stored",
     "remove_image",
     "remove_replaced",

@@ -122,7 +122,7 @@ def _split(codec: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _tuned(name: str, settings: dict[str, Any], itemsize: int) -> dict[str, Any]:
-    """Fill in what was measured best for frames (``scripts/measure_compression.py``)."""
+    """Fill in what was measured best for frames (``scripts/bench compression``)."""
     if name != "blosc":
         return settings
     shuffle = settings.get("shuffle", "auto")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,37 +15,23 @@ from zarr.storage import WrapperStore
 
 from pipeline.errors import PlanError
 from pipeline.model import ImageSpec
-from pipeline.storage import RemotePlace, place, unwritable
+from pipeline.storage import LocalPlace, OutputDir, RemotePlace, unwritable
 from pipeline.store.arrays import PIXELS
 from pipeline.store.encoding import chunk_encoder
-from pipeline.store.local import ASIDE, STORE, LocalImages, images_place
-from pipeline.store.remote import RemoteStore
+from pipeline.store.local import LocalImages
+from pipeline.store.remote_store import RemoteStore
 from pipeline.store.shards import ShardBuilder
 from pipeline.store.sinks import FileSink, ObjectSink, Sink
-
-UNFINISHED = (".partial", ".part")
-"""Ends of the names of files that aren't whole yet, of shards and of all others."""
-
 
 ImageStore = LocalImages | RemoteStore
 
 
-def image_store(out: str, *, read_only: bool = False) -> ImageStore:
-    """Return the Zarr store below the output directory `out`."""
-    root = images_place(out)
+def image_store(out: OutputDir, *, aside: bool = False, read_only: bool = False) -> ImageStore:
+    """Return the Zarr store below the output directory `out`, or the store of the images made aside there."""
+    root = out.images(aside=aside)
     if isinstance(root, RemotePlace):
         return RemoteStore(root, read_only=read_only)
-    return LocalImages(root.name, read_only=read_only)
-
-
-def aside(out: str) -> str:
-    """Return the directory that holds the images made aside, as `out` holds the others."""
-    return f"{out}/{ASIDE}"
-
-
-def home(out: str, spec: ImageSpec) -> str:
-    """Return the directory whose ``images.zarr`` holds an image: `out`, or the one of those made aside."""
-    return aside(out) if spec.aside else out
+    return LocalImages(cast(LocalPlace, root), read_only=read_only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +80,7 @@ class ShardWriter:
 
     Parameters
     ----------
-    out : str
+    out : OutputDir
         The output directory, the parent of ``images.zarr``.
     spec : ImageSpec
         The image's layout. Its placements aren't looked at.
@@ -109,9 +95,9 @@ class ShardWriter:
         For a codec that doesn't exist.
     """
 
-    def __init__(self, out: str, spec: ImageSpec, shard: int, codec: Mapping[str, Any]) -> None:
-        self._store, self._key = image_store(home(out, spec)), f"{spec.path}/{shard_name(spec, shard)}"
-        self._what = str(place(out) / STORE / self._key)
+    def __init__(self, out: OutputDir, spec: ImageSpec, shard: int, codec: Mapping[str, Any]) -> None:
+        self._store, self._key = image_store(out, aside=spec.aside), f"{spec.path}/{shard_name(spec, shard)}"
+        self._what = str(out.image(self._key))
         self._sink: Sink | None = None
         self._builder = ShardBuilder(spec, shard, chunk_encoder(spec, codec), self._write)
         self._digest = xxhash.xxh3_128()
@@ -174,7 +160,7 @@ def _sink(store: ImageStore, key: str) -> Sink:
 
 
 def write_region(
-    out: str, spec: ImageSpec, position: int, frames: npt.NDArray[Any], codec: Mapping[str, Any]
+    out: OutputDir, spec: ImageSpec, position: int, frames: npt.NDArray[Any], codec: Mapping[str, Any]
 ) -> Stored:
     """Write whole shards of an image's ``pixels``, each exactly once.
 
@@ -183,7 +169,7 @@ def write_region(
 
     Parameters
     ----------
-    out : str
+    out : OutputDir
         The output directory, the parent of ``images.zarr``.
     spec : ImageSpec
         The image's layout. Its placements aren't looked at.
@@ -224,10 +210,10 @@ def shard_name(spec: ImageSpec, shard: int) -> str:
     return f"{PIXELS}/c/{'/'.join(map(str, spec.axes.along(spec.grid.shard_coordinates(shard))))}"
 
 
-def shard_size(out: str, spec: ImageSpec, shard: int) -> int | None:
+def shard_size(out: OutputDir, spec: ImageSpec, shard: int) -> int | None:
     """Return the bytes of a shard's file, None where there is no such file."""
     try:
-        return (images_place(home(out, spec)) / f"{spec.path}/{shard_name(spec, shard)}").size()
+        return out.image(f"{spec.path}/{shard_name(spec, shard)}", aside=spec.aside).size()
     except FileNotFoundError:
         return None
 

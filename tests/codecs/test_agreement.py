@@ -6,21 +6,10 @@ import pytest
 
 from pipeline.model import syntaxes
 from support.corpora import corpus, shared_data
-from support.plugin_comparison import ORACLES, Comparison, run
+from support.plugin_comparison import DIFFERENT, ORACLES, Comparison, bound, run
 
 QUICK = 700_000
-"""Bytes of the files that are compared; scripts/campaign_codecs.py takes them all."""
-
-CHROMA = "pylibjpeg's libjpeg interpolates subsampled chroma in another way; pillow and GDCM agree with us"
-DIFFERENT = {
-    "2": CHROMA,
-    "TestPattern_JPEG-Baseline_YBR422.dcm": CHROMA,
-    "TestPattern_JPEG-Baseline_YBRFull.dcm": CHROMA,
-    "color3d_jpeg_baseline.dcm": CHROMA,
-    "examples_ybr_color.dcm": CHROMA,
-    **{f"level-{level}-frames-0-{last}.dcm": CHROMA for level, last in enumerate((30, 9, 4, 1, 1, 1, 1, 1))},
-}
-"""Files on which pylibjpeg differs from ours by more than the bound, and why."""
+"""Bytes of the files that are compared; scripts/campaign codecs takes them all."""
 
 TWELVE_BITS = "GDCM and pillow decode no 12-bit JPEG"
 ONE_BIT = "pydicom and pylibjpeg decode no RLE of single bits"
@@ -85,10 +74,3 @@ def check_bounds_of_lossy_jpeg(results: list[Comparison]) -> None:
 def among(results: list[Comparison], names: dict[str, str]) -> set[str]:
     """Those of `names` that were compared: not all corpora are everywhere, and large files aren't compared here."""
     return set(names) & {result.file for result in results}
-
-
-def bound(result: Comparison) -> int:
-    """Grey levels that decoders may be apart: of lossy JPEG by the depth of the data, of lossy JPEG 2000, of lossless data."""
-    if result.syntax in syntaxes.LOSSY_JPEG:
-        return 2 if result.bits <= 8 else 4
-    return int(result.syntax in syntaxes.LOSSY_JPEG_2000)

@@ -20,11 +20,11 @@ from pydicom.tag import BaseTag
 
 from pipeline.errors import PipelineError
 from pipeline.frames import Header, frame_attributes, iter_frames, read_header
+from pipeline.frames.byte_sources import HeaderFile
 from pipeline.frames.careful import CarefulReader
 from pipeline.frames.meta import read_meta
-from pipeline.frames.sources import HeaderFile
-from pipeline.frames.syntax import encoding_of
-from support.corpora import corpus
+from pipeline.model.syntaxes import encoding_of
+from support.corpora import dicom_files
 from support.dicom_bytes import (
     BIG,
     DEFLATED,
@@ -293,18 +293,20 @@ def little_where_un(dataset: Dataset) -> Dataset:
     return dataset
 
 
+MENDED = {
+    *("SC_rgb_jpeg.dcm", "meta_missing_tsyntax.dcm", "rtplan_truncated.dcm", "image_dfl.dcm"),
+    "CTImage.dcm_DeflatedExplicitVRLittleEndianTransferSyntax_1.2.840.10008.1.2.1.99.dcm",
+}
+"""Files with another encoding than they say, without one, cut short or deflated: they aren't read as they lie there."""
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("path", [p for p in corpus() if p.stat().st_size < 1_500_000], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", dicom_files(1_500_000, MENDED), ids=lambda p: p.name)
 def test_of_sound_files_it_reads_what_pydicom_reads(path: Any) -> None:
     data = path.read_bytes()
     own, theirs = HeaderFile(io.BytesIO(data)), io.BytesIO(data)
-    try:
-        got = read(data)
-        read_meta(own, io.BytesIO(data), path.name, [], guess=True)
-    except PipelineError:
-        return
-    if got.truncated or got.deflated or (own.tell() != 0 and got.assumptions):
-        return
+    got = read(data)
+    read_meta(own, io.BytesIO(data), path.name, [], guess=True)
     theirs.seek(own.tell())
     implicit, little = encoding_of(got.transfer_syntax_uid)
     found = CarefulReader(own, stop, 1 << 26).read(implicit=implicit, little=little)

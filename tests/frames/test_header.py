@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from pipeline.errors import (
     SourceError,
 )
 from pipeline.frames import Header, build_index, iter_frames, open_source, pixel_format, read_header
-from support.corpora import corpus
+from support.corpora import NOT_DICOM, TAKEN_OTHERWISE, WITHOUT_PREAMBLE, corpus, dicom_files
 from support.dicom_bytes import (
     BIG,
     DEFLATED,
@@ -50,20 +51,30 @@ def read(data: bytes, **kwargs: Any) -> Header:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("path", [p for p in corpus() if p.stat().st_size < 3_000_000], ids=lambda p: p.name)
-def test_every_real_header_is_read_whole(path: Any) -> None:
-    try:
-        expected = dcmread(path)
-    except InvalidDicomError:
-        return  # what isn't DICOM, or only by the first elements, has tests of its own
+@pytest.mark.parametrize("path", dicom_files(3_000_000, TAKEN_OTHERWISE), ids=lambda p: p.name)
+def test_every_real_header_is_read_whole(path: Path) -> None:
+    expected = dcmread(path)
     with open_source(str(path)) as file:
         got = read_header(file, source=path.name)
     pixels = {0x7FE00008, 0x7FE00009, 0x7FE00010}
-    if got.truncated or not expected or path.name == "no_preamble_dicm_in_data":
-        return  # pydicom drops everything of some damaged files, and takes a text in the last one for a preamble
+    assert not got.truncated
     ours, theirs = set(got.dataset.keys()), set(expected.keys()) - pixels
     assert theirs <= ours | {0}, theirs - ours
     assert ours <= theirs
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in corpus() if path.name in NOT_DICOM | WITHOUT_PREAMBLE], ids=lambda path: path.name
+)
+def test_the_lists_of_what_pydicom_takes_for_no_dicom(path: Path) -> None:
+    with pytest.raises(InvalidDicomError):
+        dcmread(path)
+    if path.name in WITHOUT_PREAMBLE:
+        assert read(path.read_bytes()).assumptions[0] == "no DICOM preamble"
+    else:
+        with pytest.raises(PipelineError) as caught:
+            read(path.read_bytes())
+        assert caught.value.reason in {"not_dicom", "archive"}
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED])
@@ -174,7 +185,7 @@ def test_absurd_lengths_take_no_memory(undefined: bool) -> None:
 
 
 def test_large_elements_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.frames.header.LARGE_ELEMENT", 1000)
+    monkeypatch.setattr("pipeline.frames.header_reader.LARGE_ELEMENT", 1000)
     large = element(0x00091010, "OB", bytes(2000))
     data = meta(EXPLICIT) + element(0x00080060, "CS", "OT") + large + header({"Rows": 4, "Columns": 4})
     got = read(data)

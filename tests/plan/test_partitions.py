@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.model import Task
 from pipeline.plan import partition, partition_count
-from pipeline.plan.partitions import size, work
+from pipeline.plan.partitioning import size, work
 
 tasks = st.lists(
     st.builds(
@@ -33,10 +33,9 @@ def test_every_task_is_in_one_partition_and_none_is_empty(tasks, count):
 @given(tasks, st.integers(1, 300))
 def test_none_has_more_than_its_share_and_one_task(tasks, count):
     parts = partition(tasks, count)
-    if parts:
-        share = sum(map(work, tasks)) / len(parts)
-        largest = max(map(work, tasks))
-        assert max(sum(work(tasks[i]) for i in part) for part in parts) <= share + largest
+    share = sum(map(work, tasks)) / max(1, len(parts))
+    largest = max(map(work, tasks), default=0)
+    assert all(sum(work(tasks[i]) for i in part) <= share + largest for part in parts)
 
 
 @given(tasks, st.integers(1, 10**10))

@@ -1,4 +1,4 @@
-"""The campaigns of scripts/, in short."""
+"""The campaigns of scripts/campaigns, in short."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from support.script_loading import load_script
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+from campaigns import growth, kill
+from runner import command, environment
 
 
 @pytest.mark.skipif(
     not hasattr(signal, "SIGALRM"), reason="ends runs that hang by a signal that only POSIX systems have"
 )
 def test_folders_that_change_in_short(tmp_path: Path) -> None:
-    growth = load_script("campaign_growth")
     tally = growth.campaign(tmp_path, rounds=3, steps=4, seed=7)
     assert tally.wrong == []
     assert tally.runs["interrupted"] > 2
@@ -29,7 +27,6 @@ def test_folders_that_change_in_short(tmp_path: Path) -> None:
 
 
 def test_killed_runs_in_short(tmp_path: Path) -> None:
-    kill = load_script("campaign_kill")
     campaign = kill.Campaign(tmp_path / "in", tmp_path, random.Random(3), seconds=4.0)  # noqa: S311  no secret
     kill.make_input(campaign.source, 1)
     assert campaign.finish(tmp_path / "whole") == ""
@@ -53,6 +50,6 @@ def test_a_disk_that_is_full_in_short() -> None:
     probe = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False)
     if probe.returncode:
         pytest.skip("this machine's root may not mount a tmpfs (a container without CAP_SYS_ADMIN)")
-    command = [sys.executable, str(SCRIPTS / "campaign_disk.py"), "--rounds", "1", "--copies", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    short = command("campaigns", "disk", "--rounds", 1, "--copies", 1)
+    done = subprocess.run(short, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

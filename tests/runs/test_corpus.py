@@ -59,6 +59,7 @@ def test_every_file_has_exactly_one_row(converted, corpus_files):
 
 def test_every_row_tells_why(converted):
     _, _, rows = converted
+    assert rows
     for row in rows:
         assert row["status"] in {"converted", "failed", "rejected", "skipped"}, row["source"]
         assert (row["reason"] is None) == (row["status"] == "converted"), row["source"]

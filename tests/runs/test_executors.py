@@ -16,6 +16,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 import pipeline
+from campaigns.killing.processes import dask_cluster
 from pipeline.config import Cluster
 from pipeline.errors import ClusterError
 from pipeline.executors import NullProgress, clusters
@@ -42,11 +43,8 @@ def synchronous(tmp_path_factory, source) -> Path:
 
 
 @pytest.fixture
-def own_cluster(tmp_path, monkeypatch):
+def own_cluster(tmp_path):
     """A scheduler, and two workers behind nannies, in processes of their own."""
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "scripts"))
-    from killing.processes import dask_cluster  # noqa: PLC0415  found now
-
     cluster = dask_cluster(tmp_path)
     yield cluster
     cluster.stop()

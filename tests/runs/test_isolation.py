@@ -8,25 +8,21 @@ import time
 
 import pytest
 
+from campaigns import poison
 from pipeline.isolation.child_process import Death, run_apart
 from pipeline.isolation.fresh_interpreter import call_fresh
-from support.script_loading import load_script
+from runner import parse
 
 
-@pytest.fixture(scope="module")
-def campaign():
-    return load_script("campaign_poison")
-
-
-def test_poison_on_worker_processes_costs_its_files_alone(campaign):
+def test_poison_on_worker_processes_costs_its_files_alone():
     options = "--series 2 --multi-frame 1 --files 12 --share 0.4 --seed 2 --salvage --seconds 60 --timeout 900"
-    assert campaign.run(campaign.parse([*options.split(), "--kinds", "segfault", "eat", "once"])) == {}
+    assert poison.run(parse("campaigns", "poison", *options.split(), "--kinds", "segfault", "eat", "once")) == {}
 
 
-def test_poison_that_leaves_its_process_alive_costs_its_files_alone_on_threads(campaign):
+def test_poison_that_leaves_its_process_alive_costs_its_files_alone_on_threads():
     options = "--cluster threads --series 2 --multi-frame 1 --files 8 --share 0.4 --seconds 4 --timeout 900"
     kinds = ["hang", "raise", "sys_exit", "out_of_memory"]
-    assert campaign.run(campaign.parse([*options.split(), "--kinds", *kinds])) == {}
+    assert poison.run(parse("campaigns", "poison", *options.split(), "--kinds", *kinds)) == {}
 
 
 def tell(send, *messages):

@@ -11,27 +11,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from campaigns import poison
 from pipeline.config import load
 from pipeline.isolation.fresh_interpreter import call_fresh
 from pipeline.isolation.safe_path import SAFE_PATH, VARIABLE
 from pipeline.runs import array_jobs
-from support.script_loading import load_script
 
 COMMAND = Path(sys.executable).parent / "dcm2zarr"
 TRAP = "with open({marker!r}, 'a') as file: file.write(__name__ + '\\n')\n"
 
 
-@pytest.fixture(scope="module")
-def campaign():
-    return load_script("campaign_poison")
-
-
 class Hostile:
     """A folder of DICOM files, and of a module of every name that anything of ours could import."""
 
-    def __init__(self, root: Path, campaign, monkeypatch) -> None:
+    def __init__(self, root: Path, monkeypatch) -> None:
         self.root, self.folder, self.marker = root, root / "untrusted", root / "marker"
-        self.environment = campaign.environment(root, "on")
+        self.environment = poison.environment(root, "on")
         self.folder.mkdir()
         names = {name.partition(".")[0] for name in sys.modules} | sys.stdlib_module_names
         for name in names - {"__main__"}:
@@ -39,11 +34,11 @@ class Hostile:
         for package in ("pipeline", "dask", "multiprocessing"):
             shutil.copytree(self.folder, self.folder / package, ignore=shutil.ignore_patterns("*/"))
             (self.folder / package / "__init__.py").write_text(TRAP.format(marker=str(self.marker)), "utf-8")
-        poison = np.zeros(campaign.SHAPE, np.uint8)
+        poisonous = np.zeros(poison.SHAPE, np.uint8)
         text = b"POISON:segfault;"
-        poison.reshape(-1)[: len(text)] = np.frombuffer(text, np.uint8)
-        campaign.write_file(self.folder / "good.dcm", [np.ones(campaign.SHAPE, np.uint8)], "1.2.3.1", 1, "P")
-        campaign.write_file(self.folder / "poison.dcm", [poison], "1.2.3.2", 1, "P")
+        poisonous.reshape(-1)[: len(text)] = np.frombuffer(text, np.uint8)
+        poison.write_file(self.folder / "good.dcm", [np.ones(poison.SHAPE, np.uint8)], "1.2.3.1", 1, "P")
+        poison.write_file(self.folder / "poison.dcm", [poisonous], "1.2.3.2", 1, "P")
         monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
         monkeypatch.chdir(self.folder)
 
@@ -61,8 +56,8 @@ class Hostile:
 
 
 @pytest.fixture
-def hostile(tmp_path, campaign, monkeypatch) -> Hostile:
-    return Hostile(tmp_path, campaign, monkeypatch)
+def hostile(tmp_path, monkeypatch) -> Hostile:
+    return Hostile(tmp_path, monkeypatch)
 
 
 def test_a_conversion_and_its_verification_import_nothing_from_where_they_are_run(hostile):

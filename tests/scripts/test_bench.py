@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from runner import command, environment
+
 INPUTS = ("jpeg-tiles-no-table", "ct-files")
 
 
 def test_contenders_agree_and_results_are_written(tmp_path):
     out = tmp_path / "results"
-    command = [sys.executable, "-m", "benchmarking", "--quick", "--share", "0.0005", "--workers", "1"]
+    little = ("--quick", "--share", 0.0005, "--workers", 1, "--folder", tmp_path, "--out", out)
     subprocess.run(
-        [*command, "--folder", str(tmp_path), "--out", str(out), "--only", *INPUTS, "planning", "scaling"],
+        command("benches", "conversion", *little, "--only", *INPUTS, "planning", "scaling"),
         check=True,
         capture_output=True,
         timeout=1200,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
+        env=environment(),
     )
     results = json.loads((out / "results.json").read_text("utf-8"))
     assert set(results["throughput"]) == set(INPUTS)

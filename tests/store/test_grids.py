@@ -11,6 +11,7 @@ import xxhash
 import zarr
 
 from pipeline.model import Axes, ImageSpec, PixelFormat, Placement, RegionResult
+from pipeline.storage import OutputDir
 from pipeline.store import (
     create_root,
     finalise_image,
@@ -23,7 +24,7 @@ from pipeline.store import (
 )
 from pipeline.tasks.finalise_image import frame_results
 from pipeline.tasks.frame_sources import frame_sources
-from pipeline.verify.pixels import ShardCheck, check_shard
+from pipeline.verify.stored_pixels import ShardCheck, check_shard
 
 CODEC = {"name": "blosc", "cname": "lz4", "clevel": 1, "shuffle": "noshuffle"}
 PATH = "study/series/level"
@@ -95,7 +96,7 @@ def finish(out, spec, results):
     arrays["place"] = np.arange(2.0 * spec.frames).reshape(-1, 2)
     per_frame = {name: spec.grid.spread(values) for name, values in arrays.items()}
     finalise_image(out, spec, codec=CODEC, per_frame=per_frame, attributes={})
-    return zarr.open_group(f"{out}/images.zarr/{PATH}", mode="r")
+    return zarr.open_group(out.image(PATH).name, mode="r")
 
 
 def at_coordinates(spec, pixels, cell):
@@ -112,7 +113,7 @@ def at_coordinates(spec, pixels, cell):
 def test_every_frame_is_at_its_coordinates(tmp_path, spec):
     spec = replace(spec, placements=(Placement(7, 1, 1 + spec.frames, 1, 0),))
     frames = frames_of(spec)
-    group = finish(str(tmp_path), spec, write(str(tmp_path), spec, frames))
+    group = finish(OutputDir.of(tmp_path), spec, write(OutputDir.of(tmp_path), spec, frames))
     pixels = group["pixels"]
     assert pixels.shape == spec.shape
     assert pixels.metadata.dimension_names == spec.axes.names
@@ -134,34 +135,35 @@ def test_every_frame_is_at_its_coordinates(tmp_path, spec):
 
 def test_what_is_stored_is_read_by_positions(tmp_path, spec):
     frames = frames_of(spec)
-    results = write(str(tmp_path), spec, frames)
-    finish(str(tmp_path), replace(spec, placements=(Placement(7, 0, spec.frames, 1, 0),)), results)
+    results = write(OutputDir.of(tmp_path), spec, frames)
+    finish(OutputDir.of(tmp_path), replace(spec, placements=(Placement(7, 0, spec.frames, 1, 0),)), results)
     part = range(1, spec.frames - 1)
-    assert np.array_equal(list(stored_frames(str(tmp_path), spec, part)), frames[1:-1])
-    document = read_file(str(tmp_path), f"{PATH}/pixels/zarr.json")
+    assert np.array_equal(list(stored_frames(OutputDir.of(tmp_path), spec, part)), frames[1:-1])
+    document = read_file(OutputDir.of(tmp_path), f"{PATH}/pixels/zarr.json")
     for number, result in enumerate(results):
-        data = read_file(str(tmp_path), f"{PATH}/{shard_name(spec, number)}")
-        assert shard_size(str(tmp_path), spec, number) == len(data)
+        data = read_file(OutputDir.of(tmp_path), f"{PATH}/{shard_name(spec, number)}")
+        assert shard_size(OutputDir.of(tmp_path), spec, number) == len(data)
         found = {}
         for start, some in shard_frames(document, spec, number, data):
             found |= {start + more: frame for more, frame in enumerate(some)}
         assert list(found) == list(result.positions)
         assert all(np.array_equal(frame, frames[position]) for position, frame in found.items())
-        assert not list(check_shard(ShardCheck(0, spec, result), str(tmp_path)))
+        assert not list(check_shard(ShardCheck(0, spec, result), OutputDir.of(tmp_path)))
     wrong = bytearray(results[-1].checksums)
     wrong[-1] ^= 1
     (problem,) = check_shard(
-        ShardCheck(0, spec, replace(results[-1], checksums=bytes(wrong)), frozenset({spec.frames - 1})), str(tmp_path)
+        ShardCheck(0, spec, replace(results[-1], checksums=bytes(wrong)), frozenset({spec.frames - 1})),
+        OutputDir.of(tmp_path),
     )
     assert (problem.code, problem.frames) == ("frame_differs", range(spec.frames - 1, spec.frames))
 
 
 def test_a_shard_without_a_valid_frame_needs_no_file(tmp_path):
     spec = replace(IMAGES["tiles"], placements=(Placement(0, 0, 35, 1, 0),))
-    results = write(str(tmp_path), spec, frames_of(spec))
+    results = write(OutputDir.of(tmp_path), spec, frames_of(spec))
     (tmp_path / "images.zarr" / PATH / shard_name(spec, 5)).unlink()
     results[5] = replace(results[5], valid=bytes(len(results[5].positions)))
-    group = finish(str(tmp_path), spec, results)
+    group = finish(OutputDir.of(tmp_path), spec, results)
     # shard 5 of 3 x 4 is the second along the rows and along the columns
     expected = np.ones((5, 7), bool)
     expected[2:4, 2:4] = False
@@ -170,8 +172,8 @@ def test_a_shard_without_a_valid_frame_needs_no_file(tmp_path):
 
 def test_per_frame_arrays_have_few_chunks(tmp_path):
     spec = image(PixelFormat(1, 1, 1, "uint8", ""), TILES, (200, 150), (200, 150))
-    write(str(tmp_path), spec, np.ones((30_000, 1, 1), np.uint8))
-    finish(str(tmp_path), replace(spec, placements=(Placement(0, 0, 30_000, 1, 0),)), [
+    write(OutputDir.of(tmp_path), spec, np.ones((30_000, 1, 1), np.uint8))
+    finish(OutputDir.of(tmp_path), replace(spec, placements=(Placement(0, 0, 30_000, 1, 0),)), [
         RegionResult(0, 0, 30_000, bytes(8 * 30_000), b"\1" * 30_000)
     ])  # fmt: skip
     document = json.loads((tmp_path / "images.zarr" / PATH / "valid/zarr.json").read_bytes())

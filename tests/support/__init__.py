@@ -4,5 +4,5 @@ Files: ``dicom_bytes`` makes them byte by byte, ``codestreams`` and ``series_fil
 and ``sparse_files`` so that they cost much; ``corpora`` finds real ones. Folders and results: ``varied_files``,
 ``changing_files``, ``converted_folders``, ``shared_results``, ``identical_results``, ``run_summaries``. Services:
 ``object_stores``, ``web_server``, ``fault_proxy``, ``disturbed_slurm_run``. Faults and attackers: ``failing_calls``,
-``other_user``. ``plugin_comparison`` compares decoders; ``script_loading`` imports what stands in ``scripts/``.
+``other_user``. ``plugin_comparison`` compares decoders.
 """

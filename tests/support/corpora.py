@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,32 @@ def copies(names: Iterable[str], folder: Path) -> Path:
     for name in names:
         shutil.copy2(pydicom_folder() / name, folder)
     return folder
+
+
+NOT_DICOM = frozenset(
+    (
+        *("README", "README.txt", "crayons.icc", "manifest.csv", "no_meta.dcm", "rtplan.dump", "rtstruct.dump"),
+        *("test1.json", "test_PN.json", "zipMR.gz"),
+    )
+)
+"""Names of files of the corpora that nobody takes for DICOM."""
+WITHOUT_PREAMBLE = frozenset(
+    (
+        *("ExplVR_BigEndNoMeta.dcm", "ExplVR_LitEndNoMeta.dcm", "OT-PAL-8-face.dcm", "rtstruct.dcm"),
+        *("JLSL_RGB_ILV0.dcm", "JLSL_RGB_ILV1.dcm", "JLSL_RGB_ILV2.dcm", "JLSN_RGB_ILV0.dcm"),
+    )
+)
+"""Names of those that begin with their first element, which pydicom doesn't take for DICOM unless told to."""
+TAKEN_OTHERWISE = frozenset(
+    ("no_preamble_dicm_in_data", "rtplan_truncated.dcm", "emri_small_jpeg_2k_lossless_too_short.dcm")
+)
+"""Names of those of which pydicom drops elements: it takes a text in the first for a preamble, the others are cut short."""
+
+
+def dicom_files(largest: int, without: Collection[str] = ()) -> list[Path]:
+    """The DICOM files of the corpora, as pydicom knows them by itself, below a size, without those of some names."""
+    left_out = {*NOT_DICOM, *WITHOUT_PREAMBLE, *without}
+    return [path for path in corpus() if path.stat().st_size < largest and path.name not in left_out]
 
 
 def corpus() -> list[Path]:

@@ -15,12 +15,13 @@ from click.testing import CliRunner
 from pydicom.data import get_testdata_file
 
 import pipeline
+from campaigns import rot
 from pipeline.catalog import read_plan
 from pipeline.cli import main
 from pipeline.errors import OutputError
 from pipeline.output import ledger
+from pipeline.storage import OutputDir
 from pipeline.verify import CODES, Verification, verify
-from support.script_loading import load_script
 
 FILES = ("CT_small.dcm", "rtdose_rle.dcm", "JPEG2000.dcm", "liver_1frame.dcm")
 
@@ -65,7 +66,7 @@ def undigested(out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return replace(found, results=results, image_digests={}, files=now)
 
     monkeypatch.setattr(ledger, "read", without_digests)
-    monkeypatch.setattr("pipeline.verify.running.check_sealed", lambda *_: ())
+    monkeypatch.setattr("pipeline.verify.verification.check_sealed", lambda *_: ())
     return out
 
 
@@ -86,10 +87,9 @@ def test_in_worker_processes_too(original: Path) -> None:
 
 
 def test_rot_in_short(tmp_path: Path) -> None:
-    campaign = load_script("campaign_rot")
     sources = [Path(get_testdata_file(name, download=False)) for name in FILES]
-    campaign.make_result(tmp_path / "out", sources)
-    tally = campaign.run_trials(tmp_path / "out", 24, seed=7)
+    rot.make_result(tmp_path / "out", sources)
+    tally = rot.run_trials(tmp_path / "out", 24, seed=7)
     assert tally.missed == tally.false_alarms == []
     assert tally.trials.total() == 24
 
@@ -195,7 +195,7 @@ def test_older_segments_are_sealed_too(original: Path, out: Path) -> None:
 
 def test_an_image_that_was_not_finished_is_told(out: Path) -> None:
     image = image_of(out, "CT_small.dcm")
-    position = next(n for n, spec in enumerate(read_plan(str(out)).images) if spec.path.endswith(image.name))
+    position = next(n for n, spec in enumerate(read_plan(OutputDir.of(out)).images) if spec.path.endswith(image.name))
     for segment in (out / "ledger").iterdir():
         lines = segment.read_bytes().splitlines(keepends=True)
         segment.write_bytes(b"".join(line for line in lines if b'"kind":"image","image":%d,' % position not in line))

@@ -12,8 +12,8 @@ from pipeline.model import ImageSpec, Instance, PixelFormat, Placement, frame_ax
 from pipeline.plan.costs import weight
 from pipeline.plan.grouping import Group
 from pipeline.plan.layout import Layout, MiB
-from pipeline.plan.memory import padded_frame
 from pipeline.plan.selection import Frames, runs, select_frames
+from pipeline.plan.task_memory import padded_frame
 
 WHOLE_FRAME_BYTES = 16 * MiB
 """Frames up to this size are one chunk; larger ones are tiled, so that a region can be read without the rest."""

@@ -1,0 +1,53 @@
+"""What the ledger has on a plan's own tasks and images: lines that somebody else wrote into it are no results."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from pipeline.model import Plan, TaskResult
+from pipeline.outcomes import Outcomes
+from pipeline.output import ledger
+from pipeline.plan import is_result_of
+from pipeline.storage import OutputDir
+
+
+def results(out: OutputDir, plan_id: str, plan: Plan) -> Iterator[TaskResult]:
+    """Yield the finished tasks of a plan, one at a time, oldest first; see :func:`pipeline.output.ledger.read`.
+
+    Parameters
+    ----------
+    out : OutputDir
+    plan_id : str
+        What the ledger calls the plan.
+    plan : Plan
+    """
+    return (result for result in ledger.results(out, plan_id) if is_result_of(plan, result))
+
+
+def images(out: OutputDir, plan_id: str, plan: Plan) -> dict[int, str]:
+    """Return the finalised images of a plan, by position, each with its digest; parameters as of :func:`results`."""
+    found = ledger.images(out, plan_id)
+    return {image: digest for image, digest in found.items() if image < len(plan.images)}
+
+
+def latest_results(
+    out: OutputDir, plan_id: str, plan: Plan, counts: Mapping[int, int] | None = None
+) -> Iterator[TaskResult]:
+    """Yield the last result that each task of a plan has; parameters as of :func:`results`.
+
+    `counts` tells, if known, how many results each task has; otherwise the ledger is read twice.
+    """
+    left = Counter(counts or (result.task for result in results(out, plan_id, plan)))
+    for result in results(out, plan_id, plan):
+        left[result.task] -= 1
+        if not left[result.task]:
+            yield result
+
+
+def outcomes(out: OutputDir, plan_id: str, plan: Plan) -> Outcomes:
+    """Return what became of a plan's instances and images by the ledger; parameters as of :func:`results`."""
+    found = Outcomes(plan, complete=set(images(out, plan_id, plan)))
+    for result in latest_results(out, plan_id, plan):
+        found.add(result)
+    return found

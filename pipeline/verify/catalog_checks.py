@@ -1,0 +1,106 @@
+"""The catalog's rows, against plan and ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from pipeline.catalog import iter_rows
+from pipeline.model import Instance, Placement
+from pipeline.runs import FROZEN
+from pipeline.storage import OutputDir
+from pipeline.verify.expected import ExpectedResult
+from pipeline.verify.problems import Problem
+
+COLUMNS = (
+    *("source", "status", "reason", "image", "frame_start", "num_frames", "sop_instance_uid", "series_instance_uid"),
+    *("study_instance_uid", "modality", "transfer_syntax_uid", "rows", "columns", "samples_per_pixel", "dtype"),
+    *("photometric_interpretation", "decoder", "file_size", "mtime_ns"),
+)
+
+
+def check_rows(expected: ExpectedResult) -> Iterator[Problem]:
+    """Yield what is wrong with the catalog; it is read a row group at a time."""
+    by_source, held = expected.by_source(), expected.held_before()
+    left = set(by_source.values())
+    placements = first_placements(expected)
+    for row in iter_rows(expected.out, COLUMNS):
+        position = by_source.get(row["source"])
+        left.discard(-1 if position is None else position)
+        if position is None:
+            if row["status"] == "converted":
+                yield Problem("row_extra", OutputDir.CATALOG, f"{row['source']}: converted, but not in the plan")
+            continue
+        image, _ = placements.get(position, (None, ()))
+        for told in _wrong(row, expected, position, placements.get(position), held):
+            yield Problem(
+                "row_differs", OutputDir.CATALOG, f"{row['source']}: {told}", image, _frames(placements, position)
+            )
+    for position in sorted(left):
+        instance = expected.plan.instances[position]
+        yield Problem("row_missing", OutputDir.CATALOG, f"{instance.source}: no row, though it is in the plan")
+
+
+Placements = Mapping[int, tuple[int, tuple[Placement, ...]]]
+"""Instance → image, and the placements in it."""
+
+
+def first_placements(expected: ExpectedResult) -> dict[int, tuple[int, tuple[Placement, ...]]]:
+    """Return where each instance's frames are; an instance is in one image."""
+    found: dict[int, tuple[int, tuple[Placement, ...]]] = {}
+    for number, image in enumerate(expected.plan.images):
+        for placement in image.placements:
+            known = found.get(placement.instance)
+            found[placement.instance] = (number, (*known[1], placement) if known else (placement,))
+    return found
+
+
+def _frames(placements: Placements, position: int) -> range | None:
+    if position not in placements:
+        return None
+    _, own = placements[position]
+    return range(own[0].position, own[-1].positions.stop)
+
+
+def _wrong(
+    row: Mapping[str, Any],
+    expected: ExpectedResult,
+    position: int,
+    where: tuple[int, tuple[Placement, ...]] | None,
+    held: Collection[str],
+) -> Iterator[str]:
+    instance = expected.plan.instances[position]
+    stored = where is not None and expected.is_complete(where[0]) and position not in expected.outcomes.failures
+    if stored != (row["status"] == "converted"):
+        yield f"its status is {row['status']}, but by plan and ledger it was {'' if stored else 'not '}stored"
+        return
+    wanted = _instance_columns(instance)
+    if where is not None and stored:
+        image, own = where
+        wanted |= {
+            "image": expected.plan.images[image].path,
+            "frame_start": expected.plan.images[image].frame_start(own[0].position),
+            "num_frames": sum(map(len, own)),
+            "decoder": expected.outcomes.decoders.get(position),
+            "photometric_interpretation": expected.outcomes.photometric.get(position),
+            "reason": FROZEN if instance.source in held else None,
+        }
+    for column, value in wanted.items():
+        if row[column] != value:
+            yield f"its {column} is {row[column]!r} instead of {value!r}"
+
+
+def _instance_columns(instance: Instance) -> dict[str, Any]:
+    pixels = instance.format
+    wanted: dict[str, Any] = {
+        "file_size": instance.size,
+        "mtime_ns": instance.mtime_ns or None,
+        "sop_instance_uid": instance.known_uid or None,
+        "modality": instance.modality or None,
+        "transfer_syntax_uid": instance.transfer_syntax_uid,
+        "rows": pixels.rows,
+        "columns": pixels.columns,
+        "samples_per_pixel": pixels.samples_per_pixel,
+        "dtype": pixels.dtype,
+    }
+    return wanted

@@ -1,0 +1,1 @@
+"""Benchmarks, each a command of ``scripts/bench``; README.md lists them."""
