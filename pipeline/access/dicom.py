@@ -12,8 +12,8 @@ import xarray as xr
 
 from pipeline import frames
 from pipeline.access.blocks import Decoding, FrameSource, frames_of_file
-from pipeline.access.datasets import DescribedInstance, build_dataset, decoded_photometric
-from pipeline.access.folders import DicomImages, scan_images
+from pipeline.access.dicom_folders import DicomImages, scan_images
+from pipeline.access.image_datasets import DescribedInstance, build_dataset, decoded_photometric
 from pipeline.catalog import LIST_SUFFIXES
 from pipeline.deid import Gate
 from pipeline.model import PixelFormat

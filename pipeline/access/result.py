@@ -11,7 +11,7 @@ import dask.array as da
 import xarray as xr
 
 from pipeline import store
-from pipeline.access.datasets import printable_attributes
+from pipeline.access.image_datasets import printable_attributes
 from pipeline.access.images import Images
 from pipeline.access.table import ImageRow
 from pipeline.catalog import catalog_path, open_catalog

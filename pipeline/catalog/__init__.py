@@ -6,11 +6,27 @@ the last is in ``unconverted``.
 """
 
 from pipeline.catalog.assemble import LargeRowsError, assemble, catalog_path
+from pipeline.catalog.catalog_rows import (
+    count_reasons,
+    iter_rows,
+    open_catalog,
+    read_failures,
+    read_partly_stored,
+    read_reasons,
+    read_row,
+)
 from pipeline.catalog.lists import LIST_SUFFIXES, read_path_list
-from pipeline.catalog.plans import has_plan, read_copies, read_facts, read_plan, read_standing, remove_plan, write_plan
+from pipeline.catalog.plan_tables import (
+    has_plan,
+    read_copies,
+    read_facts,
+    read_plan,
+    read_standing,
+    remove_plan,
+    write_plan,
+)
 from pipeline.catalog.results import OURS, RUN_FILE, is_remote_result, is_result
 from pipeline.catalog.scanned import forget_scanned, read_scanned, scan_salt, write_scanned
-from pipeline.catalog.schema import DEFAULT_KEYWORDS, PENDING, Kind, catalog_schema, segment_schema
 from pipeline.catalog.segments import (
     Identity,
     Known,
@@ -26,16 +42,8 @@ from pipeline.catalog.segments import (
     segment_path,
     write_segment,
 )
-from pipeline.catalog.tables import (
-    count_reasons,
-    iter_rows,
-    open_catalog,
-    read_failures,
-    read_partly_stored,
-    read_reasons,
-    read_row,
-)
-from pipeline.catalog.verdicts import read_verified, write_verdicts
+from pipeline.catalog.table_columns import DEFAULT_KEYWORDS, PENDING, Kind, catalog_schema, segment_schema
+from pipeline.catalog.verify_table import read_verified, write_verdicts
 
 __all__ = [
     "DEFAULT_KEYWORDS",

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.catalog.bounded import open_table
-from pipeline.catalog.schema import PENDING, catalog_schema
 from pipeline.catalog.segments import segment_path
+from pipeline.catalog.table_columns import PENDING, catalog_schema
 from pipeline.outcomes import RowOutcome
 from pipeline.storage import Place, place
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pipeline.catalog.plans import has_plan
+from pipeline.catalog.plan_tables import has_plan
 from pipeline.storage import place
 
 RUN_FILE = "run.yaml"

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.catalog.bounded import open_table
-from pipeline.catalog.plans import INSTANCES, instance_row, read_instances
+from pipeline.catalog.plan_tables import INSTANCES, instance_row, read_instances
 from pipeline.catalog.segments import segment_path
 from pipeline.model import Instance
 from pipeline.storage import Place, place

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.catalog.bounded import open_table
-from pipeline.catalog.schema import PENDING, segment_schema
+from pipeline.catalog.table_columns import PENDING, segment_schema
 from pipeline.model import SourceFile
 from pipeline.storage import Place, place
 

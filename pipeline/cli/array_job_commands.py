@@ -6,9 +6,9 @@ import shlex
 from dataclasses import dataclass
 
 from pipeline import runs
-from pipeline.cli.progress import watched
+from pipeline.cli.end_of_run import show_summary
 from pipeline.cli.screen import Screen
-from pipeline.cli.summary import show_summary
+from pipeline.cli.terminal_progress import watched
 from pipeline.config import Cluster, RunConfig, load, parse_bytes
 from pipeline.errors import ConfigError
 from pipeline.printable import printable

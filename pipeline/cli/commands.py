@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from pipeline.cli.options import Commands, codes, common, configured, overriding, overwriting, trusting
 from pipeline.cli.screen import Screen, guarded
+from pipeline.cli.shared_options import Commands, codes, common, configured, overriding, overwriting, trusting
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 

@@ -10,10 +10,10 @@ from typing import Any
 from rich.markup import escape
 
 from pipeline import runs
+from pipeline.cli.end_of_run import show_summary
 from pipeline.cli.plan_view import show_plan
-from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen
-from pipeline.cli.summary import show_summary
+from pipeline.cli.terminal_progress import watched
 from pipeline.config import RunConfig, from_dict
 from pipeline.errors import ConfigError, OutputError
 from pipeline.output import refuse_links

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from rich.markup import escape
 
 from pipeline.cli.screen import Screen
-from pipeline.cli.tables import images_table, reasons_table
+from pipeline.cli.terminal_tables import images_table, reasons_table
 from pipeline.config import RunConfig
 from pipeline.model import ImageSpec, Plan
 from pipeline.output import too_small

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.cli.screen import Screen
-from pipeline.cli.tables import add, grid, reasons_table
+from pipeline.cli.terminal_tables import add, grid, reasons_table
 from pipeline.runs import Status
 from pipeline.units import counted, duration, number, size
 

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.array_job_commands import Given
-from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen, plain
-from pipeline.cli.tables import grid
+from pipeline.cli.terminal_progress import watched
+from pipeline.cli.terminal_tables import grid
 from pipeline.errors import OutputError
 from pipeline.storage import place
 from pipeline.units import counted, duration, number, size

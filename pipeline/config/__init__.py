@@ -2,20 +2,10 @@
 
 from pipeline.config.choices import parse_slice
 from pipeline.config.cluster import BATCH_SYSTEMS, Adapt, Certificates, Cluster
+from pipeline.config.json_schema import schema
 from pipeline.config.loading import dump, from_dict, load
 from pipeline.config.mistakes import unknown_keywords
-from pipeline.config.schema import schema
-from pipeline.config.settings import (
-    Chunk,
-    Decode,
-    Limits,
-    Metadata,
-    Output,
-    Report,
-    RunConfig,
-    Select,
-    Source,
-)
+from pipeline.config.sections import Chunk, Decode, Limits, Metadata, Output, Report, RunConfig, Select, Source
 from pipeline.config.sizes import parse_bytes
 
 __all__ = [

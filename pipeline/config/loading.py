@@ -15,9 +15,9 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.config.cluster import Certificates, Cluster
+from pipeline.config.json_schema import lookup
 from pipeline.config.mistakes import Mistake, config_error, shown, translate, unknown_key
-from pipeline.config.schema import lookup
-from pipeline.config.settings import Output, RunConfig
+from pipeline.config.sections import Output, RunConfig
 from pipeline.config.yamltext import CoreLoader, Document, KeyPath, dotted, parse
 from pipeline.errors import ConfigError, OutputError
 from pipeline.storage import Place, hidden, holds_user, is_remote, place

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config import schema
-from pipeline.config.settings import RunConfig
+from pipeline.config import json_schema
+from pipeline.config.sections import RunConfig
 from pipeline.config.yamltext import KeyPath, dotted
 from pipeline.errors import ConfigError
 from pipeline.storage import hidden
@@ -77,7 +77,7 @@ def _real_path(item: Mapping[str, Any], data: Any) -> KeyPath:
 def _text(path: KeyPath, items: list[Mapping[str, Any]], data: Any) -> str:
     for item in items:
         if item["type"] == "missing":
-            return f"missing; expected {schema.expected(path)}"
+            return f"missing; expected {json_schema.expected(path)}"
         if item["type"] == "extra_forbidden":
             return unknown_key(path)
         if item["type"] == "value_error":
@@ -85,7 +85,7 @@ def _text(path: KeyPath, items: list[Mapping[str, Any]], data: Any) -> str:
         if item["type"] == "below":
             return str(item["msg"])
     value = _at(data, path)
-    return f"expected {schema.expected(path)}, got {shown(value)}{_hint(path, value)}"
+    return f"expected {json_schema.expected(path)}, got {shown(value)}{_hint(path, value)}"
 
 
 def _at(data: Any, path: KeyPath) -> Any:
@@ -110,7 +110,7 @@ def shown(value: Any) -> str:
 
 
 def _hint(path: KeyPath, value: Any) -> str:
-    wanted = schema.expected(path)
+    wanted = json_schema.expected(path)
     if isinstance(value, str):
         return _text_hint(path, value, wanted)
     if value is None and path not in {("source",), ("output",)}:
@@ -128,17 +128,17 @@ def _text_hint(path: KeyPath, value: str, wanted: str) -> str:
         return "; write the number without quotes"
     if wanted.startswith("a list"):
         return f"; for a list of one, write [{hidden(value)}]" if len(value) <= _SHOWN else ""
-    return did_you_mean(nearest(value, schema.choices(path)))
+    return did_you_mean(nearest(value, json_schema.choices(path)))
 
 
 def unknown_key(path: KeyPath) -> str:
     """Return what to say about a key that doesn't exist: the nearest one here, or of that name elsewhere."""
     name, section = str(path[-1]), path[:-1]
-    here = schema.keys(section)
+    here = json_schema.keys(section)
     prefix = f"{dotted(section)}." if section else ""
     close = [prefix + key for key in nearest(name, here)]
-    close += [key for key in schema.all_keys() if key.rsplit(".", 1)[-1] == name and key not in close]
-    close = close or nearest(dotted(path), schema.all_keys())
+    close += [key for key in json_schema.all_keys() if key.rsplit(".", 1)[-1] == name and key not in close]
+    close = close or nearest(dotted(path), json_schema.all_keys())
     there = f"; there are {', '.join(here)}" if here else ""
     return f"unknown key{did_you_mean(close) or there}"
 

@@ -5,11 +5,13 @@ The only room that reads DICOM: what others need of a header, they get as plain 
 
 from pipeline.frames.attempts import DecodedFrame
 from pipeline.frames.attributes import INTERPRETIVE_KEYWORDS, FrameAttributes, frame_attributes
+from pipeline.frames.byte_sources import open_source
 from pipeline.frames.describe import geometry, keyword_values, pixel_format, unreleased_values
 from pipeline.frames.dicomjson import header_json
 from pipeline.frames.directory import read_file_ids
 from pipeline.frames.generator import iter_frames
-from pipeline.frames.header import Header, read_header
+from pipeline.frames.header import Header
+from pipeline.frames.header_reader import read_header
 from pipeline.frames.index import available_frames, build_index, index_frames
 from pipeline.frames.keywords import (
     all_keywords,
@@ -22,7 +24,6 @@ from pipeline.frames.plugins import check_plugin
 from pipeline.frames.promised import no_pixel_data
 from pipeline.frames.reader import FrameReader
 from pipeline.frames.second_decoder import SecondReader
-from pipeline.frames.sources import open_source
 from pipeline.frames.syntax import transfer_syntax_name
 from pipeline.frames.unstored import unstored
 

@@ -8,67 +8,33 @@ says, or as most toolkits do; what was mended is noted, and where the file ends 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, MutableSequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, cast
 
-from pydicom.charset import convert_encodings, default_encoding
+from pydicom.charset import convert_encodings
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement, empty_value_for_VR
 from pydicom.dataset import Dataset
 from pydicom.fileutil import read_undefined_length_value
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, SequenceDelimiterTag
-from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
+from pydicom.valuerep import VR
 from pydicom.values import convert_string
 
+from pipeline.frames.byte_sources import clip, is_blank, size_of
+from pipeline.frames.element_heads import DELIMITERS, HEADER, ITEM_DELIMITER, Encoding, Head, HeadReader, Mode
 from pipeline.frames.items import ITEM, SEQUENCE_DELIMITER, UNDEFINED
 from pipeline.frames.limits import DEFAULT_LIMITS, ITEM_TAGS, Spent, count_nested, count_values
-from pipeline.frames.sources import clip, is_blank, size_of
 
 StopWhen = Callable[[BaseTag, str | None, int], bool]
-Encoding = str | MutableSequence[str]
 Element = RawDataElement | DataElement
 
-_VRS = {vr.value.encode(): vr.value for vr in VR if len(vr.value) == 2}  # noqa: PLR2004  the others are choices of two
-_LONG = frozenset(vr.value for vr in EXPLICIT_VR_LENGTH_32)
-_ITEM_DELIMITER = 0xFFFEE00D
-_DELIMITERS = frozenset({ITEM, _ITEM_DELIMITER, SEQUENCE_DELIMITER})
 _CHARSET, _NUMBER_OF_FRAMES = 0x00080005, 0x00280008
 _SEQUENCES = frozenset({None, VR.SQ, VR.UN})
 """Value representations that may turn out to be a sequence."""
-_HEADER = 8
 _MANY_ITEMS, _AHEAD = 10_000, 1 << 24
 """Items after which it is counted how many follow, and the bytes in which that is done."""
-
-
-class _Mode(NamedTuple):
-    """How a data set is encoded."""
-
-    implicit: bool
-    little: bool
-    encoding: Encoding = default_encoding
-
-    def number(self, data: bytes) -> int:
-        """Return bytes as an unsigned number."""
-        return int.from_bytes(data, "little" if self.little else "big")
-
-    def tag(self, data: bytes) -> int:
-        """Return the tag that bytes begin with."""
-        return self.number(data[:2]) << 16 | self.number(data[2:4])
-
-
-class _Head(NamedTuple):
-    """An element without its value."""
-
-    tag: int
-    vr: str | None
-    """As written, UN for one that isn't known; None in implicit VR."""
-    length: int
-    value_at: int
-    little: bool
-    """Byte order of the value."""
 
 
 class _Cut(Exception):  # noqa: N818  it is the file's end, no error of the program
@@ -76,7 +42,7 @@ class _Cut(Exception):  # noqa: N818  it is the file's end, no error of the prog
 
 
 @dataclass
-class CarefulReader:
+class CarefulReader(HeadReader):
     """Reads the elements of a data set up to one that is to stop it, or the end.
 
     Parameters
@@ -117,7 +83,7 @@ class CarefulReader:
         HeaderLimitError
             Where there is more than the limits allow.
         """
-        mode = self._mode_of_first(_Mode(implicit, little))
+        mode = self._mode_of_first(Mode(implicit, little))
         elements, encoding = self._elements(mode)
         dataset = Dataset(elements)
         dataset.set_original_encoding(mode.implicit, little, encoding)
@@ -127,18 +93,12 @@ class CarefulReader:
         """Return what was mended, as notes."""
         return [text if times == 1 else f"{text} ({times} times)" for text, times in self.mended.items()]
 
-    @cached_property
-    def _file(self) -> BinaryIO:
-        """What the stream reads from."""
-        found: BinaryIO = getattr(self.stream, "source", self.stream)
-        return found
-
-    def _mode_of_first(self, mode: _Mode, *, nested: bool = False) -> _Mode:
+    def _mode_of_first(self, mode: Mode, *, nested: bool = False) -> Mode:
         """Return the mode that the first element gives away; sequences never switch from implicit to explicit VR."""
         at = self.stream.tell()
-        data = self.stream.read(_HEADER)
+        data = self.stream.read(HEADER)
         self.stream.seek(at)
-        if len(data) < _HEADER or (nested and mode.implicit):
+        if len(data) < HEADER or (nested and mode.implicit):
             return mode
         implicit = not _is_capital(data[4:6])
         if implicit and not nested and not mode.implicit:
@@ -147,7 +107,7 @@ class CarefulReader:
         return mode._replace(implicit=implicit)
 
     def _elements(
-        self, mode: _Mode, stop: int | None = None, *, nested: bool = False
+        self, mode: Mode, stop: int | None = None, *, nested: bool = False
     ) -> tuple[dict[BaseTag, Element], Encoding]:
         """Read elements up to byte `stop` or what ends the data set; return them, and their character sets."""
         elements: dict[BaseTag, Element] = {}
@@ -165,27 +125,27 @@ class CarefulReader:
                 break
         return elements, mode.encoding
 
-    def _next(self, mode: _Mode, stop: int | None, *, nested: bool) -> _Head | None:
+    def _next(self, mode: Mode, stop: int | None, *, nested: bool) -> Head | None:
         """Read the header of the next element; None where the data set ends."""
         while stop is None or self.stream.tell() < stop:
             at = self.stream.tell()
-            head = self._head(data := self.stream.read(_HEADER), mode, at)
+            head = self.read_head(data := self.stream.read(HEADER), mode, at)
             if head is None:
                 if nested:
                     raise _Cut
                 self.stream.seek(at)
                 return None
-            if head.tag not in _DELIMITERS:
+            if head.tag not in DELIMITERS:
                 return head if nested or not self._ends(head, data, at) else None
             if nested:
-                if head.tag != _ITEM_DELIMITER:
+                if head.tag != ITEM_DELIMITER:
                     self.mended["an item's delimiter is missing, or its length is wrong"] += 1
                     self.stream.seek(at)
                 return None
             self.mended["a delimiter outside of sequences"] += 1
         return None
 
-    def _ends(self, head: _Head, data: bytes, at: int) -> bool:
+    def _ends(self, head: Head, data: bytes, at: int) -> bool:
         """Whether the data set ends in front of an element: because that stops it, or is padding."""
         if any(data) or not self._padded(at):
             if not self.stop_when(BaseTag(head.tag), head.vr, head.length):
@@ -201,60 +161,7 @@ class CarefulReader:
             return is_blank(self._file, at, size_of(self._file))
         return False
 
-    def _head(self, data: bytes, mode: _Mode, at: int) -> _Head | None:
-        """Read an element's header, of which `data` are the first eight bytes, up to its value; None where it is cut."""
-        if len(data) < _HEADER:
-            return None
-        tag, code, value_at = mode.tag(data), data[4:6], at + _HEADER
-        if mode.implicit or tag in _DELIMITERS:
-            return _Head(tag, None, mode.number(data[4:]), value_at, mode.little)
-        vr = _VRS.get(code)
-        if vr is None:
-            head = self._unknown(data, mode, at)
-            self.stream.seek(head.value_at)
-            return head
-        # What was written as UN is little endian, whatever the data set is (PS3.5 6.2.2).
-        little = mode.little or vr == VR.UN
-        if vr not in _LONG:
-            return _Head(tag, vr, mode.number(data[6:]), value_at, little)
-        length = self.stream.read(4)
-        return _Head(tag, vr, mode.number(length), value_at + 4, little) if len(length) == 4 else None  # noqa: PLR2004
-
-    def _unknown(self, data: bytes, mode: _Mode, at: int) -> _Head:
-        """Read the header of an element whose value representation isn't known.
-
-        One that is new has a length of 32 bits behind two zero bytes (PS3.5 7.1.2), one that is a mistake of 16 bits, and
-        some writers switch to implicit VR. That form is right which another element follows; else pydicom's choice is.
-        """
-        tag, value_at = mode.tag(data), at + _HEADER
-        long = _Head(tag, "UN", mode.number(self.stream.read(4)), value_at + 4, mode.little)
-        short = _Head(tag, "UN", mode.number(data[6:]), value_at, mode.little)
-        none = _Head(tag, None, mode.number(data[4:]), value_at, mode.little)
-        forms = (long, short, none) if data[6:] == b"\0\0" else (short, none)
-        head = next((form for form in forms if self._is_followed(form, mode)), None)
-        if head is None:
-            likely = forms if b"AA" <= data[4:6] <= b"ZZ" else (none,)
-            head = next((form for form in likely if self._fits(form)), likely[0])
-        if head.vr:
-            self.mended[f"{BaseTag(tag)} has an unknown value representation and is read as UN"] += 1
-        return head
-
-    def _is_followed(self, head: _Head, mode: _Mode) -> bool:
-        """Whether what lies behind a value is an element of a higher tag, the end of an item, or that of the data."""
-        self.stream.seek(head.value_at + head.length)
-        data = self.stream.read(_HEADER)
-        if len(data) < _HEADER:
-            return not data and self._fits(head)
-        tag = mode.tag(data)
-        if tag in _DELIMITERS:
-            # an item behind nothing is the first one of a sequence in implicit VR
-            return self._nested > 0 and (tag != ITEM or head.length > 0)
-        return tag > head.tag and data[4:6] in _VRS
-
-    def _fits(self, head: _Head) -> bool:
-        return clip(self._file, head.value_at, head.length) == head.length
-
-    def _element(self, head: _Head, mode: _Mode, *, nested: bool) -> Element | None:
+    def _element(self, head: Head, mode: Mode, *, nested: bool) -> Element | None:
         """Read an element's value; None where it is left out, or where the file ends inside it."""
         try:
             # Sequences are left for later, as pydicom does, but for those of which it would mistake the elements.
@@ -267,7 +174,7 @@ class CarefulReader:
             self.cut = f"the file ends inside {BaseTag(head.tag)}"
             return None
 
-    def _defined(self, head: _Head, mode: _Mode, *, nested: bool) -> Element | None:
+    def _defined(self, head: Head, mode: Mode, *, nested: bool) -> Element | None:
         """Read as many bytes as are declared, fewer where the file ends; None where they are left out."""
         tag, large = BaseTag(head.tag), head.length > self.largest
         value = None if large else self.stream.read(head.length)
@@ -285,7 +192,7 @@ class CarefulReader:
         value = value or cast(bytes | None, empty_value_for_VR(head.vr, raw=True))
         return RawDataElement(tag, head.vr, head.length, value, head.value_at, mode.implicit, head.little)
 
-    def _count(self, head: _Head, value: bytes) -> None:
+    def _count(self, head: Head, value: bytes) -> None:
         """Count a value, and what it will be when somebody asks for it."""
         self.spent.add(size=len(value))
         if head.vr in _SEQUENCES and value.startswith(ITEM_TAGS[head.little]):
@@ -295,7 +202,7 @@ class CarefulReader:
         else:
             self.spent.add(values=count_values(head.tag, head.vr, value))
 
-    def _undefined(self, head: _Head, mode: _Mode) -> Element | None:
+    def _undefined(self, head: Head, mode: Mode) -> Element | None:
         """Read a sequence, or bytes of undefined length up to a delimiter; None where they are left out."""
         ahead = self.stream.read(4)
         self.stream.seek(head.value_at)
@@ -317,14 +224,14 @@ class CarefulReader:
         self.spent.add(size=len(value), values=count_values(head.tag, vr, value))
         return RawDataElement(BaseTag(head.tag), vr, UNDEFINED, value, head.value_at, mode.implicit, mode.little)
 
-    def _sequence(self, head: _Head, mode: _Mode) -> DataElement:
+    def _sequence(self, head: Head, mode: Mode) -> DataElement:
         is_undefined = head.length == UNDEFINED
         stop = None if is_undefined else head.value_at + head.length
         items: list[Dataset] = []
         while stop is None or self.stream.tell() < stop:
             at = self.stream.tell()
-            data = self.stream.read(_HEADER)
-            if len(data) < _HEADER:
+            data = self.stream.read(HEADER)
+            if len(data) < HEADER:
                 raise _Cut
             tag, length = mode.tag(data), mode.number(data[4:])
             if tag == SEQUENCE_DELIMITER:
@@ -348,7 +255,7 @@ class CarefulReader:
         sequence.is_undefined_length = is_undefined
         return DataElement(BaseTag(head.tag), VR.SQ.value, sequence, head.value_at, is_undefined_length=is_undefined)
 
-    def _count_ahead(self, at: int, mode: _Mode) -> None:
+    def _count_ahead(self, at: int, mode: Mode) -> None:
         """Count what follows in a sequence, before objects are made of it: it is refused now if it will be anyway."""
         behind = self.stream.tell()
         self.stream.seek(at)
@@ -359,7 +266,7 @@ class CarefulReader:
         """Whether an item is to be kept."""
         return True
 
-    def _item(self, at: int, length: int, mode: _Mode) -> Dataset:
+    def _item(self, at: int, length: int, mode: Mode) -> Dataset:
         is_undefined = length == UNDEFINED
         stop = None if is_undefined else self.stream.tell() + length
         parent, encoding = mode.encoding, mode.encoding
@@ -378,7 +285,7 @@ def _is_capital(code: bytes) -> bool:
     return code.isalpha() and code.isupper()
 
 
-def _encodings(value: Any, mode: _Mode) -> Encoding:
+def _encodings(value: Any, mode: Mode) -> Encoding:
     """Return Python's names of the character sets; those of the data set around where the element is damaged."""
     try:
         found: Encoding = convert_encodings(convert_string(value or b"", mode.little))

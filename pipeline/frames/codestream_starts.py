@@ -8,8 +8,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.frames.byte_sources import read_bytes
 from pipeline.frames.items import Items
-from pipeline.frames.sources import read_bytes
 from pipeline.model import syntaxes
 
 Numbers = npt.NDArray[np.uint64]

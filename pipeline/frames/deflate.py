@@ -8,7 +8,7 @@ import zlib
 from typing import Any, BinaryIO
 
 from pipeline.errors import HeaderLimitError, PixelDataError
-from pipeline.frames.sources import is_blank, size_of
+from pipeline.frames.byte_sources import is_blank, size_of
 from pipeline.storage import PositionedFile
 
 _PIECE = 1 << 18

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from operator import index as as_int
 from pathlib import Path
@@ -16,12 +16,13 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from pipeline.errors import NoPixelDataError
-from pipeline.frames.datasets import check_buffer, dataset_header
-from pipeline.frames.header import Header, open_data_set, read_header
+from pipeline.frames.byte_sources import kept_position, name_of, open_source
+from pipeline.frames.header import Header
+from pipeline.frames.header_reader import open_data_set, read_header
 from pipeline.frames.index import available_frames, index_frames, missing_frames
 from pipeline.frames.promised import PYDICOM_S_WORDS, no_pixel_data
+from pipeline.frames.pydicom_datasets import check_buffer, dataset_header
 from pipeline.frames.reader import FrameReader
-from pipeline.frames.sources import kept_position, name_of, open_source
 from pipeline.model import FrameIndex, local_path
 from pipeline.storage import RangeFile, is_remote
 
@@ -87,34 +88,39 @@ def iter_frames(
         No such path; for a URL, a SourceError.
     """
     with ExitStack() as stack:
-        if isinstance(src, Dataset):
-            file, header = dataset_header(src)
-            stack.enter_context(kept_position(file))
-            check_buffer(header, kwargs)
-        else:
-            file = _open(src, stack)
-            if indices is None and isinstance(file, RangeFile):
-                file.read_through()
-            header = _header(file, name_of(src), kwargs)
-            if ds_out is not None:
-                _fill(ds_out, header, specific_tags)
-        data = open_data_set(file, deflated=header.deflated, source=header.source, most=header.limits.inflated)
-        overrides = {name: value for name, value in kwargs.items() if name != "transfer_syntax_uid"}
-        index = index_frames(data, header, lenient=True, **overrides)
-        reader = FrameReader(
-            data,
-            index,
-            raw=raw,
-            decoding_plugin=decoding_plugin,
-            options=overrides,
-            source=header.source,
-            as_stored=indices is not None,
-        )
-        reader.expect(_foreseen(index, indices))
-        for frame in _chosen(index, indices):
-            yield reader.read(frame).array
-        if indices is None and available_frames(index) < index.number_of_frames:
-            raise missing_frames(index, header.source)
+        file, header = _open_source(src, stack, kwargs, whole=indices is None)
+        if ds_out is not None and not isinstance(src, Dataset):
+            _fill(ds_out, header, specific_tags)
+        yield from _decode(file, header, indices, kwargs, raw=raw, decoding_plugin=decoding_plugin)
+
+
+def _open_source(
+    src: str | os.PathLike[str] | BinaryIO | Dataset, stack: ExitStack, kwargs: Mapping[str, Any], *, whole: bool
+) -> tuple[BinaryIO, Header]:
+    """Return the file, open as long as `stack` is, and its header; `whole` tells that all frames will be read."""
+    if isinstance(src, Dataset):
+        file, header = dataset_header(src)
+        stack.enter_context(kept_position(file))
+        check_buffer(header, kwargs)
+        return file, header
+    file = _open(src, stack)
+    if whole and isinstance(file, RangeFile):
+        file.read_through()
+    return file, _header(file, name_of(src), kwargs)
+
+
+def _decode(
+    file: BinaryIO, header: Header, indices: Iterable[int] | None, kwargs: Mapping[str, Any], **how: Any
+) -> Iterator[npt.NDArray[Any]]:
+    data = open_data_set(file, deflated=header.deflated, source=header.source, most=header.limits.inflated)
+    overrides = {name: value for name, value in kwargs.items() if name != "transfer_syntax_uid"}
+    index = index_frames(data, header, lenient=True, **overrides)
+    reader = FrameReader(data, index, options=overrides, source=header.source, as_stored=indices is not None, **how)
+    reader.expect(_foreseen(index, indices))
+    for frame in _chosen(index, indices):
+        yield reader.read(frame).array
+    if indices is None and available_frames(index) < index.number_of_frames:
+        raise missing_frames(index, header.source)
 
 
 def _open(src: str | os.PathLike[str] | BinaryIO, stack: ExitStack) -> BinaryIO:
@@ -128,7 +134,7 @@ def _open(src: str | os.PathLike[str] | BinaryIO, stack: ExitStack) -> BinaryIO:
     return cast(BinaryIO, stack.enter_context(path.open("rb", buffering=0)))
 
 
-def _header(file: BinaryIO, source: str, kwargs: dict[str, Any]) -> Header:
+def _header(file: BinaryIO, source: str, kwargs: Mapping[str, Any]) -> Header:
     uid = kwargs.get("transfer_syntax_uid")
     header = read_header(file, source=source, trailing=False, transfer_syntax_uid=str(uid or ""), guess=False)
     if header.pixel_keyword is None:

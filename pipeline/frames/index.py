@@ -12,16 +12,17 @@ from pydicom.dataset import Dataset
 
 from pipeline.errors import PixelDataError
 from pipeline.frames import native
+from pipeline.frames.byte_sources import kept_position, name_of, open_source, size_of
 from pipeline.frames.codestream_starts import begins_codestream, codestream_starts, is_one_fragment_a_frame
-from pipeline.frames.datasets import dataset_header
+from pipeline.frames.decoding_options import describe_options, native_frame_bits, pixel_options, validate_options
 from pipeline.frames.encapsulated import Boundaries, find_boundaries
-from pipeline.frames.header import Header, open_data_set, read_header
+from pipeline.frames.header import Header
+from pipeline.frames.header_reader import open_data_set, read_header
 from pipeline.frames.items import Items, walk_items, with_first_item
 from pipeline.frames.labels import is_native_422
-from pipeline.frames.options import describe_options, native_frame_bits, pixel_options, validate_options
 from pipeline.frames.plugins import decoder_for
 from pipeline.frames.promised import no_pixel_data
-from pipeline.frames.sources import kept_position, name_of, open_source, size_of
+from pipeline.frames.pydicom_datasets import dataset_header
 from pipeline.model import FrameIndex, syntaxes
 
 _STORED = (
@@ -72,7 +73,7 @@ def index_frames(file: BinaryIO, header: Header, *, lenient: bool = False, **ove
     file : BinaryIO
         The file the header was read from; its position moves.
     header : Header
-        As :func:`~pipeline.frames.header.read_header` returned it.
+        As :func:`~pipeline.frames.header_reader.read_header` returned it.
     lenient : bool
         Index the frames that are there where some are missing; :func:`available_frames` tells how many.
     **overrides

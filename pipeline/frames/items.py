@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import HeaderLimitError
-from pipeline.frames.sources import is_blank, read_bytes, read_range
+from pipeline.frames.byte_sources import is_blank, read_bytes, read_range
 
 ITEM = 0xFFFEE000
 SEQUENCE_DELIMITER = 0xFFFEE0DD

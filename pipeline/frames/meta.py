@@ -10,10 +10,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_preamble
 
 from pipeline.errors import InvalidAttributeError, MissingAttributeError
+from pipeline.frames.byte_sources import HeaderFile, size_of
 from pipeline.frames.foreign import not_dicom
 from pipeline.frames.header_fast import is_explicit_group, read_group
 from pipeline.frames.limits import Spent
-from pipeline.frames.sources import HeaderFile, size_of
 from pipeline.frames.syntax import guess_syntax, looks_like_dicom, transfer_syntax_name
 
 Stream = HeaderFile | BytesIO

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydicom.pixels.decoders import base
 
 from pipeline.codecs import RGB_OPTION, SampleBits
-from pipeline.frames.sources import fill_range
+from pipeline.frames.byte_sources import fill_range
 from pipeline.model import FrameIndex, syntaxes
 
 Array = npt.NDArray[Any]

@@ -11,13 +11,13 @@ from pydicom.pixels.utils import iter_pixels
 
 from pipeline.codecs import SampleBits
 from pipeline.deid import IDENTITY, Gate
-from pipeline.frames.header import read_header
+from pipeline.frames.byte_sources import open_source
+from pipeline.frames.header_reader import read_header
 from pipeline.frames.index import index_frames
 from pipeline.frames.limits import HeaderLimits
 from pipeline.frames.native import swaps_bits, uneven_columns
 from pipeline.frames.plugins import decoder_for
 from pipeline.frames.reader import FrameReader
-from pipeline.frames.sources import open_source
 from pipeline.model import FrameIndex, syntaxes
 
 PYDICOM = "pydicom"

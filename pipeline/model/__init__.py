@@ -2,14 +2,14 @@
 
 from pipeline.model import syntaxes
 from pipeline.model.compact import Compact
+from pipeline.model.frame_index import FrameIndex, PixelFormat
 from pipeline.model.instances import UNKNOWN, Copy, Failure, Instance, SourceFile, Vector
 from pipeline.model.many import without_collections
-from pipeline.model.patients import PATIENT_ATTRIBUTES, PATIENT_HASH_BYTES, pack_patient, unpack_patient
-from pipeline.model.pixels import FrameIndex, PixelFormat
+from pipeline.model.patient_hashes import PATIENT_ATTRIBUTES, PATIENT_HASH_BYTES, pack_patient, unpack_patient
 from pipeline.model.plans import ImageSpec, Plan, Region, RegionInput, Span, Task, TaskInput
-from pipeline.model.records import NO_RECORD, read_number, read_result, read_text, result_record
-from pipeline.model.results import InstanceOutcome, RegionResult, TaskResult
-from pipeline.model.sources import local_path, source_of
+from pipeline.model.result_records import NO_RECORD, read_number, read_result, read_text, result_record
+from pipeline.model.source_names import local_path, source_of
+from pipeline.model.task_results import InstanceOutcome, RegionResult, TaskResult
 
 __all__ = [
     "NO_RECORD",

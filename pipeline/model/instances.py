@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.model.compact import Compact
-from pipeline.model.pixels import PixelFormat
+from pipeline.model.frame_index import PixelFormat
 
 Vector = tuple[float, float, float]
 UNKNOWN = "unknown"
@@ -63,7 +63,7 @@ class Instance(Compact):
     sha256: str = ""
     """Of the whole file, in hexadecimal digits, where it was asked for."""
     patient: bytes = b""
-    """Keyed hashes of what tells its patient (:mod:`pipeline.model.patients`); empty where nothing does."""
+    """Keyed hashes of what tells its patient (:mod:`pipeline.model.patient_hashes`); empty where nothing does."""
 
     @property
     def known_uid(self) -> str:

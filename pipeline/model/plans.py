@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.model.compact import Compact
+from pipeline.model.frame_index import PixelFormat
 from pipeline.model.instances import Failure, Instance
-from pipeline.model.pixels import PixelFormat
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What an output directory holds beside images and tables: the ledger of finished work, the lock, the seal."""
 
-from pipeline.output import ledger, lock_holder, records
+from pipeline.output import ledger, lock_holder, recorded_results
 from pipeline.output.flushing import flush
 from pipeline.output.folder_checks import begin, check_places, inside, no_result, refuse_links
 from pipeline.output.ledger import Finished, Ledger
@@ -29,7 +29,7 @@ __all__ = [
     "lock_holder",
     "locked",
     "no_result",
-    "records",
+    "recorded_results",
     "refuse_links",
     "sealed_files",
     "sealed_names",

@@ -7,7 +7,7 @@ from pipeline.plan.identity import digest
 from pipeline.plan.inputs import cut_spans, task_input, task_inputs
 from pipeline.plan.invariants import verify
 from pipeline.plan.layout import Layout
-from pipeline.plan.partitions import partition, partition_count
+from pipeline.plan.partitioning import partition, partition_count
 from pipeline.plan.readback import check_format, check_instance, check_path, check_plan, is_result_of
 from pipeline.plan.selection import select_frames
 

@@ -12,9 +12,9 @@ from pipeline.plan.costs import weight
 from pipeline.plan.grouping import Group, group_instances
 from pipeline.plan.invariants import verify
 from pipeline.plan.layout import Layout, chunk_shape, shard_shape
-from pipeline.plan.memory import Projection, largest_encoded_frame, mebibytes, project, project_image
 from pipeline.plan.paths import image_paths
 from pipeline.plan.selection import Frames, runs, select_frames
+from pipeline.plan.task_memory import Projection, largest_encoded_frame, mebibytes, project, project_image
 from pipeline.plan.tasks import cut_tasks
 
 Select = Callable[[int], Frames]

@@ -5,7 +5,7 @@ every file. Frames are stacked only where a reader of the stack would take them 
 agree: pixel format, modality, Image Type (PS3.3 C.7.6.1.1.2: original or derived, localizer or axial, magnitude or
 phase, water or fat), and Image Orientation (Patient). Several frames at one position (echoes, time points, b-values)
 stay together: they are one acquisition, and Instance Number orders them. Files of two patients are never stacked, see
-:mod:`pipeline.plan.patients`.
+:mod:`pipeline.plan.patient_division`.
 
 Nothing here depends on the order in which the instances were found.
 """
@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from pipeline.geometry import order_stack
 from pipeline.model import Instance, Plan
-from pipeline.plan.patients import differing, divide
+from pipeline.plan.patient_division import differing, divide
 
 ORIENTATION_TOLERANCE = 1e-3
 """Direction cosines closer than this (0.06 degrees) are the same: scanners round them to as few as 4 decimals."""

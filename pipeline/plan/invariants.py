@@ -11,8 +11,8 @@ from itertools import accumulate
 from pipeline.errors import PlanError
 from pipeline.model import PATIENT_ATTRIBUTES, ImageSpec, Plan, Region, Span, unpack_patient
 from pipeline.plan.layout import Layout
-from pipeline.plan.memory import mebibytes, project_image
 from pipeline.plan.selection import select_frames
+from pipeline.plan.task_memory import mebibytes, project_image
 
 
 def verify(plan: Plan, layout: Layout) -> None:

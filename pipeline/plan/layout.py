@@ -48,7 +48,7 @@ class Layout:
     frame_limit: int = 2048 * MiB
     """Decoded bytes of one frame."""
     task_memory: int = 1024 * MiB
-    """Projected bytes of one task (:func:`pipeline.plan.memory.project`)."""
+    """Projected bytes of one task (:func:`pipeline.plan.task_memory.project`)."""
     task_bytes: int = 512 * MiB
     """Work of one task, in bytes of native pixel data to store: about a second."""
 

@@ -3,8 +3,8 @@
 from pipeline.report.advice import advice
 from pipeline.report.asdict import STATUSES, earlier, reasons, render_json, summarise, throughput, verdict
 from pipeline.report.page import render_html
-from pipeline.report.summary import FailureLine, ImageLine, Pace, RunSummary, Sample, SampleImage, ThisRun, Totals
-from pipeline.report.writing import write
+from pipeline.report.report_files import write
+from pipeline.report.run_summary import FailureLine, ImageLine, Pace, RunSummary, Sample, SampleImage, ThisRun, Totals
 
 __all__ = [
     "STATUSES",

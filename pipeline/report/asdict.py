@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.report import places
+from pipeline.report import shown_paths
 from pipeline.report.advice import advice
-from pipeline.report.summary import ImageLine, RunSummary, Totals
+from pipeline.report.run_summary import ImageLine, RunSummary, Totals
 from pipeline.units import counted
 
 SOME_GROWN = 5
@@ -32,16 +32,7 @@ def summarise(summary: RunSummary) -> dict[str, Any]:
         "reasons": reasons(summary.status_counts),
         "remarks": list(summary.remarks),
         "totals": _totals(summary.totals),
-        "this_run": {
-            "tasks": summary.this_run.tasks,
-            "earlier_tasks": summary.this_run.earlier_tasks,
-            "frames": summary.this_run.frames,
-            "encoded_bytes": summary.this_run.encoded_bytes,
-            "decoded_bytes": summary.this_run.decoded_bytes,
-            "added_files": summary.this_run.added_files,
-            "changed_files": summary.this_run.changed_files,
-            "images_made_anew": list(summary.this_run.grown),
-        },
+        "this_run": _this_run(summary),
         "throughput": throughput(summary),
         "throughput_over_time": {
             "slice_seconds": summary.pace.seconds,
@@ -50,40 +41,62 @@ def summarise(summary: RunSummary) -> dict[str, Any]:
         },
         "seconds_by_phase": _rounded(summary.phase_seconds),
         "seconds_by_stage": _rounded(summary.stage_seconds),
-        "by_transfer_syntax": [
-            {
-                "transfer_syntax_uid": uid,
-                "name": summary.transfer_syntax_names.get(uid, ""),
-                **_totals(totals),
-                "seconds_by_stage": _rounded(summary.syntax_seconds.get(uid, {})),
-            }
-            for uid, totals in summary.by_transfer_syntax.items()
-        ],
+        "by_transfer_syntax": _by_transfer_syntax(summary),
         "by_modality": [{"modality": name, **_totals(totals)} for name, totals in summary.by_modality.items()],
         "images": [_image(image) for image in summary.images],
-        "failures": [
-            {
-                "catalog_row": failure.row,
-                "source": failure.source if summary.paths else None,
-                "frame": failure.frame,
-                "reason": failure.reason,
-                "message": places.told(summary, failure, failure.message),
-                "advice": advice(failure.reason),
-            }
-            for failure in summary.failures
-        ],
+        "failures": _failures(summary),
         "partly_stored_files": summary.partly_stored_files,
         "partly_stored": [
             {
                 "catalog_row": line.row,
                 "source": line.source if summary.paths else None,
-                "message": places.told(summary, line, line.message),
+                "message": shown_paths.told(summary, line, line.message),
             }
             for line in summary.partly_stored
         ],
-        "how_to_open": places.how_to_open(summary),
+        "how_to_open": shown_paths.how_to_open(summary),
         "versions": dict(summary.versions),
     }
+
+
+def _this_run(summary: RunSummary) -> dict[str, Any]:
+    work = summary.this_run
+    return {
+        "tasks": work.tasks,
+        "earlier_tasks": work.earlier_tasks,
+        "frames": work.frames,
+        "encoded_bytes": work.encoded_bytes,
+        "decoded_bytes": work.decoded_bytes,
+        "added_files": work.added_files,
+        "changed_files": work.changed_files,
+        "images_made_anew": list(work.grown),
+    }
+
+
+def _by_transfer_syntax(summary: RunSummary) -> list[dict[str, Any]]:
+    return [
+        {
+            "transfer_syntax_uid": uid,
+            "name": summary.transfer_syntax_names.get(uid, ""),
+            **_totals(totals),
+            "seconds_by_stage": _rounded(summary.syntax_seconds.get(uid, {})),
+        }
+        for uid, totals in summary.by_transfer_syntax.items()
+    ]
+
+
+def _failures(summary: RunSummary) -> list[dict[str, Any]]:
+    return [
+        {
+            "catalog_row": failure.row,
+            "source": failure.source if summary.paths else None,
+            "frame": failure.frame,
+            "reason": failure.reason,
+            "message": shown_paths.told(summary, failure, failure.message),
+            "advice": advice(failure.reason),
+        }
+        for failure in summary.failures
+    ]
 
 
 def verdict(summary: RunSummary) -> str:

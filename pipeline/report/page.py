@@ -8,13 +8,13 @@ from importlib.resources import files
 from itertools import islice
 from typing import Any
 
-from pipeline.report import places
+from pipeline.report import shown_paths
 from pipeline.report.advice import advice
 from pipeline.report.asdict import STATUSES, earlier, reasons, throughput, verdict
+from pipeline.report.html_pieces import Column, Markup, bar, note, section, stacked, table
 from pipeline.report.plots import steps
+from pipeline.report.run_summary import RunSummary, Totals
 from pipeline.report.sheet import contact_sheet
-from pipeline.report.summary import RunSummary, Totals
-from pipeline.report.tables import Column, Markup, bar, note, section, stacked, table
 from pipeline.units import counted, duration, number, ratio, shape, size
 
 MOST_IMAGES = 500
@@ -57,7 +57,7 @@ def render_html(summary: RunSummary) -> str:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f"<title>dcm2zarr: {escape(places.title(summary))}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<title>dcm2zarr: {escape(shown_paths.title(summary))}</title>\n<style>\n{style}</style>\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
@@ -68,7 +68,7 @@ def _header(summary: RunSummary) -> str:
     by = f" · {escape(summary.cluster)}" if summary.cluster else ""
     where = f'<p class="path">{escape(summary.out)}</p>\n' if summary.paths else ""
     return (
-        f'<header>\n<p class="product">dcm2zarr report</p>\n<h1>{escape(places.title(summary))}</h1>\n'
+        f'<header>\n<p class="product">dcm2zarr report</p>\n<h1>{escape(shown_paths.title(summary))}</h1>\n'
         f"{where}<p>{escape(when)}{by}</p>\n"
         f'<p class="verdict {kind}">{escape(verdict(summary))}</p>\n</header>'
     )
@@ -128,7 +128,7 @@ def _failures(summary: RunSummary) -> str:
         return ""
     groups: dict[str, list[tuple[str, str]]] = {}
     for failure in islice(summary.failures, listed):
-        row = (places.file_name(summary, failure), places.told(summary, failure, failure.text))
+        row = (shown_paths.file_name(summary, failure), shown_paths.told(summary, failure, failure.text))
         groups.setdefault(failure.reason, []).append(row)
     parts = [
         f"<details open>\n<summary>{_code(reason).html} {counted(len(rows), 'file')}</summary>\n"
@@ -149,7 +149,7 @@ def _partly_stored(summary: RunSummary) -> str:
         return ""
     told = f"{counted(total, 'converted file')} hold more than what is stored of them: keep the originals."
     rest = f" These are the first {number(len(lines))}." if len(lines) < total else ""
-    rows = ((places.file_name(summary, line), places.told(summary, line, line.text)) for line in lines)
+    rows = ((shown_paths.file_name(summary, line), shown_paths.told(summary, line, line.text)) for line in lines)
     look_up = "" if summary.paths else f"\n{note(_LOOK_UP)}"
     columns = (_file(summary), Column("What is in it and isn't stored", "text"))
     return f"{note(told + rest)}\n{table(columns, rows)}{look_up}"
@@ -298,7 +298,7 @@ def _shares(columns: tuple[Column, ...], seconds: Mapping[str, float], whole: fl
 
 
 def _opening(summary: RunSummary) -> str:
-    text = places.how_to_open(summary)
+    text = shown_paths.how_to_open(summary)
     files_told = "catalog.parquet has one row for every file; images.zarr opens with zarr, xarray or Dask alone."
     return f"<pre><code>{escape(text)}</code></pre>\n{note(files_told)}"
 

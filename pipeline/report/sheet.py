@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from pipeline.report.summary import SampleImage
+from pipeline.report.run_summary import SampleImage
 from pipeline.units import counted
 
 

@@ -12,7 +12,7 @@ from pipeline.config import Source
 from pipeline.errors import RETRIED, OutputError
 from pipeline.executors import Executor
 from pipeline.model import SourceFile, local_path
-from pipeline.output import records
+from pipeline.output import recorded_results
 from pipeline.runs.digests import Digest, read_digests
 from pipeline.runs.state import Prepared
 from pipeline.storage import Place, is_remote
@@ -195,7 +195,7 @@ def _is_unseen(file: SourceFile) -> bool:
 
 def _failed(out: Place, before: Prepared) -> set[tuple[int, int]]:
     """Return the rows of the files of which nothing could be stored."""
-    results = records.results(out, before.id, before.plan)
+    results = recorded_results.results(out, before.id, before.plan)
     failed = (one.instance for r in results for one in r.outcomes if one.failure)
     return {(before.plan.instances[i].segment, before.plan.instances[i].row) for i in failed}
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from pipeline import catalog
 from pipeline.catalog import Known
-from pipeline.output import records
+from pipeline.output import recorded_results
 from pipeline.plan import Growth
 from pipeline.runs.changes import Changes, instances_gone, promised
 from pipeline.runs.replacement import members
@@ -68,7 +68,7 @@ def kept_images(out: Place, before: Prepared, changes: Changes, unfit: Collectio
     unfit = {*unfit, *(one.source for one in before.unfit if one.source not in changes.replaced)}
     if not (unfit or before.kept):
         return set()
-    instances, outcomes = before.plan.instances, records.outcomes(out, before.id, before.plan)
+    instances, outcomes = before.plan.instances, recorded_results.outcomes(out, before.id, before.plan)
     empty = outcomes.failures.keys() - outcomes.salvaged.keys()
     kept: set[int] = set()
     for number, image in enumerate(before.plan.images):

@@ -13,7 +13,7 @@ from pipeline.config import RunConfig
 from pipeline.errors import OutputError
 from pipeline.executors import Executor
 from pipeline.model import Copy, Instance, Plan, TaskResult
-from pipeline.output import Ledger, ledger, records
+from pipeline.output import Ledger, ledger, recorded_results
 from pipeline.plan import Growth, digest, give_back, grow, only, together
 from pipeline.runs.changes import Changes
 from pipeline.runs.frozen_images import irretrievable, kept_images, still_unfit, tell, unfit_now, with_copies
@@ -155,7 +155,9 @@ def _standing(out: str, before: Prepared, growth: Growth) -> Growth:
     Not those that were to follow others which still stand, and not those of these that have been followed.
     """
     plan, both = working_plan(out, before), together(before.plan, before.standing)
-    complete = {number for number in records.images(out, before.id, before.plan) if not plan.images[number].aside}
+    complete = {
+        number for number in recorded_results.images(out, before.id, before.plan) if not plan.images[number].aside
+    }
     followed = {plan.images[number].path for number in complete}
     still = {n for n in range(len(plan.images), len(both.images)) if both.images[n].path not in followed}
     held = {i for number in still for i in members(both.images[number])}
@@ -202,12 +204,12 @@ def _copy(
         {i for n, image in enumerate(plan.images, first_image) if n in target.follows.images for i in members(image)}
         for target in targets
     ]
-    for result in records.results(out, name, plan) if plan.images else ():
+    for result in recorded_results.results(out, name, plan) if plan.images else ():
         for target, own in zip(targets, stays, strict=True):
             number = target.follows.tasks.get(result.task + first_task)
             if number is not None:
                 target.book.append(_translated(result, number, target.follows.images, first_image, own))
-    for image, code in records.images(out, name, plan).items() if plan.images else ():
+    for image, code in recorded_results.images(out, name, plan).items() if plan.images else ():
         for target in targets:
             if image + first_image in target.follows.images:
                 target.book.append_image(target.follows.images[image + first_image], code)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pipeline import catalog
 from pipeline.catalog import RUN_FILE
 from pipeline.outcomes import Outcomes
-from pipeline.output import Holder, holder, ledger, no_result, records
+from pipeline.output import Holder, holder, ledger, no_result, recorded_results
 from pipeline.runs.partitions import Progressed, progressed, read_partitions
 from pipeline.runs.preparation import load
 from pipeline.runs.state import Prepared
@@ -72,7 +72,7 @@ def status(out: str | os.PathLike[str]) -> Status:
     prepared = load(root)
     if prepared is None:
         return Status(str(root), "scan", holder(root), _progressed(root), catalog.count_scanned(str(root)))
-    outcomes = records.outcomes(root, prepared.id, prepared.plan)
+    outcomes = recorded_results.outcomes(root, prepared.id, prepared.plan)
     work = _work(outcomes)
     ended = bool(ledger.files(str(root), prepared.id)) and (root / "catalog.parquet").exists()
     finished = ended and not outcomes.remaining

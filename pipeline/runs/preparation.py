@@ -12,8 +12,8 @@ from pipeline.config import RunConfig, from_dict
 from pipeline.errors import OutputError, PipelineError
 from pipeline.model import Copy, Plan
 from pipeline.plan import Layout, check_path, check_plan, digest, make_plan
+from pipeline.runs.deciding_settings import deciding, differences
 from pipeline.runs.scan_phase import find_duplicates, scan_sources
-from pipeline.runs.settings import deciding, differences
 from pipeline.runs.state import Prepared, Run, Unfit
 from pipeline.storage import Place
 

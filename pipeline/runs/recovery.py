@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pipeline import store
 from pipeline.errors import RETRIED, OutputError, SourceError
 from pipeline.model import Instance, Plan, RegionResult, TaskResult, local_path
-from pipeline.output import ledger, records
+from pipeline.output import ledger, recorded_results
 from pipeline.plan import task_input
 from pipeline.runs.conversion import Conversion
 from pipeline.runs.state import Prepared
@@ -55,7 +55,7 @@ def restore(
         for image, spec in enumerate(plan.images):
             if image not in conversion.outcomes.complete:
                 store.withdraw_image(store.home(out, spec), spec.path)
-    for result in records.latest_results(out, prepared.id, plan, found.last):
+    for result in recorded_results.latest_results(out, prepared.id, plan, found.last):
         if result.task in found.whole:
             conversion.restore(result)
     return len(found.whole)
@@ -67,7 +67,7 @@ def _look(out: str, plan_id: str, plan: Plan, only: Collection[int] | None, *, r
     """By task, images of which a shard isn't there."""
     failed: dict[int, set[int]] = {}
     """By task, instances of which nothing counts."""
-    for result in records.results(out, plan_id, plan):
+    for result in recorded_results.results(out, plan_id, plan):
         if only is not None and result.task not in only:
             continue
         task = result.task
@@ -148,7 +148,9 @@ def _complete(out: str, plan_id: str, plan: Plan, found: _Records) -> set[int]:
     with it what was written last: then the files beside the shards, which aren't many, are held against their digest.
     """
     broken = {region.image for task in plan.tasks if task.id not in found.whole for region in task.regions}
-    finalised = {image: code for image, code in records.images(out, plan_id, plan).items() if image not in broken}
+    finalised = {
+        image: code for image, code in recorded_results.images(out, plan_id, plan).items() if image not in broken
+    }
     trusted = is_remote(out) or bool(ledger.files(out, plan_id, at_the_end=True))
 
     def is_whole(image: int) -> bool:

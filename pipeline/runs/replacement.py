@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from pipeline import store
 from pipeline.model import ImageSpec, Plan
-from pipeline.output import flush, ledger, records
+from pipeline.output import flush, ledger, recorded_results
 from pipeline.runs.conversion import Conversion
 from pipeline.runs.preparation import save
 from pipeline.runs.state import Prepared
@@ -29,7 +29,7 @@ def working_plan(out: str, prepared: Prepared) -> Plan:
     if not prepared.standing.images:
         return prepared.plan
     paths = {image.path for image in prepared.standing.images}
-    codes = records.images(out, prepared.id, prepared.plan)
+    codes = recorded_results.images(out, prepared.id, prepared.plan)
     wanted = {n: image.path for n, image in enumerate(prepared.plan.images) if image.path in paths}
     aside = wanted.keys() - whole(out, {n: (path, codes[n]) for n, path in wanted.items() if n in codes})
     images = (replace(image, aside=True) if n in aside else image for n, image in enumerate(prepared.plan.images))
@@ -51,8 +51,8 @@ def finish_replacing(out: str, prepared: Prepared) -> None:
     """Go on where a run was interrupted while new images took their places, and what stood there is gone already."""
     if not prepared.standing.images:
         return
-    earlier = records.images(out, prepared.standing_id, prepared.standing)
-    codes = records.images(out, prepared.id, prepared.plan)
+    earlier = recorded_results.images(out, prepared.standing_id, prepared.standing)
+    codes = recorded_results.images(out, prepared.id, prepared.plan)
     there = whole(out, {n: (image.path, earlier.get(n, "")) for n, image in enumerate(prepared.standing.images)})
     broken = {image.path for n, image in enumerate(prepared.standing.images) if n not in there}
     images = prepared.plan.images
@@ -111,7 +111,7 @@ def losing_by(prepared: Prepared, out: str, sources: Collection[str]) -> set[int
     """Return the standing images that could lose something, now that files with these names can't be had again."""
     if not prepared.standing.images:
         return set()
-    complete = records.images(out, prepared.id, prepared.plan).keys()
+    complete = recorded_results.images(out, prepared.id, prepared.plan).keys()
     return set(_losing(prepared, out, complete=complete, sources=sources))
 
 
@@ -131,7 +131,7 @@ def _losing(
     """
     instances, standing = prepared.plan.instances, prepared.standing.images
     image_of = {span.instance: n for n, image in enumerate(prepared.plan.images) for span in image.spans}
-    earlier = records.outcomes(out, prepared.standing_id, prepared.standing)
+    earlier = recorded_results.outcomes(out, prepared.standing_id, prepared.standing)
     wanted = {instances[i].source for image in standing for i in members(image)}
     versions: defaultdict[str, list[int]] = defaultdict(list)
     for i, one in enumerate(instances):

@@ -10,7 +10,7 @@ from pipeline import catalog, scan
 from pipeline.config import RunConfig
 from pipeline.model import Instance, SourceFile
 from pipeline.plan import check_format, check_instance
-from pipeline.runs.settings import deciding
+from pipeline.runs.deciding_settings import deciding
 from pipeline.runs.versions import versions
 
 MOST_INFLATED = 1100

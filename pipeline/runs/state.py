@@ -63,7 +63,7 @@ class Prepared:
     id: str
     """What the ledger calls the plan (:func:`pipeline.plan.digest`)."""
     settings: Mapping[str, Any]
-    """The settings that decide what is stored (:func:`pipeline.runs.settings.deciding`)."""
+    """The settings that decide what is stored (:func:`pipeline.runs.deciding_settings.deciding`)."""
     copies: tuple[Copy, ...] = ()
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """``(status, reason)`` → number of files that hold no instance to store."""

@@ -20,7 +20,7 @@ from pipeline.config import RunConfig
 from pipeline.errors import PipelineError
 from pipeline.isolation import Bounds, Watch, guarded
 from pipeline.model import Compact, Instance, RegionResult, Span
-from pipeline.output import records
+from pipeline.output import recorded_results
 from pipeline.runs.changes import Changes
 from pipeline.runs.scan_phase import Scan
 from pipeline.runs.state import Prepared, Run
@@ -76,7 +76,7 @@ def _candidates(run: Run, before: Prepared, found: Scan, changes: Changes) -> It
         for i, one in enumerate(before.plan.instances)
         if (one.segment, one.row) in rows and one.source in now and _alike(one, now[one.source])
     }
-    complete = records.images(run.out, before.id, before.plan)
+    complete = recorded_results.images(run.out, before.id, before.plan)
     images = {
         number: own
         for number, image in enumerate(before.plan.images)
@@ -105,7 +105,7 @@ def _alike(one: Instance, other: Instance) -> bool:
 
 def _regions(run: Run, before: Prepared, images: Mapping[int, Any]) -> Mapping[int, list[RegionResult]]:
     regions: defaultdict[int, list[RegionResult]] = defaultdict(list)
-    for result in records.results(run.out, before.id, before.plan) if images else ():
+    for result in recorded_results.results(run.out, before.id, before.plan) if images else ():
         for region in result.regions:
             if region.image in images:
                 regions[region.image].append(region)

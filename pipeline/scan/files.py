@@ -14,7 +14,7 @@ from pipeline.errors import ConfigError, PipelineError, SourceError
 from pipeline.model import SourceFile, local_path, source_of
 from pipeline.scan.dicomdir import file_ids, find_referenced, is_dicomdir, named_dicomdir
 from pipeline.scan.leaving import LeftOut, result_as_source, silently
-from pipeline.scan.objects import find_objects, listed_object
+from pipeline.scan.object_listing import find_objects, listed_object
 from pipeline.scan.patterns import expand, is_pattern, list_folder, whole_path
 from pipeline.storage import (
     DICOMWEB,
@@ -54,7 +54,7 @@ def find_files(
           and DICOMDIRs (by name) that it names.
         - A DICOMweb URL, ``dicomweb+https://host/root?StudyDate=20200101-``: the instances that the query finds.
         - A URL of an object store: a prefix, a pattern, an object or a list, see
-          :func:`pipeline.scan.objects.find_objects`; or of a file on a web server.
+          :func:`pipeline.scan.object_listing.find_objects`; or of a file on a web server.
     exclude : str
         A folder that isn't entered, or a prefix that is left out: the output directory. What earlier runs have written
         to theirs is left out too.

@@ -19,6 +19,7 @@ from pipeline.storage.lacking import CALLS, doing_without, note, take_notes
 from pipeline.storage.local_file import MAY_PASS, persistently
 from pipeline.storage.local_place import LocalPlace
 from pipeline.storage.objects import RangeFile
+from pipeline.storage.opening import find_instances, open_source
 from pipeline.storage.options import Options, active, storage_options, using
 from pipeline.storage.origins import LOCAL_ORIGIN, dicomweb_origins, origin_of
 from pipeline.storage.ownership import strangers
@@ -26,9 +27,8 @@ from pipeline.storage.patience import MOVED, PAUSES, patiently
 from pipeline.storage.places import place
 from pipeline.storage.positioned import PositionedFile
 from pipeline.storage.prefetch import Expected, Reading, prefetching
-from pipeline.storage.remote import ConditionsNotServedError, Found, find
 from pipeline.storage.remote_place import RemotePlace
-from pipeline.storage.sources import find_instances, open_source
+from pipeline.storage.remote_requests import ConditionsNotServedError, Found, find
 from pipeline.storage.trouble import unwritable
 from pipeline.storage.urls import DICOMWEB, STORES, WEB, absolute, check_url, hidden, holds_user, is_remote, scheme_of
 

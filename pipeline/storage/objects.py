@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.errors import SourceError
 from pipeline.storage.positioned import PositionedFile
 from pipeline.storage.ranges import Range, coalesce
-from pipeline.storage.remote import Found, Object
+from pipeline.storage.remote_requests import Found, Object
 from pipeline.storage.retrying import RangesNotServedError
 
 HEAD = 128 << 10

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import active
 from pipeline.storage.ranges import Range
-from pipeline.storage.remote import Found, Object
+from pipeline.storage.remote_requests import Found, Object
 from pipeline.storage.urls import DICOMWEB, scheme_of
 
 

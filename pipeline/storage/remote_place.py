@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 from pipeline.storage.any_place import Place, inner_names, too_large
 from pipeline.storage.objects import RangeFile
 from pipeline.storage.options import Options
-from pipeline.storage.remote import Object, Version
+from pipeline.storage.remote_requests import Object, Version
 from pipeline.storage.strays import is_stray
 
 _BUFFER = 64 << 10

@@ -8,7 +8,6 @@
     take_place ────► an image that was made aside is where another one stood until now
 """
 
-from pipeline.store.attributes import strict
 from pipeline.store.codecs import check_codec
 from pipeline.store.finalise import (
     as_output_error,
@@ -43,6 +42,7 @@ from pipeline.store.stored import (
     shard_name,
     stored_frames,
 )
+from pipeline.store.strict_json import strict
 from pipeline.store.varying import split_attributes
 
 __all__ = [

@@ -24,7 +24,7 @@ from zarr.storage import MemoryStore
 from pipeline.model import ImageSpec, PixelFormat
 from pipeline.store.arrays import pixels_document
 from pipeline.store.codecs import codec_arguments
-from pipeline.store.running import run
+from pipeline.store.coroutines import run
 
 Encode = Callable[[npt.NDArray[Any]], bytes]
 """Encodes one whole chunk: contiguous, little-endian, of the chunk's shape."""

@@ -26,11 +26,11 @@ from pipeline.store.arrays import (
     per_frame_values,
     pixels_document,
 )
-from pipeline.store.attributes import strict
+from pipeline.store.coroutines import run
 from pipeline.store.local import STORE, images_place
 from pipeline.store.regions import UNFINISHED, ImageStore, WriteOnce, home, image_store, shard_starts
-from pipeline.store.remote import RemoteStore
-from pipeline.store.running import run
+from pipeline.store.remote_store import RemoteStore
+from pipeline.store.strict_json import strict
 
 COMPLETE = "complete"
 

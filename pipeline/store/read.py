@@ -15,10 +15,10 @@ from zarr.storage import LocalStore, StorePath
 from pipeline.errors import OutputError
 from pipeline.storage import is_inner
 from pipeline.store.arrays import PIXELS, ZARR_JSON
+from pipeline.store.coroutines import run
 from pipeline.store.local import STORE, images_place
 from pipeline.store.regions import ImageStore, image_store
-from pipeline.store.remote import RemoteStore
-from pipeline.store.running import run
+from pipeline.store.remote_store import RemoteStore
 
 _AT_ONCE = 16
 """Metadata documents read at a time."""

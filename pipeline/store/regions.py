@@ -20,7 +20,7 @@ from pipeline.storage import RemotePlace, place, unwritable
 from pipeline.store.arrays import PIXELS, ArrayDocument, pixels_document
 from pipeline.store.encoding import chunk_encoder
 from pipeline.store.local import ASIDE, STORE, LocalImages, images_place
-from pipeline.store.remote import RemoteStore
+from pipeline.store.remote_store import RemoteStore
 from pipeline.store.shards import ShardBuilder
 from pipeline.store.sinks import FileSink, ObjectSink, Sink
 

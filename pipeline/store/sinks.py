@@ -11,8 +11,8 @@ import numpy as np
 from zarr.buffer import cpu
 
 from pipeline.storage import MOVED, Folder, LocalPlace, patiently
-from pipeline.store.remote import RemoteStore
-from pipeline.store.running import run
+from pipeline.store.coroutines import run
+from pipeline.store.remote_store import RemoteStore
 
 _BUFFER = 64 * 2**10
 """Chunks larger than this aren't copied together before they are written."""

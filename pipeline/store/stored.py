@@ -19,10 +19,10 @@ from zarr.storage import MemoryStore
 
 from pipeline.model import ImageSpec
 from pipeline.store.arrays import PIXELS, ZARR_JSON
+from pipeline.store.coroutines import run
 from pipeline.store.finalise import combined_digest, plain_group
 from pipeline.store.read import open_pixels
 from pipeline.store.regions import image_store
-from pipeline.store.running import run
 
 _SLAB = 8 * 2**20
 """Decoded bytes that are read at a time, where one chunk isn't larger."""

@@ -2,8 +2,8 @@
 
 from pipeline.verify.outcome import Verification
 from pipeline.verify.problems import CODES, REPAIRS, Findings, Problem
-from pipeline.verify.running import verify
+from pipeline.verify.verdict_files import write
 from pipeline.verify.verdicts import VERDICTS, file_verdicts
-from pipeline.verify.writing import write
+from pipeline.verify.verification import verify
 
 __all__ = ["CODES", "REPAIRS", "VERDICTS", "Findings", "Problem", "Verification", "file_verdicts", "verify", "write"]

@@ -16,9 +16,9 @@ from typing import Any
 from pipeline.config import Limits
 from pipeline.isolation import Bounds, Death, Watch, call_fresh, guarded, run_apart
 from pipeline.tasks import to_blame
+from pipeline.verify.original_checks import Check, SourceFindings, run_source_checks
 from pipeline.verify.originals import FIRST, HEADER, Comparison, SourceCheck, compare
 from pipeline.verify.problems import Problem
-from pipeline.verify.sources import Check, SourceFindings, run_source_checks
 from pipeline.verify.work import TASK_BYTES
 
 

@@ -19,8 +19,8 @@ from pipeline.frames import HeaderLimits, SecondReader, header_json, open_source
 from pipeline.model import ImageSpec, Instance, Span
 from pipeline.storage import Found, is_remote
 from pipeline.store import stored_frames
-from pipeline.verify.pixels import runs
 from pipeline.verify.problems import Problem
+from pipeline.verify.stored_pixels import runs
 
 _SOME_TAGS = 8
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pipeline.storage import Options, active
 from pipeline.verify.earlier import Verified
 from pipeline.verify.expected import ExpectedResult
+from pipeline.verify.original_checks import SourceFindings
 from pipeline.verify.problems import Findings, Problem
-from pipeline.verify.sources import SourceFindings
 
 MOST_PROBLEMS = 10_000
 """Problems that are kept; all are counted, and all decide about the files they touch."""

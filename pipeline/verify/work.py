@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from pipeline.verify.expected import ExpectedResult, without_spans
 from pipeline.verify.metadata import ImageCheck, check_image
-from pipeline.verify.pixels import ShardCheck, check_shard
 from pipeline.verify.problems import Findings, Problem
+from pipeline.verify.stored_pixels import ShardCheck, check_shard
 
 Check = ImageCheck | ShardCheck
 T = TypeVar("T")

@@ -26,9 +26,11 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import config, frames
+from pipeline.deid import IDENTITY
 from pipeline.model import SourceFile
-from pipeline.scan import scan_batch
+from pipeline.scan import make_salt, scan_batch
 from pipeline.scan.batch import Record, Wanted
+from pipeline.scan.file_records import Record, RowPlace, Wanted
 from pipeline.scan.records import RowPlace
 from runner import common
 
@@ -88,7 +90,7 @@ def compare(paths: Sequence[str], rounds: int) -> dict[str, float]:
 def scan_steps(paths: Sequence[str], rounds: int) -> dict[str, float]:
     """Return the median microseconds of each step that the scan takes with a file, in its order."""
     run = config.from_dict({"source": {"paths": [str(Path(paths[0]).parent)]}, "output": {"path": "unused"}})
-    wanted = Wanted.by(run)
+    wanted = Wanted.by(run, make_salt())
     found: dict[str, list[float]] = {}
 
     def step(name: str, function: Callable[[], Any]) -> Any:
@@ -98,7 +100,7 @@ def scan_steps(paths: Sequence[str], rounds: int) -> dict[str, float]:
         return result
 
     for path in list(paths) * rounds:
-        record = Record(SourceFile(path, 0))
+        record = Record(SourceFile(path, 0), IDENTITY)
         with frames.open_source(path) as file:
             header = step("read_header", lambda: frames.read_header(file, source=path))  # noqa: B023
             step("describe: columns and DICOM JSON", lambda: record.describe(header, wanted))  # noqa: B023

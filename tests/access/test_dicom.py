@@ -23,7 +23,7 @@ import pipeline
 from pipeline import frames
 from pipeline.access import blocks
 from pipeline.access.blocks import Decoding, FrameSource, frames_of_file
-from pipeline.access.datasets import decoded_photometric
+from pipeline.access.image_datasets import decoded_photometric
 from pipeline.errors import (
     ConfigError,
     DecodeError,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.catalog import has_plan, plans, read_copies, read_facts, read_plan, write_plan
+from pipeline.catalog import has_plan, plan_tables, read_copies, read_facts, read_plan, write_plan
 from pipeline.errors import OutputError
 from pipeline.model import Copy, Failure, ImageSpec, Instance, PixelFormat, Plan, Region, Span, Task
 from pipeline.storage import Folder
@@ -183,7 +183,7 @@ def one(number):
 
 
 def test_row_groups_join_and_equal_values_are_one_object(tmp_path, monkeypatch):
-    monkeypatch.setattr(plans, "GROUP_ROWS", 4)
+    monkeypatch.setattr(plan_tables, "GROUP_ROWS", 4)
     whole = Plan(tuple(map(one, range(10))), (), (), unselected=tuple(range(10)))
     write_plan(str(tmp_path), whole)
     assert pq.ParquetFile(tmp_path / "plan/1/instances.parquet").metadata.num_row_groups == 3

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from pipeline.cli import tally
-from pipeline.cli.progress import PlainProgress, TerminalProgress, watched
 from pipeline.cli.screen import Screen
 from pipeline.cli.tally import Tally
+from pipeline.cli.terminal_progress import PlainProgress, TerminalProgress, watched
 from pipeline.executors import NullProgress, Progress
 
 
@@ -21,7 +21,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that the test moves."""
     now = [100.0]
     monkeypatch.setattr(tally, "monotonic", lambda: now[0])
-    monkeypatch.setattr("pipeline.cli.progress.monotonic", lambda: now[0])
+    monkeypatch.setattr("pipeline.cli.terminal_progress.monotonic", lambda: now[0])
     return now
 
 

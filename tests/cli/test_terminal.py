@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from rich.traceback import Traceback
 
 import pipeline
-from pipeline.cli import main, progress, screen
+from pipeline.cli import main, screen, terminal_progress
 from pipeline.errors import PipelineError
 from pipeline.printable import printable
 from support.dicom_bytes import native_file
@@ -209,7 +209,7 @@ def test_whatever_is_printed(terminal: bool) -> None:
     for shown in (EVIL.replace("[", "\\["), Traceback.from_exception(*_raised())):
         console.print(shown)
     console.print(screen.plain(EVIL))
-    bars = progress.PlainProgress(console)
+    bars = terminal_progress.PlainProgress(console)
     bars.message(NAME)
     assert_harmless(file.getvalue())
 

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.config import BATCH_SYSTEMS, Cluster, load
 from pipeline.errors import ConfigError
-from pipeline.executors.clusters import batch, check
+from pipeline.executors.clusters import batch_system, check
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -45,8 +45,8 @@ EXPECTED = {
 
 
 def script(cluster: Cluster) -> str:
-    options = batch.arguments(cluster)
-    with batch.made(cluster, options) as made:
+    options = batch_system.arguments(cluster)
+    with batch_system.made(cluster, options) as made:
         return str(made.job_script())
 
 
@@ -79,7 +79,7 @@ def _home(tmp_path, monkeypatch):
 
 
 def test_without_cores_a_job_is_one_worker():
-    options = batch.arguments(slurm(memory="2 GiB", threads_per_worker=3))
+    options = batch_system.arguments(slurm(memory="2 GiB", threads_per_worker=3))
     assert (options["processes"], options["cores"], options["memory"]) == (1, 3, 2 * 2**30)
 
 
@@ -87,7 +87,7 @@ def test_dasks_own_configuration_counts():
     given = {"cores": 12, "memory": "24 GB", "walltime": "1-00", "queue": "night"}
     given["worker-extra-args"] = ["--resources", "GPU=1"]
     with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in given.items()}):
-        options = batch.arguments(slurm(threads_per_worker=4))
+        options = batch_system.arguments(slurm(threads_per_worker=4))
         text = script(slurm(threads_per_worker=4))
     assert (options["processes"], options["cores"], options["memory"]) == (3, 12, "24 GB")
     assert "#SBATCH -p night" in text
@@ -116,7 +116,7 @@ def test_what_a_job_does_first_stays_before_what_it_needs():
 def test_the_prologue_of_a_job_makes_a_private_folder_and_removes_it(tmp_path):
     shown = "ls -ld $DCM2ZARR_SCRATCH; touch $DCM2ZARR_SCRATCH/spilled; exit 3"
     for options in ({}, {"local_directory": f"{tmp_path}/own"}):
-        prologue = batch.arguments(slurm(memory="1 GiB", options=options))["job_script_prologue"]
+        prologue = batch_system.arguments(slurm(memory="1 GiB", options=options))["job_script_prologue"]
         command, environment = ["sh", "-c", "; ".join([*prologue, shown])], {**os.environ, "TMPDIR": str(tmp_path)}
         done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
         assert done.stdout.startswith("drwx------"), done
@@ -127,20 +127,20 @@ def test_the_prologue_of_a_job_makes_a_private_folder_and_removes_it(tmp_path):
 
 def test_a_web_server_that_workers_are_given_stays():
     args = ["--dashboard-address", ":0"]
-    options = batch.arguments(slurm(memory="1 GiB", options={"worker_extra_args": args}))
+    options = batch_system.arguments(slurm(memory="1 GiB", options={"worker_extra_args": args}))
     assert options["worker_extra_args"][:2] == args
     assert "--no-dashboard" not in options["worker_extra_args"]
 
 
 def test_a_lifetime_that_is_given_stays():
     args = ["--lifetime=10m"]
-    options = batch.arguments(slurm(memory="1 GiB", options={"worker_extra_args": args, "walltime": "00:30:00"}))
+    options = batch_system.arguments(slurm(memory="1 GiB", options={"worker_extra_args": args, "walltime": "00:30:00"}))
     assert [arg for arg in options["worker_extra_args"] if "lifetime" in arg] == args
 
 
 def test_the_dashboard_is_on_loopback_unless_told():
-    assert batch.arguments(slurm(memory="1 GiB"))["scheduler_options"]["dashboard_address"] == "127.0.0.1:8787"
-    told = batch.arguments(slurm(memory="1 GiB", dashboard=":9999"))
+    assert batch_system.arguments(slurm(memory="1 GiB"))["scheduler_options"]["dashboard_address"] == "127.0.0.1:8787"
+    told = batch_system.arguments(slurm(memory="1 GiB", dashboard=":9999"))
     assert told["scheduler_options"]["dashboard_address"] == ":9999"
 
 
@@ -148,7 +148,7 @@ def test_unencrypted_needs_a_network():
     assert "--tls-cert" not in script(slurm(memory="1 GiB", security="none"))
     cluster = Cluster.model_validate({"kind": "slurm", "workers": 2, "memory": "1 GiB", "security": "none"})
     with pytest.raises(ConfigError, match=r"cluster\.security: unencrypted, .* cluster\.options\.interface: ib0"):
-        batch.arguments(cluster)
+        batch_system.arguments(cluster)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from pipeline.config import Cluster
 from pipeline.errors import ConfigError, PlanError
 from pipeline.executors import clusters
 from pipeline.executors.clusters import here
-from pipeline.executors.clusters.memory import WORKER_BYTES, Thresholds, configured_thresholds
+from pipeline.executors.clusters.worker_memory import WORKER_BYTES, Thresholds, configured_thresholds
 from pipeline.model import Task
 
 MiB = 2**20

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from pipeline.config import from_dict, load, schema, unknown_keywords
-from pipeline.config.schema import all_keys, expected
+from pipeline.config.json_schema import all_keys, expected
 from pipeline.errors import ConfigError
 from pipeline.frames import all_keywords
 from pipeline.store import check_codec

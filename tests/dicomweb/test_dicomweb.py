@@ -19,7 +19,7 @@ from click.testing import CliRunner
 import pipeline
 from pipeline.cli import main
 from pipeline.errors import ConfigError, SourceError
-from pipeline.storage import check_url, dicomweb, find_instances, instances, open_source, storage_options
+from pipeline.storage import check_url, dicomweb, dicomweb_files, find_instances, open_source, storage_options
 from support.corpora import REPOSITORY
 
 SCRIPT = REPOSITORY / "scripts" / "services" / "orthanc"
@@ -131,14 +131,14 @@ def test_searches_go_on_until_nothing_new_comes(service, monkeypatch):
 
 def test_an_instance_is_the_stored_file_in_memory_or_not(service, files, monkeypatch):
     for limit in (1 << 20, 100):
-        monkeypatch.setattr(instances, "IN_MEMORY", limit)
+        monkeypatch.setattr(dicomweb_files, "IN_MEMORY", limit)
         for url in find_instances(service):
             with open_source(url) as file:
                 assert file.read() == (files / f"{url.rpartition('/')[2]}.dcm").read_bytes()
 
 
 def test_a_temporary_folder_that_is_full(service, monkeypatch, tmp_path):
-    monkeypatch.setattr(instances, "IN_MEMORY", 100)
+    monkeypatch.setattr(dicomweb_files, "IN_MEMORY", 100)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     url = next(iter(find_instances(f"{service}?Modality=CT&InstanceNumber=4")))
     with pytest.raises(SourceError, match=r"gone can't hold the instance .*TMPDIR"):
@@ -201,7 +201,7 @@ class Faulty(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def faulty(monkeypatch):
-    monkeypatch.setattr(instances, "_waits", lambda: iter([0.0] * 3))
+    monkeypatch.setattr(dicomweb_files, "_waits", lambda: iter([0.0] * 3))
     Faulty.asked = []
     with ThreadingHTTPServer(("127.0.0.1", 0), Faulty) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

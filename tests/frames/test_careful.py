@@ -20,6 +20,7 @@ from pydicom.tag import BaseTag
 
 from pipeline.errors import PipelineError
 from pipeline.frames import Header, frame_attributes, iter_frames, read_header
+from pipeline.frames.byte_sources import HeaderFile
 from pipeline.frames.careful import CarefulReader
 from pipeline.frames.meta import read_meta
 from pipeline.frames.sources import HeaderFile

@@ -185,7 +185,7 @@ def test_absurd_lengths_take_no_memory(undefined: bool) -> None:
 
 
 def test_large_elements_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.frames.header.LARGE_ELEMENT", 1000)
+    monkeypatch.setattr("pipeline.frames.header_reader.LARGE_ELEMENT", 1000)
     large = element(0x00091010, "OB", bytes(2000))
     data = meta(EXPLICIT) + element(0x00080060, "CS", "OT") + large + header({"Rows": 4, "Columns": 4})
     got = read(data)

@@ -15,9 +15,9 @@ from plan.conftest import BASE
 
 from pipeline.errors import PlanError
 from pipeline.model import Failure, Plan
-from pipeline.model.patients import PATIENT_ATTRIBUTES, PATIENT_HASH_BYTES, pack_patient, unpack_patient
+from pipeline.model.patient_hashes import PATIENT_ATTRIBUTES, PATIENT_HASH_BYTES, pack_patient, unpack_patient
 from pipeline.plan import Layout, digest, grow, kept_apart, make_plan, verify
-from pipeline.plan.patients import divide
+from pipeline.plan.patient_division import divide
 
 Person = tuple[int, ...]
 """A number for each attribute, 0 for one that isn't there."""

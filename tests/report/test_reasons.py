@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import EXIT_CODES
 from pipeline.report.advice import ADVICE
-from pipeline.scan.batch import _PROBLEMS
+from pipeline.scan.scan_task import _PROBLEMS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NEVER_IN_A_CATALOG = {

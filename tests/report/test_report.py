@@ -29,7 +29,7 @@ from pipeline.report import (
     write,
 )
 from pipeline.report.advice import ADVICE
-from pipeline.report.tables import stacked
+from pipeline.report.html_pieces import stacked
 from pipeline.units import counted, duration, ratio, shape, size
 from support.run_summaries import NASTY, START, run_summary
 

@@ -220,7 +220,7 @@ def test_a_scan_that_goes_on_compares_with_what_it_has_read(tmp_path: Path, lost
 
 
 def test_a_folder_that_is_opened_without_converting_it(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("pipeline.access.folders.BATCH", 2)
+    monkeypatch.setattr("pipeline.access.dicom_folders.BATCH", 2)
     found = convert(tmp_path / "in", mixed(**CONSTANT))
     opened = pipeline.open_dicom(found.folder)
     assert sorted(len(opened[name].sop_instance_uid) for name in opened) == [3, 3]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.catalog import read_rows, write_segment
 from pipeline.errors import ConfigError
-from pipeline.model.sources import local_path, source_of
+from pipeline.model.source_names import local_path, source_of
 from pipeline.scan import find_files
 from pipeline.scan import patterns as patterns_module
 

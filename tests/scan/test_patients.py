@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import from_dict
-from pipeline.model.patients import PATIENT_ATTRIBUTES, PATIENT_HASH_BYTES, unpack_patient
+from pipeline.model.patient_hashes import PATIENT_ATTRIBUTES, PATIENT_HASH_BYTES, unpack_patient
 from pipeline.scan import find_files, make_salt, scan_batch
 from support.dicom_bytes import BIG, IMPLICIT, native_file
 

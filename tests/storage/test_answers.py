@@ -11,7 +11,7 @@ import pytest
 
 import pipeline
 from pipeline.errors import SourceError
-from pipeline.storage import find_instances, instances, open_source, storage_options
+from pipeline.storage import dicomweb_files, find_instances, open_source, storage_options
 from support.corpora import pydicom_folder
 from support.web_server import webserver
 
@@ -202,7 +202,7 @@ class Service(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def service(monkeypatch):
-    monkeypatch.setattr(instances, "_waits", lambda: iter([0.0, 0.0]))
+    monkeypatch.setattr(dicomweb_files, "_waits", lambda: iter([0.0, 0.0]))
     monkeypatch.setattr(Service, "search", None)
     with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
         Thread(target=server.serve_forever, daemon=True).start()

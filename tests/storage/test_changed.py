@@ -16,7 +16,7 @@ import pipeline
 from pipeline import runs, store
 from pipeline.config import Cluster, from_dict
 from pipeline.runs import stages
-from pipeline.storage import remote
+from pipeline.storage import remote_requests
 from pipeline.verify import file_verdicts, verify
 from support.fault_proxy import FaultProxy
 from support.series_files import dicom, pixels
@@ -101,7 +101,7 @@ def test_where_the_server_copies_nothing_the_bytes_travel(s3, archive, tmp_path,
     def unknown(*_):
         raise obstore.exceptions.NotSupportedError("no such request")
 
-    monkeypatch.setattr(remote.obstore, "copy", unknown)
+    monkeypatch.setattr(remote_requests.obstore, "copy", unknown)
     assert pipeline.run(from_dict(values(source, out, s3.options()))).exit_code == 0
     check(s3, archive, tmp_path)
 

@@ -16,7 +16,7 @@ from pydicom.data import get_testdata_file
 
 import pipeline
 from pipeline.frames import SecondReader
-from pipeline.verify import Verification, file_verdicts, guarded, running, verify
+from pipeline.verify import Verification, file_verdicts, guarded, verification, verify
 
 FILES = ("rtdose_rle.dcm", "MR_small_RLE.dcm", "CT_small.dcm")
 
@@ -34,7 +34,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def carefully(out: Path, monkeypatch: pytest.MonkeyPatch) -> Verification:
     """Verify as is done with what a dead worker left, in forks of this process, where patches hold."""
-    monkeypatch.setattr(running, "check_sources", guarded._carefully)
+    monkeypatch.setattr(verification, "check_sources", guarded._carefully)
     return verify(out, source=True, cluster={"kind": "synchronous"})
 
 

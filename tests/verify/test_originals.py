@@ -18,7 +18,7 @@ from pydicom.data import get_testdata_file
 import pipeline
 from pipeline.cli import main
 from pipeline.frames import DecodedFrame, FrameReader, SecondReader
-from pipeline.verify import VERDICTS, Verification, file_verdicts, sources, verify, write
+from pipeline.verify import VERDICTS, Verification, file_verdicts, original_checks, verify, write
 
 FILES = (
     *("CT_small.dcm", "rtdose_rle.dcm", "JPEG2000.dcm", "SC_rgb_jpeg_dcmtk.dcm", "liver_1frame.dcm"),
@@ -198,7 +198,7 @@ def test_a_decoder_that_disagrees_speaks_against_the_file(out: Path, monkeypatch
 
 
 def test_large_instances_are_compared_in_pieces(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "TASK_BYTES", 1000)  # rtdose_rle.dcm has 15 frames of 400 bytes
+    monkeypatch.setattr(original_checks, "TASK_BYTES", 1000)  # rtdose_rle.dcm has 15 frames of 400 bytes
     found = check(out)
     assert found.exit_code == 0
     assert found.compared_frames == found.frames

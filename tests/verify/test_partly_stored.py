@@ -285,7 +285,7 @@ def test_without_the_header_its_images_are_stored_nowhere(tmp_path: Path) -> Non
 
 
 def test_a_long_element_isnt_stored_and_keeps_the_original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.frames.header.LARGE_ELEMENT", 20_000)
+    monkeypatch.setattr("pipeline.frames.header_reader.LARGE_ELEMENT", 20_000)
     files = {"long.dcm": native_file(SMALL[0].tobytes(), more=[element(0x00091010, "OB", bytes(30_000))])}
     found = convert(tmp_path / "in", files)
     assert found.rows["long.dcm"]["message"] == "(0009,1010) of 30000 bytes left out of the header"

@@ -65,7 +65,7 @@ def undigested(out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return replace(found, results=results, image_digests={}, files=now)
 
     monkeypatch.setattr(ledger, "read", without_digests)
-    monkeypatch.setattr("pipeline.verify.running.check_sealed", lambda *_: ())
+    monkeypatch.setattr("pipeline.verify.verification.check_sealed", lambda *_: ())
     return out
 
 

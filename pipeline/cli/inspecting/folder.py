@@ -11,9 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 
 from pipeline.catalog import read_unstored
-from pipeline.cli.progress import watched
 from pipeline.cli.screen import Screen, plain
-from pipeline.cli.tables import add, grid, reasons_table
+from pipeline.cli.terminal_progress import watched
+from pipeline.cli.terminal_tables import add, grid, reasons_table
 from pipeline.config import from_dict
 from pipeline.executors import start
 from pipeline.frames import transfer_syntax_name

@@ -8,7 +8,7 @@ import pipeline
 from pipeline.access import ImageRow
 from pipeline.catalog import catalog_path, count_reasons
 from pipeline.cli.screen import Screen
-from pipeline.cli.tables import images_table, reasons_table
+from pipeline.cli.terminal_tables import images_table, reasons_table
 from pipeline.storage import place
 from pipeline.units import compact_shape, counted, number
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from pipeline.config import BATCH_SYSTEMS, Cluster
-from pipeline.executors.clusters import batch, custom
+from pipeline.executors.clusters import batch_system, custom
 from pipeline.executors.clusters.address import connected
 from pipeline.executors.clusters.here import check_local_memory, in_dask, synchronous
-from pipeline.executors.clusters.memory import Thresholds, check_tasks, configured_thresholds
+from pipeline.executors.clusters.worker_memory import Thresholds, check_tasks, configured_thresholds
 from pipeline.executors.executor import Executor
 from pipeline.executors.main_guard import refuse_without_guard
 from pipeline.executors.progress import NullProgress, Progress
@@ -40,7 +40,7 @@ def start(cluster: Cluster, progress: Progress | None = None) -> Iterator[Execut
         "local": in_dask,
         "address": connected,
         "custom": custom.started,
-        **dict.fromkeys(BATCH_SYSTEMS, batch.started),
+        **dict.fromkeys(BATCH_SYSTEMS, batch_system.started),
     }
     with SAFE_PATH, starters[cluster.kind](cluster, progress) as executor:
         yield executor
@@ -54,7 +54,7 @@ def check(cluster: Cluster) -> None:
     ConfigError
     """
     if cluster.kind in BATCH_SYSTEMS:
-        batch.arguments(cluster)
+        batch_system.arguments(cluster)
     elif cluster.kind == "custom":
         custom.arguments(cluster)
     elif possible(cluster, NullProgress()).kind == "local":

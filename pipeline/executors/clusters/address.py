@@ -15,8 +15,8 @@ from distributed.comm.addressing import parse_host_port
 
 from pipeline.config import Cluster
 from pipeline.errors import ClusterError, ConfigError, PipelineError
+from pipeline.executors.clusters.dask_settings import settings_behind, tell_left_out
 from pipeline.executors.clusters.security import given, warn_if_open
-from pipeline.executors.clusters.settings import settings_behind, tell_left_out
 from pipeline.executors.clusters.workers import await_first, tell_dashboard
 from pipeline.executors.executor import Distributed, Executor
 from pipeline.executors.progress import Progress

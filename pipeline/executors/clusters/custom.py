@@ -11,13 +11,13 @@ import dask
 
 from pipeline.config import Cluster
 from pipeline.errors import ConfigError
+from pipeline.executors.clusters.class_arguments import check_names, parameters
+from pipeline.executors.clusters.dask_settings import client_of, settings_behind, tell_left_out
 from pipeline.executors.clusters.defaults import dask_defaults
 from pipeline.executors.clusters.lingering import lingering
-from pipeline.executors.clusters.options import check_names, parameters
 from pipeline.executors.clusters.scaling import limits, scale
 from pipeline.executors.clusters.scratch import private_scratch
 from pipeline.executors.clusters.security import given, warn_if_open
-from pipeline.executors.clusters.settings import client_of, settings_behind, tell_left_out
 from pipeline.executors.clusters.workers import await_first, tell_dashboard
 from pipeline.executors.executor import Distributed, Executor
 from pipeline.executors.progress import Progress

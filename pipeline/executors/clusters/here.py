@@ -22,11 +22,11 @@ from distributed.utils import LoopRunner, silence_logging_cmgr
 from pipeline.config import Cluster
 from pipeline.dask_import import children_without_settings
 from pipeline.errors import ClusterError, ResourceError
+from pipeline.executors.clusters.dask_settings import own_settings, tell_left_out
 from pipeline.executors.clusters.lingering import lingering
-from pipeline.executors.clusters.memory import Thresholds, check_worker
 from pipeline.executors.clusters.scratch import private_scratch
 from pipeline.executors.clusters.security import of_this_run
-from pipeline.executors.clusters.settings import own_settings, tell_left_out
+from pipeline.executors.clusters.worker_memory import Thresholds, check_worker
 from pipeline.executors.clusters.workers import tell_dashboard
 from pipeline.executors.executor import Distributed, Executor, Synchronous
 from pipeline.executors.main_guard import GUARD, refuse_without_guard

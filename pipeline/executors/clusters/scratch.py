@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 
 import dask
 
-from pipeline.executors.clusters.settings import where
+from pipeline.executors.clusters.dask_settings import where
 from pipeline.executors.progress import NullProgress, Progress
 
 try:

@@ -10,7 +10,7 @@ from itertools import chain, repeat
 from distributed import Client
 
 from pipeline.errors import ClusterError, foreign_text
-from pipeline.executors.clusters.settings import LINK, settings_of_workers, where
+from pipeline.executors.clusters.dask_settings import LINK, settings_of_workers, where
 from pipeline.executors.progress import Progress
 from pipeline.executors.scheduler import reaching
 

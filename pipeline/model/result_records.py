@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.model.instances import Failure
-from pipeline.model.results import InstanceOutcome, RegionResult, TaskResult
+from pipeline.model.task_results import InstanceOutcome, RegionResult, TaskResult
 
 NO_RECORD = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
 """What reading raises where the values aren't a record's."""

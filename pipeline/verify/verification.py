@@ -17,14 +17,14 @@ from pipeline.executors import Executor, NullProgress, Outcome, Progress, end_in
 from pipeline.output import no_result, refuse_links
 from pipeline.runs import check_settings, check_sources_known, kept_configuration, options_of, sources_of, writer
 from pipeline.storage import Options, absolute, active, exhausted, place, using
+from pipeline.verify.catalog_checks import check_rows
 from pipeline.verify.earlier import verified_before
 from pipeline.verify.expected import ExpectedResult, read_expected
-from pipeline.verify.folders import check_groups, check_ledger_end, check_sealed, check_top
 from pipeline.verify.guarded import check_sources, check_sources_carefully
+from pipeline.verify.original_checks import SourceFindings, source_checks
 from pipeline.verify.outcome import GONE, Verification
 from pipeline.verify.problems import Findings, Problem
-from pipeline.verify.rows import check_rows
-from pipeline.verify.sources import SourceFindings, source_checks
+from pipeline.verify.result_files import check_groups, check_ledger_end, check_sealed, check_top
 from pipeline.verify.verdicts import file_verdicts
 from pipeline.verify.work import frames_to_check, run_checks, store_checks
 
@@ -81,22 +81,35 @@ def verify(
         expected, problems = read_expected(root)
         result.expected = expected
         result.add(Findings((*problems, *check_top(root))))
-        original = _originals(expected, result, config, trusting=trusting) if source and expected else None
         if expected:
-            progress.phase("verify", frames_to_check(expected, sample))
-            result.add(Findings(tuple(_check_files(expected))))
-            result.options = original.options if original else active()
-            with using(result.options), start(_cluster(cluster), progress) as executor:
-                _check_images(executor, result, expected, progress, seed)
-                if original:
-                    progress.phase("compare", None)
-                    result.before = verified_before(expected)
-                    _check_originals(executor, result, original, progress, seed)
-                    result.settle_absent()
+            original = _originals(expected, result, config, trusting=trusting) if source else None
+            _check_contents(result, expected, original, cluster, progress, seed=seed)
         if "catalog_unreadable" not in result.counts:
             _count_verdicts(result)
     result.seconds = perf_counter() - begin
     return result
+
+
+def _check_contents(
+    result: Verification,
+    expected: ExpectedResult,
+    original: _Originals | None,
+    cluster: Cluster | Mapping[str, Any] | None,
+    progress: Progress,
+    *,
+    seed: int,
+) -> None:
+    """Check files and images, and compare them with the originals if `original` tells how these are read."""
+    progress.phase("verify", frames_to_check(expected, result.sample))
+    result.add(Findings(tuple(_check_files(expected))))
+    result.options = original.options if original else active()
+    with using(result.options), start(_cluster(cluster), progress) as executor:
+        _check_images(executor, result, expected, progress, seed)
+        if original:
+            progress.phase("compare", None)
+            result.before = verified_before(expected)
+            _check_originals(executor, result, original, progress, seed)
+            result.settle_absent()
 
 
 def _count_verdicts(result: Verification) -> None:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from pipeline import scan
 from pipeline.access.blocks import Decoding, FrameSource, frames_of_file, frames_of_files
-from pipeline.access.datasets import DescribedInstance, build_dataset, decoded_photometric
+from pipeline.access.image_datasets import DescribedInstance, build_dataset, decoded_photometric
 from pipeline.access.images import Images
 from pipeline.access.table import ImageRow
 from pipeline.catalog import RowAttributes, read_attributes, read_rows, segment_path

@@ -24,7 +24,7 @@ from pipeline.storage.answers import UnusableAnswerError, encodings
 from pipeline.storage.dicomweb import Resource, parse, session_of, unreadable
 from pipeline.storage.options import active
 from pipeline.storage.positioned import PositionedFile
-from pipeline.storage.remote import Found
+from pipeline.storage.remote_requests import Found
 
 AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 """Whole instances in the transfer syntax they are kept in (PS3.18 8.7.3.3.2 and 10.4.1.1)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pipeline.model import local_path
-from pipeline.report.summary import FailureLine, RunSummary
+from pipeline.report.run_summary import FailureLine, RunSummary
 from pipeline.units import counted
 
 _PATH = re.compile(r"(?<![\w./])(?:[A-Za-z][\w+.-]*://|[A-Za-z]:[\\/]|/[^\s'\"/]+/)[^\s'\"]*")

@@ -16,10 +16,10 @@ from pipeline.config import RunConfig
 from pipeline.deid import Gate
 from pipeline.errors import PipelineError
 from pipeline.model import Span, syntaxes
+from pipeline.verify.catalog_checks import Spans, first_spans
 from pipeline.verify.expected import ExpectedResult, without_spans
 from pipeline.verify.originals import Comparison, SourceCheck
 from pipeline.verify.problems import Findings
-from pipeline.verify.rows import Spans, first_spans
 from pipeline.verify.work import TASK_BYTES, in_tasks
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from pipeline.config.settings import RunConfig
+from pipeline.config.sections import RunConfig
 
 Node = Mapping[str, Any]
 

@@ -10,10 +10,10 @@ from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.uid import UID
 
 from pipeline.errors import MissingAttributeError, NoPixelDataError, PixelDataError
+from pipeline.frames.byte_sources import BufferFile, kept_position, size_of
+from pipeline.frames.decoding_options import pixel_options, validate_options
 from pipeline.frames.header import PIXEL_KEYWORDS, Header
-from pipeline.frames.options import pixel_options, validate_options
 from pipeline.frames.plugins import decoder_for
-from pipeline.frames.sources import BufferFile, kept_position, size_of
 from pipeline.model import syntaxes
 
 

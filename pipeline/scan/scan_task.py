@@ -15,9 +15,9 @@ from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError, Reso
 from pipeline.model import FrameIndex, Instance, PixelFormat, SourceFile
 from pipeline.printable import printable
 from pipeline.scan.duplicates import digest
-from pipeline.scan.patients import make_salt
+from pipeline.scan.file_records import Record, RowPlace, Wanted
+from pipeline.scan.patient_hashing import make_salt
 from pipeline.scan.quiet import without_warnings
-from pipeline.scan.records import Record, RowPlace, Wanted
 from pipeline.scan.where import selected
 from pipeline.storage import Expected, RangeFile, is_remote, place
 

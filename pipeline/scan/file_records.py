@@ -12,7 +12,7 @@ from pipeline.catalog import PENDING
 from pipeline.config import RunConfig
 from pipeline.deid import Gate
 from pipeline.model import UNKNOWN, FrameIndex, Instance, PixelFormat, SourceFile
-from pipeline.scan import patients
+from pipeline.scan import patient_hashing
 from pipeline.scan.columns import column_kinds, fit, joined
 
 Value = TypeVar("Value")
@@ -49,7 +49,7 @@ class Wanted:
     header: bool
     """Whether the whole header is kept."""
     salt: bytes
-    """The key of :func:`pipeline.scan.patients.patient_of`."""
+    """The key of :func:`pipeline.scan.patient_hashing.patient_of`."""
 
     @classmethod
     def by(cls, config: RunConfig, salt: bytes) -> Wanted:
@@ -59,7 +59,7 @@ class Wanted:
             frames.keyword_kind(keyword)
         ours = (*_UIDS.values(), *_META.values(), *_NUMBERS.values(), *_PLAN_KEYWORDS)
         keywords = tuple(dict.fromkeys([*ours, *kinds]))
-        deciding = tuple(dict.fromkeys([*patients.KEYWORDS, *config.select.where]))
+        deciding = tuple(dict.fromkeys([*patient_hashing.KEYWORDS, *config.select.where]))
         return cls(kinds, keywords, deciding, config.metadata.header == "full", salt)
 
 
@@ -113,7 +113,7 @@ class Record:
         found = self._attempt("the attributes", lambda: frames.unreleased_values(header, wanted.deciding))
         self.deciding, texts = found or ({}, {})
         study, series = bool(self.row["study_instance_uid"]), bool(self.row["series_instance_uid"])
-        self.patient = patients.patient_of(self.deciding | texts, wanted.salt, study=study, series=series)
+        self.patient = patient_hashing.patient_of(self.deciding | texts, wanted.salt, study=study, series=series)
 
     def describe_format(self, pixels: PixelFormat) -> None:
         """Fill in what the pixel format says more precisely than the attributes."""

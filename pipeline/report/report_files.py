@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.report.asdict import render_json
 from pipeline.report.page import render_html
-from pipeline.report.summary import RunSummary
+from pipeline.report.run_summary import RunSummary
 from pipeline.storage import place, unwritable
 
 

@@ -11,16 +11,16 @@ import dask
 
 from pipeline.config import Cluster
 from pipeline.errors import ConfigError
+from pipeline.executors.clusters.class_arguments import check_names, parameters
+from pipeline.executors.clusters.dask_settings import client_of, settings_behind, tell_left_out
 from pipeline.executors.clusters.defaults import dask_defaults
 from pipeline.executors.clusters.lingering import lingering
-from pipeline.executors.clusters.memory import check_worker, configured_thresholds
 from pipeline.executors.clusters.nodes import private_to_user, without_web_server
-from pipeline.executors.clusters.options import check_names, parameters
 from pipeline.executors.clusters.scaling import limits, mark_refused, scale
 from pipeline.executors.clusters.scratch import private_scratch
 from pipeline.executors.clusters.security import for_jobs
-from pipeline.executors.clusters.settings import client_of, settings_behind, tell_left_out
 from pipeline.executors.clusters.walltime import lifetime, parse_walltime
+from pipeline.executors.clusters.worker_memory import check_worker, configured_thresholds
 from pipeline.executors.clusters.workers import await_first, tell_dashboard
 from pipeline.executors.executor import Distributed, Executor
 from pipeline.executors.progress import Progress

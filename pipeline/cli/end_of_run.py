@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.padding import Padding
 
 from pipeline.cli.screen import Screen, plain
-from pipeline.cli.tables import reasons_table
+from pipeline.cli.terminal_tables import reasons_table
 from pipeline.report import STATUSES, RunSummary, earlier, throughput, verdict
 from pipeline.storage import place
 from pipeline.units import counted, duration, number, ratio, size
