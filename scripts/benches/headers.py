@@ -29,9 +29,7 @@ from pipeline import config, frames
 from pipeline.deid import IDENTITY
 from pipeline.model import SourceFile
 from pipeline.scan import make_salt, scan_batch
-from pipeline.scan.batch import Record, Wanted
 from pipeline.scan.file_records import Record, RowPlace, Wanted
-from pipeline.scan.records import RowPlace
 from runner import common
 
 LIMIT = 1.3

@@ -23,7 +23,6 @@ from pipeline.frames import Header, frame_attributes, iter_frames, read_header
 from pipeline.frames.byte_sources import HeaderFile
 from pipeline.frames.careful import CarefulReader
 from pipeline.frames.meta import read_meta
-from pipeline.frames.sources import HeaderFile
 from pipeline.model.syntaxes import encoding_of
 from support.corpora import dicom_files
 from support.dicom_bytes import (
