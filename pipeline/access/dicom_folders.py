@@ -14,13 +14,13 @@ from pipeline.access.blocks import Decoding, FrameSource, frames_of_file, frames
 from pipeline.access.image_datasets import DescribedInstance, build_dataset, decoded_photometric
 from pipeline.access.images import Images
 from pipeline.access.table import ImageRow
-from pipeline.catalog import RowAttributes, read_attributes, read_rows, segment_path
+from pipeline.catalog import RowAttributes, read_attributes, read_rows
 from pipeline.config import Metadata, Output, RunConfig
 from pipeline.config import Source as SourceSection
 from pipeline.errors import SourceError
 from pipeline.model import FrameIndex, ImageSpec, Instance, PixelFormat, Plan, SourceFile
 from pipeline.plan import Layout, make_plan
-from pipeline.storage import absolute, place
+from pipeline.storage import OutputDir, absolute
 
 BATCH = 1024
 _NO_LIMIT = 2**62
@@ -102,7 +102,8 @@ class DicomImages(Images):
 def scan_images(paths: Sequence[str], decode: Callable[[PixelFormat], Decoding], frames_per_block: int) -> DicomImages:
     """Read every header once, group the instances into images, and keep what is needed to open them."""
     with TemporaryDirectory(prefix="dcm2zarr-open-") as folder:
-        found, left_out = _scan(paths, folder)
+        out = OutputDir(folder)
+        found, left_out = _scan(paths, out)
         copies = _copies(found)
         left_out += [_copy(found[copy], found[kept]) for copy, kept in copies.items()]
         kept = [instance for position, instance in enumerate(found) if position not in copies]
@@ -111,23 +112,23 @@ def scan_images(paths: Sequence[str], decode: Callable[[PixelFormat], Decoding],
             _left_out(kept[position].source, "failed", failure.reason, failure.message)
             for position, failure in plan.refused
         ]
-        attributes = read_attributes(folder, [(one.segment, one.row) for one in kept])
-        indices = [_index(one, folder) for one in kept]
+        attributes = read_attributes(out, [(one.segment, one.row) for one in kept])
+        indices = [_index(one, out) for one in kept]
     return DicomImages(Scanned(plan, indices, attributes, left_out), decode, frames_per_block)
 
 
-def _scan(paths: Sequence[str], folder: str) -> tuple[list[Instance], list[dict[str, str]]]:
+def _scan(paths: Sequence[str], out: OutputDir) -> tuple[list[Instance], list[dict[str, str]]]:
     config = RunConfig(
-        source=SourceSection(paths=tuple(paths)), output=Output(path=folder), metadata=Metadata(header="none")
+        source=SourceSection(paths=tuple(paths)), output=Output(path=out.name), metadata=Metadata(header="none")
     )
     found: list[Instance] = []
     left_out: list[dict[str, str]] = []
     salt = scan.make_salt()
     for segment, files in enumerate(_batches(scan.find_files(paths), BATCH)):
-        result = scan.scan_batch(files, config, folder, segment, salt=salt)
+        result = scan.scan_batch(files, config, out, segment, salt=salt)
         found += result.instances
         if len(result.instances) < len(files):
-            rows = read_rows(segment_path(folder, segment), range(len(files)), _LEFT_OUT)
+            rows = read_rows(out.segment(segment), range(len(files)), _LEFT_OUT)
             left_out += [row for row in rows if row["reason"]]
     _check_found(paths, left_out)
     return sorted(found, key=lambda instance: instance.source), left_out
@@ -156,8 +157,8 @@ def _left_out(*values: str) -> dict[str, str]:
     return dict(zip(_LEFT_OUT, values, strict=True))
 
 
-def _index(instance: Instance, folder: str) -> FrameIndex:
-    return FrameIndex.from_bytes(instance.frame_index or (place(folder) / instance.frame_index_file).read_bytes())
+def _index(instance: Instance, out: OutputDir) -> FrameIndex:
+    return FrameIndex.from_bytes(instance.frame_index or out.at(instance.frame_index_file).read_bytes())
 
 
 def _batches(files: Iterator[SourceFile], size: int) -> Iterator[list[SourceFile]]:

@@ -14,9 +14,10 @@ from pipeline import store
 from pipeline.access.image_datasets import printable_attributes
 from pipeline.access.images import Images
 from pipeline.access.table import ImageRow
-from pipeline.catalog import catalog_path, open_catalog
+from pipeline.catalog import open_catalog
 from pipeline.errors import OutputError
 from pipeline.printable import printable
+from pipeline.storage import OutputDir
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,7 @@ Blocks = Literal["shard", "chunk"]
 class Result(Images):
     """The images of one output directory. Only what is asked for is read; see :func:`open`."""
 
-    def __init__(self, out: str, blocks: Blocks) -> None:
+    def __init__(self, out: OutputDir, blocks: Blocks) -> None:
         self.out = out
         self._blocks = blocks
 
@@ -107,11 +108,11 @@ def open(  # noqa: A001  pipeline.open, as zarr.open and xarray.open_…
     """
     if chunks not in ("shard", "chunk"):
         raise ValueError(f"chunks={chunks!r}: expected 'shard' or 'chunk'")
-    folder = os.fspath(out)
+    folder = OutputDir(os.fspath(out))
     store.check_result(folder)
-    if not unfinished and not catalog_path(folder).exists():
+    if not unfinished and not folder.catalog.exists():
         raise OutputError(
-            f"The run in {folder!r} has not finished: it has no catalog yet. Run the same command again to finish "
+            f"The run in {folder.name!r} has not finished: it has no catalog yet. Run the same command again to finish "
             "it, or open the images that are complete so far with unfinished=True",
             reason="no_result",
         )

@@ -5,7 +5,7 @@ A keyword whose value multiplicity isn't 1 becomes a list of these. Null means a
 the last is in ``unconverted``.
 """
 
-from pipeline.catalog.assemble import LargeRowsError, assemble, catalog_path
+from pipeline.catalog.assemble import LargeRowsError, assemble
 from pipeline.catalog.catalog_rows import (
     count_reasons,
     iter_rows,
@@ -25,7 +25,7 @@ from pipeline.catalog.plan_tables import (
     remove_plan,
     write_plan,
 )
-from pipeline.catalog.results import OURS, RUN_FILE, is_remote_result, is_result
+from pipeline.catalog.results import is_remote_result, is_result
 from pipeline.catalog.scanned import forget_scanned, read_scanned, scan_salt, write_scanned
 from pipeline.catalog.segments import (
     Identity,
@@ -39,7 +39,6 @@ from pipeline.catalog.segments import (
     read_listing,
     read_rows,
     read_unstored,
-    segment_path,
     write_segment,
 )
 from pipeline.catalog.table_columns import DEFAULT_KEYWORDS, PENDING, Kind, catalog_schema, segment_schema
@@ -48,9 +47,7 @@ from pipeline.catalog.verify_table import read_verified, write_verdicts
 __all__ = [
     "DEFAULT_KEYWORDS",
     "LIST_SUFFIXES",
-    "OURS",
     "PENDING",
-    "RUN_FILE",
     "Identity",
     "Kind",
     "Known",
@@ -58,7 +55,6 @@ __all__ = [
     "RowAttributes",
     "SegmentWriter",
     "assemble",
-    "catalog_path",
     "catalog_schema",
     "count_reasons",
     "count_scanned",
@@ -87,7 +83,6 @@ __all__ = [
     "read_verified",
     "remove_plan",
     "scan_salt",
-    "segment_path",
     "segment_schema",
     "write_plan",
     "write_scanned",

@@ -11,10 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.catalog.bounded import open_table
-from pipeline.catalog.segments import segment_path
 from pipeline.catalog.table_columns import PENDING, catalog_schema
 from pipeline.outcomes import RowOutcome
-from pipeline.storage import Place, place
+from pipeline.storage import OutputDir
 
 GROUP_BYTES = 32 * 2**20
 GROUP_ROWS = 16_384
@@ -35,13 +34,8 @@ _UNCHANGED: Any = RowOutcome(None)  # type: ignore[arg-type]  # nothing override
 _values = attrgetter(*_OVERRIDDEN, "note")
 
 
-def catalog_path(out: str) -> Place:
-    """Return where the catalog lies in an output directory."""
-    return place(out) / "catalog.parquet"
-
-
 def assemble(
-    out: str,
+    out: OutputDir,
     segments: Iterable[int],
     outcomes: Mapping[tuple[int, int], RowOutcome],
     keywords: Mapping[str, str],
@@ -56,7 +50,7 @@ def assemble(
 
     Parameters
     ----------
-    out : str
+    out : OutputDir
         Output directory.
     segments : iterable of int
         The segments' numbers, in the order in which their files were found.
@@ -75,13 +69,13 @@ def assemble(
         Where there is such a row group. Nothing has been written then.
     """
     schema = catalog_schema(keywords)
-    with catalog_path(out).replacing() as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
+    with out.catalog.replacing() as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
         for table in _regrouped(_finished(out, segments, outcomes, schema, without, largest=largest)):
             writer.write_table(table)
 
 
 def _finished(
-    out: str,
+    out: OutputDir,
     segments: Iterable[int],
     outcomes: Mapping[tuple[int, int], RowOutcome],
     schema: pa.Schema,
@@ -90,7 +84,7 @@ def _finished(
     largest: int | None,
 ) -> Iterator[pa.Table]:
     for segment in segments:
-        with open_table(segment_path(out, segment)) as file:
+        with open_table(out.segment(segment)) as file:
             row = 0
             for group in range(len(file.sizes)):
                 if largest is not None and file.bytes_of(group, schema.names) > largest:

@@ -10,16 +10,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.catalog.assemble import catalog_path
 from pipeline.catalog.bounded import BoundedTable, open_table
 from pipeline.errors import OutputError
-from pipeline.storage import Place
+from pipeline.storage import OutputDir, Place
 
 BATCH_ROWS = 1024
 """Rows held at a time where a catalog is read from beginning to end."""
 
 
-def open_catalog(out: str, columns: Sequence[str] | None = None, *, without: Sequence[str] = ()) -> pa.Table:
+def open_catalog(out: OutputDir, columns: Sequence[str] | None = None, *, without: Sequence[str] = ()) -> pa.Table:
     """Return the catalog of an output directory, or the given columns of it, or all but those in `without`.
 
     Raises
@@ -35,7 +34,7 @@ def open_catalog(out: str, columns: Sequence[str] | None = None, *, without: Seq
         return pa.concat_tables([empty, *file.groups(names)]).select(names)
 
 
-def iter_rows(out: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def iter_rows(out: OutputDir, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the given columns of every row, holding few rows at a time.
 
     Raises
@@ -51,9 +50,9 @@ def iter_rows(out: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _parquet(out: str, columns: Sequence[str]) -> Iterator[BoundedTable]:
+def _parquet(out: OutputDir, columns: Sequence[str]) -> Iterator[BoundedTable]:
     """Open the catalog, which must have `columns`; whatever is wrong with the file becomes an OutputError."""
-    path = catalog_path(out)
+    path = out.catalog
     try:
         with open_table(path) as file:
             _require(file.schema.names, columns, path)
@@ -62,7 +61,7 @@ def _parquet(out: str, columns: Sequence[str]) -> Iterator[BoundedTable]:
         raise
     except FileNotFoundError as error:
         raise OutputError(
-            f"{out} holds no catalog.parquet: it isn't the output directory of a finished run", reason="no_result"
+            f"{out} holds no {out.CATALOG}: it isn't the output directory of a finished run", reason="no_result"
         ) from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise OutputError(f"{path} can't be read as Parquet: {error}", reason="damaged_result") from error
@@ -74,25 +73,25 @@ def _require(names: Sequence[str], columns: Sequence[str], path: Place) -> None:
             raise OutputError(f"{path} has no column {name!r}; it has {', '.join(names)}", reason="other_version")
 
 
-def read_row(out: str, number: int, columns: Sequence[str]) -> dict[str, Any]:
+def read_row(out: OutputDir, number: int, columns: Sequence[str]) -> dict[str, Any]:
     """Return the given columns of one row, counted from 0; only its row group is read."""
-    with open_table(catalog_path(out)) as file:
+    with open_table(out.catalog) as file:
         for group, rows in enumerate(file.sizes):
             if number < rows:
                 table = file.group(group, columns)
                 row: dict[str, Any] = table.slice(number, 1).to_pylist()[0]
                 return row
             number -= rows
-    raise IndexError(f"{catalog_path(out)} has no row {number}")
+    raise IndexError(f"{out.catalog} has no row {number}")
 
 
-def count_reasons(out: str) -> dict[tuple[str, str], int]:
+def count_reasons(out: OutputDir) -> dict[tuple[str, str], int]:
     """Return how many rows of the catalog have each ``(status, reason)``; a missing reason is an empty text."""
     counts = Counter((row["status"], row["reason"] or "") for row in iter_rows(out, ("status", "reason")))
     return dict(sorted(counts.items()))
 
 
-def read_partly_stored(out: str, limit: int | None = None) -> tuple[int, list[dict[str, Any]]]:
+def read_partly_stored(out: OutputDir, limit: int | None = None) -> tuple[int, list[dict[str, Any]]]:
     """Return how many converted files hold more than what is stored; and row, source and message of `limit` of them."""
     table = open_catalog(out, ("source", "status", "reason", "message"))
     # with a reason, the message is about another matter
@@ -101,7 +100,7 @@ def read_partly_stored(out: str, limit: int | None = None) -> tuple[int, list[di
     return len(partly), _numbered(table, partly.slice(0, limit))
 
 
-def read_failures(out: str, limit: int | None = None) -> list[dict[str, Any]]:
+def read_failures(out: OutputDir, limit: int | None = None) -> list[dict[str, Any]]:
     """Return number, source, reason and message of the rows that failed, in the catalog's order; at most `limit` of them.
 
     The number, ``row``, counts from 0.
@@ -109,12 +108,12 @@ def read_failures(out: str, limit: int | None = None) -> list[dict[str, Any]]:
     return _told(out, "status", ("failed",), limit)
 
 
-def read_reasons(out: str, reasons: Sequence[str], limit: int | None = None) -> list[dict[str, Any]]:
+def read_reasons(out: OutputDir, reasons: Sequence[str], limit: int | None = None) -> list[dict[str, Any]]:
     """Return number, source, reason and message of the rows with one of these reasons, as :func:`read_failures` does."""
     return _told(out, "reason", reasons, limit)
 
 
-def _told(out: str, column: str, values: Sequence[str], limit: int | None) -> list[dict[str, Any]]:
+def _told(out: OutputDir, column: str, values: Sequence[str], limit: int | None) -> list[dict[str, Any]]:
     table = open_catalog(out, ("source", "status", "reason", "message"))
     found = pc.indices_nonzero(pc.is_in(table[column], pa.array(values, pa.string())))
     return _numbered(table, found.slice(0, limit))

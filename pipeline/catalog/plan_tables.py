@@ -30,10 +30,8 @@ from pipeline.model import (
     Task,
     without_collections,
 )
-from pipeline.storage import Place, place
+from pipeline.storage import OutputDir, Place
 
-_SEAL = "plan.json"
-"""Written last, with the number of rows of each table: without it, or with others, the tables aren't a plan."""
 _FORMAT = 2
 _STANDING = "standing-"
 """What the names of tables of standing images begin with."""
@@ -105,7 +103,7 @@ _COPY = (
 
 @without_collections
 def write_plan(
-    out: str,
+    out: OutputDir,
     plan: Plan,
     *,
     standing: Plan | None = None,
@@ -116,7 +114,7 @@ def write_plan(
 
     Parameters
     ----------
-    out : str
+    out : OutputDir
         The output directory.
     plan : Plan
     standing : Plan, optional
@@ -135,14 +133,14 @@ def write_plan(
         "copies": (_COPY, ((copy.segment, copy.row, copy.source, copy.kept) for copy in copies)),
         **(_image_tables(standing, _STANDING) if standing and standing.images else {}),
     }
-    folder = _folder(out)
     number = (_seal(out)["tables"] if has_plan(out) else 0) + 1
-    counts = {name: _write(folder / f"{number}/{name}.parquet", *table) for name, table in tables.items()}
+    counts = {name: _write(out.plan_table(number, name), *table) for name, table in tables.items()}
     seal = {"format": _FORMAT, "tables": number, "rows": counts, "facts": facts or {}}
-    (folder / _SEAL).write_bytes(json.dumps(seal).encode())
-    for other in folder.children():
-        if other.isdecimal() and other != str(number):
-            (folder / other).remove()
+    # last, with the number of rows of each table: without it, or with others, the tables aren't a plan
+    out.plan_seal.write_bytes(json.dumps(seal).encode())
+    for other in out.plan_numbers():
+        if other != str(number):
+            out.plan_tables(other).remove()
 
 
 def _image_tables(plan: Plan, prefix: str = "") -> dict[str, tuple[Sequence[pa.Field], Iterable[tuple[Any, ...]]]]:
@@ -156,17 +154,17 @@ def _image_tables(plan: Plan, prefix: str = "") -> dict[str, tuple[Sequence[pa.F
     }
 
 
-def remove_plan(out: str) -> None:
+def remove_plan(out: OutputDir) -> None:
     """Let there be no plan below `out`; its tables may stay."""
-    (_folder(out) / _SEAL).remove()
+    out.plan_seal.remove()
 
 
-def has_plan(out: str) -> bool:
+def has_plan(out: OutputDir) -> bool:
     """Return whether a whole plan lies below `out`."""
-    return (_folder(out) / _SEAL).exists()
+    return out.plan_seal.exists()
 
 
-def read_facts(out: str) -> dict[str, Any]:
+def read_facts(out: OutputDir) -> dict[str, Any]:
     """Return the facts that :func:`write_plan` was given.
 
     Raises
@@ -178,13 +176,13 @@ def read_facts(out: str) -> dict[str, Any]:
     return facts
 
 
-def read_copies(out: str) -> tuple[Copy, ...]:
+def read_copies(out: OutputDir) -> tuple[Copy, ...]:
     """Return the byte-identical copies that the plan leaves out; OutputError where there is no whole plan."""
     return tuple(Copy(*row) for row in _rows(_read(out, "copies", _seal(out))))
 
 
 @without_collections
-def read_plan(out: str) -> Plan:
+def read_plan(out: OutputDir) -> Plan:
     """Return the plan that :func:`write_plan` wrote, equal to it in every field.
 
     Raises
@@ -206,7 +204,7 @@ def read_plan(out: str) -> Plan:
 
 
 @without_collections
-def read_standing(out: str) -> Plan:
+def read_standing(out: OutputDir) -> Plan:
     """Return what :func:`write_plan` was given as `standing`, without instances; no images where there was nothing."""
     seal = _seal(out)
     return (
@@ -217,7 +215,7 @@ def read_standing(out: str) -> Plan:
 
 
 def _read_image_tables(
-    out: str, seal: Mapping[str, Any], prefix: str = ""
+    out: OutputDir, seal: Mapping[str, Any], prefix: str = ""
 ) -> tuple[tuple[ImageSpec, ...], tuple[Task, ...]]:
     images = list(_read(out, f"{prefix}images", seal))
     tasks = list(_rows(_read(out, f"{prefix}tasks", seal)))
@@ -227,10 +225,6 @@ def _read_image_tables(
         _read_images(images, spans),
         tuple(Task(n, group, memory, encoded, stored) for (n, memory, encoded, stored), group in regions),
     )
-
-
-def _folder(out: str) -> Place:
-    return place(out) / "plan"
 
 
 def _write(path: Place, fields: Sequence[pa.Field], rows: Iterable[tuple[Any, ...]]) -> int:
@@ -266,31 +260,30 @@ def _span_rows(images: Sequence[ImageSpec]) -> Iterator[tuple[int, ...]]:
             yield number, span.instance, span.start, span.stop, span.step, span.frame_start
 
 
-def _seal(out: str) -> dict[str, Any]:
-    folder = _folder(out)
+def _seal(out: OutputDir) -> dict[str, Any]:
     try:
-        seal: dict[str, Any] = json.loads((folder / _SEAL).read_bytes(_LONGEST_SEAL))
+        seal: dict[str, Any] = json.loads(out.plan_seal.read_bytes(_LONGEST_SEAL))
         found = seal["format"]
     except FileNotFoundError as error:
-        raise _damaged(f"{folder} holds no whole plan: {error}") from error
+        raise _damaged(f"{out.plan} holds no whole plan: {error}") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _damaged(f"{folder / _SEAL} can't be read: {error}") from error
+        raise _damaged(f"{out.plan_seal} can't be read: {error}") from error
     if found != _FORMAT:
         raise OutputError(
-            f"{folder} holds a plan of format {str(found)[:20]}; this version reads format {_FORMAT}",
+            f"{out.plan} holds a plan of format {str(found)[:20]}; this version reads format {_FORMAT}",
             reason="other_version",
         )
     numbers = (seal.get("tables"), *seal["rows"].values()) if isinstance(seal.get("rows"), dict) else (None,)
     if not all(isinstance(number, int) and number >= 0 for number in numbers) or not isinstance(
         seal.get("facts"), dict
     ):
-        raise _damaged(f"{folder / _SEAL} can't be read: it isn't what a run left")
+        raise _damaged(f"{out.plan_seal} can't be read: it isn't what a run left")
     return seal
 
 
-def _read(out: str, name: str, seal: Mapping[str, Any]) -> Iterator[pa.Table]:
+def _read(out: OutputDir, name: str, seal: Mapping[str, Any]) -> Iterator[pa.Table]:
     """Yield a table by its row groups."""
-    path = _folder(out) / str(seal["tables"]) / f"{name}.parquet"
+    path = out.plan_table(seal["tables"], name)
     try:
         with open_table(path) as file:
             if file.rows != seal["rows"].get(name):
@@ -299,7 +292,7 @@ def _read(out: str, name: str, seal: Mapping[str, Any]) -> Iterator[pa.Table]:
                 _require_filled(table, path)
                 yield table
     except FileNotFoundError as error:
-        raise _damaged(f"{_folder(out)} holds no whole plan: {error}") from error
+        raise _damaged(f"{out.plan} holds no whole plan: {error}") from error
     except (OSError, pa.ArrowException) as error:
         if isinstance(error, OutputError):
             raise

@@ -17,44 +17,39 @@ import pyarrow.parquet as pq
 
 from pipeline.catalog.bounded import open_table
 from pipeline.catalog.plan_tables import INSTANCES, instance_row, read_instances
-from pipeline.catalog.segments import segment_path
 from pipeline.model import Instance
-from pipeline.storage import Place, place
+from pipeline.storage import OutputDir
 
 _FACTS = b"dcm2zarr"
 _LONGEST_SALT = 256
 
 
-def _path(out: str, segment: int) -> Place:
-    return place(out) / "plan" / "scanned" / f"{segment:08d}.parquet"
-
-
-def write_scanned(out: str, segment: int, instances: Sequence[Instance], facts: Mapping[str, Any]) -> None:
+def write_scanned(out: OutputDir, segment: int, instances: Sequence[Instance], facts: Mapping[str, Any]) -> None:
     """Keep the instances of a segment, and JSON-like `facts` beside them."""
     schema = pa.schema(INSTANCES).with_metadata({_FACTS: json.dumps(facts).encode()})
     columns = zip(*map(instance_row, instances), strict=True) if instances else ((),) * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     buffer = io.BytesIO()
     pq.write_table(pa.table(arrays, schema=schema), buffer, compression="none", use_dictionary=False)
-    _path(out, segment).write_lightly(buffer.getbuffer())
+    out.scanned_batch(segment).write_lightly(buffer.getbuffer())
 
 
-def read_scanned(out: str, segment: int) -> tuple[tuple[Instance, ...], dict[str, Any]] | None:
+def read_scanned(out: OutputDir, segment: int) -> tuple[tuple[Instance, ...], dict[str, Any]] | None:
     """Return what :func:`write_scanned` kept of a segment that is there; None where it wasn't, or isn't whole."""
-    path = _path(out, segment)
+    path = out.scanned_batch(segment)
     with suppress(OSError, LookupError, TypeError, ValueError, RecursionError, pa.ArrowException):
         with open_table(path) as file:
             facts: dict[str, Any] = json.loads(file.schema.metadata[_FACTS])
             instances = read_instances(file.groups())
         indices = [one.frame_index_file for one in instances if one.frame_index_file]
-        if all((place(out) / name).exists() for name in indices) and segment_path(out, segment).exists():
+        if all(out.at(name).exists() for name in indices) and out.segment(segment).exists():
             return instances, facts
     return None
 
 
-def scan_salt(out: str, make: Callable[[], bytes]) -> bytes:
+def scan_salt(out: OutputDir, make: Callable[[], bytes]) -> bytes:
     """Return the salt of the scan that is under way; one that `make` returns where none is, kept for those that go on."""
-    path = place(out) / "plan" / "scanned" / "salt"
+    path = out.scan_salt
     with suppress(FileNotFoundError):
         if salt := path.read_bytes(_LONGEST_SALT):
             return salt
@@ -63,6 +58,6 @@ def scan_salt(out: str, make: Callable[[], bytes]) -> bytes:
     return salt
 
 
-def forget_scanned(out: str) -> None:
+def forget_scanned(out: OutputDir) -> None:
     """Remove it all: the plan has it now."""
-    (place(out) / "plan" / "scanned").remove()
+    out.scanned.remove()

@@ -17,17 +17,12 @@ import pyarrow.parquet as pq
 from pipeline.catalog.bounded import open_table
 from pipeline.catalog.table_columns import PENDING, segment_schema
 from pipeline.model import SourceFile
-from pipeline.storage import Place, place
+from pipeline.storage import OutputDir, Place, place
 
 GROUP_BYTES = 16 * 2**20
 GROUP_ROWS = 1024
 Anywhere = str | PathLike[str] | Place
 _LARGE = ("header", "frame_attributes", "attributes")
-
-
-def segment_path(out: str, segment: int) -> Place:
-    """Return where segment number `segment` lies below the output directory."""
-    return place(out) / "plan" / "segments" / f"{segment:08d}.parquet"
 
 
 class SegmentWriter:
@@ -140,12 +135,14 @@ class Known(NamedTuple):
 _LISTED = ("source", "file_size", "mtime_ns", "sha256", "status", "reason")
 
 
-def read_listing(out: str, segments: Iterable[int], without: Collection[tuple[int, int]] = ()) -> dict[str, Known]:
+def read_listing(
+    out: OutputDir, segments: Iterable[int], without: Collection[tuple[int, int]] = ()
+) -> dict[str, Known]:
     """Return what the segments have on every file, by source; rows `without` left out, given as ``(segment, row)``."""
     known: dict[str, Known] = {}
     texts: dict[str, str] = {}
     for segment in segments:
-        with open_table(segment_path(out, segment)) as file:
+        with open_table(out.segment(segment)) as file:
             tables = list(file.groups(_LISTED))
         for row, (source, size, mtime, sha256, *ended) in enumerate(chain.from_iterable(map(_listed, tables))):
             if (segment, row) not in without:
@@ -155,10 +152,10 @@ def read_listing(out: str, segments: Iterable[int], without: Collection[tuple[in
     return known
 
 
-def read_unstored(out: str, segments: Iterable[int]) -> Iterator[tuple[str, str]]:
+def read_unstored(out: OutputDir, segments: Iterable[int]) -> Iterator[tuple[str, str]]:
     """Yield the source of each file that is to be converted and holds what won't be stored, and what that is."""
     for segment in segments:
-        with open_table(segment_path(out, segment)) as file:
+        with open_table(out.segment(segment)) as file:
             tables = list(file.groups(("source", "status", "message")))
         for table in tables:
             for source, status, message in zip(*(column.to_pylist() for column in table.columns), strict=True):
@@ -172,10 +169,10 @@ def _listed(table: pa.Table) -> Iterator[tuple[Any, ...]]:
     return zip(*(table[name].to_pylist() for name in _LISTED), strict=True)
 
 
-def count_scanned(out: str) -> dict[tuple[str, str], int]:
+def count_scanned(out: OutputDir) -> dict[tuple[str, str], int]:
     """Return how many rows of all segments there are have each ``(status, reason)``, while a scan is under way."""
     counts: Counter[tuple[str, str]] = Counter()
-    folder = place(out) / "plan" / "segments"
+    folder = out.segments
     for name in (name for name in folder.children() if name[0].isdecimal()):
         with open_table(folder / name) as file:
             for table in file.groups(("status", "reason")):
@@ -193,7 +190,7 @@ class RowAttributes(NamedTuple):
     """Values that differ between its frames: one a frame."""
 
 
-def read_attributes(out: str, rows: Sequence[tuple[int, int]]) -> list[RowAttributes]:
+def read_attributes(out: OutputDir, rows: Sequence[tuple[int, int]]) -> list[RowAttributes]:
     """Return the attributes of instances, given as ``(segment, row)``, in the order asked for.
 
     Each segment is opened once, whatever the order.
@@ -203,7 +200,7 @@ def read_attributes(out: str, rows: Sequence[tuple[int, int]]) -> list[RowAttrib
         by_segment[segment].append(row)
     found: dict[tuple[int, int], RowAttributes] = {}
     for segment, members in by_segment.items():
-        texts = read_rows(segment_path(out, segment), members, ("attributes", "frame_attributes"))
+        texts = read_rows(out.segment(segment), members, ("attributes", "frame_attributes"))
         for row, text in zip(members, texts, strict=True):
             found[segment, row] = RowAttributes(
                 json.loads(text["attributes"] or "{}"), json.loads(text["frame_attributes"] or "{}")

@@ -13,7 +13,7 @@ from pipeline.config import Cluster, RunConfig, load, parse_bytes
 from pipeline.errors import ConfigError
 from pipeline.printable import printable
 from pipeline.runs import doubts
-from pipeline.storage import absolute, place
+from pipeline.storage import absolute
 from pipeline.units import counted
 
 
@@ -74,11 +74,13 @@ def init(screen: Screen, given: Given, cut: Cut, *, overwrite: bool) -> int:
     if screen.quiet:
         screen.text(str(len(parts)))
         return 0
-    tasks, own = sum(map(len, parts.ranges)), given.options if doubts(place(parts.out)) else ""
+    tasks, own = sum(map(len, parts.ranges)), given.options if doubts(parts.out) else ""
     screen.show("", f"{counted(tasks, 'task')} in {counted(len(parts), 'partition')}; each by a job of its own:", "")
     if parts.ranges:
-        screen.text(f"    dcm2zarr convert-partition {printable(parts.out)} K{own}    # K from 0 to {len(parts) - 1}")
-    screen.text(f"    dcm2zarr finalize {printable(parts.out)}{own}")
+        screen.text(
+            f"    dcm2zarr convert-partition {printable(parts.out.name)} K{own}    # K from 0 to {len(parts) - 1}"
+        )
+    screen.text(f"    dcm2zarr finalize {printable(parts.out.name)}{own}")
     screen.show("")
     screen.final(f"{counted(len(parts), 'partition')} → {parts.out}")
     return 0

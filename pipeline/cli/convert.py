@@ -18,7 +18,7 @@ from pipeline.config import RunConfig, from_dict
 from pipeline.errors import ConfigError, OutputError
 from pipeline.output import refuse_links
 from pipeline.runs import cluster_line, doubts, kept_configuration
-from pipeline.storage import absolute, place
+from pipeline.storage import OutputDir
 
 _HOST_AND_PORT = re.compile(r"[\w.-]+:[0-9]+")
 
@@ -41,7 +41,7 @@ def resume(screen: Screen, out: str, settings: Sequence[str], *, trusting: bool)
     OutputError
         Where others could have written it.
     """
-    at = place(absolute(out))
+    at = OutputDir.of(out)
     refuse_links(at)
     config, _ = kept_configuration(at, settings, trusting=trusting)
     if not doubts(at):

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from pipeline.cli.screen import Screen, plain
 from pipeline.cli.terminal_tables import reasons_table
 from pipeline.report import STATUSES, RunSummary, earlier, throughput, verdict
-from pipeline.storage import place
+from pipeline.storage import OutputDir
 from pipeline.units import counted, duration, number, ratio, size
 
 SOME_FAILURES = 10
@@ -25,7 +25,7 @@ def show_summary(screen: Screen, summary: RunSummary) -> None:
     screen.show("", reasons_table(summary.status_counts), "", *_figures(summary), *_failures(summary, screen.verbose))
     screen.show(*_partly_stored(summary, screen.verbose))
     screen.show("", "Open the result in Python:", *(_indented(line, 4) for line in summary.how_to_open().splitlines()))
-    screen.show(f"Report: {escape(str(place(summary.out) / 'report.html'))}", "")
+    screen.show(f"Report: {escape(str(OutputDir(summary.out).report_html))}", "")
     screen.final(*final_lines(summary))
 
 

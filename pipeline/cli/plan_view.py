@@ -13,6 +13,7 @@ from pipeline.config import RunConfig
 from pipeline.model import ImageSpec, Plan
 from pipeline.output import too_small
 from pipeline.runs import Prepared, remarks
+from pipeline.storage import OutputDir
 from pipeline.units import compact_shape, counted, number, size
 
 SOME_IMAGES = 40
@@ -82,7 +83,7 @@ def _cost(config: RunConfig, plan: Plan) -> Iterable[str]:
         f"{counted(_shards(plan), 'shard')}"
     )
     yield f"Memory of the largest task: {size(most)} of {size(config.limits.task_memory)} allowed"
-    if warning := too_small(config.output.path, stored):
+    if warning := too_small(OutputDir(config.output.path), stored):
         yield f"[yellow]{escape(warning)}[/]"
 
 

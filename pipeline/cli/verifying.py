@@ -15,7 +15,6 @@ from pipeline.cli.screen import Screen, plain
 from pipeline.cli.terminal_progress import watched
 from pipeline.cli.terminal_tables import grid
 from pipeline.errors import OutputError
-from pipeline.storage import place
 from pipeline.units import counted, duration, number, size
 from pipeline.verify import CODES, REPAIRS, VERDICTS, Verification, write
 from pipeline.verify import verify as run_verification
@@ -94,7 +93,7 @@ def _write(screen: Screen, found: Verification) -> OutputError | None:
     except OutputError as error:
         screen.error(str(error))
         return error
-    screen.show("", f"The verdict on every file: {escape(str(place(found.out) / 'verify.parquet'))}")
+    screen.show("", f"The verdict on every file: {escape(str(found.out.verdicts))}")
     return None
 
 

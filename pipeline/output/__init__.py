@@ -4,13 +4,12 @@ from pipeline.output import ledger, lock_holder, recorded_results
 from pipeline.output.flushing import flush
 from pipeline.output.folder_checks import begin, check_places, inside, no_result, refuse_links
 from pipeline.output.ledger import Finished, Ledger
-from pipeline.output.lock import LOCK_FILES, Ticket, at_work, holder, holders_of, locked, ticket, wait_for_tasks
+from pipeline.output.lock import Ticket, at_work, holder, holders_of, locked, ticket, wait_for_tasks
 from pipeline.output.lock_holder import Holder, still_held
-from pipeline.output.seal import file_digest, ledger_segments, sealed_files, sealed_names
+from pipeline.output.seal import file_digest, sealed_files, sealed_names
 from pipeline.output.space import explaining, too_small
 
 __all__ = [
-    "LOCK_FILES",
     "Finished",
     "Holder",
     "Ledger",
@@ -25,7 +24,6 @@ __all__ = [
     "holders_of",
     "inside",
     "ledger",
-    "ledger_segments",
     "lock_holder",
     "locked",
     "no_result",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 
-from pipeline.storage import CALLS, Place, RemotePlace, doing_without, note, unwritable
+from pipeline.storage import CALLS, OutputDir, doing_without, note, unwritable
 
 _FLUSHING = "Flushing one file system to the disk (syncfs)"
 
 
-def flush(out: Place) -> None:
+def flush(out: OutputDir) -> None:
     """Return when everything written to the file system of `out` is on its disk, as far as this host wrote it.
 
     Shards aren't flushed one by one, which would cost more than writing them where they are small. Before a run says
@@ -21,13 +21,13 @@ def flush(out: Place) -> None:
     OutputError
         Where the disk refuses.
     """
-    if isinstance(out, RemotePlace) or os.name != "posix":  # an object store has what it has acknowledged
+    if out.is_remote or os.name != "posix":  # an object store has what it has acknowledged
         return
     try:
-        if not _flush_one(str(out)):
+        if not _flush_one(out.name):
             os.sync()  # of all file systems, and it tells of no error
     except OSError as error:
-        raise unwritable(str(out), error, "can't be brought to the disk") from error
+        raise unwritable(out.name, error, "can't be brought to the disk") from error
 
 
 def _flush_one(folder: str) -> bool:

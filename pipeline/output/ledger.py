@@ -15,8 +15,6 @@ that a result is one of the plan's own tasks is for the caller to check (:func:`
 from __future__ import annotations
 
 import json
-import os
-import re
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -27,7 +25,7 @@ from typing import Any, NamedTuple, Self
 
 from pipeline.errors import OutputError
 from pipeline.model import NO_RECORD, TaskResult, read_number, read_result, read_text, result_record
-from pipeline.storage import GrowingFile, Place, growing, place, unwritable
+from pipeline.storage import GrowingFile, OutputDir, Place, growing, unwritable
 
 VERSION = 1
 SYNC_SECONDS = 1.0
@@ -36,7 +34,6 @@ was appended; only one of the machine (in an object store: of the process too) c
 then done again."""
 _PREFIX = b'{"crc32":"%08x","record":'
 _PREFIX_LENGTH = len(_PREFIX % 0)
-_SEGMENT = re.compile(r"([0-9]{6,18})\.jsonl")
 LONGEST_LINE = 2**28
 """Bytes: a record has twelve for each frame of a task, so that this is more than twenty million frames."""
 
@@ -70,7 +67,7 @@ class Ledger:
         self._synced = time.monotonic()
 
     @classmethod
-    def open(cls, out: str | os.PathLike[str] | Place, plan_id: str) -> Ledger:
+    def open(cls, out: OutputDir, plan_id: str) -> Ledger:
         """Start a new segment below ``OUT/ledger`` for the plan `plan_id` (:func:`pipeline.plan.digest`).
 
         Raises
@@ -78,9 +75,9 @@ class Ledger:
         OutputError
             If the folder can't be written.
         """
-        folder = place(out) / "ledger"
+        folder = out.ledger
         try:
-            return cls(_create(folder, _line({"kind": "ledger", "version": VERSION, "plan": plan_id})))
+            return cls(_create(out, _line({"kind": "ledger", "version": VERSION, "plan": plan_id})))
         except OSError as error:
             raise unwritable(folder.name, error) from error
 
@@ -136,14 +133,14 @@ class Ledger:
         self._synced = time.monotonic()
 
 
-def read(out: str | os.PathLike[str] | Place, plan_id: str | None = None) -> Finished:
+def read(out: OutputDir, plan_id: str | None = None) -> Finished:
     """Read all segments below ``OUT/ledger``; nothing is finished where there are none.
 
     This holds every result in memory; :func:`results` gives them one at a time.
 
     Parameters
     ----------
-    out : str or path-like
+    out : OutputDir
         The output directory.
     plan_id : str, optional
         The plan whose work is wanted; by default any.
@@ -169,18 +166,18 @@ def read(out: str | os.PathLike[str] | Place, plan_id: str | None = None) -> Fin
     return Finished(results, frozenset(images), images, files, tuple(damage), ended)
 
 
-def results(out: str | os.PathLike[str] | Place, plan_id: str) -> Iterator[TaskResult]:
+def results(out: OutputDir, plan_id: str) -> Iterator[TaskResult]:
     """Yield the finished tasks of a plan, one at a time, oldest first; see :func:`read`."""
     return (record for record in _all_records(out, plan_id, []) if isinstance(record, TaskResult))
 
 
-def images(out: str | os.PathLike[str] | Place, plan_id: str) -> dict[int, str]:
+def images(out: OutputDir, plan_id: str) -> dict[int, str]:
     """Return the finalised images of a plan, by position, each with its digest; see :func:`read`."""
     records = _all_records(out, plan_id, [])
     return {record.image: record.digest for record in records if isinstance(record, _Image)}
 
 
-def files(out: str | os.PathLike[str] | Place, plan_id: str, *, at_the_end: bool = False) -> dict[str, tuple[int, str]]:
+def files(out: OutputDir, plan_id: str, *, at_the_end: bool = False) -> dict[str, tuple[int, str]]:
     """Return what the last run that ended left, see :attr:`Finished.files`; empty where none has ended.
 
     With `at_the_end`, empty also where anything was recorded since.
@@ -194,9 +191,9 @@ def files(out: str | os.PathLike[str] | Place, plan_id: str, *, at_the_end: bool
     return found
 
 
-def forget_others(out: str | os.PathLike[str] | Place, *plan_ids: str) -> None:
+def forget_others(out: OutputDir, *plan_ids: str) -> None:
     """Remove the segments that belong to other plans than these, which nothing will read again."""
-    for segment in _segments(place(out) / "ledger"):
+    for segment in _segments(out):
         head = next(_lines(segment), b"")
         payload = _payload(head)
         known = None if payload is None else _head(payload)
@@ -220,24 +217,23 @@ class _Files(NamedTuple):
 _Record = TaskResult | _Image | _Files
 
 
-def _all_records(out: str | os.PathLike[str] | Place, plan_id: str | None, damage: list[str]) -> Iterator[_Record]:
-    for segment in _segments(place(out) / "ledger"):
+def _all_records(out: OutputDir, plan_id: str | None, damage: list[str]) -> Iterator[_Record]:
+    for segment in _segments(out):
         yield from _records(segment, plan_id, damage)
 
 
-def _segments(folder: Place) -> list[Place]:
+def _segments(out: OutputDir) -> list[Place]:
     """All segments, in the order in which they were started."""
-    numbered = [(int(match[1]), name) for name in folder.children() if (match := _SEGMENT.fullmatch(name))]
-    return [folder / name for _, name in sorted(numbered)]
+    folder = out.ledger
+    return [folder / name for name in out.ledger_segments()]
 
 
-def _create(folder: Place, head: bytes) -> GrowingFile:
+def _create(out: OutputDir, head: bytes) -> GrowingFile:
     """Create the next segment; of two processes that want the same number, one gets the number after it."""
-    numbers = (int(match[1]) for name in folder.children() if (match := _SEGMENT.fullmatch(name)))
-    number = max(numbers, default=0) + 1
+    number = out.next_ledger_segment()
     while True:
         try:
-            return growing(folder, number, head)
+            return growing(out.ledger, number, head)
         except FileExistsError:
             number += 1
 

@@ -22,15 +22,13 @@ from pipeline.output import lock_holder
 from pipeline.output.lock_holder import LONGEST, Held, Holder, Look, Mark, Sign
 from pipeline.output.mounts import is_of_this_machine
 from pipeline.output.object_lock import locked_object, look
-from pipeline.storage import LocalPlace, Place, RemotePlace, is_remote, place, unwritable
+from pipeline.storage import LocalPlace, OutputDir, RemotePlace, unwritable
 
 try:
     import fcntl
 except ImportError:  # not on Windows: signs of life alone
     fcntl = None  # type: ignore[assignment]
 
-LOCK_FILES = ("run.lock", "work.lock")
-"""What lies beside the ledger's segments."""
 LINGERING = 60.0
 """Seconds to wait for tasks of a run whose driver was killed: its workers end the one they are at."""
 SETTLING = 0.5
@@ -40,13 +38,13 @@ _PATIENCE = 1.0
 
 
 def locked(
-    out: str | os.PathLike[str] | Place, name: str = LOCK_FILES[0], tell: Callable[[str], object] = lambda _: None
+    out: OutputDir, name: str = OutputDir.RUN_LOCK, tell: Callable[[str], object] = lambda _: None
 ) -> AbstractContextManager[None]:
     """Keep others away from `out`, which is made where it doesn't exist: other runs, or whoever wants the same `name`.
 
     Parameters
     ----------
-    out : path-like, URL or Place
+    out : OutputDir
     name : str
         The lock's.
     tell : callable
@@ -58,28 +56,27 @@ def locked(
         Where another run is on it (reason ``in_use``), or it can't be written.
     """
     at = _lock(out, name)
-    return locked_object(at, tell) if isinstance(at, RemotePlace) else _locked(str(out), at, tell)
+    return locked_object(at, tell) if isinstance(at, RemotePlace) else _locked(out, at, tell)
 
 
-def _lock(out: str | os.PathLike[str] | Place, name: str = LOCK_FILES[0]) -> LocalPlace | RemotePlace:
-    """Return where the lock of an output, or of a part of it, lies; who is killed leaves it there, without a holder."""
-    return cast(LocalPlace | RemotePlace, place(out) / "ledger" / name)
+def _lock(out: OutputDir, name: str = OutputDir.RUN_LOCK) -> LocalPlace | RemotePlace:
+    return cast(LocalPlace | RemotePlace, out.lock(name))
 
 
 @contextmanager
-def _locked(out: str, at: LocalPlace, tell: Callable[[str], object]) -> Iterator[None]:
+def _locked(out: OutputDir, at: LocalPlace, tell: Callable[[str], object]) -> Iterator[None]:
     mark = lock_holder.new_mark()
     try:
         file = _take(at, mark, tell)
     except OSError as error:
-        raise unwritable(out, error, "can't be used as output directory") from error
+        raise unwritable(out.name, error, "can't be used as output directory") from error
     try:
         with Held(at.path.name, str(at), mark, partial(_renew, at, file)).kept():
             yield
     finally:
         with contextlib.suppress(OSError):
             if _is_mine(at, mark):
-                for left in (_lock(out, LOCK_FILES[1]), at):
+                for left in (_lock(out, OutputDir.WORK_LOCK), at):
                     with contextlib.suppress(OSError):
                         if left.exists():  # a link is refused by whoever comes next
                             left.remove()
@@ -100,7 +97,7 @@ def ticket() -> Ticket | None:
 
 
 @contextmanager
-def at_work(out: str, shown: Ticket | None = None) -> Iterator[None]:
+def at_work(out: OutputDir, shown: Ticket | None = None) -> Iterator[None]:
     """Show, while a task runs, that it may write below `out`; for a worker, at the cost of opening a file or two.
 
     Raises
@@ -109,9 +106,9 @@ def at_work(out: str, shown: Ticket | None = None) -> Iterator[None]:
         Where the task's run has lost its lock (reason ``in_use``): a worker can outlive its run.
     """
     with ExitStack() as ends:
-        if fcntl is not None and not is_remote(out):
+        if fcntl is not None and not out.is_remote:
             with contextlib.suppress(OSError):  # no such folder, no such locks: the task itself says what is wrong
-                file = cast(LocalPlace, _lock(out, LOCK_FILES[1])).open_in_place(create=True)
+                file = cast(LocalPlace, _lock(out, OutputDir.WORK_LOCK)).open_in_place(create=True)
                 ends.callback(_let_go, file)
                 _SHOWN.add(file)
                 fcntl.flock(file, fcntl.LOCK_SH)
@@ -152,7 +149,7 @@ if fcntl is not None:
     os.register_at_fork(after_in_child=_forget)
 
 
-def wait_for_tasks(out: str | os.PathLike[str] | Place) -> None:
+def wait_for_tasks(out: OutputDir) -> None:
     """Wait until no worker of an earlier run, whose driver was killed, is still at a task.
 
     Raises
@@ -160,7 +157,7 @@ def wait_for_tasks(out: str | os.PathLike[str] | Place) -> None:
     OutputError
         Where that takes too long, reason ``in_use``.
     """
-    at = _lock(out, LOCK_FILES[1])
+    at = _lock(out, OutputDir.WORK_LOCK)
     if isinstance(at, RemotePlace):
         return
     try:
@@ -182,19 +179,17 @@ def wait_for_tasks(out: str | os.PathLike[str] | Place) -> None:
         os.close(file)
 
 
-def holder(out: str | os.PathLike[str] | Place, name: str = LOCK_FILES[0]) -> Holder | None:
+def holder(out: OutputDir, name: str = OutputDir.RUN_LOCK) -> Holder | None:
     """Return who holds the lock of `out` at the moment, as far as a short look tells; None where nobody does."""
     return holders_of(out, [name]).get(name)
 
 
-def holders_of(
-    out: str | os.PathLike[str] | Place, names: Sequence[str], seconds: float | None = None
-) -> Mapping[str, Holder | None]:
+def holders_of(out: OutputDir, names: Sequence[str], seconds: float | None = None) -> Mapping[str, Holder | None]:
     """Return the locks of `out`, of these names, that are held, and who holds them as far as they say so.
 
     Parameters
     ----------
-    out : path-like, URL or Place
+    out : OutputDir
     names : sequence of str
         The locks'.
     seconds : float, optional
@@ -311,7 +306,7 @@ def _read(at: LocalPlace) -> bytes:
 
 def _in_use(at: LocalPlace, other: Holder | None) -> OutputError:
     path, out = at.path, at.path.parent.parent
-    where = "there" if path.name in LOCK_FILES else path.stem
+    where = "there" if path.name in OutputDir.LOCKS else path.stem
     return OutputError(
         f"{out}: another run is writing {where} ({other or 'it has just begun'}): wait for it, or choose another output "
         "directory",

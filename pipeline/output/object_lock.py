@@ -17,15 +17,13 @@ from functools import partial
 from pipeline.errors import OutputError
 from pipeline.output import lock_holder
 from pipeline.output.lock_holder import LONGEST, Held, Holder, Mark, Sign
-from pipeline.storage import ConditionsNotServedError, RemotePlace, unwritable
+from pipeline.storage import ConditionsNotServedError, OutputDir, RemotePlace, unwritable
 
 SETTLING = 0.5
 """Seconds after which another run's put would have replaced ours."""
 SETTLING_UNSURE = 3.0
 """The same where the server leaves conditions out: for a put that was on its way when we looked."""
 _ATTEMPTS = 5
-_WHOLE = "run.lock"
-"""The lock of the whole output; the others are those of its parts."""
 
 
 @contextmanager
@@ -136,8 +134,8 @@ def _is_mine(at: RemotePlace, mark: Mark) -> bool:
 
 
 def _in_use(at: RemotePlace, other: Holder | None) -> OutputError:
-    out, _, name = at.name.rpartition("/ledger/")
-    where = "there" if name == _WHOLE else name.removesuffix(".lock")
+    out, _, name = at.name.rpartition(f"/{OutputDir.LEDGER}/")
+    where = "there" if name == OutputDir.RUN_LOCK else name.removesuffix(".lock")
     return OutputError(
         f"{out}: another run is writing {where} ({other or 'it has just begun'}): wait for it, or choose another output",
         reason="in_use",

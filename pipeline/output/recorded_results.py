@@ -9,15 +9,15 @@ from pipeline.model import Plan, TaskResult
 from pipeline.outcomes import Outcomes
 from pipeline.output import ledger
 from pipeline.plan import is_result_of
-from pipeline.storage import Place
+from pipeline.storage import OutputDir
 
 
-def results(out: str | Place, plan_id: str, plan: Plan) -> Iterator[TaskResult]:
+def results(out: OutputDir, plan_id: str, plan: Plan) -> Iterator[TaskResult]:
     """Yield the finished tasks of a plan, one at a time, oldest first; see :func:`pipeline.output.ledger.read`.
 
     Parameters
     ----------
-    out : str or Place
+    out : OutputDir
     plan_id : str
         What the ledger calls the plan.
     plan : Plan
@@ -25,14 +25,14 @@ def results(out: str | Place, plan_id: str, plan: Plan) -> Iterator[TaskResult]:
     return (result for result in ledger.results(out, plan_id) if is_result_of(plan, result))
 
 
-def images(out: str | Place, plan_id: str, plan: Plan) -> dict[int, str]:
+def images(out: OutputDir, plan_id: str, plan: Plan) -> dict[int, str]:
     """Return the finalised images of a plan, by position, each with its digest; parameters as of :func:`results`."""
     found = ledger.images(out, plan_id)
     return {image: digest for image, digest in found.items() if image < len(plan.images)}
 
 
 def latest_results(
-    out: str | Place, plan_id: str, plan: Plan, counts: Mapping[int, int] | None = None
+    out: OutputDir, plan_id: str, plan: Plan, counts: Mapping[int, int] | None = None
 ) -> Iterator[TaskResult]:
     """Yield the last result that each task of a plan has; parameters as of :func:`results`.
 
@@ -45,7 +45,7 @@ def latest_results(
             yield result
 
 
-def outcomes(out: str | Place, plan_id: str, plan: Plan) -> Outcomes:
+def outcomes(out: OutputDir, plan_id: str, plan: Plan) -> Outcomes:
     """Return what became of a plan's instances and images by the ledger; parameters as of :func:`results`."""
     found = Outcomes(plan, complete=set(images(out, plan_id, plan)))
     for result in latest_results(out, plan_id, plan):

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator
 
 import xxhash
 
-from pipeline.catalog import OURS
-from pipeline.storage import Place, place
+from pipeline.storage import OutputDir, Place
 
-_ELSEWHERE = ("images.zarr", "ledger", "verify.parquet", "verify.json")
+_ELSEWHERE = (OutputDir.IMAGES, OutputDir.LEDGER, OutputDir.VERDICTS, OutputDir.VERIFY_SUM)
 """Digests of images and shards are recorded one by one; the last two come later; see :func:`sealed_names` for the ledger."""
-_SEGMENT = re.compile(r"[0-9]{6,}\.jsonl")
 _PIECE = 1 << 22
 
 
-def sealed_files(out: str | os.PathLike[str] | Place) -> dict[str, tuple[int, str]]:
+def sealed_files(out: OutputDir) -> dict[str, tuple[int, str]]:
     """Return size and xxh3_128 (hexadecimal) of every file of a result but its images and the ledger's last segment.
 
     Returns
@@ -25,26 +21,19 @@ def sealed_files(out: str | os.PathLike[str] | Place) -> dict[str, tuple[int, st
     dict of str to (int, str)
         By path below `out`, with slashes.
     """
-    root = place(out)
-    return {name: file_digest(root / name) for name in sorted(sealed_names(root))}
+    return {name: file_digest(out.at(name)) for name in sorted(sealed_names(out))}
 
 
-def sealed_names(root: Place) -> Iterator[str]:
-    """Yield what :func:`sealed_files` looks at, by path below `root`."""
-    for name in OURS:
+def sealed_names(out: OutputDir) -> Iterator[str]:
+    """Yield what :func:`sealed_files` looks at, by path below `out`."""
+    for name in out.OURS:
         if name in _ELSEWHERE:
             continue
-        if (root / name).exists():
+        if out.at(name).exists():
             yield name
-        yield from (f"{name}/{below}" for below in (root / name).walk())
+        yield from (f"{name}/{below}" for below in out.at(name).walk())
     # all but the last one, which is still being written
-    yield from (f"ledger/{name}" for name in ledger_segments(root)[:-1])
-
-
-def ledger_segments(root: Place) -> list[str]:
-    """Return the names of the ledger's segments, in the order in which they were started."""
-    names = [name for name in (root / "ledger").children() if _SEGMENT.fullmatch(name)]
-    return sorted(names, key=lambda name: int(name.removesuffix(".jsonl")))
+    yield from (f"{out.LEDGER}/{name}" for name in out.ledger_segments()[:-1])
 
 
 def file_digest(file: Place) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import OutputError
-from pipeline.storage import is_remote
+from pipeline.storage import OutputDir, is_remote
 from pipeline.units import size
 
 _REPAIRS = {
@@ -34,21 +34,21 @@ def free_bytes(path: str) -> int | None:
     return None
 
 
-def too_small(out: str, needed: int) -> str:
+def too_small(out: OutputDir, needed: int) -> str:
     """Return a warning where `needed` bytes, before compression, may not find room; else an empty text."""
-    free = free_bytes(out)
+    free = free_bytes(out.name)
     if free is None or needed <= free:
         return ""
     return f"The disk may be too small: up to {size(needed)} may be needed (before compression), {size(free)} are free"
 
 
 @contextmanager
-def explaining(out: str, needed: Callable[[], int] = int) -> Iterator[None]:
+def explaining(out: OutputDir, needed: Callable[[], int] = int) -> Iterator[None]:
     """Let errors of a disk that is full, or can't be written any more, say so in full: what is free, and how to go on.
 
     Parameters
     ----------
-    out : str
+    out : OutputDir
         The output directory.
     needed : callable
         Returns how many bytes may still be needed, before compression; 0 where that isn't known.
@@ -61,12 +61,12 @@ def explaining(out: str, needed: Callable[[], int] = int) -> Iterator[None]:
         raise OutputError(_explained(error, out, needed()), reason=error.reason) from error
 
 
-def _explained(error: OutputError, out: str, needed: int) -> str:
+def _explained(error: OutputError, out: OutputDir, needed: int) -> str:
     place, repair = str(error.source), _REPAIRS[error.reason]
     room = _room(place, needed) if error.reason == "disk_full" else ""
-    if place == out:
+    if place == out.name:
         return f"{error}{room}. {repair}, or choose another output directory"
-    if place.startswith(tempfile.gettempdir() + os.sep) and not place.startswith(out):
+    if place.startswith(tempfile.gettempdir() + os.sep) and not place.startswith(out.name):
         return f"{error}{room}. {repair}, or let TMPDIR name another folder, and give the same command again"
     return f"{error}{room}. {repair}, and give the same command again: it goes on where it stopped"
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pipeline.model import Instance
 from pipeline.plan.grouping import Group
+from pipeline.storage import ZARR_JSON
 
 NAME_LENGTH = 64
 """The longest UID (PS3.5 6.2), and far below what any file system allows."""
@@ -17,7 +18,7 @@ _FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")
 _CLEAN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9_-])?", re.ASCII)
 _DOTS = re.compile(r"\.{2,}")
 _RESERVED = frozenset(
-    {"zarr.json", "con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
+    {ZARR_JSON, "con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
 )
 """Zarr's own file, and Windows' devices (with or without an extension)."""
 

@@ -27,6 +27,7 @@ from pipeline.plan.inputs import cut_spans
 from pipeline.plan.invariants import verify, verify_images
 from pipeline.plan.layout import Layout
 from pipeline.plan.paths import is_clean
+from pipeline.storage import OutputDir
 
 MOST_FRAMES = 2**31 - 1
 """Number of Frames is an Integer String (PS3.5 6.2)."""
@@ -90,7 +91,7 @@ def check_path(path: str) -> None:
 
 def check_instance(one: Instance) -> None:
     """Refuse an instance, read from an output directory, that no scan can have found; PlanError."""
-    if one.frame_index_file and one.frame_index_file != f"plan/frames/{one.segment:08d}-{one.row}.idx":
+    if one.frame_index_file and one.frame_index_file != OutputDir.frame_index(one.segment, one.row):
         raise _wrong(f"{one.frame_index_file[:200]!r} isn't the place of a frame index")
     if not 0 <= one.number_of_frames <= MOST_FRAMES:
         raise _wrong(f"an instance of {one.number_of_frames} frames")

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from pipeline import store
-from pipeline.catalog import read_rows, segment_path
+from pipeline.catalog import read_rows
 from pipeline.config import Report
 from pipeline.model import ImageSpec, Plan
 from pipeline.preview.sensitive import KEYWORDS, why_hidden
 from pipeline.preview.thumbnails import thumbnail, window_of
 from pipeline.report import Sample, SampleImage
-from pipeline.storage import Place
+from pipeline.storage import OutputDir
 from pipeline.units import shape
 
 FRAMES = 4
@@ -27,12 +27,12 @@ _WINDOW = ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept")
 _NAME, _ID = "00100010", "00100020"
 
 
-def contact_sheet(out: Place, wanted: Report, plan: Plan, complete: Sequence[int]) -> tuple[SampleImage, ...]:
+def contact_sheet(out: OutputDir, wanted: Report, plan: Plan, complete: Sequence[int]) -> tuple[SampleImage, ...]:
     """Return sample frames of at most ``report.images`` images, evenly chosen among the complete ones.
 
     Parameters
     ----------
-    out : Place
+    out : OutputDir
         The output directory.
     wanted : Report
         The configuration's section.
@@ -41,7 +41,7 @@ def contact_sheet(out: Place, wanted: Report, plan: Plan, complete: Sequence[int
         The complete images, by position, ascending.
     """
     chosen = _evenly(len(complete), wanted.images)
-    return tuple(_image(str(out), plan, plan.images[complete[place]], wanted) for place in chosen)
+    return tuple(_image(out, plan, plan.images[complete[place]], wanted) for place in chosen)
 
 
 def _evenly(count: int, most: int) -> list[int]:
@@ -49,7 +49,7 @@ def _evenly(count: int, most: int) -> list[int]:
     return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))}) if count and most else []
 
 
-def _image(out: str, plan: Plan, spec: ImageSpec, wanted: Report) -> SampleImage:
+def _image(out: OutputDir, plan: Plan, spec: ImageSpec, wanted: Report) -> SampleImage:
     group: Any = store.open_image(out, spec.path)
     attributes = dict(group.attrs)
     patient = _patient(out, plan, spec) if wanted.patient_names else ""
@@ -94,10 +94,10 @@ def _listed(part: Any) -> list[Any]:
     return [part]
 
 
-def _patient(out: str, plan: Plan, spec: ImageSpec) -> str:
+def _patient(out: OutputDir, plan: Plan, spec: ImageSpec) -> str:
     """Return name and ID of the patient of the image's first instance, as its header has them."""
     instance = plan.instances[spec.spans[0].instance]
-    (row,) = read_rows(segment_path(out, instance.segment), [instance.row], ("header",))
+    (row,) = read_rows(out.segment(instance.segment), [instance.row], ("header",))
     header = json.loads(row["header"] or "{}")
     name, number = (header.get(tag, {}).get("Value") or [None] for tag in (_NAME, _ID))
     told = (name[0] or {}).get("Alphabetic", "") if isinstance(name[0], dict) else ""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pipeline.report.asdict import render_json
 from pipeline.report.page import render_html
 from pipeline.report.run_summary import RunSummary
-from pipeline.storage import place, unwritable
+from pipeline.storage import OutputDir, unwritable
 
 
-def write(out: str, summary: RunSummary) -> None:
+def write(out: OutputDir, summary: RunSummary) -> None:
     """Write both reports of a run, replacing earlier ones.
 
     Raises
@@ -16,8 +16,7 @@ def write(out: str, summary: RunSummary) -> None:
     OutputError
         Where that can't be done.
     """
-    for name, text in (("report.json", render_json(summary)), ("report.html", render_html(summary))):
-        path = place(out) / name
+    for path, text in ((out.report_json, render_json(summary)), (out.report_html, render_html(summary))):
         try:
             path.write_bytes(text.encode("utf-8", "backslashreplace"))  # paths need not be UTF-8
         except OSError as error:

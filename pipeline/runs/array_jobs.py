@@ -35,7 +35,7 @@ from pipeline.runs.stages import conversion_of, finished, load_or_make_plan, res
 from pipeline.runs.state import Prepared, Run
 from pipeline.runs.storage_settings import options_of, reaching_stores
 from pipeline.runs.trust import check_sources_known, directed, kept_configuration, sources_of
-from pipeline.storage import Options, Place, absolute, active, place, using
+from pipeline.storage import Options, OutputDir, active, using
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,10 @@ def init(
     with writing(config, progress) as this:
         prepared = load_or_make_plan(this, overwrite=overwrite, trusting=trusting)
         write_run_file(config, this.out)
-        store.create_root(str(this.out))
+        store.create_root(this.out)
         given = {} if partition_bytes is None else {"partition_bytes": partition_bytes}
         ranges = partition(prepared.plan.tasks, partitions or partition_count(prepared.plan.tasks, **given))
-        parts = Partitions(str(this.out), ranges)
+        parts = Partitions(this.out, ranges)
         write_partitions(this.out, prepared, parts)
     return parts
 
@@ -141,10 +141,10 @@ def convert_partition(
     tasks = parts.tasks(prepared.plan, number)
     with (
         using(options),
-        explaining(str(at)),
+        explaining(at),
         partition_locked(at, number, progress.message),
         Deferred(partial(clusters.start, cluster or Cluster(kind="synchronous"), progress)) as executor,
-        Ledger.open(str(at), prepared.id) as book,
+        Ledger.open(at, prepared.id) as book,
     ):
         conversion = conversion_of(prepared, config, at, progress)
         earlier = restore(conversion, prepared, {task.id for task in tasks})
@@ -192,14 +192,14 @@ def finalize(
     at, config, options, prepared, parts = _opened(out, config, trusting=trusting)
     with (
         using(options),
-        explaining(str(at)),
+        explaining(at),
         locked(at, tell=progress.message),
         Deferred(partial(clusters.start, cluster or Cluster(), progress)) as executor,
     ):
         refuse_running(at, progress.message)
         wait_for_tasks(at)
         this = Run(config, at, executor, progress)
-        finish_replacing(str(at), prepared)
+        finish_replacing(at, prepared)
         with this.clock.phase("convert"):
             conversion = resume_conversion(prepared, config, at, progress, retrying=False)
             refuse_incomplete(parts, conversion)
@@ -211,7 +211,7 @@ def finalize(
 class _Opened(NamedTuple):
     """What lies in an output directory after :func:`init`."""
 
-    at: Place
+    at: OutputDir
     config: RunConfig
     options: Options
     prepared: Prepared
@@ -222,10 +222,10 @@ def _opened(named: str | os.PathLike[str], given: RunConfig | None, *, trusting:
     """Open an output directory, with its own configuration or the caller's."""
     end_in_a_worker()
     with using(options_of(given) if given else active()):
-        return _read(place(absolute(os.fspath(named))), given, trusting=trusting)
+        return _read(OutputDir.of(named), given, trusting=trusting)
 
 
-def _read(out: Place, given: RunConfig | None, *, trusting: bool) -> _Opened:
+def _read(out: OutputDir, given: RunConfig | None, *, trusting: bool) -> _Opened:
     refuse_links(out)
     prepared = load_prepared(out)
     parts = read_partitions(out, prepared) if prepared else None

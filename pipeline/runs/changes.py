@@ -15,7 +15,7 @@ from pipeline.model import SourceFile, local_path
 from pipeline.output import recorded_results
 from pipeline.runs.digests import Digest, read_digests
 from pipeline.runs.state import Prepared
-from pipeline.storage import Place, is_remote
+from pipeline.storage import OutputDir, is_remote
 
 _SOME = 5
 
@@ -53,12 +53,14 @@ class Changes:
         return bool(self.new or self.replaced) or self.returned
 
 
-def compare(out: Place, before: Prepared, files: Iterable[SourceFile], executor: Executor, settings: Source) -> Changes:
+def compare(
+    out: OutputDir, before: Prepared, files: Iterable[SourceFile], executor: Executor, settings: Source
+) -> Changes:
     """Compare the files there are with those that `before` was made from.
 
     Parameters
     ----------
-    out : Place
+    out : OutputDir
     before : Prepared
     files : iterable of SourceFile
     executor : Executor
@@ -72,7 +74,7 @@ def compare(out: Place, before: Prepared, files: Iterable[SourceFile], executor:
     OutputError
         With ``source.changed: refuse``, where a file that holds an image has changed (reason ``source_changed``).
     """
-    looking = _Looking(before, settings, catalog.read_listing(str(out), before.segments, before.replaced))
+    looking = _Looking(before, settings, catalog.read_listing(out, before.segments, before.replaced))
     for file in files:
         looking.look(file)
     for found in read_digests(((n, file.source, file.size) for n, (file, _) in enumerate(looking.to_read)), executor):
@@ -161,7 +163,7 @@ class _Looking:
         return bool(file.etag) and self._etags.get(file.source) == file.etag
 
 
-def _settle(out: Place, before: Prepared, changes: Changes, *, refuse: bool) -> None:
+def _settle(out: OutputDir, before: Prepared, changes: Changes, *, refuse: bool) -> None:
     """Count changed files as new ones, and keep apart those of which something is stored: these may be refused."""
     failed = _failed(out, before) if changes.changed else set()
     stored = [one for one in changes.changed if (one.earlier.segment, one.earlier.row) not in failed]
@@ -193,14 +195,14 @@ def _is_unseen(file: SourceFile) -> bool:
     return file.size < 0 and not file.problem
 
 
-def _failed(out: Place, before: Prepared) -> set[tuple[int, int]]:
+def _failed(out: OutputDir, before: Prepared) -> set[tuple[int, int]]:
     """Return the rows of the files of which nothing could be stored."""
     results = recorded_results.results(out, before.id, before.plan)
     failed = (one.instance for r in results for one in r.outcomes if one.failure)
     return {(before.plan.instances[i].segment, before.plan.instances[i].row) for i in failed}
 
 
-def _refuse(out: Place, changed: list[str]) -> None:
+def _refuse(out: OutputDir, changed: list[str]) -> None:
     if changed:
         more = f" and {len(changed) - _SOME} more" if len(changed) > _SOME else ""
         raise OutputError(

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 
 from pipeline import catalog, report, scan
-from pipeline.catalog import RUN_FILE
 from pipeline.config import RunConfig, load
 from pipeline.errors import PipelineError
 from pipeline.isolation import call_fresh
@@ -14,7 +13,7 @@ from pipeline.output import Ledger, flush, ledger, sealed_files, sealed_names, s
 from pipeline.runs.conversion import Conversion
 from pipeline.runs.state import Clock, Prepared
 from pipeline.runs.summary import catalog_rows, summarise
-from pipeline.storage import Place, place
+from pipeline.storage import OutputDir
 
 LARGEST_ROWS = 3 * 2**23
 """Bytes of headers that this process holds: a segment's writer holds 16 MiB, and one header more. What is larger is put into the
@@ -33,11 +32,11 @@ def complete(
     OutputError
         Where they can't be written.
     """
-    out = place(conversion.job.out)
+    out = conversion.job.out
     with clock.phase("finalise"):
         assemble = partial(
             catalog.assemble,
-            str(out),
+            out,
             prepared.segments,
             catalog_rows(prepared, conversion),
             scan.column_kinds(config),
@@ -49,7 +48,7 @@ def complete(
             call_fresh(assemble)
         before = _was_complete(out, prepared)
         summary = summarise(out, config, clock, prepared, conversion, completed_before=before)
-        report.write(str(out), summary)
+        report.write(out, summary)
         flush(out)
         still_held()
         book.append_files(sealed_files(out))
@@ -63,7 +62,7 @@ def summary_if_nothing_to_do(
 
     Nothing is written then. Sizes are compared, not contents: those are ``dcm2zarr verify``'s.
     """
-    out = place(conversion.job.out)
+    out = conversion.job.out
     if prepared.standing.images or not (
         conversion.is_finished and _is_sealed(out, prepared) and _reports_alike(out, config)
     ):
@@ -73,27 +72,27 @@ def summary_if_nothing_to_do(
     return replace(summary, unchanged=True)
 
 
-def _was_complete(out: Place, prepared: Prepared) -> bool:
+def _was_complete(out: OutputDir, prepared: Prepared) -> bool:
     """Whether a run has ended with all that is planned now, and all that has been scanned now."""
-    paths = (catalog.segment_path(str(out), segment) for segment in prepared.segments)
+    paths = (out.segment(segment) for segment in prepared.segments)
     scanned = {str(path).removeprefix(f"{out}/") for path in paths}
     files = ledger.files(out, prepared.id)
     return bool(files) and scanned <= files.keys()
 
 
-def _is_sealed(out: Place, prepared: Prepared) -> bool:
+def _is_sealed(out: OutputDir, prepared: Prepared) -> bool:
     """Whether the last that was recorded is that a run has ended, and what it left beside the images is there."""
     files = ledger.files(out, prepared.id, at_the_end=True)
     if not files or files.keys() != set(sealed_names(out)):
         return False
     # not those of the scan's segments, which are many and were read just now
     sizes = {name: size for name, (size, _) in files.items() if name.count("/") <= 1}
-    return all((out / name).size() == size for name, size in sizes.items())
+    return all(out.at(name).size() == size for name, size in sizes.items())
 
 
-def _reports_alike(out: Place, config: RunConfig) -> bool:
+def _reports_alike(out: OutputDir, config: RunConfig) -> bool:
     """Whether the report that there is was made with these settings."""
     try:
-        return load(out / RUN_FILE).report == config.report
+        return load(out.run_file).report == config.report
     except PipelineError:  # another version's
         return False

@@ -16,8 +16,8 @@ from pipeline.outcomes import Outcomes, Work
 from pipeline.output import Ledger, at_work
 from pipeline.plan import task_input
 from pipeline.runs.timeline import Timeline
-from pipeline.storage import exhausted, unwritable
-from pipeline.store import home, remove_image
+from pipeline.storage import OutputDir, exhausted, unwritable
+from pipeline.store import remove_image
 from pipeline.tasks import (
     FinaliseInput,
     Job,
@@ -34,9 +34,9 @@ class Discard:
     """An image of which nothing could be stored."""
 
     image: int
-    out: str
-    """The directory that holds it: that of the output, or of what is made aside."""
     path: str
+    aside: bool
+    """Whether it was made aside."""
 
 
 Step = TaskInput | FinaliseInput | Discard
@@ -58,7 +58,7 @@ def _execute(step: Step, job: Job) -> TaskResult | str | None:
         )
     if isinstance(step, FinaliseInput):
         return finalise(step)
-    remove_image(step.out, step.path)
+    remove_image(job.out, step.path, aside=step.aside)
     return None
 
 
@@ -167,7 +167,7 @@ class Conversion:
             regions = self.outcomes.take_regions(image)
             if self.outcomes.is_empty(image):
                 spec = self.plan.images[image]
-                self._ready.append(Discard(image, home(self.job.out, spec), spec.path))
+                self._ready.append(Discard(image, spec.path, spec.aside))
                 continue
             out, codec = self.job.out, self.job.codec
             step = finalise_input(self.outcomes, image, regions, out=out, codec=codec, provenance=self.provenance)
@@ -186,7 +186,7 @@ class Conversion:
         self.progress.message(message)
 
 
-def _ending(step: Step, error: Exception, out: str) -> PipelineError | None:
+def _ending(step: Step, error: Exception, out: OutputDir) -> PipelineError | None:
     """Return the error that ends the run where a step failed for no file's fault, but the output's or the machine's.
 
     What an image holds may be such that it can't be completed: that takes no other image with it. Then the error names no
@@ -198,7 +198,7 @@ def _ending(step: Step, error: Exception, out: str) -> PipelineError | None:
         its_own = isinstance(step, FinaliseInput) and not error.source and error.reason != "in_use"
         return None if its_own else error
     if isinstance(error, OSError) and error.errno and not isinstance(error, PipelineError):
-        return unwritable(error.filename if isinstance(error.filename, str) else out, error)
+        return unwritable(error.filename if isinstance(error.filename, str) else out.name, error)
     return None
 
 

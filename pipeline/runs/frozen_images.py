@@ -18,17 +18,17 @@ from pipeline.runs.changes import Changes, instances_gone, promised
 from pipeline.runs.replacement import members
 from pipeline.runs.scan_phase import Scan, scan_more
 from pipeline.runs.state import Prepared, Run, Unfit
-from pipeline.storage import Place
+from pipeline.storage import OutputDir
 
 SOME = 10
 """Images and files that are told one by one."""
 
 
-def unfit_now(out: Place, found: Scan, changes: Changes) -> dict[str, Known]:
+def unfit_now(out: OutputDir, found: Scan, changes: Changes) -> dict[str, Known]:
     """Return the files that were others before, and hold nothing now that can be stored; by source."""
     if not changes.replaced:
         return {}
-    rows = catalog.read_listing(str(out), found.segments)
+    rows = catalog.read_listing(out, found.segments)
     return {
         source: row
         for source, row in rows.items()
@@ -63,7 +63,7 @@ def irretrievable(before: Prepared, changes: Changes, replaced: Collection[int])
     return {*instances_gone(before, changes.gone), *lost}
 
 
-def kept_images(out: Place, before: Prepared, changes: Changes, unfit: Collection[str]) -> set[int]:
+def kept_images(out: OutputDir, before: Prepared, changes: Changes, unfit: Collection[str]) -> set[int]:
     """Return the images that hold what `unfit` files held before, and those that were kept once and haven't changed."""
     unfit = {*unfit, *(one.source for one in before.unfit if one.source not in changes.replaced)}
     if not (unfit or before.kept):

@@ -22,19 +22,19 @@ from pipeline.runs.replacement import losing_by, members, working_plan
 from pipeline.runs.scan_phase import Scan, find_duplicates
 from pipeline.runs.state import Prepared, Run
 from pipeline.runs.touched_files import adopt
-from pipeline.storage import Place
+from pipeline.storage import OutputDir
 
 
-def failed_again(out: Place, found: Scan, changes: Changes) -> bool:
+def failed_again(out: OutputDir, found: Scan, changes: Changes) -> bool:
     """Whether nothing has come of another try, and all is as it was: then nothing is kept of that try either."""
     if found.instances or changes.returned or changes.replaced.keys() != changes.retried:
         return False
-    rows = catalog.read_listing(str(out), found.segments)
+    rows = catalog.read_listing(out, found.segments)
     known = changes.replaced
     if any(source not in known or row.reason != known[source].reason for source, row in rows.items()):
         return False
     for segment in found.segments:
-        catalog.segment_path(str(out), segment).remove()
+        out.segment(segment).remove()
     return True
 
 
@@ -58,7 +58,7 @@ def extend_plan(run: Run, before: Prepared, changes: Changes, found: Scan) -> Pr
     added = len(changes.new) - len(changes.changed)
     with run.clock.phase("scan"):
         unfit = unfit_now(run.out, found, changes)
-        if losing := losing_by(before, str(run.out), {*changes.gone, *unfit}):
+        if losing := losing_by(before, run.out, {*changes.gone, *unfit}):
             before = given_back(run.out, before, losing, run.config, for_good=False)
         before, found, changes = adopt(run, before, found, changes)
         found, changes = with_copies(run, before, found, changes)
@@ -71,7 +71,7 @@ def extend_plan(run: Run, before: Prepared, changes: Changes, found: Scan) -> Pr
         kept = kept_images(run.out, before, changes, unfit)
         growth = grow(before.plan, fresh, layout(run.config), lost, others, kept=kept)
         prepared = _joined(before, found, changes, growth, copies)
-        standing = _standing(str(run.out), before, growth)
+        standing = _standing(run.out, before, growth)
         prepared = replace(
             prepared,
             added=added,
@@ -87,7 +87,9 @@ def extend_plan(run: Run, before: Prepared, changes: Changes, found: Scan) -> Pr
     return prepared
 
 
-def given_back(out: Place, before: Prepared, wanted: Collection[int], config: RunConfig, *, for_good: bool) -> Prepared:
+def given_back(
+    out: OutputDir, before: Prepared, wanted: Collection[int], config: RunConfig, *, for_good: bool
+) -> Prepared:
     """Let standing images stay, given by position; what was to join them becomes images of its own.
 
     Where that isn't `for_good`, they may be made anew by the next run. As :func:`extend_plan`, it leaves either plan whenever it is
@@ -149,7 +151,7 @@ def _id(plan: Plan, before: Prepared) -> str:
     return digest(plan, json.dumps(dict(before.settings), sort_keys=True))
 
 
-def _standing(out: str, before: Prepared, growth: Growth) -> Growth:
+def _standing(out: OutputDir, before: Prepared, growth: Growth) -> Growth:
     """Return the images that stand until what follows them is whole: complete ones that aren't planned any more.
 
     Not those that were to follow others which still stand, and not those of these that have been followed.
@@ -179,11 +181,11 @@ class _Target:
     follows: Growth
 
 
-def _carry(out: Place, before: Prepared, after: Prepared, growth: Growth, standing: Growth) -> None:
+def _carry(out: OutputDir, before: Prepared, after: Prepared, growth: Growth, standing: Growth) -> None:
     """Record the finished work of the earlier plan, as far as it is work of the new one or of what stands, for these."""
     with ExitStack() as books:
         targets = [
-            _Target(books.enter_context(Ledger.open(str(out), name)), follows)
+            _Target(books.enter_context(Ledger.open(out, name)), follows)
             for name, known, follows in (
                 (after.id, before.id, growth),
                 (after.standing_id, before.standing_id, standing),
@@ -197,7 +199,7 @@ def _carry(out: Place, before: Prepared, after: Prepared, growth: Growth, standi
 
 
 def _copy(
-    out: Place, name: str, plan: Plan, targets: list[_Target], *, first_image: int = 0, first_task: int = 0
+    out: OutputDir, name: str, plan: Plan, targets: list[_Target], *, first_image: int = 0, first_task: int = 0
 ) -> None:
     """Copy the records of one plan, whose images and tasks count from these on in what follows it."""
     stays = [

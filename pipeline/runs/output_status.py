@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pipeline import catalog
-from pipeline.catalog import RUN_FILE
 from pipeline.outcomes import Outcomes
 from pipeline.output import Holder, holder, ledger, no_result, recorded_results
 from pipeline.runs.partitions import Progressed, progressed, read_partitions
 from pipeline.runs.preparation import load
 from pipeline.runs.state import Prepared
-from pipeline.storage import Place, absolute, place
+from pipeline.storage import OutputDir
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +65,18 @@ def status(out: str | os.PathLike[str]) -> Status:
     OutputError
         Where there is no run in it.
     """
-    root = place(absolute(os.fspath(out)))
-    if not {"plan", "ledger", RUN_FILE}.intersection(root.children()):
-        raise no_result(str(out), "it isn't the output directory of a run: there is neither a plan nor a ledger in it")
+    root = OutputDir.of(out)
+    if not {root.PLAN, root.LEDGER, root.RUN_FILE}.intersection(root.root.children()):
+        raise no_result(
+            OutputDir(os.fspath(out)),
+            "it isn't the output directory of a run: there is neither a plan nor a ledger in it",
+        )
     prepared = load(root)
     if prepared is None:
-        return Status(str(root), "scan", holder(root), _progressed(root), catalog.count_scanned(str(root)))
+        return Status(str(root), "scan", holder(root), _progressed(root), catalog.count_scanned(root))
     outcomes = recorded_results.outcomes(root, prepared.id, prepared.plan)
     work = _work(outcomes)
-    ended = bool(ledger.files(str(root), prepared.id)) and (root / "catalog.parquet").exists()
+    ended = bool(ledger.files(root, prepared.id)) and root.catalog.exists()
     finished = ended and not outcomes.remaining
     parts = None if finished else read_partitions(root, prepared)
     return Status(
@@ -82,7 +84,7 @@ def status(out: str | os.PathLike[str]) -> Status:
         phase="finished" if finished else "convert",
         holder=holder(root),
         progressed=_progressed(root),
-        files=catalog.count_reasons(str(root)) if ended else _files(prepared, outcomes),
+        files=catalog.count_reasons(root) if ended else _files(prepared, outcomes),
         work=work,
         stored_bytes=outcomes.work.stored_bytes,
         partitions=None if parts is None else progressed(root, prepared.plan, parts, outcomes.done),
@@ -120,11 +122,10 @@ def _files(prepared: Prepared, outcomes: Outcomes) -> Mapping[tuple[str, str], i
     return +counts
 
 
-def _progressed(root: Place) -> datetime | None:
+def _progressed(root: OutputDir) -> datetime | None:
     """Return the latest time of change of what a run appends to or adds to."""
-    segments = [root / "ledger" / name for name in (root / "ledger").children() if name.endswith(".jsonl")]
     times = []
-    for one in (root / "plan" / "segments", root / "plan", root / "report.json", *segments):
+    for one in (root.segments, root.plan, root.report_json, *root.ledger_files()):
         with suppress(FileNotFoundError):  # of objects there are no folders
             times.append(one.modified())
     return datetime.fromtimestamp(max(times), UTC) if times else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -10,21 +9,18 @@ from dataclasses import dataclass
 
 from pipeline.errors import OutputError, PipelineError
 from pipeline.model import Plan, Task
-from pipeline.output import LOCK_FILES, Holder, holders_of, lock_holder, locked
+from pipeline.output import Holder, holders_of, lock_holder, locked
 from pipeline.plan import partition
 from pipeline.runs.conversion import Conversion
 from pipeline.runs.state import Prepared
-from pipeline.storage import Place
-
-_FILE = "plan/partitions.json"
-_WHOLE = LOCK_FILES[0]
+from pipeline.storage import OutputDir
 
 
 @dataclass(frozen=True, slots=True)
 class Partitions:
     """How a plan's tasks are shared out among jobs."""
 
-    out: str
+    out: OutputDir
     ranges: tuple[range, ...]
     """By partition, the positions of its tasks in the plan."""
 
@@ -71,7 +67,7 @@ class Progressed:
 class IncompleteError(PipelineError, RuntimeError):
     """Tasks are missing, so that there is no result yet; :attr:`partitions` tells how many in which."""
 
-    def __init__(self, out: str, missing: dict[int, tuple[int, int]]) -> None:
+    def __init__(self, out: OutputDir, missing: dict[int, tuple[int, int]]) -> None:
         told = ", ".join(f"{number} ({left} of {tasks} tasks)" for number, (left, tasks) in missing.items())
         again = ",".join(map(str, missing))
         super().__init__(
@@ -82,36 +78,36 @@ class IncompleteError(PipelineError, RuntimeError):
         self.partitions = missing
 
 
-def write_partitions(out: Place, prepared: Prepared, parts: Partitions) -> None:
+def write_partitions(out: OutputDir, prepared: Prepared, parts: Partitions) -> None:
     """Keep how the plan is cut."""
     facts = {"plan": prepared.id, "stops": [own.stop for own in parts.ranges]}
-    (out / _FILE).write_bytes(json.dumps(facts).encode())
+    out.partitions.write_bytes(json.dumps(facts).encode())
 
 
-def read_partitions(out: Place, prepared: Prepared) -> Partitions | None:
+def read_partitions(out: OutputDir, prepared: Prepared) -> Partitions | None:
     """Return how :func:`init` has cut the plan of `out`; None where it hasn't."""
     try:
-        facts = json.loads((out / _FILE).read_bytes())
+        facts = json.loads(out.partitions.read_bytes())
     except FileNotFoundError:
         return None  # not `init`, but a run has planned
     stops = facts["stops"] if facts["plan"] == prepared.id else []
     if not stops and prepared.plan.tasks:
         return None
-    return Partitions(str(out), tuple(range(a, b) for a, b in zip([0, *stops], stops, strict=False)))
+    return Partitions(out, tuple(range(a, b) for a, b in zip([0, *stops], stops, strict=False)))
 
 
-def recut(out: Place, before: Prepared, after: Prepared) -> None:
+def recut(out: OutputDir, before: Prepared, after: Prepared) -> None:
     """Cut the plan that follows another one into as many partitions, where that was cut."""
     parts = read_partitions(out, before)
     if parts:
-        write_partitions(out, after, Partitions(str(out), partition(after.plan.tasks, len(parts))))
+        write_partitions(out, after, Partitions(out, partition(after.plan.tasks, len(parts))))
 
 
-def progressed(out: Place, plan: Plan, parts: Partitions, done: Collection[int]) -> Progressed:
+def progressed(out: OutputDir, plan: Plan, parts: Partitions, done: Collection[int]) -> Progressed:
     """Return how far the partitions are, by the tasks that are done and the locks that are held."""
     left = parts.missing(plan, done)
-    there = set((out / "ledger").children())
-    locks = {_lock(number): number for number in left if _lock(number) in there}
+    there = set(out.partition_locks())
+    locks = {name: number for number in left if (name := out.partition_lock(number)) in there}
     held = {locks[name] for name in holders_of(out, list(locks))}
     return Progressed(
         done=tuple(number for number in range(len(parts)) if number not in left),
@@ -121,18 +117,17 @@ def progressed(out: Place, plan: Plan, parts: Partitions, done: Collection[int])
     )
 
 
-def writer(out: Place) -> Holder | None:
+def writer(out: OutputDir) -> Holder | None:
     """Return who is at work on an output, on the whole or on a partition; None where nobody is."""
-    parts = fnmatch.filter((out / "ledger").children(), _lock("*"))
-    return next(filter(None, holders_of(out, [_WHOLE, *parts]).values()), None)
+    return next(filter(None, holders_of(out, [out.RUN_LOCK, *out.partition_locks()]).values()), None)
 
 
-def refuse_running(out: Place, tell: Callable[[str], object]) -> None:
+def refuse_running(out: OutputDir, tell: Callable[[str], object]) -> None:
     """Refuse to work on the whole while partitions are under way; locks that a killed job left are removed.
 
     Parameters
     ----------
-    out : Place
+    out : OutputDir
     tell : callable
         Told why it takes a minute, where it may.
 
@@ -141,7 +136,7 @@ def refuse_running(out: Place, tell: Callable[[str], object]) -> None:
     OutputError
         Naming one of them (reason ``in_use``).
     """
-    names = fnmatch.filter((out / "ledger").children(), _lock("*"))
+    names = out.partition_locks()
     if names:
         tell(
             f"Watching the locks of {len(names)} partition(s), for {lock_holder.SILENCE:.0f} s at most, for signs of life"
@@ -150,18 +145,14 @@ def refuse_running(out: Place, tell: Callable[[str], object]) -> None:
         who = at_work or "an unknown process"
         raise OutputError(f"{out}: {name.removesuffix('.lock')} is under way ({who}): wait for it", reason="in_use")
     for name in names:
-        (out / "ledger" / name).remove()
-
-
-def _lock(number: int | str) -> str:
-    return f"partition-{number}.lock"
+        out.lock(name).remove()
 
 
 @contextmanager
-def partition_locked(out: Place, number: int, tell: Callable[[str], object] = lambda _: None) -> Iterator[None]:
+def partition_locked(out: OutputDir, number: int, tell: Callable[[str], object] = lambda _: None) -> Iterator[None]:
     """Keep others away from one partition; OutputError (reason ``in_use``) where it, or the whole, is being written."""
-    with locked(out, _lock(number), tell):
-        for whole in holders_of(out, [_WHOLE], lock_holder.SILENCE).values():
+    with locked(out, out.partition_lock(number), tell):
+        for whole in holders_of(out, [out.RUN_LOCK], lock_holder.SILENCE).values():
             who = whole or "an unknown process"
             raise OutputError(f"{out}: a run is writing there ({who}): wait for it", reason="in_use")
         yield

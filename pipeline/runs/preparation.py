@@ -15,7 +15,7 @@ from pipeline.plan import Layout, check_path, check_plan, digest, make_plan
 from pipeline.runs.deciding_settings import deciding, differences
 from pipeline.runs.scan_phase import find_duplicates, scan_sources
 from pipeline.runs.state import Prepared, Run, Unfit
-from pipeline.storage import Place
+from pipeline.storage import OutputDir
 
 _LAYOUT = (
     *("select.frames", "output.grouping", "output.chunk.frame", "output.chunk.row", "output.chunk.column"),
@@ -31,7 +31,7 @@ def prepare_and_save(run: Run) -> Prepared:
     return prepared
 
 
-def check_settings(out: Place, before: Prepared, config: RunConfig) -> None:
+def check_settings(out: OutputDir, before: Prepared, config: RunConfig) -> None:
     """Refuse to go on with settings that would store something else than those that `before` was made with.
 
     Raises
@@ -51,7 +51,7 @@ def check_settings(out: Place, before: Prepared, config: RunConfig) -> None:
 def prepare(run: Run) -> Prepared:
     """Scan and plan; only the scan's segments are written."""
     with run.clock.phase("scan"):
-        salt = catalog.scan_salt(str(run.out), scan.make_salt)
+        salt = catalog.scan_salt(run.out, scan.make_salt)
         found = scan_sources(run.config, run.out, run.executor, run.progress, salt)
         copies = find_duplicates(found.instances, run.executor)
     with run.clock.phase("plan"):
@@ -73,7 +73,7 @@ def prepare(run: Run) -> Prepared:
         )
 
 
-def save(out: Place, prepared: Prepared) -> None:
+def save(out: OutputDir, prepared: Prepared) -> None:
     """Keep `prepared` below ``OUT/plan``, in place of what is there, in one moment."""
     facts = {
         "id": prepared.id,
@@ -91,11 +91,11 @@ def save(out: Place, prepared: Prepared) -> None:
         "kept": list(prepared.kept),
         "unfit": [list(astuple(one)) for one in prepared.unfit],
     }
-    catalog.write_plan(str(out), prepared.plan, standing=prepared.standing, copies=prepared.copies, facts=facts)
-    catalog.forget_scanned(str(out))
+    catalog.write_plan(out, prepared.plan, standing=prepared.standing, copies=prepared.copies, facts=facts)
+    catalog.forget_scanned(out)
 
 
-def load(out: Place) -> Prepared | None:
+def load(out: OutputDir) -> Prepared | None:
     """Return what :func:`save` kept; None where no run got that far.
 
     Raises
@@ -103,12 +103,12 @@ def load(out: Place) -> Prepared | None:
     OutputError
         Where it can't be read, or isn't one that a run of this program can have left (reason ``plan_unusable``).
     """
-    if not catalog.has_plan(str(out)):
+    if not catalog.has_plan(out):
         return None
     try:
-        facts = catalog.read_facts(str(out))
-        prepared = _prepared(catalog.read_plan(str(out)), catalog.read_standing(str(out)), facts)
-        prepared = replace(prepared, copies=catalog.read_copies(str(out)))
+        facts = catalog.read_facts(out)
+        prepared = _prepared(catalog.read_plan(out), catalog.read_standing(out), facts)
+        prepared = replace(prepared, copies=catalog.read_copies(out))
         check_plan(prepared.plan, _planned_layout(prepared.settings), prepared.standing)
         for path in (*prepared.stale, *prepared.grown, *prepared.kept):
             check_path(path)
@@ -125,7 +125,7 @@ def load(out: Place) -> Prepared | None:
         RecursionError,
     ) as error:
         told = str(error) if isinstance(error, PipelineError) else f"it is damaged ({type(error).__name__}: {error})"
-        raise OutputError(f"{out / 'plan'} can't be used: {told}", reason="plan_unusable") from error
+        raise OutputError(f"{out.plan} can't be used: {told}", reason="plan_unusable") from error
     return prepared
 
 

@@ -14,7 +14,7 @@ from pipeline.plan import task_input
 from pipeline.runs.conversion import Conversion
 from pipeline.runs.state import Prepared
 from pipeline.scan import digest, is_readable, look_at
-from pipeline.storage import Carried, is_remote
+from pipeline.storage import Carried, OutputDir, is_remote
 
 _AT_A_TIME = 16
 """Images looked at side by side."""
@@ -54,14 +54,14 @@ def restore(
         conversion.outcomes.complete |= _complete(out, prepared.id, plan, found)
         for image, spec in enumerate(plan.images):
             if image not in conversion.outcomes.complete:
-                store.withdraw_image(store.home(out, spec), spec.path)
+                store.withdraw_image(out, spec.path, aside=spec.aside)
     for result in recorded_results.latest_results(out, prepared.id, plan, found.last):
         if result.task in found.whole:
             conversion.restore(result)
     return len(found.whole)
 
 
-def _look(out: str, plan_id: str, plan: Plan, only: Collection[int] | None, *, retrying: bool) -> _Records:
+def _look(out: OutputDir, plan_id: str, plan: Plan, only: Collection[int] | None, *, retrying: bool) -> _Records:
     found = _Records()
     missing: dict[int, set[int]] = {}
     """By task, images of which a shard isn't there."""
@@ -94,7 +94,7 @@ def _is_discarded(plan: Plan, image: int, failed: set[int]) -> bool:
     return all(span.instance in failed for span in plan.images[image].spans)
 
 
-def _is_there(out: str, plan: Plan, region: RegionResult) -> bool:
+def _is_there(out: OutputDir, plan: Plan, region: RegionResult) -> bool:
     """Whether a region's shard has the size that was recorded; one without a valid frame needn't exist."""
     return not region.stored_bytes or region.stored_bytes == store.shard_size(
         out, plan.images[region.image], region.frame_start
@@ -115,7 +115,7 @@ def _check_originals(plan: Plan, task: int) -> None:
         if not _original_is_there(one):
             path = plan.images[plan.tasks[task].regions[0].image].path
             raise OutputError(
-                f"images.zarr/{path}: a shard that was written is missing or has another size, and can't be made again, "
+                f"{OutputDir.IMAGES}/{path}: a shard that was written is missing or has another size, and can't be made again, "
                 f"because {one.source} is gone or has changed. Put back the file or the shard; 'dcm2zarr verify' lists "
                 "all that is damaged",
                 reason="originals_gone",
@@ -141,7 +141,7 @@ def _original_is_there(one: Instance) -> bool:
         return False
 
 
-def _complete(out: str, plan_id: str, plan: Plan, found: _Records) -> set[int]:
+def _complete(out: OutputDir, plan_id: str, plan: Plan, found: _Records) -> set[int]:
     """Return the images that were finalised, are there, and of which every task is finished.
 
     A run that ended has brought its images to the disk. Where the last one didn't, its machine may have lost power, and
@@ -151,12 +151,13 @@ def _complete(out: str, plan_id: str, plan: Plan, found: _Records) -> set[int]:
     finalised = {
         image: code for image, code in recorded_results.images(out, plan_id, plan).items() if image not in broken
     }
-    trusted = is_remote(out) or bool(ledger.files(out, plan_id, at_the_end=True))
+    trusted = out.is_remote or bool(ledger.files(out, plan_id, at_the_end=True))
 
     def is_whole(image: int) -> bool:
         spec, code = plan.images[image], finalised[image]
-        at = store.home(out, spec)
-        return store.is_image(at, spec.path) and (trusted or not code or store.image_digest(at, spec.path) == code)
+        if not store.is_image(out, spec.path, aside=spec.aside):
+            return False
+        return trusted or not code or store.image_digest(out, spec.path, aside=spec.aside) == code
 
     with ThreadPoolExecutor(_AT_A_TIME, "dcm2zarr-images") as threads:
         checked = threads.map(Carried(is_whole), finalised)

@@ -18,13 +18,13 @@ from pipeline.output import flush, ledger, recorded_results
 from pipeline.runs.conversion import Conversion
 from pipeline.runs.preparation import save
 from pipeline.runs.state import Prepared
-from pipeline.storage import Carried, Place
+from pipeline.storage import Carried, OutputDir
 
 _AT_A_TIME = 16
 """Images looked at side by side."""
 
 
-def working_plan(out: str, prepared: Prepared) -> Plan:
+def working_plan(out: OutputDir, prepared: Prepared) -> Plan:
     """Return the plan with a mark at each image that is made aside, because another one still stands at its path."""
     if not prepared.standing.images:
         return prepared.plan
@@ -36,18 +36,20 @@ def working_plan(out: str, prepared: Prepared) -> Plan:
     return replace(prepared.plan, images=tuple(images))
 
 
-def whole(out: str, images: Mapping[int, tuple[str, str]]) -> set[int]:
-    """Return those of some images, given as path and digest, that are in `out` as they were finished."""
+def whole(out: OutputDir, images: Mapping[int, tuple[str, str]], *, aside: bool = False) -> set[int]:
+    """Return those of some images, given as path and digest, that are in their places, or `aside`, as they were finished."""
 
     def is_whole(number: int) -> bool:
         path, code = images[number]
-        return store.is_image(out, path) and (not code or store.image_digest(out, path) == code)
+        return store.is_image(out, path, aside=aside) and (
+            not code or store.image_digest(out, path, aside=aside) == code
+        )
 
     with ThreadPoolExecutor(_AT_A_TIME, "dcm2zarr-images") as threads:
         return {n for n, found in zip(images, threads.map(Carried(is_whole), images), strict=True) if found}
 
 
-def finish_replacing(out: str, prepared: Prepared) -> None:
+def finish_replacing(out: OutputDir, prepared: Prepared) -> None:
     """Go on where a run was interrupted while new images took their places, and what stood there is gone already."""
     if not prepared.standing.images:
         return
@@ -57,11 +59,11 @@ def finish_replacing(out: str, prepared: Prepared) -> None:
     broken = {image.path for n, image in enumerate(prepared.standing.images) if n not in there}
     images = prepared.plan.images
     new = {n: (images[n].path, code) for n, code in codes.items() if images[n].path in broken}
-    for number in sorted(whole(store.aside(out), new) - whole(out, new)):
+    for number in sorted(whole(out, new, aside=True) - whole(out, new)):
         store.take_place(out, new[number][0])
 
 
-def settle(out: Place, prepared: Prepared, conversion: Conversion) -> Prepared:
+def settle(out: OutputDir, prepared: Prepared, conversion: Conversion) -> Prepared:
     """Let the images that were made aside take their places, and remove those that have no successor.
 
     Where this is interrupted it is done again, until the plan that is kept knows of no standing images.
@@ -77,7 +79,7 @@ def settle(out: Place, prepared: Prepared, conversion: Conversion) -> Prepared:
     done = {image.path: image for n, image in enumerate(conversion.plan.images) if n in conversion.outcomes.complete}
     for image in done.values():
         if image.aside:
-            store.take_place(str(out), image.path)
+            store.take_place(out, image.path)
     flush(out)  # the new names, before the plan says that they are there
     left = {image.path for image in prepared.standing.images} - done.keys()
     paths = {image.path for image in prepared.plan.images}
@@ -85,12 +87,12 @@ def settle(out: Place, prepared: Prepared, conversion: Conversion) -> Prepared:
     save(out, after)
     ledger.forget_others(out, after.id)
     for path in sorted(left):
-        store.remove_stale(str(out), path)
-    store.remove_replaced(str(out))
+        store.remove_stale(out, path)
+    store.remove_replaced(out)
     return after
 
 
-def losing(prepared: Prepared, out: str, conversion: Conversion) -> dict[int, set[int]]:
+def losing(prepared: Prepared, out: OutputDir, conversion: Conversion) -> dict[int, set[int]]:
     """Return the standing images of which something isn't stored in those that follow them.
 
     Returns
@@ -107,7 +109,7 @@ def losing(prepared: Prepared, out: str, conversion: Conversion) -> dict[int, se
     )
 
 
-def losing_by(prepared: Prepared, out: str, sources: Collection[str]) -> set[int]:
+def losing_by(prepared: Prepared, out: OutputDir, sources: Collection[str]) -> set[int]:
     """Return the standing images that could lose something, now that files with these names can't be had again."""
     if not prepared.standing.images:
         return set()
@@ -117,7 +119,7 @@ def losing_by(prepared: Prepared, out: str, sources: Collection[str]) -> set[int
 
 def _losing(
     prepared: Prepared,
-    out: str,
+    out: OutputDir,
     *,
     complete: Collection[int],
     failed: Collection[int] = (),

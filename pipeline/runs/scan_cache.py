@@ -12,13 +12,14 @@ from pipeline.model import Instance, SourceFile
 from pipeline.plan import check_format, check_instance
 from pipeline.runs.deciding_settings import deciding
 from pipeline.runs.versions import versions
+from pipeline.storage import OutputDir
 
 MOST_INFLATED = 1100
 """What deflating saves at most, and what may be missing of a file that is salvaged: all but a thousandth."""
 
 
 def read_cached_scan(
-    files: Sequence[SourceFile], config: RunConfig, out: str, segment: int, salt: bytes
+    files: Sequence[SourceFile], config: RunConfig, out: OutputDir, segment: int, salt: bytes
 ) -> scan.ScanResult | None:
     """Return what was found in the same files, with the same settings, for the same segment; None where it wasn't."""
     kept = catalog.read_scanned(out, segment)
@@ -46,7 +47,9 @@ def _check(instance: Instance, files: Sequence[SourceFile], segment: int) -> Non
         raise ValueError("it is another version's")
 
 
-def keep_scanned(files: Sequence[SourceFile], config: RunConfig, out: str, salt: bytes, found: scan.ScanResult) -> None:
+def keep_scanned(
+    files: Sequence[SourceFile], config: RunConfig, out: OutputDir, salt: bytes, found: scan.ScanResult
+) -> None:
     """Keep what was found, but where a file failed: it may be another one's fault, and is tried again."""
     if any(status == "failed" for status, _ in found.counts):
         return

@@ -21,7 +21,7 @@ from pipeline.output import inside
 from pipeline.runs.digests import read_digests
 from pipeline.runs.scan_cache import keep_scanned, read_cached_scan
 from pipeline.runs.state import Prepared, Run
-from pipeline.storage import Place, exhausted
+from pipeline.storage import OutputDir, exhausted
 from pipeline.tasks import scan_carefully
 
 BATCHES = ((64, 16), (256, 80), (512, sys.maxsize))
@@ -60,7 +60,7 @@ class Scan:
         )
 
 
-def scan_sources(config: RunConfig, out: Place, executor: Executor, progress: Progress, salt: bytes) -> Scan:
+def scan_sources(config: RunConfig, out: OutputDir, executor: Executor, progress: Progress, salt: bytes) -> Scan:
     """Find and read all files; the full rows are in the catalog segments below `out`, the compact records here."""
     return scan_files(find_files(config, out, progress), config, out, executor, progress, salt=salt)
 
@@ -74,7 +74,7 @@ def scan_more(run: Run, before: Prepared, files: Iterator[SourceFile], first: in
 def scan_files(
     files: Iterator[SourceFile],
     config: RunConfig,
-    out: Place,
+    out: OutputDir,
     executor: Executor,
     progress: Progress,
     *,
@@ -85,10 +85,10 @@ def scan_files(
     found, read_before = Scan(), 0
     progress.phase("scan", None)
     gate = Gate.of(config)
-    task = partial(_scan, config=config, out=str(out), salt=salt, gate=gate)
-    again = partial(_scan_carefully, config=config, out=str(out), salt=salt, gate=gate)
+    task = partial(_scan, config=config, out=out, salt=salt, gate=gate)
+    again = partial(_scan_carefully, config=config, out=out, salt=salt, gate=gate)
     for outcome in executor.map(task, _batches(files, first), name="scan", carefully=again):
-        result = _result(outcome, str(out), gate)
+        result = _result(outcome, out, gate)
         found.instances += result.instances
         found.counts.update(result.counts)
         found.segments.append(result.segment)
@@ -105,11 +105,11 @@ def scan_files(
     return found
 
 
-def find_files(config: RunConfig, out: Place, progress: Progress) -> Iterator[SourceFile]:
+def find_files(config: RunConfig, out: OutputDir, progress: Progress) -> Iterator[SourceFile]:
     """Yield the files that the configuration's paths stand for, those of the output directory left out."""
     ours = inside(out)
     source = config.source
-    found = scan.find_files(source.paths, exclude=str(out), list_origins=source.list_origins, tell=progress.message)
+    found = scan.find_files(source.paths, exclude=out.name, list_origins=source.list_origins, tell=progress.message)
     return (file for file in found if not f"{file.source}/".startswith(ours))
 
 
@@ -121,7 +121,7 @@ def _batches(files: Iterator[SourceFile], first: int) -> Iterator[Batch]:
         yield Batch(segment, batch)
 
 
-def _scan(batch: Batch, *, config: RunConfig, out: str, salt: bytes, gate: Gate) -> scan.ScanResult:
+def _scan(batch: Batch, *, config: RunConfig, out: OutputDir, salt: bytes, gate: Gate) -> scan.ScanResult:
     limits = config.limits
     if before := read_cached_scan(batch.files, config, out, batch.segment, salt):
         return before
@@ -134,11 +134,11 @@ def _scan(batch: Batch, *, config: RunConfig, out: str, salt: bytes, gate: Gate)
     return found
 
 
-def _scan_carefully(batch: Batch, *, config: RunConfig, out: str, salt: bytes, gate: Gate) -> scan.ScanResult:
+def _scan_carefully(batch: Batch, *, config: RunConfig, out: OutputDir, salt: bytes, gate: Gate) -> scan.ScanResult:
     return scan_carefully(batch.files, config, out, batch.segment, salt=salt, gate=gate)
 
 
-def _result(outcome: Outcome, out: str, gate: Gate) -> scan.ScanResult:
+def _result(outcome: Outcome, out: OutputDir, gate: Gate) -> scan.ScanResult:
     """Return what the task found; a task that was lost leaves a row of its own for each of its files."""
     if outcome.error is None:
         found: scan.ScanResult = outcome.result

@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline import catalog, frames, report, scan, store
-from pipeline.catalog import RUN_FILE
 from pipeline.config import RunConfig, dump, from_dict, unknown_keywords
 from pipeline.errors import RETRIED
 from pipeline.executors import Deferred, Executor, NullProgress, Progress, clusters, end_in_a_worker
@@ -31,7 +30,7 @@ from pipeline.runs.storage_settings import reaching_stores
 from pipeline.runs.trust import check_sources_known, sources_of
 from pipeline.runs.unopened import unopened_when_planned
 from pipeline.runs.versions import provenance, versions
-from pipeline.storage import Place, absolute, place, take_notes
+from pipeline.storage import OutputDir, take_notes
 from pipeline.tasks import job_of
 
 
@@ -85,14 +84,14 @@ def convert_remaining(conversion: Conversion, executor: Executor, book: Ledger) 
 def writing(config: RunConfig, progress: Progress | None) -> Iterator[Run]:
     """Check `config` and keep others away from its output; a cluster is started when the first task needs it."""
     progress = progress or NullProgress()
-    out = place(absolute(config.output.path))
+    out = OutputDir.of(config.output.path)
     check(config)
-    if not catalog.has_plan(str(out)):  # a run that goes on may do without its sources
+    if not catalog.has_plan(out):  # a run that goes on may do without its sources
         scan.refuse_missing(scan.missing_sources(config.source.paths))
     starting = partial(clusters.start, config.cluster, progress)
     with (
         telling_notes(progress),
-        explaining(str(out)),
+        explaining(out),
         locked(out, tell=progress.message),
         Deferred(starting) as executor,
     ):
@@ -157,26 +156,26 @@ def load_or_make_plan(this: Run, *, overwrite: bool, trusting: bool = False) -> 
         check_settings(out, before, config)
         if not trusting:
             check_sources_known(config, out, sources_of(before))
-        finish_replacing(str(out), before)
+        finish_replacing(out, before)
         return update_plan_for_new_files(this, before)
     write_run_file(config, out)
     return prepare_and_save(this)
 
 
-def write_run_file(config: RunConfig, out: Place) -> None:
+def write_run_file(config: RunConfig, out: OutputDir) -> None:
     """Keep the configuration for ``dcm2zarr resume`` and for whoever wants to know."""
-    (out / RUN_FILE).write_bytes(dump(config, versions=versions()).encode("utf-8", "surrogateescape"))
+    out.run_file.write_bytes(dump(config, versions=versions()).encode("utf-8", "surrogateescape"))
 
 
 def resume_conversion(
-    prepared: Prepared, config: RunConfig, out: Place, progress: Progress, *, retrying: bool = True
+    prepared: Prepared, config: RunConfig, out: OutputDir, progress: Progress, *, retrying: bool = True
 ) -> Conversion:
     """Return the conversion of `prepared` as far as earlier runs got."""
-    store.create_root(str(out))
+    store.create_root(out)
     for path in prepared.stale:
-        store.remove_stale(str(out), path)
+        store.remove_stale(out, path)
     if not prepared.standing.images:
-        store.remove_replaced(str(out))
+        store.remove_replaced(out)
     conversion = conversion_of(prepared, config, out, progress)
     done = restore(conversion, prepared, retrying=retrying)
     remaining = conversion.remaining
@@ -186,10 +185,10 @@ def resume_conversion(
     return conversion
 
 
-def conversion_of(prepared: Prepared, config: RunConfig, out: Place, progress: Progress) -> Conversion:
+def conversion_of(prepared: Prepared, config: RunConfig, out: OutputDir, progress: Progress) -> Conversion:
     """Return the conversion of `prepared` of which nothing is done."""
-    plan = working_plan(str(out), prepared)
-    return Conversion(plan, job_of(config, str(out)), provenance(config), progress)
+    plan = working_plan(out, prepared)
+    return Conversion(plan, job_of(config, out), provenance(config), progress)
 
 
 def finished(this: Run, prepared: Prepared, conversion: Conversion) -> report.RunSummary:
@@ -200,11 +199,11 @@ def finished(this: Run, prepared: Prepared, conversion: Conversion) -> report.Ru
     """
     config, out = this.config, this.out
     while True:
-        with Ledger.open(str(out), prepared.id) as book:
+        with Ledger.open(out, prepared.id) as book:
             with this.clock.phase("convert"):
                 convert_remaining(conversion, this.executor, book)
             still_held()
-            lost = losing(prepared, str(out), conversion)
+            lost = losing(prepared, out, conversion)
             if not lost:
                 with this.clock.phase("finalise"):
                     prepared = settle(out, prepared, conversion)
@@ -230,13 +229,15 @@ def plan_only(config: RunConfig, *, progress: Progress | None = None) -> Prepare
     check(config)
     scan.refuse_missing(scan.missing_sources(config.source.paths))
     with (
-        explaining(absolute(config.output.path)),
+        explaining(OutputDir.of(config.output.path)),
         TemporaryDirectory(prefix="dcm2zarr-plan-") as folder,
         clusters.start(config.cluster, progress) as executor,
     ):
-        prepared = prepare(Run(config, place(folder), executor, progress))
+        prepared = prepare(Run(config, OutputDir(folder), executor, progress))
         clusters.check_memory(config.cluster, prepared.plan.tasks)
-        return replace(prepared, unopened=unopened_when_planned(config, prepared.counts, folder, prepared.segments))
+        return replace(
+            prepared, unopened=unopened_when_planned(config, prepared.counts, OutputDir(folder), prepared.segments)
+        )
 
 
 def check(config: RunConfig) -> None:
@@ -251,7 +252,7 @@ def check(config: RunConfig) -> None:
     frames.check_plugin(config.decode.plugin)
     store.check_codec(config.output.codec)
     clusters.check(config.cluster)
-    check_places(config.source.paths, place(absolute(config.output.path)))
+    check_places(config.source.paths, OutputDir.of(config.output.path))
 
 
 def convert(

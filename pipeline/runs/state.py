@@ -13,7 +13,7 @@ from pipeline.config import RunConfig
 from pipeline.executors import Executor, Progress
 from pipeline.model import Copy, Plan
 from pipeline.plan import digest
-from pipeline.storage import Place
+from pipeline.storage import OutputDir
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Run:
     """What the stages of a run share."""
 
     config: RunConfig
-    out: Place
+    out: OutputDir
     executor: Executor
     progress: Progress
     clock: Clock = field(default_factory=Clock)

@@ -9,9 +9,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from pipeline.catalog import RUN_FILE
 from pipeline.config import RunConfig
-from pipeline.storage import Options, dicomweb_origins, is_remote, using
+from pipeline.storage import Options, OutputDir, dicomweb_origins, using
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,17 +22,17 @@ def options_of(config: RunConfig) -> Options:
     It goes to the services that are named as sources; not to those in the ``run.yaml`` of somebody else's result, which
     were not named by who gives the token.
     """
-    origins = dicomweb_origins(config.source.paths) if _is_ours(config.output.path) else ()
+    origins = dicomweb_origins(config.source.paths) if _is_ours(OutputDir(config.output.path)) else ()
     options = Options.of(config.storage.model_dump())
     return replace(options, file_bits=config.output.file_bits, token_origins=origins)
 
 
-def _is_ours(out: str) -> bool:
+def _is_ours(out: OutputDir) -> bool:
     """Whether there is no result yet, or its configuration is the caller's own; of object stores nobody can tell."""
-    if is_remote(out) or not hasattr(os, "geteuid"):
+    if out.is_remote or not hasattr(os, "geteuid"):
         return True
     try:
-        return (Path(out) / RUN_FILE).stat().st_uid == os.geteuid()
+        return Path(str(out.run_file)).stat().st_uid == os.geteuid()
     except OSError:
         return True
 

@@ -13,7 +13,6 @@ from pipeline.catalog import (
     read_failures,
     read_partly_stored,
     read_rows,
-    segment_path,
 )
 from pipeline.config import RunConfig
 from pipeline.frames import transfer_syntax_name
@@ -27,7 +26,7 @@ from pipeline.runs.frozen_images import held_before
 from pipeline.runs.state import Clock, Prepared
 from pipeline.runs.unopened import read_unopened, unopened
 from pipeline.runs.versions import versions
-from pipeline.storage import Place
+from pipeline.storage import OutputDir
 
 MOST_FAILURES = 10_000
 """Failures that the report lists; the catalog has them all."""
@@ -63,7 +62,7 @@ def _of_changed(
 
 def _scanned(conversion: Conversion, row: tuple[int, int]) -> str:
     """Return the message that the scan left in a row."""
-    (told,) = read_rows(segment_path(conversion.job.out, row[0]), [row[1]], ("message",))
+    (told,) = read_rows(conversion.job.out.segment(row[0]), [row[1]], ("message",))
     return told["message"] or ""
 
 
@@ -72,7 +71,7 @@ def _holding(outcome: RowOutcome, path: str, scanned: str) -> RowOutcome:
 
     Where it is converted, behind that what the scan said of it (`scanned`): that not all of it is stored.
     """
-    keeps = f"images.zarr/{path} keeps what this file held before it changed"
+    keeps = f"{OutputDir.IMAGES}/{path} keeps what this file held before it changed"
     if outcome.status != "converted":
         return replace(outcome, message=f"{outcome.message}; {keeps}")
     why = "and stays as it is, because originals of it are gone or could not be stored anew"
@@ -80,7 +79,7 @@ def _holding(outcome: RowOutcome, path: str, scanned: str) -> RowOutcome:
 
 
 def summarise(
-    out: Place,
+    out: OutputDir,
     config: RunConfig,
     clock: Clock,
     prepared: Prepared,
@@ -89,12 +88,12 @@ def summarise(
     completed_before: bool = False,
 ) -> RunSummary:
     """Sum up a run; files that have come are news only where the plan that they gave wasn't `completed_before`."""
-    plan, outcomes, counts = prepared.plan, conversion.outcomes, count_reasons(str(out))
+    plan, outcomes, counts = prepared.plan, conversion.outcomes, count_reasons(out)
     converted = {i: number for i, number in sorted(stored_frames(plan).items()) if i not in outcomes.failures}
     uids = {plan.instances[i].transfer_syntax_uid for i in converted}
-    partly, lines = read_partly_stored(str(out), MOST_FAILURES)
+    partly, lines = read_partly_stored(out, MOST_FAILURES)
     return RunSummary(
-        out=str(out),
+        out=out.name,
         started=clock.started,
         finished=datetime.now(UTC),
         status_counts=counts,
@@ -116,11 +115,11 @@ def summarise(
             for position, image in enumerate(plan.images)
         ),
         remarks=remarks(prepared),
-        failures=_lines(read_failures(str(out), MOST_FAILURES)),
+        failures=_lines(read_failures(out, MOST_FAILURES)),
         partly_stored=_lines(lines),
         partly_stored_files=partly,
-        unread=_lines(read_unopened(counts, str(out))),
-        unopened=unopened(config, counts, str(out)),
+        unread=_lines(read_unopened(counts, out)),
+        unopened=unopened(config, counts, out),
         by_transfer_syntax=_grouped(plan, converted, "transfer_syntax_uid"),
         by_modality=_with_stored(_grouped(plan, converted, "modality"), plan, outcomes),
         transfer_syntax_names={uid: transfer_syntax_name(uid) for uid in uids},

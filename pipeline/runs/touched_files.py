@@ -24,6 +24,7 @@ from pipeline.output import recorded_results
 from pipeline.runs.changes import Changes
 from pipeline.runs.scan_phase import Scan
 from pipeline.runs.state import Prepared, Run
+from pipeline.storage import OutputDir
 from pipeline.tasks import Frame, Job, decode_frames, frame_results, job_of
 
 BATCH = 64
@@ -115,7 +116,7 @@ def _regions(run: Run, before: Prepared, images: Mapping[int, Any]) -> Mapping[i
 def _prove(run: Run, candidates: Sequence[Candidate]) -> dict[int, Instance]:
     """Return the new instances of files that are what they were, by position in the plan."""
     columns = tuple(set(catalog.segment_schema(scan.column_kinds(run.config)).names) - _OWN)
-    task = partial(_check, columns=columns, job=job_of(run.config, str(run.out)), config=run.config)
+    task = partial(_check, columns=columns, job=job_of(run.config, run.out), config=run.config)
     now = {one.position: one.now for one in candidates}
     outcomes = run.executor.map(task, _batches(candidates), name="compare", carefully=_give_up)
     return {i: now[i] for outcome in outcomes if outcome.error is None for i in outcome.result}
@@ -152,7 +153,7 @@ def _check(batch: tuple[Candidate, ...], *, columns: tuple[str, ...], job: Job, 
     )
 
 
-def _rows(out: str, instances: Sequence[Instance], columns: tuple[str, ...]) -> list[dict[str, Any]]:
+def _rows(out: OutputDir, instances: Sequence[Instance], columns: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return the rows that the scan wrote; each segment is opened once."""
     places: defaultdict[int, list[int]] = defaultdict(list)
     for one in instances:
@@ -160,7 +161,7 @@ def _rows(out: str, instances: Sequence[Instance], columns: tuple[str, ...]) -> 
     found = {
         (segment, row): values
         for segment, rows in places.items()
-        for row, values in zip(rows, catalog.read_rows(catalog.segment_path(out, segment), rows, columns), strict=True)
+        for row, values in zip(rows, catalog.read_rows(out.segment(segment), rows, columns), strict=True)
     }
     return [found[one.segment, one.row] for one in instances]
 

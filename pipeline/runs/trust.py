@@ -14,7 +14,6 @@ from dataclasses import replace
 from functools import cache
 from glob import has_magic
 
-from pipeline.catalog import RUN_FILE
 from pipeline.config import Cluster, RunConfig, load
 from pipeline.errors import OutputError
 from pipeline.executors import NullProgress
@@ -23,35 +22,32 @@ from pipeline.output import no_result
 from pipeline.runs.scan_phase import find_files
 from pipeline.runs.state import Prepared
 from pipeline.runs.storage_settings import options_of
-from pipeline.storage import STORES, LocalPlace, Options, Place, active, is_remote, scheme_of, strangers
+from pipeline.storage import STORES, LocalPlace, Options, OutputDir, active, is_remote, scheme_of, strangers
 
 DECIDING = ("cluster", "storage")
 """Sections that could run code or send credentials elsewhere."""
 
 
-def doubts(out: Place) -> str:
+def doubts(out: OutputDir) -> str:
     """Say why what `out` says shouldn't count: who but the caller could have written it; empty for no doubt."""
-    if not isinstance(out, LocalPlace):
+    root = out.root
+    if not isinstance(root, LocalPlace):
         return "an object store doesn't tell who has written it"
-    names = [name for name in (RUN_FILE, "plan", "ledger") if name in out.children()]
-    names += [f"{folder}/{name}" for folder in ("plan", "ledger") for name in (out / folder).children()]
-    names += [f"{name}/{table}" for name in names if _is_tables(name) for table in (out / name).children()]
-    return strangers(out.path, names)
-
-
-def _is_tables(name: str) -> bool:
-    """Whether this is the folder of a plan's tables."""
-    return name.startswith("plan/") and name.removeprefix("plan/").isdecimal()
+    names = [name for name in (out.RUN_FILE, out.PLAN, out.LEDGER) if name in root.children()]
+    names += [f"{folder}/{name}" for folder in (out.PLAN, out.LEDGER) for name in out.at(folder).children()]
+    tables = [f"{out.PLAN}/{number}" for number in out.plan_numbers()]
+    names += [f"{folder}/{table}" for folder in tables for table in out.at(folder).children()]
+    return strangers(root.path, names)
 
 
 def kept_configuration(
-    out: Place, overrides: Sequence[str] = (), *, trusting: bool = False
+    out: OutputDir, overrides: Sequence[str] = (), *, trusting: bool = False
 ) -> tuple[RunConfig, Options]:
     """Return the configuration of the run that left `out`, which may have been moved since, and how stores are reached.
 
     Parameters
     ----------
-    out : Place
+    out : OutputDir
     overrides : sequence of str
         The caller's own ``section.key=value``.
     trusting : bool
@@ -66,8 +62,8 @@ def kept_configuration(
     ConfigError
         Where it can't be.
     """
-    if not (out / RUN_FILE).exists():
-        raise no_result(str(out), f"it isn't the output directory of a run: there is no {RUN_FILE} in it")
+    if not out.run_file.exists():
+        raise no_result(out, f"it isn't the output directory of a run: there is no {out.RUN_FILE} in it")
     doubt = doubts(out)
     if doubt and not trusting:
         raise OutputError(
@@ -76,15 +72,15 @@ def kept_configuration(
             "CONFIG), or add --trust-output if you trust all who can write there",
             reason="output_not_yours",
         )
-    config = directed(load(out / RUN_FILE, overrides, without=DECIDING if doubt else ()), out)
+    config = directed(load(out.run_file, overrides, without=DECIDING if doubt else ()), out)
     if doubt:  # nor does it say where a DICOMweb token goes
         return config, replace(active(), file_bits=config.output.file_bits, token_origins=())
     return config, options_of(config)
 
 
-def directed(config: RunConfig, out: Place) -> RunConfig:
+def directed(config: RunConfig, out: OutputDir) -> RunConfig:
     """Return `config` for the output directory `out`."""
-    return config.model_copy(update={"output": config.output.model_copy(update={"path": str(out)})})
+    return config.model_copy(update={"output": config.output.model_copy(update={"path": out.name})})
 
 
 def cluster_line(cluster: Cluster) -> str:
@@ -99,7 +95,7 @@ def sources_of(prepared: Prepared) -> set[str]:
     return {*(one.source for one in prepared.plan.instances), *copies}
 
 
-def check_sources_known(config: RunConfig, out: Place, named: Collection[str]) -> None:
+def check_sources_known(config: RunConfig, out: OutputDir, named: Collection[str]) -> None:
     """Refuse a plan that names files which the caller's configuration doesn't, where another could have made it.
 
     Raises
@@ -120,7 +116,7 @@ def check_sources_known(config: RunConfig, out: Place, named: Collection[str]) -
         )
 
 
-def others(sources: Collection[str], config: RunConfig, out: Place) -> set[str]:
+def others(sources: Collection[str], config: RunConfig, out: OutputDir) -> set[str]:
     """Return those of `sources` that the configuration's paths don't stand for.
 
     What lies in a folder that they name is known by its path; only for lists, patterns and queries are files looked for.

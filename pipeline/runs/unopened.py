@@ -10,7 +10,7 @@ from pipeline import catalog
 from pipeline.config import RunConfig
 from pipeline.model import local_path
 from pipeline.scan import pattern_matcher
-from pipeline.storage import is_remote
+from pipeline.storage import OutputDir, is_remote
 
 REASONS = ("archive", "empty_file")
 """Reasons of files that aren't looked into although images may be in them, or should have been."""
@@ -19,12 +19,12 @@ _MOST_PATTERNS = 20
 """Patterns that are told apart; each is held against each file."""
 
 
-def read_unopened(counts: Mapping[tuple[str, str], int], out: str) -> list[dict[str, Any]]:
+def read_unopened(counts: Mapping[tuple[str, str], int], out: OutputDir) -> list[dict[str, Any]]:
     """Return source, reason and message of the first files that weren't looked into."""
     return catalog.read_reasons(out, REASONS, _SOME) if _any(counts) else []
 
 
-def unopened(config: RunConfig, counts: Mapping[tuple[str, str], int], out: str) -> tuple[str, ...]:
+def unopened(config: RunConfig, counts: Mapping[tuple[str, str], int], out: OutputDir) -> tuple[str, ...]:
     """Return the sources of a run that hold nothing else, by its catalog, which isn't read where there is no such file."""
     if not _any(counts):
         return ()
@@ -33,7 +33,7 @@ def unopened(config: RunConfig, counts: Mapping[tuple[str, str], int], out: str)
 
 
 def unopened_when_planned(
-    config: RunConfig, counts: Mapping[tuple[str, str], int], out: str, segments: Sequence[int]
+    config: RunConfig, counts: Mapping[tuple[str, str], int], out: OutputDir, segments: Sequence[int]
 ) -> tuple[str, ...]:
     """Return the same before there is a catalog, by the scan's segments."""
     if not _any(counts):

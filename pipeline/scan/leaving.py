@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from os import DirEntry
 from pathlib import Path
 
-from pipeline.catalog import OURS, is_remote_result, is_result
+from pipeline.catalog import is_remote_result, is_result
+from pipeline.storage import OutputDir
 
-_NAMES = frozenset(OURS)
+_NAMES = frozenset(OutputDir.OURS)
 
 
 def silently(_text: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, BinaryIO, Protocol, cast
 
 from pipeline import frames
-from pipeline.catalog import open_segment, segment_path, write_segment
+from pipeline.catalog import open_segment, write_segment
 from pipeline.config import RunConfig
 from pipeline.deid import Gate
 from pipeline.errors import NoPixelDataError, NotDicomError, PipelineError, ResourceError, foreign_text
@@ -19,7 +19,7 @@ from pipeline.scan.file_records import Record, RowPlace, Wanted
 from pipeline.scan.patient_hashing import make_salt
 from pipeline.scan.quiet import without_warnings
 from pipeline.scan.where import selected
-from pipeline.storage import Expected, RangeFile, is_remote, place
+from pipeline.storage import Expected, OutputDir, RangeFile, is_remote
 
 LEAST_SALVAGED = 1000
 """One frame in so many must be there for a file to be salvaged: else its Number of Frames is to be believed least."""
@@ -83,7 +83,7 @@ class FileWatch(Protocol):
 def scan_batch(
     files: Sequence[SourceFile],
     config: RunConfig,
-    out: str,
+    out: OutputDir,
     segment: int,
     *,
     salt: bytes = b"",
@@ -100,7 +100,7 @@ def scan_batch(
     files : sequence of SourceFile
     config : RunConfig
         Its sections `select`, `decode`, `metadata` and `limits` are used, and ``source.hash``.
-    out : str
+    out : OutputDir
         The output directory; the segment and large frame indices are written below its ``plan/``.
     segment : int
         The segment's number.
@@ -123,7 +123,7 @@ def scan_batch(
     instances: list[Instance] = []
     counts: Counter[tuple[str, str]] = Counter()
     seen: list[SourceFile] = []
-    with without_warnings(), open_segment(segment_path(out, segment), wanted.kinds) as writer:
+    with without_warnings(), open_segment(out.segment(segment), wanted.kinds) as writer:
         for row, file in enumerate(files):
             record = Record(file, gate)
             if watch:
@@ -143,7 +143,7 @@ def scan_batch(
 
 
 def lost_batch(
-    files: Sequence[SourceFile], out: str, segment: int, *, reason: str, message: str, gate: Gate | None = None
+    files: Sequence[SourceFile], out: OutputDir, segment: int, *, reason: str, message: str, gate: Gate | None = None
 ) -> ScanResult:
     """Write the segment of a batch whose task was lost: every file failed, for this reason."""
     counts: Counter[tuple[str, str]] = Counter()
@@ -154,7 +154,7 @@ def lost_batch(
             record.end("failed", reason, message)
         counts[record.row["status"], record.row["reason"]] += 1
         rows.append(record.finished_row())
-    write_segment(segment_path(out, segment), rows, {})
+    write_segment(out.segment(segment), rows, {})
     return _result(files, segment, [], counts)
 
 
@@ -288,13 +288,13 @@ def _check_size(pixels: PixelFormat, limit: int, source: str) -> None:
         )
 
 
-def _with_index(instance: Instance, index: FrameIndex, out: str) -> Instance:
+def _with_index(instance: Instance, index: FrameIndex, out: OutputDir) -> Instance:
     """Return the instance with its frame index, which lies in a file of its own where it is large."""
     data = index.to_bytes()
     if len(data) <= INLINE_INDEX:
         return replace(instance, frame_index=data)
-    name = f"plan/frames/{instance.segment:08d}-{instance.row}.idx"
-    (place(out) / name).write_bytes(data)
+    name = out.frame_index(instance.segment, instance.row)
+    out.at(name).write_bytes(data)
     return replace(instance, frame_index_file=name)
 
 

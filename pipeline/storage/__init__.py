@@ -22,6 +22,7 @@ from pipeline.storage.objects import RangeFile
 from pipeline.storage.opening import find_instances, open_source
 from pipeline.storage.options import Options, active, storage_options, using
 from pipeline.storage.origins import LOCAL_ORIGIN, dicomweb_origins, origin_of
+from pipeline.storage.output_dir import PARTIAL, UNFINISHED, ZARR_JSON, OutputDir
 from pipeline.storage.ownership import strangers
 from pipeline.storage.patience import MOVED, PAUSES, patiently
 from pipeline.storage.places import place
@@ -38,9 +39,12 @@ __all__ = [
     "LOCAL_ORIGIN",
     "MAY_PASS",
     "MOVED",
+    "PARTIAL",
     "PAUSES",
     "STORES",
+    "UNFINISHED",
     "WEB",
+    "ZARR_JSON",
     "Carried",
     "ConditionsNotServedError",
     "Expected",
@@ -49,6 +53,7 @@ __all__ = [
     "GrowingFile",
     "LocalPlace",
     "Options",
+    "OutputDir",
     "Place",
     "PositionedFile",
     "RangeFile",

@@ -16,6 +16,8 @@ from pipeline.storage.lacking import FILES, doing_without
 from pipeline.storage.local_place import LocalPlace
 from pipeline.storage.remote_place import RemotePlace
 
+LINES = ".jsonl"
+"""End of the names of files that grow."""
 OBJECT_BYTES = 1 << 20
 """Bytes of an object from which the next records go to another one."""
 _NUMBERS = 10**8
@@ -101,7 +103,7 @@ class GrowingObjects(GrowingFile):
 
     @property
     def _object(self) -> RemotePlace:
-        return self._folder / f"{self._number:016}.jsonl"
+        return self._folder / f"{self._number:016}{LINES}"
 
     def append(self, lines: bytes) -> None:
         """See :class:`GrowingFile`; put within a second, together with what comes until then."""
@@ -188,7 +190,7 @@ def growing(folder: Place, number: int, head: bytes = b"") -> GrowingFile:
         objects = GrowingObjects(folder, number, head)
         objects.sync()
         return objects
-    file = GrowingLocalFile(cast(LocalPlace, folder / f"{number:06}.jsonl"))
+    file = GrowingLocalFile(cast(LocalPlace, folder / f"{number:06}{LINES}"))
     file.append(head)
     file.sync()
     return file

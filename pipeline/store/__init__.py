@@ -28,7 +28,7 @@ from pipeline.store.read import (
     open_pixels,
     plain_pixels,
 )
-from pipeline.store.regions import UNFINISHED, ShardWriter, Stored, aside, home, shard_size, shard_starts, write_region
+from pipeline.store.regions import ShardWriter, Stored, shard_size, shard_starts, write_region
 from pipeline.store.replacing import remove_replaced, remove_stale, take_place
 from pipeline.store.stored import (
     StoredImage,
@@ -46,20 +46,17 @@ from pipeline.store.strict_json import strict
 from pipeline.store.varying import split_attributes
 
 __all__ = [
-    "UNFINISHED",
     "ImageLayout",
     "ShardWriter",
     "Stored",
     "StoredImage",
     "as_output_error",
-    "aside",
     "check_codec",
     "check_result",
     "chunk_names",
     "combined_digest",
     "create_root",
     "finalise_image",
-    "home",
     "image_digest",
     "image_layouts",
     "image_location",

@@ -15,11 +15,11 @@ from zarr.storage import MemoryStore, StorePath
 
 from pipeline.errors import OutputError
 from pipeline.model import ImageSpec
+from pipeline.storage import ZARR_JSON
 from pipeline.store.codecs import codec_arguments
 
 PIXELS = "pixels"
 DIMENSIONS = ("frame", "row", "column", "sample")
-ZARR_JSON = "zarr.json"
 _PER_FRAME_CHUNK = 2**14
 """Frames a chunk of the per-frame arrays: one chunk for all but long images. Storing a text takes a quarter of a KiB of
 memory for each frame of a chunk."""

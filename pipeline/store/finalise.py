@@ -17,18 +17,16 @@ from zarr.buffer.cpu import Buffer
 
 from pipeline.errors import OutputError
 from pipeline.model import ImageSpec
-from pipeline.storage import PAUSES, place, unwritable
+from pipeline.storage import PAUSES, UNFINISHED, ZARR_JSON, OutputDir, unwritable
 from pipeline.store.arrays import (
     PIXELS,
-    ZARR_JSON,
     ArrayDocument,
     per_frame_document,
     per_frame_values,
     pixels_document,
 )
 from pipeline.store.coroutines import run
-from pipeline.store.local import STORE, images_place
-from pipeline.store.regions import UNFINISHED, ImageStore, WriteOnce, home, image_store, shard_starts
+from pipeline.store.regions import ImageStore, WriteOnce, image_store, shard_starts
 from pipeline.store.remote_store import RemoteStore
 from pipeline.store.strict_json import strict
 
@@ -56,7 +54,7 @@ class _Image:
         return texts | {f"{self.path}/{ZARR_JSON}": self.group}
 
 
-def create_root(out: str) -> None:
+def create_root(out: OutputDir) -> None:
     """Make ``images.zarr`` an openable, empty hierarchy; one that exists is left as it is.
 
     Raises
@@ -64,17 +62,17 @@ def create_root(out: str) -> None:
     OutputError
         Where it can't be written.
     """
-    with as_output_error(f"{place(out) / STORE}", "can't be made"):
+    with as_output_error(f"{out.images()}", "can't be made"):
         run(_create_groups(image_store(out), [""]))
 
 
-def create_groups_above(out: str, path: str) -> None:
+def create_groups_above(out: OutputDir, path: str) -> None:
     """Make the root and the groups above an image; those that exist are left as they are."""
     run(_create_groups(image_store(out), _above(path)))
 
 
 def finalise_image(
-    out: str,
+    out: OutputDir,
     spec: ImageSpec,
     *,
     codec: Mapping[str, Any],
@@ -89,7 +87,7 @@ def finalise_image(
 
     Parameters
     ----------
-    out : str
+    out : OutputDir
         The output directory, the parent of ``images.zarr``.
     spec : ImageSpec
         The image's layout. Its spans aren't looked at.
@@ -113,8 +111,8 @@ def finalise_image(
         written.
     """
     image = _describe(spec, codec, per_frame, attributes)
-    with as_output_error(f"{place(out) / STORE / spec.path}", "can't be completed"):
-        return run(_finalise(image_store(home(out, spec)), image))
+    with as_output_error(f"{out.image(spec.path)}", "can't be completed"):
+        return run(_finalise(image_store(out, aside=spec.aside), image))
 
 
 def combined_digest(digests: Mapping[str, str]) -> str:
@@ -122,8 +120,8 @@ def combined_digest(digests: Mapping[str, str]) -> str:
     return xxhash.xxh3_128_hexdigest(json.dumps(sorted(digests.items())).encode())
 
 
-def remove_image(out: str, path: str) -> None:
-    """Remove whatever there is of an image, and the folders above it that are then empty.
+def remove_image(out: OutputDir, path: str, *, aside: bool = False) -> None:
+    """Remove whatever there is of an image, or of one that was made aside, and the folders above it that are then empty.
 
     Raises
     ------
@@ -131,8 +129,8 @@ def remove_image(out: str, path: str) -> None:
         For a path that is none, or files that can't be removed.
     """
     check_path(path)
-    store = image_store(out)
-    with as_output_error(f"{place(out) / STORE / path}", "can't be removed"):
+    store = image_store(out, aside=aside)
+    with as_output_error(f"{out.image(path, aside=aside)}", "can't be removed"):
         run(_remove(store, path))
     if isinstance(store, RemoteStore):
         return  # objects have no folders
@@ -143,7 +141,7 @@ def remove_image(out: str, path: str) -> None:
         above.pop()
 
 
-def withdraw_image(out: str, path: str) -> None:
+def withdraw_image(out: OutputDir, path: str, *, aside: bool = False) -> None:
     """Close an image to readers, because shards of it are about to be written again; its pixels stay.
 
     Raises
@@ -152,7 +150,7 @@ def withdraw_image(out: str, path: str) -> None:
         Where that can't be done.
     """
     check_path(path)
-    folder = images_place(out) / path
+    folder = out.image(path, aside=aside)
     with as_output_error(str(folder), "can't be withdrawn"):
         for document in (ZARR_JSON, f"{PIXELS}/{ZARR_JSON}"):
             (folder / document).remove()

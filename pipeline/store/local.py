@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from zarr.abc.buffer import Buffer, BufferPrototype
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, SuffixByteRequest
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore
 
-from pipeline.storage import LocalPlace, Place, place
-
-STORE = "images.zarr"
-ASIDE = "plan/aside"
-"""Where images are made while others stand at their paths: a store like the one of the output, out of readers' sight."""
-
-
-def images_place(out: str) -> Place:
-    """Return where the images of an output lie, or those made aside there: nothing below the output itself may be a link."""
-    root = out.removesuffix(f"/{ASIDE}")
-    return (place(root) if root == out else place(root) / ASIDE) / STORE
+from pipeline.storage import LocalPlace
 
 
 class LocalImages(LocalStore):
     """zarr's store of files, but for how it gets at them; folders needn't be made."""
 
-    @property
-    def at(self) -> LocalPlace:
-        """The store's folder, below the output directory: its own one, or that of the images made aside."""
-        return cast(LocalPlace, images_place(str(Path(self.root).parent)))
+    def __init__(self, at: LocalPlace, *, read_only: bool = False) -> None:
+        super().__init__(at.path, read_only=read_only)
+        self.at = at
+        """The store's folder; nothing below the output directory itself may be a link."""
+
+    def with_read_only(self, read_only: bool = False) -> LocalImages:
+        """Return the same store, read-only or not."""
+        return LocalImages(self.at, read_only=read_only)
 
     async def _open(self, **_how: Any) -> None:
         self._is_open = True  # zarr's own makes the folder, through any link

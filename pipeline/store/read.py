@@ -13,10 +13,9 @@ from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, StorePath
 
 from pipeline.errors import OutputError
-from pipeline.storage import is_inner
-from pipeline.store.arrays import PIXELS, ZARR_JSON
+from pipeline.storage import ZARR_JSON, OutputDir, is_inner
+from pipeline.store.arrays import PIXELS
 from pipeline.store.coroutines import run
-from pipeline.store.local import STORE, images_place
 from pipeline.store.regions import ImageStore, image_store
 from pipeline.store.remote_store import RemoteStore
 
@@ -36,7 +35,7 @@ class ImageLayout:
     attributes: dict[str, Any]
 
 
-def list_images(out: str) -> list[str]:
+def list_images(out: OutputDir) -> list[str]:
     """Return the paths of all complete images, sorted. Reads folders only, one listing a group.
 
     Raises
@@ -48,7 +47,7 @@ def list_images(out: str) -> list[str]:
     return sorted(run(_walk(store)))
 
 
-def image_layouts(out: str, paths: list[str] | None = None) -> list[ImageLayout]:
+def image_layouts(out: OutputDir, paths: list[str] | None = None) -> list[ImageLayout]:
     """Return the layout of each image (all complete ones by default), at the cost of one small file each.
 
     Raises
@@ -61,35 +60,35 @@ def image_layouts(out: str, paths: list[str] | None = None) -> list[ImageLayout]
     return run(_layouts(store, wanted), threads=4)
 
 
-def check_result(out: str) -> None:
+def check_result(out: OutputDir) -> None:
     """Raise :class:`~pipeline.errors.OutputError` where `out` holds no Zarr hierarchy of a conversion."""
     _open_store(out)
 
 
-def image_location(out: str, path: str) -> StorePath:
+def image_location(out: OutputDir, path: str) -> StorePath:
     """Return where an image's group lies, for zarr and xarray; no path alone, which zarr 3.4 takes for a URL."""
     return StorePath(_plain_store(out), path)
 
 
-def plain_pixels(out: str, path: str) -> zarr.Array[Any]:
+def plain_pixels(out: OutputDir, path: str) -> zarr.Array[Any]:
     """Open a complete image's ``pixels`` as any reader of Zarr would: by zarr's own store, which follows links."""
     open_image(out, path)
     return zarr.open_array(_plain_store(out), path=f"{path}/{PIXELS}", mode="r", zarr_format=3)
 
 
-def _plain_store(out: str) -> LocalStore | RemoteStore:
+def _plain_store(out: OutputDir) -> LocalStore | RemoteStore:
     """Return a store of zarr's own for files, which follows links as any reader does."""
     store = image_store(out, read_only=True)
     return store if isinstance(store, RemoteStore) else LocalStore(store.root, read_only=True)
 
 
-def is_image(out: str, path: str) -> bool:
-    """Tell whether there is a complete image with this path."""
-    root = images_place(out)
+def is_image(out: OutputDir, path: str, *, aside: bool = False) -> bool:
+    """Tell whether there is a complete image with this path, in its place or `aside`."""
+    root = out.images(aside=aside)
     return is_inner(path) and (root / path / ZARR_JSON).exists() and (root / path / PIXELS / ZARR_JSON).exists()
 
 
-def open_image(out: str, path: str) -> zarr.Group:
+def open_image(out: OutputDir, path: str) -> zarr.Group:
     """Open a complete image's group, read-only.
 
     Raises
@@ -105,7 +104,7 @@ def open_image(out: str, path: str) -> zarr.Group:
     return zarr.open_group(store, path=path, mode="r", zarr_format=3)
 
 
-def open_pixels(out: str, path: str) -> zarr.Array[Any]:
+def open_pixels(out: OutputDir, path: str) -> zarr.Array[Any]:
     """Open a complete image's ``pixels``, read-only.
 
     Raises
@@ -119,10 +118,10 @@ def open_pixels(out: str, path: str) -> zarr.Array[Any]:
     return pixels
 
 
-def _open_store(out: str) -> ImageStore:
-    if not (images_place(out) / ZARR_JSON).exists():
+def _open_store(out: OutputDir) -> ImageStore:
+    if not out.image(ZARR_JSON).exists():
         raise OutputError(
-            f"{out!r} is no result of a conversion: there is no {STORE}/{ZARR_JSON} in it. "
+            f"{out.name!r} is no result of a conversion: there is no {out.IMAGES}/{ZARR_JSON} in it. "
             "Give the output directory itself",
             reason="no_result",
         )

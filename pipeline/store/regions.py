@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,37 +16,23 @@ from zarr.storage import WrapperStore
 
 from pipeline.errors import PlanError
 from pipeline.model import ImageSpec
-from pipeline.storage import RemotePlace, place, unwritable
+from pipeline.storage import LocalPlace, OutputDir, RemotePlace, unwritable
 from pipeline.store.arrays import PIXELS, ArrayDocument, pixels_document
 from pipeline.store.encoding import chunk_encoder
-from pipeline.store.local import ASIDE, STORE, LocalImages, images_place
+from pipeline.store.local import LocalImages
 from pipeline.store.remote_store import RemoteStore
 from pipeline.store.shards import ShardBuilder
 from pipeline.store.sinks import FileSink, ObjectSink, Sink
 
-UNFINISHED = (".partial", ".part")
-"""Ends of the names of files that aren't whole yet, of shards and of all others."""
-
-
 ImageStore = LocalImages | RemoteStore
 
 
-def image_store(out: str, *, read_only: bool = False) -> ImageStore:
-    """Return the Zarr store below the output directory `out`."""
-    root = images_place(out)
+def image_store(out: OutputDir, *, aside: bool = False, read_only: bool = False) -> ImageStore:
+    """Return the Zarr store below the output directory `out`, or the store of the images made aside there."""
+    root = out.images(aside=aside)
     if isinstance(root, RemotePlace):
         return RemoteStore(root, read_only=read_only)
-    return LocalImages(root.name, read_only=read_only)
-
-
-def aside(out: str) -> str:
-    """Return the directory that holds the images made aside, as `out` holds the others."""
-    return f"{out}/{ASIDE}"
-
-
-def home(out: str, spec: ImageSpec) -> str:
-    """Return the directory whose ``images.zarr`` holds an image: `out`, or the one of those made aside."""
-    return aside(out) if spec.aside else out
+    return LocalImages(cast(LocalPlace, root), read_only=read_only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +81,7 @@ class ShardWriter:
 
     Parameters
     ----------
-    out : str
+    out : OutputDir
         The output directory, the parent of ``images.zarr``.
     spec : ImageSpec
         The image's layout. Its spans aren't looked at.
@@ -110,10 +96,10 @@ class ShardWriter:
         For a codec that doesn't exist.
     """
 
-    def __init__(self, out: str, spec: ImageSpec, frame_start: int, codec: Mapping[str, Any]) -> None:
+    def __init__(self, out: OutputDir, spec: ImageSpec, frame_start: int, codec: Mapping[str, Any]) -> None:
         frames = min(spec.shards[0], spec.frames - frame_start)
-        self._store, self._key = image_store(home(out, spec)), _shard_key(spec, frame_start, codec)
-        self._what = str(place(out) / STORE / self._key)
+        self._store, self._key = image_store(out, aside=spec.aside), _shard_key(spec, frame_start, codec)
+        self._what = str(out.image(self._key))
         self._sink: Sink | None = None
         self._builder = ShardBuilder(spec, frames, chunk_encoder(spec, codec), self._write)
         self._digest = xxhash.xxh3_128()
@@ -182,7 +168,7 @@ def _shard_key(spec: ImageSpec, frame_start: int, codec: Mapping[str, Any]) -> s
 
 
 def write_region(
-    out: str, spec: ImageSpec, frame_start: int, frames: npt.NDArray[Any], codec: Mapping[str, Any]
+    out: OutputDir, spec: ImageSpec, frame_start: int, frames: npt.NDArray[Any], codec: Mapping[str, Any]
 ) -> Stored:
     """Write whole shards of an image's ``pixels``, each exactly once.
 
@@ -191,7 +177,7 @@ def write_region(
 
     Parameters
     ----------
-    out : str
+    out : OutputDir
         The output directory, the parent of ``images.zarr``.
     spec : ImageSpec
         The image's layout. Its spans aren't looked at.
@@ -233,11 +219,11 @@ def shard_starts(spec: ImageSpec) -> range:
     return range(0, spec.frames, spec.shards[0])
 
 
-def shard_size(out: str, spec: ImageSpec, frame_start: int) -> int | None:
+def shard_size(out: OutputDir, spec: ImageSpec, frame_start: int) -> int | None:
     """Return the bytes of the shard that begins at frame `frame_start`, None where there is no such file."""
     name = "/".join(map(str, ("c", frame_start // spec.shards[0], *(0 for _ in spec.format.frame_shape))))
     try:
-        return (images_place(home(out, spec)) / f"{spec.path}/{PIXELS}/{name}").size()
+        return out.image(f"{spec.path}/{PIXELS}/{name}", aside=spec.aside).size()
     except FileNotFoundError:
         return None
 

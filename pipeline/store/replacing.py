@@ -12,16 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 from uuid import uuid4
 
-from pipeline.storage import LocalPlace, Place, RemotePlace, place
-from pipeline.store.arrays import PIXELS, ZARR_JSON
+from pipeline.storage import ZARR_JSON, LocalPlace, OutputDir, Place, RemotePlace
+from pipeline.store.arrays import PIXELS
 from pipeline.store.finalise import as_output_error, check_path, create_groups_above, plain_group, remove_image
-from pipeline.store.local import ASIDE, STORE
 
 _AT_A_TIME = 16
 """Objects copied side by side."""
 
 
-def take_place(out: str, path: str) -> None:
+def take_place(out: OutputDir, path: str) -> None:
     """Put the image that is complete aside in the place of the one that stands at its path.
 
     In a folder the two change their names at once, or where the system can't do that one after the other; what stood there is
@@ -34,13 +33,13 @@ def take_place(out: str, path: str) -> None:
         Where it can't be done; the new image is still whole then.
     """
     check_path(path)
-    new, standing = place(out) / ASIDE / STORE / path, place(out) / STORE / path
+    new, standing = out.image(path, aside=True), out.image(path)
     with as_output_error(str(standing), "can't be replaced by the image that is complete"):
         create_groups_above(out, path)
         if isinstance(new, RemotePlace) and isinstance(standing, RemotePlace):
             _copy(new, standing)
         elif isinstance(new, LocalPlace) and isinstance(standing, LocalPlace):
-            _rename(new, standing, cast(LocalPlace, place(out) / ASIDE / "replaced" / path))
+            _rename(new, standing, cast(LocalPlace, out.replaced / path))
 
 
 def _rename(new: LocalPlace, standing: LocalPlace, replaced: LocalPlace) -> None:
@@ -72,7 +71,7 @@ def _copy(new: RemotePlace, standing: RemotePlace) -> None:
         copy(name)
 
 
-def remove_replaced(out: str) -> None:
+def remove_replaced(out: OutputDir) -> None:
     """Remove all that lies aside: what was replaced, and what was never to replace anything.
 
     Raises
@@ -80,13 +79,13 @@ def remove_replaced(out: str) -> None:
     OutputError
         Where files can't be removed.
     """
-    folder = place(out) / ASIDE
-    with as_output_error(str(place(out) / ASIDE / "replaced"), "can't be removed"):
+    folder = out.aside
+    with as_output_error(str(out.replaced), "can't be removed"):
         if folder.children():
             folder.remove()
 
 
-def remove_stale(out: str, path: str) -> None:
+def remove_stale(out: OutputDir, path: str) -> None:
     """Remove an image that has no successor at its path, and the groups above it that then hold nothing.
 
     Raises
@@ -95,10 +94,10 @@ def remove_stale(out: str, path: str) -> None:
         For a path that is none, or files that can't be removed.
     """
     remove_image(out, path)
-    with as_output_error(f"{place(out) / STORE / path}", "can't be removed"):
+    with as_output_error(f"{out.image(path)}", "can't be removed"):
         group = path
         while group := group.rpartition("/")[0]:
-            _remove_empty(place(out) / STORE / group)
+            _remove_empty(out.image(group))
 
 
 def _remove_empty(group: Place) -> None:

@@ -10,7 +10,7 @@ from uuid import uuid4
 import numpy as np
 from zarr.buffer import cpu
 
-from pipeline.storage import MOVED, Folder, LocalPlace, patiently
+from pipeline.storage import MOVED, PARTIAL, Folder, LocalPlace, patiently
 from pipeline.store.coroutines import run
 from pipeline.store.remote_store import RemoteStore
 
@@ -39,7 +39,7 @@ class FileSink:
 
     def __init__(self, at: LocalPlace) -> None:
         self._at = at
-        self._partial = f"{at.path.stem}.{uuid4().hex}.partial"
+        self._partial = f"{at.path.stem}.{uuid4().hex}{PARTIAL}"
         self._folder, self._file = patiently(self._open, MOVED)
 
     def write(self, data: Any) -> None:

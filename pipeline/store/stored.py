@@ -18,7 +18,8 @@ from zarr.buffer import cpu, default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from pipeline.model import ImageSpec
-from pipeline.store.arrays import PIXELS, ZARR_JSON
+from pipeline.storage import ZARR_JSON, OutputDir
+from pipeline.store.arrays import PIXELS
 from pipeline.store.coroutines import run
 from pipeline.store.finalise import combined_digest, plain_group
 from pipeline.store.read import open_pixels
@@ -56,9 +57,9 @@ class StoredImage:
         return found - {PIXELS}
 
 
-def read_stored(out: str, path: str) -> StoredImage:
-    """Read all files of an image but its shards."""
-    store = image_store(out, read_only=True)
+def read_stored(out: OutputDir, path: str, *, aside: bool = False) -> StoredImage:
+    """Read all files of an image, in its place or `aside`, but its shards."""
+    store = image_store(out, aside=aside, read_only=True)
     prefix = f"{path}/{PIXELS}/"
 
     async def read() -> tuple[dict[str, bytes], frozenset[str]]:
@@ -74,19 +75,19 @@ def read_stored(out: str, path: str) -> StoredImage:
     )
 
 
-def image_digest(out: str, path: str) -> str:
+def image_digest(out: OutputDir, path: str, *, aside: bool = False) -> str:
     """Return the digest of all files of an image but its shards, as :func:`pipeline.store.finalise_image` does."""
-    files = read_stored(out, path).files
+    files = read_stored(out, path, aside=aside).files
     return combined_digest({name: xxhash.xxh3_128_hexdigest(data) for name, data in files.items()})
 
 
-def read_file(out: str, key: str) -> bytes | None:
+def read_file(out: OutputDir, key: str) -> bytes | None:
     """Return a file of the store, None where there is none."""
     store = image_store(out, read_only=True)
     return run(_get(store, key))
 
 
-def list_folder(out: str, path: str) -> list[str]:
+def list_folder(out: OutputDir, path: str) -> list[str]:
     """Return the names of files and folders directly below `path`, sorted."""
     store = image_store(out, read_only=True)
 
@@ -150,7 +151,7 @@ def shard_frames(
             yield start, np.asarray(pixels[frames.start : frames.stop])
 
 
-def stored_frames(out: str, spec: ImageSpec, frames: range) -> Iterator[npt.NDArray[Any]]:
+def stored_frames(out: OutputDir, spec: ImageSpec, frames: range) -> Iterator[npt.NDArray[Any]]:
     """Yield frames of a complete image one after the other, reading a few MiB at a time.
 
     Raises

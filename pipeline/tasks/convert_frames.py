@@ -31,7 +31,7 @@ from pipeline.model import (
 )
 from pipeline.output import Ticket, ticket
 from pipeline.printable import printable
-from pipeline.storage import Expected, Options, active, prefetching, using
+from pipeline.storage import Expected, Options, OutputDir, active, prefetching, using
 from pipeline.store import ShardWriter, Stored
 from pipeline.tasks.reads import frame_index, readings
 
@@ -40,7 +40,7 @@ from pipeline.tasks.reads import frame_index, readings
 class Job:
     """What all convert tasks of a run share."""
 
-    out: str
+    out: OutputDir
     codec: Mapping[str, Any]
     raw: bool = False
     plugin: str = ""
@@ -61,7 +61,7 @@ class Job:
     """The run's lock on the output; a task whose run has lost it writes nothing."""
 
 
-def job_of(config: RunConfig, out: str) -> Job:
+def job_of(config: RunConfig, out: OutputDir) -> Job:
     """Return what all tasks of a run share."""
     decode, limits = config.decode, config.limits
     return Job(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pipeline.catalog import read_attributes
 from pipeline.model import Compact, ImageSpec, Plan, RegionResult
 from pipeline.outcomes import Outcomes
+from pipeline.storage import OutputDir
 from pipeline.store import as_output_error, finalise_image, split_attributes
 from pipeline.tasks.allocator import give_back_freed_memory
 from pipeline.tasks.frame_sources import frame_sources, frame_uids
@@ -44,7 +45,7 @@ class FinaliseInput(Compact):
     """Instances of which a frame could not be stored: none of their frames counts."""
     photometric: dict[int, str]
     """Photometric interpretation of the stored pixels, by instance."""
-    out: str
+    out: OutputDir
     codec: Mapping[str, Any]
     provenance: Mapping[str, Any]
 
@@ -60,7 +61,7 @@ def finalise_input(
     image: int,
     regions: Iterable[RegionResult],
     *,
-    out: str,
+    out: OutputDir,
     codec: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> FinaliseInput:
@@ -117,7 +118,7 @@ def describe(image: FinaliseInput) -> tuple[dict[str, npt.NDArray[Any]], dict[st
     if image.failed:
         missing = np.isin(owner, list(image.failed))
         checksums, valid = np.where(missing, np.uint64(0), checksums), valid & ~missing
-    with as_output_error(f"{image.out}/plan/segments", "can't be read"):
+    with as_output_error(str(image.out.segments), "can't be read"):
         rows = read_attributes(image.out, [(i.segment, i.row) for i in image.instances.values()])
     found = dict(zip(image.instances, rows, strict=True))
     for instance, photometric in image.photometric.items():

@@ -26,6 +26,7 @@ from pipeline.errors import PipelineError, ResourceError
 from pipeline.isolation import Death, call_fresh, run_apart
 from pipeline.model import Failure, Instance, SourceFile, TaskInput, TaskResult
 from pipeline.output import at_work
+from pipeline.storage import OutputDir
 from pipeline.tasks.convert_frames import Frame, Job, Place, convert, decode_frames, failure, failure_of
 
 ATTEMPTS = 2
@@ -92,14 +93,14 @@ def _decoder_failure(death: Death, instance: Instance, frame: int, job: Job) -> 
 
 
 def scan_carefully(
-    files: tuple[SourceFile, ...], config: RunConfig, out: str, segment: int, *, salt: bytes, gate: Gate
+    files: tuple[SourceFile, ...], config: RunConfig, out: OutputDir, segment: int, *, salt: bytes, gate: Gate
 ) -> scan.ScanResult:
     """Do what :func:`pipeline.scan.scan_batch` does, in a process that may die of a header."""
     return call_fresh(partial(_scan_carefully, salt=salt, gate=gate), files, config, out, segment)
 
 
 def _scan_carefully(
-    files: tuple[SourceFile, ...], config: RunConfig, out: str, segment: int, *, salt: bytes, gate: Gate
+    files: tuple[SourceFile, ...], config: RunConfig, out: OutputDir, segment: int, *, salt: bytes, gate: Gate
 ) -> scan.ScanResult:
     """Read the batch until a process comes through it; a file on which two died is left out, with its reason."""
     deaths: Counter[int] = Counter()
@@ -148,7 +149,7 @@ def _scan(
     send: Callable[[Any], None],
     files: tuple[SourceFile, ...],
     config: RunConfig,
-    out: str,
+    out: OutputDir,
     segment: int,
     *,
     salt: bytes,

@@ -10,13 +10,13 @@ import numpy as np
 
 from pipeline.errors import PipelineError
 from pipeline.model import FrameIndex, Instance, RegionInput
-from pipeline.storage import Expected, Reading, is_remote, place
+from pipeline.storage import Expected, OutputDir, Reading, is_remote
 
 _LARGEST = 2**32
 """Bytes of an index: 24 for each fragment."""
 
 
-def readings(piece: RegionInput, out: str) -> Iterator[Reading]:
+def readings(piece: RegionInput, out: OutputDir) -> Iterator[Reading]:
     """Yield the objects of a region and the ranges of their frames, in the order in which they will be decoded.
 
     Local files aren't among them (the system reads ahead), nor deflated ones, which have to be read from the beginning.
@@ -39,7 +39,7 @@ def _ranges(index: FrameIndex, frames: range) -> Iterator[tuple[int, int]]:
             yield from ((offset, offset + length) for offset, length in index.ranges(frame))
 
 
-def frame_index(instance: Instance, out: str, frames: range) -> FrameIndex:
+def frame_index(instance: Instance, out: OutputDir, frames: range) -> FrameIndex:
     """Return the index of these frames of an instance, or of all, from its record or from its file below `out`.
 
     Raises
@@ -60,13 +60,13 @@ def frame_index(instance: Instance, out: str, frames: range) -> FrameIndex:
     return index
 
 
-def _read(instance: Instance, out: str, frames: range) -> FrameIndex:
+def _read(instance: Instance, out: OutputDir, frames: range) -> FrameIndex:
     if instance.frame_index:
         return FrameIndex.from_bytes(instance.frame_index)
     if not instance.frame_index_file:
         raise LookupError("it has none")
-    where = place(out) / instance.frame_index_file
-    if is_remote(out):  # one request for all of it is sooner back than some for its parts
+    where = out.at(instance.frame_index_file)
+    if out.is_remote:  # one request for all of it is sooner back than some for its parts
         return FrameIndex.from_bytes(where.read_bytes(_LARGEST))
     with where.open() as file:
         return FrameIndex.read_part(file, frames.start, frames.stop)

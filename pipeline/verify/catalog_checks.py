@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.catalog import iter_rows
 from pipeline.model import Instance, Span
 from pipeline.runs import FROZEN
+from pipeline.storage import OutputDir
 from pipeline.verify.expected import ExpectedResult
 from pipeline.verify.problems import Problem
 
@@ -28,14 +29,14 @@ def check_rows(expected: ExpectedResult) -> Iterator[Problem]:
         left.discard(-1 if position is None else position)
         if position is None:
             if row["status"] == "converted":
-                yield Problem("row_extra", "catalog.parquet", f"{row['source']}: converted, but not in the plan")
+                yield Problem("row_extra", OutputDir.CATALOG, f"{row['source']}: converted, but not in the plan")
             continue
         image, _ = spans.get(position, (None, ()))
         for told in _wrong(row, expected, position, spans.get(position), held):
-            yield Problem("row_differs", "catalog.parquet", f"{row['source']}: {told}", image, _frames(spans, position))
+            yield Problem("row_differs", OutputDir.CATALOG, f"{row['source']}: {told}", image, _frames(spans, position))
     for position in sorted(left):
         instance = expected.plan.instances[position]
-        yield Problem("row_missing", "catalog.parquet", f"{instance.source}: no row, though it is in the plan")
+        yield Problem("row_missing", OutputDir.CATALOG, f"{instance.source}: no row, though it is in the plan")
 
 
 Spans = Mapping[int, tuple[int, tuple[Span, ...]]]

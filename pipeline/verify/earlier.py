@@ -13,12 +13,11 @@ import xxhash
 
 from pipeline.catalog import read_verified
 from pipeline.output import file_digest
-from pipeline.storage import place
+from pipeline.storage import OutputDir
 from pipeline.verify.expected import ExpectedResult
 
-VERDICTS_FILE, SUM_FILE = "verify.parquet", "verify.json"
 DIGEST = "verdicts_digest"
-"""The key of :data:`SUM_FILE` that holds the digest of :data:`VERDICTS_FILE`."""
+"""The key of the sum (``verify.json``) that holds the digest of the verdicts (``verify.parquet``)."""
 
 
 def fingerprints(expected: ExpectedResult) -> dict[int, str]:
@@ -53,7 +52,7 @@ def verified_before(expected: ExpectedResult) -> dict[str, Verified]:
     own = fingerprints(expected)
     known = set(own.values())
     by_source = {one.source: own.get(i) for i, one in enumerate(expected.plan.instances)}
-    rows = read_verified(place(expected.out) / VERDICTS_FILE)
+    rows = read_verified(expected.out.verdicts)
     found = {
         row["source"]: Verified(row["verified"], row["fingerprint"]) for row in rows if row["fingerprint"] in known
     }
@@ -61,10 +60,10 @@ def verified_before(expected: ExpectedResult) -> dict[str, Verified]:
     return {source: one for source, one in found.items() if by_source.get(source, one.fingerprint) == one.fingerprint}
 
 
-def _is_whole(out: str) -> bool:
+def _is_whole(out: OutputDir) -> bool:
     """Whether the table is what was written with the sum beside it."""
     try:
-        told = json.loads((place(out) / SUM_FILE).read_bytes())
-        return isinstance(told, dict) and told.get(DIGEST) == file_digest(place(out) / VERDICTS_FILE)[1]
+        told = json.loads(out.verify_sum.read_bytes())
+        return isinstance(told, dict) and told.get(DIGEST) == file_digest(out.verdicts)[1]
     except (OSError, ValueError):  # there is none, or it is damaged: then nothing is known
         return False

@@ -12,7 +12,7 @@ from pipeline.outcomes import Outcomes
 from pipeline.output import Finished, ledger
 from pipeline.plan import is_result_of
 from pipeline.runs import Prepared, load
-from pipeline.storage import place
+from pipeline.storage import OutputDir
 from pipeline.tasks import FinaliseInput, finalise_input
 from pipeline.verify.problems import Problem
 
@@ -21,7 +21,7 @@ from pipeline.verify.problems import Problem
 class ExpectedResult:
     """The plan, and what the ledger says became of it."""
 
-    out: str
+    out: OutputDir
     plan: Plan
     finished: Finished
     prepared: Prepared
@@ -33,7 +33,7 @@ class ExpectedResult:
     """Paths of images that stand there until those that are being made aside take their places."""
 
     @classmethod
-    def read(cls, out: str, prepared: Prepared, finished: Finished) -> ExpectedResult:
+    def read(cls, out: OutputDir, prepared: Prepared, finished: Finished) -> ExpectedResult:
         """Put together what the ledger's results say of instances and images; of a task without one, everything failed."""
         plan = prepared.plan
         standing = frozenset(image.path for image in prepared.standing.images)
@@ -101,7 +101,7 @@ def without_spans(spec: ImageSpec) -> ImageSpec:
     )
 
 
-def read_expected(out: str) -> tuple[ExpectedResult | None, list[Problem]]:
+def read_expected(out: OutputDir) -> tuple[ExpectedResult | None, list[Problem]]:
     """Read plan and ledger; where the plan can't be read, there is nothing to hold the result against.
 
     Raises
@@ -110,36 +110,36 @@ def read_expected(out: str) -> tuple[ExpectedResult | None, list[Problem]]:
         Where `out` holds neither plan nor ledger nor images: it is no result at all.
     """
     problems: list[Problem] = []
-    if not catalog.has_plan(out) and not catalog.catalog_path(out).exists():
+    if not catalog.has_plan(out) and not out.catalog.exists():
         told = "the run ended before it had a plan: run the same command again"
-        return None, [Problem("unfinished_run", "plan", told)]
+        return None, [Problem("unfinished_run", out.PLAN, told)]
     try:
         prepared: Prepared | None = _plan(out)
     # Parquet readers raise anything on damaged files; that they do is what is looked for
     except Exception as error:  # noqa: BLE001
-        problems.append(Problem("plan_unreadable", "plan", foreign_text(error)))
+        problems.append(Problem("plan_unreadable", out.PLAN, foreign_text(error)))
         prepared = None
     try:
         finished = ledger.read(out, prepared.id if prepared else None)
     except OutputError as error:
-        problems.append(Problem("ledger_damaged", "ledger", str(error)))
+        problems.append(Problem("ledger_damaged", out.LEDGER, str(error)))
         finished = _without_plan(out)
-    problems += [Problem("ledger_damaged", "ledger", damage) for damage in finished.damage]
+    problems += [Problem("ledger_damaged", out.LEDGER, damage) for damage in finished.damage]
     if prepared is None:
         return None, problems
     whole = _of_plan(prepared.plan, finished)
-    problems += [Problem("ledger_damaged", "ledger", told) for told in _left_out(finished, whole)]
+    problems += [Problem("ledger_damaged", out.LEDGER, told) for told in _left_out(finished, whole)]
     return ExpectedResult.read(out, prepared, whole), problems
 
 
-def _plan(out: str) -> Prepared:
-    prepared = load(place(out))
+def _plan(out: OutputDir) -> Prepared:
+    prepared = load(out)
     if prepared is None:
         raise OutputError(f"{out} holds no whole plan")
     return prepared
 
 
-def _without_plan(out: str) -> Finished:
+def _without_plan(out: OutputDir) -> Finished:
     try:
         return ledger.read(out)
     except OutputError:

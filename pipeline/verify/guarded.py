@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.config import Limits
 from pipeline.isolation import Bounds, Death, Watch, call_fresh, guarded, run_apart
+from pipeline.storage import OutputDir
 from pipeline.tasks import to_blame
 from pipeline.verify.original_checks import Check, SourceFindings, run_source_checks
 from pipeline.verify.originals import FIRST, HEADER, Comparison, SourceCheck, compare
@@ -22,7 +23,7 @@ from pipeline.verify.problems import Problem
 from pipeline.verify.work import TASK_BYTES
 
 
-def check_sources(checks: Iterable[Check], out: str, limits: Limits) -> SourceFindings:
+def check_sources(checks: Iterable[Check], out: OutputDir, limits: Limits) -> SourceFindings:
     """Run one task's comparisons; this is what travels to the workers."""
     return guarded(
         lambda watch: run_source_checks(checks, lambda check: compare(check, out, partial(_note, watch))),
@@ -38,16 +39,16 @@ def _note(watch: Watch, what: str) -> None:
         watch.end()
 
 
-def check_sources_carefully(checks: Iterable[Check], out: str, limits: Limits) -> SourceFindings:
+def check_sources_carefully(checks: Iterable[Check], out: OutputDir, limits: Limits) -> SourceFindings:
     """Do the same, each original in a process of its own."""
     return call_fresh(_carefully, checks, out, limits)
 
 
-def _carefully(checks: Iterable[Check], out: str, limits: Limits) -> SourceFindings:
+def _carefully(checks: Iterable[Check], out: OutputDir, limits: Limits) -> SourceFindings:
     return run_source_checks(checks, lambda check: compare_apart(check, out, limits))
 
 
-def compare_apart(check: SourceCheck, out: str, limits: Limits) -> Comparison:
+def compare_apart(check: SourceCheck, out: OutputDir, limits: Limits) -> Comparison:
     """Do what :func:`~pipeline.verify.originals.compare` does, in a process that may die of it."""
     deaths: Counter[str] = Counter()
     memory = limits.decode_memory + 2 * TASK_BYTES
@@ -67,7 +68,7 @@ def compare_apart(check: SourceCheck, out: str, limits: Limits) -> Comparison:
             at = message or at
 
 
-def _compare(send: Callable[[Any], None], check: SourceCheck, out: str) -> None:
+def _compare(send: Callable[[Any], None], check: SourceCheck, out: OutputDir) -> None:
     """Send what is called next, each time, and in the end the comparison."""
     send(compare(check, out, send))
 

@@ -12,6 +12,7 @@ import xxhash
 
 from pipeline.errors import foreign_text
 from pipeline.model import ImageSpec
+from pipeline.storage import ZARR_JSON, OutputDir
 from pipeline.store import StoredImage, chunk_names, combined_digest, read_stored, shard_name, shard_starts, strict
 from pipeline.tasks import FinaliseInput, describe
 from pipeline.verify.problems import Problem
@@ -36,7 +37,7 @@ class ImageCheck:
     @property
     def where(self) -> str:
         """The image."""
-        return f"images.zarr/{self.finalising.spec.path}"
+        return f"{OutputDir.IMAGES}/{self.finalising.spec.path}"
 
 
 def check_image(check: ImageCheck) -> Iterator[Problem]:
@@ -44,7 +45,7 @@ def check_image(check: ImageCheck) -> Iterator[Problem]:
     image, spec = check.finalising.image, check.finalising.spec
     stored = read_stored(check.finalising.out, spec.path)
     per_frame, attributes = describe(check.finalising)
-    place = f"images.zarr/{spec.path}"
+    place = f"{OutputDir.IMAGES}/{spec.path}"
 
     def found(code: str, name: str, message: str) -> Problem:
         return Problem(code, f"{place}/{name}" if name else place, message, image)
@@ -67,7 +68,7 @@ def _names(
     stored: StoredImage, per_frame: dict[str, npt.NDArray[Any]], image: FinaliseInput
 ) -> Iterator[tuple[str, str, str]]:
     """Yield code, name and message for files that are missing, or that nothing asked for."""
-    wanted = {"zarr.json", f"{PIXELS}/zarr.json"}
+    wanted = {ZARR_JSON, f"{PIXELS}/{ZARR_JSON}"}
     for name, values in per_frame.items():
         chunk = (min(len(values), _chunk(stored, name, len(values))), *values.shape[1:])
         wanted |= chunk_names(

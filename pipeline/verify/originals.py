@@ -17,7 +17,7 @@ from pipeline.deid import IDENTITY, Gate
 from pipeline.errors import PipelineError, ResourceError, foreign_text
 from pipeline.frames import HeaderLimits, SecondReader, header_json, open_source, unstored
 from pipeline.model import ImageSpec, Instance, Span
-from pipeline.storage import Found, is_remote
+from pipeline.storage import Found, OutputDir, is_remote
 from pipeline.store import stored_frames
 from pipeline.verify.problems import Problem
 from pipeline.verify.stored_pixels import runs
@@ -89,13 +89,13 @@ Teller = Callable[[str], None]
 HEADER, FIRST = "the header", "the first decoder"
 
 
-def compare(check: SourceCheck, out: str, tell: Teller) -> Comparison:
+def compare(check: SourceCheck, out: OutputDir, tell: Teller) -> Comparison:
     """Compare an original with what is stored of it.
 
     Parameters
     ----------
     check : SourceCheck
-    out : str
+    out : OutputDir
         The output directory.
     tell : callable
         Told of every call of a decoder or parser, which may never come back.
@@ -161,7 +161,7 @@ def _check_file(check: SourceCheck, file: BinaryIO, found: Comparison) -> None:
         found.notes["changed or touched since it was converted"] = None
 
 
-def _check_header(check: SourceCheck, reader: SecondReader, found: Comparison, out: str) -> None:
+def _check_header(check: SourceCheck, reader: SecondReader, found: Comparison, out: OutputDir) -> None:
     if check.header is None:
         return
     text, _ = header_json(reader.header)
@@ -179,7 +179,7 @@ def _differing(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return sorted(tag for tag in stored.keys() | now.keys() if stored.get(tag) != now.get(tag))
 
 
-def _check_pixels(check: SourceCheck, reader: SecondReader, found: Comparison, out: str, tell: Teller) -> None:
+def _check_pixels(check: SourceCheck, reader: SecondReader, found: Comparison, out: OutputDir, tell: Teller) -> None:
     wrong: dict[str, list[int]] = {}
     for span in check.spans:
         numbers = range(span.start, span.stop, span.step)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from pipeline.storage import Options, active
+from pipeline.storage import Options, OutputDir, active
 from pipeline.verify.earlier import Verified
 from pipeline.verify.expected import ExpectedResult
 from pipeline.verify.original_checks import SourceFindings
@@ -15,7 +15,7 @@ from pipeline.verify.problems import Findings, Problem
 MOST_PROBLEMS = 10_000
 """Problems that are kept; all are counted, and all decide about the files they touch."""
 GONE = "source_gone"
-_HARMLESS = frozenset({"report.html", "report.json", "run.yaml"})
+_HARMLESS = frozenset({OutputDir.REPORT_HTML, OutputDir.REPORT_JSON, OutputDir.RUN_FILE})
 """Files that no pixel, attribute or row depends on."""
 
 
@@ -23,7 +23,7 @@ _HARMLESS = frozenset({"report.html", "report.json", "run.yaml"})
 class Verification:
     """The findings of a verification so far, and after it has ended."""
 
-    out: str
+    out: OutputDir
     source: bool = False
     """Whether the originals were compared."""
     sample: int | None = None

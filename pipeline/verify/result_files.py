@@ -7,9 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from pipeline.catalog import OURS
-from pipeline.output import LOCK_FILES, ledger_segments, sealed_files
-from pipeline.storage import Carried, Place, place
+from pipeline.output import sealed_files
+from pipeline.storage import ZARR_JSON, Carried, OutputDir, Place
 from pipeline.store import is_plain_group, list_folder, read_file
 from pipeline.verify.problems import Problem
 
@@ -17,36 +16,35 @@ _GROUPS_AT_A_TIME = 16
 """Studies and series looked at side by side: in an object store each costs a listing and a request."""
 
 
-def check_sealed(out: str, sealed: Mapping[str, tuple[int, str]]) -> Iterator[Problem]:
+def check_sealed(out: OutputDir, sealed: Mapping[str, tuple[int, str]]) -> Iterator[Problem]:
     """Yield what differs from what the run left outside of images.zarr and ledger."""
     found = sealed_files(out)
     for name in sorted(sealed.keys() | found.keys()):
         if name not in found:
             yield Problem("missing_file", name, "isn't there")
-        elif name not in sealed and not name.startswith("ledger/"):
+        elif name not in sealed and not name.startswith(f"{out.LEDGER}/"):
             yield Problem("extra_file", name, "belongs to nothing")
         elif name in sealed and found[name] != sealed[name]:
             sizes = f"{found[name][0]} bytes, {sealed[name][0]} were written"
             yield Problem("changed_file", name, f"isn't what was written ({sizes})")
 
 
-def check_top(out: str) -> Iterator[Problem]:
+def check_top(out: OutputDir) -> Iterator[Problem]:
     """Yield what lies in the output directory and in the ledger, and isn't ours."""
-    root = place(out)
-    for name in root.children():
-        if name not in OURS:
+    for name in out.root.children():
+        if name not in out.OURS:
             yield Problem("extra_file", name, "belongs to nothing")
-    for name in (root / "ledger").children():
-        if name not in LOCK_FILES and name not in ledger_segments(root):
-            yield Problem("extra_file", f"ledger/{name}", "belongs to nothing")
+    ours = {*out.LOCKS, *out.ledger_segments()}
+    for name in out.ledger.children():
+        if name not in ours:
+            yield Problem("extra_file", f"{out.LEDGER}/{name}", "belongs to nothing")
 
 
-def check_ledger_end(out: str, sealed: Collection[str]) -> Iterator[Problem]:
+def check_ledger_end(out: OutputDir, sealed: Collection[str]) -> Iterator[Problem]:
     """Yield what stands behind the ledger's last record; older segments are among the `sealed` files."""
-    root = place(out)
-    for name in ledger_segments(root):
-        if f"ledger/{name}" not in sealed and _last_byte(root / "ledger" / name) != b"\n":
-            yield Problem("ledger_damaged", f"ledger/{name}", "it doesn't end with a whole record")
+    for segment in (f"{out.LEDGER}/{name}" for name in out.ledger_segments()):
+        if segment not in sealed and _last_byte(out.at(segment)) != b"\n":
+            yield Problem("ledger_damaged", segment, "it doesn't end with a whole record")
 
 
 def _last_byte(file: Place) -> bytes:
@@ -56,12 +54,12 @@ def _last_byte(file: Place) -> bytes:
         return opened.read(1)
 
 
-def check_groups(out: str, images: Iterable[str]) -> Iterator[Problem]:
+def check_groups(out: OutputDir, images: Iterable[str]) -> Iterator[Problem]:
     """Yield what is wrong above the images: the root, studies and series are plain groups and hold nothing else.
 
     Parameters
     ----------
-    out : str
+    out : OutputDir
     images : iterable of str
         The paths of all images of which there may be something.
     """
@@ -77,16 +75,16 @@ def check_groups(out: str, images: Iterable[str]) -> Iterator[Problem]:
             yield from problems
 
 
-def _check_group(out: str, group_and_wanted: tuple[str, set[str]]) -> list[Problem]:
+def _check_group(out: OutputDir, group_and_wanted: tuple[str, set[str]]) -> list[Problem]:
     group, wanted = group_and_wanted
     found: list[Problem] = []
-    where = f"images.zarr/{group}/" if group else "images.zarr/"
-    text = read_file(out, f"{group}/zarr.json" if group else "zarr.json")
+    where = f"{out.IMAGES}/{group}/" if group else f"{out.IMAGES}/"
+    text = read_file(out, f"{group}/{ZARR_JSON}" if group else ZARR_JSON)
     if text is None:
-        found.append(Problem("missing_file", f"{where}zarr.json", "isn't there"))
+        found.append(Problem("missing_file", f"{where}{ZARR_JSON}", "isn't there"))
     elif not is_plain_group(text):
         found.append(
-            Problem("changed_file", f"{where}zarr.json", "isn't the metadata of a group that only holds groups")
+            Problem("changed_file", f"{where}{ZARR_JSON}", "isn't the metadata of a group that only holds groups")
         )
-    present = set(list_folder(out, group)) - {"zarr.json"}
+    present = set(list_folder(out, group)) - {ZARR_JSON}
     return [*found, *(Problem("extra_file", where + name, "belongs to nothing") for name in sorted(present - wanted))]

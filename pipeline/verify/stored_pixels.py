@@ -9,6 +9,7 @@ import numpy as np
 import xxhash
 
 from pipeline.model import ImageSpec, RegionResult
+from pipeline.storage import ZARR_JSON, OutputDir
 from pipeline.store import read_file, shard_frames, shard_name
 from pipeline.verify.problems import Problem
 
@@ -26,7 +27,7 @@ class ShardCheck:
     @property
     def where(self) -> str:
         """The image."""
-        return f"images.zarr/{self.spec.path}"
+        return f"{OutputDir.IMAGES}/{self.spec.path}"
 
     @property
     def frames(self) -> int:
@@ -38,7 +39,7 @@ class ShardCheck:
         return bool(self.region.valid[frame - self.region.frame_start]) and (self.only is None or frame in self.only)
 
 
-def check_shard(check: ShardCheck, out: str) -> Iterator[Problem]:
+def check_shard(check: ShardCheck, out: OutputDir) -> Iterator[Problem]:
     """Yield what is wrong with a shard: as a file, and frame by frame."""
     region, spec = check.region, check.spec
     name = f"{spec.path}/{shard_name(spec, region.frame_start)}"
@@ -46,10 +47,10 @@ def check_shard(check: ShardCheck, out: str) -> Iterator[Problem]:
         return
 
     def found(code: str, message: str, frames: range) -> Problem:
-        return Problem(code, f"images.zarr/{name}", message, check.image, frames)
+        return Problem(code, f"{OutputDir.IMAGES}/{name}", message, check.image, frames)
 
     whole = range(region.frame_start, region.frame_stop)
-    data, document = read_file(out, name), read_file(out, f"{spec.path}/pixels/zarr.json")
+    data, document = read_file(out, name), read_file(out, f"{spec.path}/pixels/{ZARR_JSON}")
     if data is None or document is None:
         yield found("missing_file", "the shard or its metadata aren't there", whole)
         return

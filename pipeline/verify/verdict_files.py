@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.catalog import write_verdicts
 from pipeline.output import file_digest
-from pipeline.storage import place, unwritable, using
-from pipeline.verify.earlier import DIGEST, SUM_FILE, VERDICTS_FILE
+from pipeline.storage import OutputDir, unwritable, using
+from pipeline.verify.earlier import DIGEST
 from pipeline.verify.outcome import Verification
 from pipeline.verify.verdicts import file_verdicts
 
@@ -23,21 +23,21 @@ def write(found: Verification, folder: str | os.PathLike[str] | None = None) -> 
         Where that can't be done.
     """
     with using(found.options):
-        beside = place(folder or found.out)
+        beside = OutputDir(os.fspath(folder or found.out))
         try:
             told = as_dict(found)
             if found.verdicts:
-                write_verdicts(beside / VERDICTS_FILE, file_verdicts(found))
-                told[DIGEST] = file_digest(beside / VERDICTS_FILE)[1]
-            (beside / SUM_FILE).write_bytes((json.dumps(told, indent=1) + "\n").encode())
+                write_verdicts(beside.verdicts, file_verdicts(found))
+                told[DIGEST] = file_digest(beside.verdicts)[1]
+            beside.verify_sum.write_bytes((json.dumps(told, indent=1) + "\n").encode())
         except OSError as error:
-            raise unwritable(str(beside), error, "can't take the verdicts") from error
+            raise unwritable(str(beside.root), error, "can't take the verdicts") from error
 
 
 def as_dict(found: Verification) -> dict[str, Any]:
     """Return the sum as plain values."""
     return {
-        "output": found.out,
+        "output": found.out.name,
         "verified": found.when,
         "exit_code": found.exit_code,
         "seconds": round(found.seconds, 3),

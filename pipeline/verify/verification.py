@@ -10,13 +10,12 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from pipeline.catalog import RUN_FILE, catalog_path
 from pipeline.config import Cluster, RunConfig
 from pipeline.errors import ConfigError, OutputError, foreign_text
 from pipeline.executors import Executor, NullProgress, Outcome, Progress, end_in_a_worker, start
 from pipeline.output import no_result, refuse_links
 from pipeline.runs import check_settings, check_sources_known, kept_configuration, options_of, sources_of, writer
-from pipeline.storage import Options, absolute, active, exhausted, place, using
+from pipeline.storage import Options, OutputDir, active, exhausted, using
 from pipeline.verify.catalog_checks import check_rows
 from pipeline.verify.earlier import verified_before
 from pipeline.verify.expected import ExpectedResult, read_expected
@@ -73,7 +72,7 @@ def verify(
     end_in_a_worker()
     progress = progress or NullProgress()
     begin = perf_counter()
-    root = absolute(os.fspath(out))
+    root = OutputDir.of(out)
     when = datetime.now(UTC).isoformat(timespec="seconds")
     result = Verification(root, source=source, sample=sample, when=when)
     with using(options_of(config) if config else active()):
@@ -118,11 +117,11 @@ def _count_verdicts(result: Verification) -> None:
         result.missed += row["verdict"] == "gone" and not row["verified"]
 
 
-def _check_result(root: str) -> None:
-    if not {"images.zarr", "ledger", "plan"}.intersection(place(root).children()):
+def _check_result(root: OutputDir) -> None:
+    if not {root.IMAGES, root.LEDGER, root.PLAN}.intersection(root.root.children()):
         raise no_result(root, "it is no result of a conversion: give the output directory itself")
-    refuse_links(place(root))
-    at_work = writer(place(root))
+    refuse_links(root)
+    at_work = writer(root)
     if at_work:
         raise OutputError(
             f"{root}: a run is going on there ({at_work}): wait for its end, then verify what it leaves",
@@ -149,7 +148,7 @@ def _originals(
     OutputError
         Where others could have written which files are read, or how stores are reached.
     """
-    out = place(expected.out)
+    out = expected.out
     if given:
         check_settings(out, expected.prepared, given)
         if not trusting:
@@ -159,7 +158,7 @@ def _originals(
         return _Originals(expected, *kept_configuration(out, trusting=trusting))
     except ConfigError as error:
         told = f"how frames were decoded isn't known: {error}"
-        result.add(Findings((Problem("check_failed", RUN_FILE, told),)))
+        result.add(Findings((Problem("check_failed", out.RUN_FILE, told),)))
         return None
 
 
@@ -174,23 +173,23 @@ def _check_files(expected: ExpectedResult) -> Iterator[Problem]:
     yield from check_ledger_end(expected.out, sealed)
     if not expected.finished.ended:
         told = "the last record isn't that the run has ended: run the same command again"
-        yield Problem("unfinished_run", "ledger", told)
+        yield Problem("unfinished_run", expected.out.LEDGER, told)
     there = []
     for image, spec in enumerate(expected.plan.images):
         if not expected.outcomes.is_empty(image):
             there.append(spec.path)
         if not expected.is_complete(image) and not expected.outcomes.is_empty(image):
             told = "it is being made anew" if spec.path in expected.standing else "it was never finished"
-            yield Problem("incomplete_image", f"images.zarr/{spec.path}", told, image)
+            yield Problem("incomplete_image", f"{expected.out.IMAGES}/{spec.path}", told, image)
     yield from check_groups(expected.out, {*there, *expected.standing})
-    if not catalog_path(expected.out).exists():
-        yield Problem("catalog_unreadable", "catalog.parquet", "isn't there")
+    if not expected.out.catalog.exists():
+        yield Problem("catalog_unreadable", OutputDir.CATALOG, "isn't there")
         return
     try:
         yield from list(check_rows(expected))
     # Parquet readers raise anything on damaged files; that they do is what is looked for
     except Exception as error:  # noqa: BLE001
-        yield Problem("catalog_unreadable", "catalog.parquet", foreign_text(error))
+        yield Problem("catalog_unreadable", OutputDir.CATALOG, foreign_text(error))
 
 
 def _check_images(
@@ -222,7 +221,7 @@ def _until_unreadable(tasks: Iterable[Any], result: Verification) -> Iterator[An
     try:
         yield from tasks
     except OutputError as error:
-        result.add(Findings((Problem("catalog_unreadable", "catalog.parquet", str(error)),)))
+        result.add(Findings((Problem("catalog_unreadable", OutputDir.CATALOG, str(error)),)))
 
 
 def _lost(outcome: Outcome) -> Findings:

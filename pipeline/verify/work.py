@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import TypeVar
 
+from pipeline.storage import OutputDir
 from pipeline.verify.expected import ExpectedResult, without_spans
 from pipeline.verify.metadata import ImageCheck, check_image
 from pipeline.verify.problems import Findings, Problem
@@ -82,7 +83,7 @@ def frames_to_check(expected: ExpectedResult, sample: int | None) -> int:
     return total if sample is None else min(sample, total)
 
 
-def run_checks(checks: Iterable[Check], out: str) -> Findings:
+def run_checks(checks: Iterable[Check], out: OutputDir) -> Findings:
     """Run one task's checks, one after the other."""
     problems: list[Problem] = []
     images = frames = size = 0

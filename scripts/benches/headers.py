@@ -30,6 +30,7 @@ from pipeline.deid import IDENTITY
 from pipeline.model import SourceFile
 from pipeline.scan import make_salt, scan_batch
 from pipeline.scan.file_records import Record, RowPlace, Wanted
+from pipeline.storage import OutputDir
 from runner import common
 
 LIMIT = 1.3
@@ -117,7 +118,7 @@ def whole_scan(paths: Sequence[str], rounds: int) -> float:
         for number in range(rounds):
             begin = process_time()
             for segment, start in enumerate(range(0, len(files), BATCH)):
-                scan_batch(files[start : start + BATCH], run, out, number * len(files) + segment)
+                scan_batch(files[start : start + BATCH], run, OutputDir.of(out), number * len(files) + segment)
             seconds.append((process_time() - begin) / len(files))
     return median(seconds) * 1e6
 

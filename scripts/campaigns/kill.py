@@ -41,6 +41,7 @@ from campaigns.killing.processes import Cluster, dask_cluster, kill_tree
 from campaigns.killing.tally import PHASES, VICTIMS, Tally
 from pipeline import catalog
 from pipeline.output import ledger
+from pipeline.storage import OutputDir
 from runner import common
 
 SMALL = ("--set", "cluster.task_work=2 MiB", "--set", "output.shard=3000")
@@ -218,10 +219,10 @@ def phase(out: Path) -> str:
     if (out / "catalog.parquet").is_file():
         return "ended" if (out / "report.html").is_file() else "catalog"
     try:
-        identity, plan = catalog.read_facts(str(out))["id"], catalog.read_plan(str(out))
+        identity, plan = catalog.read_facts(OutputDir.of(out))["id"], catalog.read_plan(OutputDir.of(out))
     except OSError:
         return "scan"
-    done = {result.task for result in ledger.results(out, identity)}
+    done = {result.task for result in ledger.results(OutputDir.of(out), identity)}
     return "convert" if len(done) < len(plan.tasks) else "finalise"
 
 
@@ -253,7 +254,7 @@ def differences(out: Path, expected: tuple[dict[str, str], list[dict[str, Any]]]
     wrong += [f"row {one['source']} differs" for one, other in zip(rows, expected[1], strict=False) if one != other]
     if len(rows) != len(expected[1]):
         wrong.append(f"{len(rows)} rows instead of {len(expected[1])}")
-    found = ledger.read(out, catalog.read_facts(str(out))["id"])
+    found = ledger.read(OutputDir.of(out), catalog.read_facts(OutputDir.of(out))["id"])
     wrong += [f"ledger: {damage}" for damage in found.damage]
     command = [sys.executable, "-m", "pipeline.cli", "verify", str(out), "-q"]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)

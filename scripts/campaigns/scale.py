@@ -43,6 +43,7 @@ from pipeline.executors.clusters.defaults import dask_defaults
 from pipeline.executors.executor import Distributed
 from pipeline.model import FrameIndex, Instance, PixelFormat
 from pipeline.plan import Layout, digest, make_plan, task_inputs
+from pipeline.storage import OutputDir
 from runner import common
 
 PER_SERIES = 50
@@ -98,9 +99,9 @@ def plan_one(count: int) -> dict[str, float]:
         plan: Any = step("plan", lambda: make_plan(made, Layout()))
         row["driver_bytes"], row["tasks"] = (memory("VmRSS") - before) / count, len(plan.tasks)
         known = step("digest", lambda: digest(plan))
-        step("write", lambda: catalog.write_plan(out, plan))
+        step("write", lambda: catalog.write_plan(OutputDir.of(out), plan))
         made = plan = None  # the reading process has no other plan
-        again = step("read", lambda: catalog.read_plan(out))
+        again = step("read", lambda: catalog.read_plan(OutputDir.of(out)))
     step("inputs", lambda: sum(1 for _ in task_inputs(again)))
     if digest(again) != known:
         sys.exit("the plan read isn't the plan written")

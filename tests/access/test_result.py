@@ -12,9 +12,9 @@ import pytest
 from zarr.storage import LocalStore
 
 from pipeline import access
-from pipeline.catalog import catalog_path
 from pipeline.errors import OutputError
 from pipeline.model import ImageSpec, PixelFormat
+from pipeline.storage import OutputDir
 from pipeline.store import create_root, finalise_image, write_region
 from pipeline.units import short_path
 
@@ -48,19 +48,19 @@ def values(spec):
 
 def store(out, spec, **attributes):
     for start in range(0, spec.frames, spec.shards[0]):
-        write_region(out, spec, start, values(spec)[start : start + spec.shards[0]], CODEC)
+        write_region(OutputDir.of(out), spec, start, values(spec)[start : start + spec.shards[0]], CODEC)
     per_frame = {
         "frame_number": np.arange(1, spec.frames + 1, dtype=np.int32),
         "sop_instance_uid": np.array([f"1.{n}" for n in range(spec.frames)]),
         "ImagePositionPatient": np.zeros((spec.frames, 3)),
     }
-    finalise_image(out, spec, codec=CODEC, per_frame=per_frame, attributes=ATTRIBUTES | attributes)
+    finalise_image(OutputDir.of(out), spec, codec=CODEC, per_frame=per_frame, attributes=ATTRIBUTES | attributes)
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("result"))
-    create_root(folder)
+    create_root(OutputDir.of(folder))
     store(folder, SPEC)
     store(folder, COLOUR, frames_missing=1)
     return folder
@@ -219,7 +219,7 @@ def test_what_is_no_result_is_named(tmp_path):
 
 
 def test_an_unfinished_run_is_refused_unless_asked_for(out):
-    assert not catalog_path(out).exists()
+    assert not OutputDir.of(out).catalog.exists()
     with pytest.raises(OutputError, match=r"has not finished.*unfinished=True"):
         access.open(out)
     with pytest.raises(OutputError):

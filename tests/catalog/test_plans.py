@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipeline.catalog import has_plan, plan_tables, read_copies, read_facts, read_plan, write_plan
 from pipeline.errors import OutputError
 from pipeline.model import Copy, Failure, ImageSpec, Instance, PixelFormat, Plan, Region, Span, Task
-from pipeline.storage import Folder
+from pipeline.storage import Folder, OutputDir
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 whole = st.integers(0, 2**62)
@@ -72,9 +72,9 @@ any_plan = st.builds(
 @given(plan=any_plan)
 def test_a_plan_comes_back_equal_in_every_field(plan, tmp_path_factory):
     out = str(tmp_path_factory.mktemp("out"))
-    write_plan(out, plan)
-    assert read_plan(out) == plan
-    assert repr(read_plan(out)) == repr(plan)  # the types too: tuples, ints, bytes
+    write_plan(OutputDir.of(out), plan)
+    assert read_plan(OutputDir.of(out)) == plan
+    assert repr(read_plan(OutputDir.of(out))) == repr(plan)  # the types too: tuples, ints, bytes
 
 
 def test_every_field_of_the_model_is_in_the_round_trip():
@@ -107,8 +107,8 @@ def one_instance(number):
 def test_a_hundred_thousand_instances_are_quick_and_share_what_repeats(tmp_path):
     plan = Plan(tuple(one_instance(n) for n in range(100_000)), (), ())
     begin = time.process_time()
-    write_plan(str(tmp_path), plan)
-    again = read_plan(str(tmp_path))
+    write_plan(OutputDir.of(tmp_path), plan)
+    again = read_plan(OutputDir.of(tmp_path))
     assert time.process_time() - begin < 15  # seconds of processor; about 3 where this was written
     assert again == plan
     assert len({id(i.format) for i in again.instances}) == 1
@@ -118,45 +118,45 @@ def test_a_hundred_thousand_instances_are_quick_and_share_what_repeats(tmp_path)
 def test_half_a_plan_is_no_plan(tmp_path):
     out = str(tmp_path)
     with pytest.raises(OutputError, match=r"plan\.json"):
-        read_plan(out)
-    write_plan(out, Plan((one_instance(1),), (), ()))
-    assert has_plan(out)
+        read_plan(OutputDir.of(out))
+    write_plan(OutputDir.of(out), Plan((one_instance(1),), (), ()))
+    assert has_plan(OutputDir.of(out))
     pq.write_table(pq.read_table(tmp_path / "plan/1/instances.parquet").slice(1), tmp_path / "plan/1/instances.parquet")
     with pytest.raises(OutputError, match="has 0 rows, the plan has 1"):
-        read_plan(out)
-    write_plan(out, Plan((one_instance(1),), (), ()))
+        read_plan(OutputDir.of(out))
+    write_plan(OutputDir.of(out), Plan((one_instance(1),), (), ()))
     (tmp_path / "plan/2/spans.parquet").unlink()
     with pytest.raises(OutputError, match="spans"):
-        read_plan(out)
+        read_plan(OutputDir.of(out))
     (tmp_path / "plan/plan.json").unlink()
-    assert not has_plan(out)
+    assert not has_plan(OutputDir.of(out))
 
 
 def test_copies_and_facts_come_back(tmp_path):
     out = str(tmp_path)
     copies = (Copy(3, 4, "/b/\u2028.dcm", "/a.dcm"), Copy(0, 1, "c", "a"))
-    write_plan(out, Plan((), (), ()), copies=copies, facts={"files": 7, "segments": [0, 1]})
-    assert read_copies(out) == copies
-    assert read_facts(out) == {"files": 7, "segments": [0, 1]}
+    write_plan(OutputDir.of(out), Plan((), (), ()), copies=copies, facts={"files": 7, "segments": [0, 1]})
+    assert read_copies(OutputDir.of(out)) == copies
+    assert read_facts(OutputDir.of(out)) == {"files": 7, "segments": [0, 1]}
 
 
 def test_a_plan_follows_another_in_one_moment(tmp_path, monkeypatch):
     out = str(tmp_path)
     first, second = Plan((one_instance(1),), (), ()), Plan((one_instance(2), one_instance(3)), (), ())
-    write_plan(out, first)
+    write_plan(OutputDir.of(out), first)
     steps = []
     rename = Folder.replace
 
     def watched(folder, part, name):
-        assert read_plan(out) == first
+        assert read_plan(OutputDir.of(out)) == first
         steps.append(name)
         return rename(folder, part, name)
 
     monkeypatch.setattr(Folder, "replace", watched)
-    write_plan(out, second)
+    write_plan(OutputDir.of(out), second)
     assert steps[-1] == "plan.json"
     assert len(steps) == 9
-    assert read_plan(out) == second
+    assert read_plan(OutputDir.of(out)) == second
     assert sorted(path.name for path in (tmp_path / "plan").iterdir()) == ["2", "plan.json"]
 
 
@@ -166,7 +166,7 @@ def test_no_temporary_file_stays_after_a_failed_write(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(OSError, match="No space"):
-        write_plan(str(tmp_path), Plan((one(0),), (), ()))
+        write_plan(OutputDir.of(tmp_path), Plan((one(0),), (), ()))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -185,9 +185,9 @@ def one(number):
 def test_row_groups_join_and_equal_values_are_one_object(tmp_path, monkeypatch):
     monkeypatch.setattr(plan_tables, "GROUP_ROWS", 4)
     whole = Plan(tuple(map(one, range(10))), (), (), unselected=tuple(range(10)))
-    write_plan(str(tmp_path), whole)
+    write_plan(OutputDir.of(tmp_path), whole)
     assert pq.ParquetFile(tmp_path / "plan/1/instances.parquet").metadata.num_row_groups == 3
-    found = read_plan(str(tmp_path))
+    found = read_plan(OutputDir.of(tmp_path))
     assert found == whole
     for name, different in {"format": 1, "frame_index": 1, "orientation": 1, "series_instance_uid": 3}.items():
         assert len({id(getattr(instance, name)) for instance in found.instances}) == different

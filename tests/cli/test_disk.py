@@ -17,6 +17,7 @@ from click.testing import Result
 import pipeline
 from pipeline.errors import OutputError
 from pipeline.output.space import free_bytes, too_small
+from pipeline.storage import OutputDir
 from support.converted_folders import invoke
 from support.dicom_bytes import native_file
 
@@ -131,8 +132,8 @@ def test_free_bytes_are_those_of_the_nearest_folder_that_is_there(tmp_path: Path
     assert free is not None
     assert abs(free - shutil.disk_usage(tmp_path).free) < 1 << 30
     assert free_bytes("s3://bucket/out") is None
-    assert too_small("s3://bucket/out", 1 << 60) == ""
-    assert "are free" in too_small(str(tmp_path), 1 << 60)
+    assert too_small(OutputDir.of("s3://bucket/out"), 1 << 60) == ""
+    assert "are free" in too_small(OutputDir.of(tmp_path), 1 << 60)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from pipeline.catalog import open_catalog
 from pipeline.cli import main
 from pipeline.config import load
 from pipeline.executors.clusters import address
+from pipeline.storage import OutputDir
 
 GOOD = ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "rtdose_rle.dcm", "SC_rgb_rle_2frame.dcm")
 
@@ -111,7 +112,7 @@ def test_no_patient_is_named_anywhere_but_in_the_catalog(good: Place) -> None:
     files = [path for path in good.out.iterdir() if path.suffix in {".json", ".html", ".yaml"}]
     assert len(files) == 3
     told = "\n".join([result.output, *(path.read_text("utf-8") for path in files)])
-    headers = "\n".join(open_catalog(str(good.out), ["header"])["header"].to_pylist())
+    headers = "\n".join(open_catalog(OutputDir.of(good.out), ["header"])["header"].to_pylist())
     assert "CompressedSamples" in headers, "or this test shows nothing"
     assert "CompressedSamples" not in told
 

@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 
 from pipeline.catalog import open_catalog
-from pipeline.storage import take_notes
+from pipeline.storage import OutputDir, take_notes
 from pipeline.storage.strays import is_stray
 from support.converted_folders import invoke
 from support.dicom_bytes import native_file
@@ -139,7 +139,7 @@ def test_an_output_that_fails_is_to_blame_and_no_file(
     assert "Traceback" not in done.stderr
     again = convert(source, out)
     assert again.exit_code == 0, again.stderr
-    assert set(open_catalog(str(out))["status"].to_pylist()) == {"converted"}
+    assert set(open_catalog(OutputDir.of(out))["status"].to_pylist()) == {"converted"}
     assert stored(out) == undisturbed
 
 

@@ -85,7 +85,7 @@ def test_a_run_that_died_while_it_scanned(place: Place) -> None:
 def test_a_run_that_is_alive_is_named(place: Place) -> None:
     place.convert()
     cut_ledger(place, 2)
-    code = "import sys\nfrom pipeline.output.lock import locked\nwith locked(sys.argv[1]):\n print(flush=True); input()"
+    code = "import sys\nfrom pipeline.output.lock import locked\nfrom pipeline.storage import OutputDir\nwith locked(OutputDir(sys.argv[1])):\n print(flush=True); input()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code, str(place.out)], **pipes) as run:
         run.stdout.readline()

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.catalog import open_catalog
 from pipeline.errors import ResourceError
+from pipeline.storage import OutputDir
 from pipeline.storage.exhausted import exhausted
 from support.dicom_bytes import native_file
 
@@ -51,7 +52,7 @@ def test_standard_output_that_takes_nothing(place: Path, where: str, why: str) -
     assert error_of(done) == (
         f"error: standard output can't be written: {why}; all else is done, but what was to be said is lost"
     )
-    assert open_catalog(str(place / "out"))["status"].to_pylist() == ["converted"] * 2
+    assert open_catalog(OutputDir.of(place / "out"))["status"].to_pylist() == ["converted"] * 2
 
 
 def test_messages_that_nobody_takes(place: Path) -> None:

@@ -27,6 +27,7 @@ from pipeline.model import (
     TaskResult,
     without_collections,
 )
+from pipeline.storage import OutputDir
 from pipeline.tasks.finalise_image import Described, FinaliseInput
 
 FORMAT = PixelFormat(2, 3, 1, "int16", "MONOCHROME2")
@@ -52,7 +53,7 @@ VALUES = (
     TaskResult(4, (RESULT,), (InstanceOutcome(1),), 1, 2, 3, {"decode": 0.5}, {"1.2": {"write": 0.25}}),
     FinaliseInput(
         *(0, SPEC, {0: Described(3, 4, "1.4")}, np.array([7], np.uint64), np.array([True]), frozenset({1}), {0: "RGB"}),
-        *("/out", {"name": "zstd"}, {}),
+        *(OutputDir("/out"), {"name": "zstd"}, {}),
     ),
 )
 

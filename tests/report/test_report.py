@@ -30,6 +30,7 @@ from pipeline.report import (
 )
 from pipeline.report.advice import ADVICE
 from pipeline.report.html_pieces import stacked
+from pipeline.storage import OutputDir
 from pipeline.units import counted, duration, ratio, shape, size
 from support.run_summaries import NASTY, START, run_summary
 
@@ -217,12 +218,12 @@ def test_an_empty_run_is_a_report_too() -> None:
 
 
 def test_both_files_are_written(tmp_path: Path) -> None:
-    write(str(tmp_path), run_summary(failures=(FailureLine("/in/\udcff.dcm", "unreadable", "x"),), paths=True))
+    write(OutputDir.of(tmp_path), run_summary(failures=(FailureLine("/in/\udcff.dcm", "unreadable", "x"),), paths=True))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
     assert json.loads((tmp_path / "report.json").read_text("utf-8"))["failures"][0]["source"] == "/in/\udcff.dcm"
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match=r"report\.json can't be written"):
-        write(str(tmp_path / "file" / "within"), run_summary())
+        write(OutputDir.of(tmp_path / "file" / "within"), run_summary())
 
 
 def test_every_reason_of_the_errors_has_advice() -> None:

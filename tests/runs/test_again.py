@@ -12,6 +12,7 @@ from pipeline import catalog
 from pipeline.config import load
 from pipeline.report import earlier, throughput
 from pipeline.runs import array_jobs, stages
+from pipeline.storage import OutputDir
 from support import varied_files as files
 from support.varied_files import Place
 
@@ -76,7 +77,7 @@ def test_the_report_tells_what_this_run_did_and_what_was_there(varied: Place, mo
         with pytest.raises(KeyboardInterrupt):
             varied.convert()
     summary = varied.convert()
-    tasks = catalog.read_plan(str(varied.out)).tasks
+    tasks = catalog.read_plan(OutputDir.of(varied.out)).tasks
     done = summary.this_run
     assert (done.earlier_tasks, done.tasks) == (5, len(tasks) - 5)
     assert 0 < done.frames < summary.totals.frames

@@ -10,6 +10,7 @@ from pipeline.errors import OutputError
 from pipeline.output import ledger
 from pipeline.runs import conversion, partitions
 from pipeline.runs.partitions import IncompleteError
+from pipeline.storage import OutputDir
 from support.varied_files import IN_SMALL_TASKS, Place
 
 HERE = Cluster(kind="synchronous")
@@ -34,7 +35,10 @@ def whole(varied: Place) -> Place:
 
 
 def recorded(place: Place) -> list[int]:
-    return [result.task for result in ledger.results(str(place.out), catalog.read_facts(str(place.out))["id"])]
+    return [
+        result.task
+        for result in ledger.results(OutputDir.of(place.out), catalog.read_facts(OutputDir.of(place.out))["id"])
+    ]
 
 
 def kill(monkeypatch: pytest.MonkeyPatch, place: Place, number: int, *, after: int) -> None:
@@ -137,7 +141,7 @@ def test_without_init_there_is_nothing_to_convert(varied: Place, whole: Place) -
 
 def test_one_at_a_time(varied: Place) -> None:
     runs.init(config(varied), partitions=2)
-    with partitions.partition_locked(varied.out, 1):
+    with partitions.partition_locked(OutputDir.of(varied.out), 1):
         for action in (
             lambda: runs.convert_partition(varied.out, 1),
             lambda: runs.init(config(varied), partitions=3),

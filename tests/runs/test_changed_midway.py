@@ -11,7 +11,7 @@ import pytest
 from pipeline import runs, store
 from pipeline.config import from_dict
 from pipeline.runs import conversion, grow, replacement, stages
-from pipeline.storage import Folder
+from pipeline.storage import Folder, OutputDir
 from pipeline.verify import verify
 from support.changing_files import STACK, Archive
 from support.series_files import dicom, pixels
@@ -19,7 +19,7 @@ from support.series_files import dicom, pixels
 
 def old_is_whole(place: Archive) -> bool:
     """Whether a reader sees the stack as it was."""
-    if not store.is_image(str(place.out), STACK):
+    if not store.is_image(OutputDir.of(place.out), STACK):
         return False
     return np.array_equal(place.image(STACK), np.concatenate([pixels(number) for number in range(1, 6)]))
 
@@ -237,7 +237,7 @@ def test_verify_and_status_while_it_is_under_way(disturbed: Archive, monkeypatch
     assert not codes & {"extra_file", "changed_file", "missing_file", "frame_differs"}, found.problems
     assert (f"images.zarr/{STACK}", "it is being made anew") in {(one.where, one.message) for one in found.problems}
     assert runs.status(disturbed.out).phase == "convert"
-    assert store.list_images(str(disturbed.out)) == sorted({STACK, "1.2/1.2.3/1.2.3.9", "1.2/1.2.4/stack-1"})
+    assert store.list_images(OutputDir.of(disturbed.out)) == sorted({STACK, "1.2/1.2.3/1.2.3.9", "1.2/1.2.4/stack-1"})
 
 
 def test_jobs_that_know_nothing_of_each_other(disturbed: Archive, expected: Any) -> None:

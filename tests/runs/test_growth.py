@@ -14,6 +14,7 @@ from pydicom import dcmread
 from pipeline import catalog
 from pipeline.errors import OutputError
 from pipeline.runs import conversion, grow, stages
+from pipeline.storage import OutputDir
 from support import varied_files as files
 from support.varied_files import Place
 
@@ -120,7 +121,7 @@ def test_a_series_that_grew_is_made_again_in_its_place(kept: Place, executed: li
     assert {Path(source).name for source in executed} == {f"series-1.2.3.4-{n:03}.dcm" for n in range(1, 9)}
     untouched = {name: stamp for name, stamp in before.items() if not name.startswith(image)}
     assert stamps(kept).items() >= untouched.items()
-    assert catalog.read_facts(str(kept.out))["grown"] == [image]
+    assert catalog.read_facts(OutputDir.of(kept.out))["grown"] == [image]
     assert zarr.open_array(kept.out / "images.zarr" / image / "pixels", mode="r").shape[0] == 8
     check_pixels(kept)
     fresh = kept.elsewhere("fresh")

@@ -16,6 +16,7 @@ import pipeline
 from pipeline import catalog, runs
 from pipeline.config import Cluster, from_dict
 from pipeline.runs import scan_phase
+from pipeline.storage import OutputDir
 from support.converted_folders import Converted, convert, invoke
 from support.dicom_bytes import native_file
 from support.identical_results import assert_identical
@@ -151,10 +152,12 @@ def test_every_output_has_a_salt_of_its_own_and_the_same_result(tmp_path: Path) 
     found, other = convert(tmp_path / "in", mixed(**CONSTANT)), tmp_path / "other"
     pipeline.convert(found.folder, other, cluster={"kind": "threads", "workers": 2})
     assert_identical(found.out, other)
-    facts = [catalog.read_facts(str(out)) for out in (found.out, other)]
+    facts = [catalog.read_facts(OutputDir.of(out)) for out in (found.out, other)]
     assert facts[0]["salt"] != facts[1]["salt"]
     assert {len(bytes.fromhex(fact["salt"])) for fact in facts} == {16}
-    kept = [{instance.patient for instance in catalog.read_plan(str(out)).instances} for out in (found.out, other)]
+    kept = [
+        {instance.patient for instance in catalog.read_plan(OutputDir.of(out)).instances} for out in (found.out, other)
+    ]
     assert len(kept[0]) == len(kept[1]) == 2
     assert kept[0].isdisjoint(kept[1])
 

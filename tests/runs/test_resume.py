@@ -19,6 +19,7 @@ from pipeline import catalog, store
 from pipeline.errors import OutputError
 from pipeline.output import ledger, lock
 from pipeline.runs import completion, conversion, stages
+from pipeline.storage import OutputDir
 from pipeline.tasks import isolated
 from support import varied_files as files
 from support.varied_files import Place
@@ -37,7 +38,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, pydicom_folder: Path) 
     summary = place.convert()
     assert summary.count("converted") == 10
     assert summary.count("failed") == 1
-    assert len(catalog.read_plan(str(place.out)).tasks) > 8, "or there is nothing to interrupt"
+    assert len(catalog.read_plan(OutputDir.of(place.out)).tasks) > 8, "or there is nothing to interrupt"
     return place
 
 
@@ -71,7 +72,10 @@ def test_finished_work_is_not_done_again(varied: Place, whole: Place, monkeypatc
     kinds = [json.loads(line)["record"]["kind"] for line in lines]
     kept = [line for line, kind in zip(lines, kinds, strict=True) if kind in ("ledger", "task")][:6]
     segment(varied).write_bytes(b"".join(kept))
-    done = {result.task for result in ledger.results(varied.out, catalog.read_facts(str(varied.out))["id"])}
+    done = {
+        result.task
+        for result in ledger.results(OutputDir.of(varied.out), catalog.read_facts(OutputDir.of(varied.out))["id"])
+    }
     assert len(done) == 5
     run: list[int] = []
     convert = conversion.convert
@@ -82,7 +86,7 @@ def test_finished_work_is_not_done_again(varied: Place, whole: Place, monkeypatc
 
     monkeypatch.setattr(conversion, "convert", watched)
     varied.convert()
-    assert sorted({*run, *done}) == list(range(len(catalog.read_plan(str(varied.out)).tasks)))
+    assert sorted({*run, *done}) == list(range(len(catalog.read_plan(OutputDir.of(varied.out)).tasks)))
     assert not {*run} & done
     run.clear()
     varied.convert()
@@ -137,8 +141,8 @@ def test_an_image_is_closed_while_its_shards_are_made_again(
     monkeypatch.setattr(stages.Conversion, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         varied.convert()
-    assert not store.is_image(str(varied.out), image)
-    assert image not in store.list_images(str(varied.out))
+    assert not store.is_image(OutputDir.of(varied.out), image)
+    assert image not in store.list_images(OutputDir.of(varied.out))
 
 
 class StoppedError(Exception):
@@ -206,7 +210,8 @@ def test_a_second_run_is_refused_while_the_first_lives_and_not_a_moment_longer(v
     code = (
         "import sys, time\n"
         "from pipeline.output.lock import locked\n"
-        "with locked(sys.argv[1]):\n"
+        "from pipeline.storage import OutputDir\n"
+        "with locked(OutputDir(sys.argv[1])):\n"
         "    print('locked', flush=True)\n"
         "    time.sleep(60)\n"
     )
@@ -225,7 +230,7 @@ def test_a_second_run_is_refused_while_the_first_lives_and_not_a_moment_longer(v
 def test_a_worker_that_lingers_is_waited_for(varied: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     varied.convert()
     monkeypatch.setattr(lock, "LINGERING", 0.2)
-    with lock.at_work(str(varied.out)), pytest.raises(OutputError, match="still writing there"):
+    with lock.at_work(OutputDir.of(varied.out)), pytest.raises(OutputError, match="still writing there"):
         varied.convert()
     varied.convert()
     assert [path.name for path in (varied.out / "ledger").iterdir() if path.suffix == ".lock"] == []
@@ -260,24 +265,24 @@ def test_a_task_that_is_done_carefully_shows_that_it_is_at_work(
 
     def convert(*_args: object, **_options: object) -> str:
         with pytest.raises(OutputError, match="still writing there"):
-            lock.wait_for_tasks(tmp_path)
+            lock.wait_for_tasks(OutputDir.of(tmp_path))
         return "done"
 
     monkeypatch.setattr(isolated, "convert", convert)
-    assert isolated._convert(None, SimpleNamespace(out=str(tmp_path), lock=None)) == "done"
-    lock.wait_for_tasks(tmp_path)
+    assert isolated._convert(None, SimpleNamespace(out=OutputDir.of(tmp_path), lock=None)) == "done"
+    lock.wait_for_tasks(OutputDir.of(tmp_path))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
 def test_a_decoder_that_hangs_in_a_fork_does_not_look_like_a_task_at_work(tmp_path: Path) -> None:
     (tmp_path / "ledger").mkdir()
-    with lock.at_work(str(tmp_path)):
+    with lock.at_work(OutputDir.of(tmp_path)):
         pid = os.fork()
         if not pid:
             time.sleep(60)
             os._exit(0)
     try:
-        lock.wait_for_tasks(tmp_path)
+        lock.wait_for_tasks(OutputDir.of(tmp_path))
         assert os.waitpid(pid, os.WNOHANG) == (0, 0)  # it sleeps still: nobody has waited for it
     finally:
         os.kill(pid, signal.SIGKILL)

@@ -10,6 +10,7 @@ import pytest
 from pipeline import catalog, scan
 from pipeline.errors import OutputError
 from pipeline.runs import scan_phase
+from pipeline.storage import OutputDir
 from support.varied_files import Place
 
 
@@ -43,7 +44,7 @@ def interrupted(place: Place, after: int, **options: object) -> None:
         patch.setattr(scan_phase, "_result", counted)
         with pytest.raises(KeyboardInterrupt):
             place.convert(**options)
-    assert not catalog.has_plan(str(place.out))
+    assert not catalog.has_plan(OutputDir.of(place.out))
 
 
 def names(place: Place) -> list[str]:

@@ -14,12 +14,13 @@ from pydicom.pixels import iter_pixels
 from pydicom.sequence import Sequence
 
 from pipeline import frames
-from pipeline.catalog import assemble, count_reasons, open_catalog, read_attributes, read_rows, segment_path
+from pipeline.catalog import assemble, count_reasons, open_catalog, read_attributes, read_rows
 from pipeline.config import from_dict
 from pipeline.errors import ConfigError
 from pipeline.model import FrameIndex, SourceFile
 from pipeline.outcomes import RowOutcome
 from pipeline.scan import column_kinds, find_files, lost_batch, scan_batch
+from pipeline.storage import OutputDir
 
 SEEN = ["source", "status", "reason", "message", "assumptions", "unconverted"]
 
@@ -35,14 +36,14 @@ def looked_at(*paths):
 def scanned(out, paths, **sections):
     """Scan and return the result and the whole rows."""
     config = configured(out, **sections)
-    result = scan_batch(looked_at(*paths), config, str(out), 0, salt=b"of these tests")
+    result = scan_batch(looked_at(*paths), config, OutputDir.of(out), 0, salt=b"of these tests")
     columns = [*SEEN, *(set(open_columns(out, config)) - set(SEEN))]
-    return result, read_rows(segment_path(str(out), 0), range(len(paths)), columns)
+    return result, read_rows(OutputDir.of(out).segment(0), range(len(paths)), columns)
 
 
 def open_columns(out, config):
-    assemble(str(out), [0], {}, column_kinds(config))
-    return open_catalog(str(out)).column_names
+    assemble(OutputDir.of(out), [0], {}, column_kinds(config))
+    return open_catalog(OutputDir.of(out)).column_names
 
 
 @pytest.fixture
@@ -63,8 +64,8 @@ def save(tmp_path):
 def whole_corpus(corpus_files, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     files = [SourceFile(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in corpus_files]
-    result = scan_batch(files, configured(out), str(out), 0)
-    rows = read_rows(segment_path(str(out), 0), range(len(files)), [*SEEN, "header", "num_frames", "rows", "dtype"])
+    result = scan_batch(files, configured(out), OutputDir.of(out), 0)
+    rows = read_rows(OutputDir.of(out).segment(0), range(len(files)), [*SEEN, "header", "num_frames", "rows", "dtype"])
     return out, files, result, rows
 
 
@@ -79,11 +80,11 @@ def test_every_file_of_the_corpora_is_one_row(whole_corpus):
     pending = [n for n, row in enumerate(rows) if row["status"] == "pending"]
     assert [(i.segment, i.row, i.source) for i in result.instances] == [(0, n, rows[n]["source"]) for n in pending]
     assert count_reasons_of(rows) == dict(result.counts)
-    assert len(read_attributes(str(out), [(0, n) for n in pending])) == len(pending)
+    assert len(read_attributes(OutputDir.of(out), [(0, n) for n in pending])) == len(pending)
 
 
 def test_nothing_is_told_of_values(corpus_files, tmp_path, recwarn, caplog, capfd):
-    scan_batch(looked_at(*corpus_files), configured(tmp_path), str(tmp_path), 0)
+    scan_batch(looked_at(*corpus_files), configured(tmp_path), OutputDir.of(tmp_path), 0)
     assert [str(warning.message) for warning in recwarn] == []
     assert "".join(capfd.readouterr()) == ""
     assert {record.name.partition(".")[0] for record in caplog.records} <= {"pydicom"}  # which has no handler
@@ -188,9 +189,9 @@ def test_where(tmp_path, small, save, where, status):
 
 def test_unknown_keywords_are_mistakes(tmp_path):
     with pytest.raises(ConfigError, match="Modalty"):
-        scan_batch([], configured(tmp_path, select={"where": {"Modalty": "CT"}}), str(tmp_path), 0)
+        scan_batch([], configured(tmp_path, select={"where": {"Modalty": "CT"}}), OutputDir.of(tmp_path), 0)
     with pytest.raises(ConfigError, match="SliceThicknes"):
-        scan_batch([], configured(tmp_path, metadata={"keywords": ["SliceThicknes"]}), str(tmp_path), 0)
+        scan_batch([], configured(tmp_path, metadata={"keywords": ["SliceThicknes"]}), OutputDir.of(tmp_path), 0)
 
 
 def test_missing_uids_get_placeholders_and_stay_null(tmp_path, small, save):
@@ -242,7 +243,7 @@ def test_files_in_trouble_are_rows_and_never_opened(tmp_path, monkeypatch):
     monkeypatch.setattr(frames, "open_source", lambda *_: pytest.fail("opened"))
     problems = ["file_not_found", "unreadable", "invalid_attribute", "not_a_regular_file", "symbolic_link"]
     files = [SourceFile(f"/{problem}", -1, problem=problem) for problem in problems]
-    result = scan_batch(files, configured(tmp_path), str(tmp_path), 3)
+    result = scan_batch(files, configured(tmp_path), OutputDir.of(tmp_path), 3)
     assert dict(result.counts) == {
         ("failed", "file_not_found"): 1,
         ("failed", "unreadable"): 1,
@@ -250,7 +251,7 @@ def test_files_in_trouble_are_rows_and_never_opened(tmp_path, monkeypatch):
         ("rejected", "not_a_regular_file"): 1,
         ("skipped", "symbolic_link"): 1,
     }
-    rows = read_rows(segment_path(str(tmp_path), 3), range(5), ["message", "file_size", "mtime_ns"])
+    rows = read_rows(OutputDir.of(tmp_path).segment(3), range(5), ["message", "file_size", "mtime_ns"])
     assert all(row["message"] and row["file_size"] is None and row["mtime_ns"] is None for row in rows)
     assert result.bytes == 0
 
@@ -259,7 +260,7 @@ def test_a_file_that_vanished_after_it_was_found(tmp_path, small, save):
     path = save(small)
     files = looked_at(path)
     path.unlink()
-    result = scan_batch(files, configured(tmp_path), str(tmp_path), 0)
+    result = scan_batch(files, configured(tmp_path), OutputDir.of(tmp_path), 0)
     assert dict(result.counts) == {("failed", "file_not_found"): 1}
 
 
@@ -294,7 +295,7 @@ def test_an_interrupt_is_no_reason(tmp_path, small, save, monkeypatch):
     monkeypatch.setattr(frames, "read_header", raising)
     with pytest.raises(KeyboardInterrupt):
         scanned(tmp_path, [save(small)])
-    assert not segment_path(str(tmp_path), 0).exists()
+    assert not OutputDir.of(tmp_path).segment(0).exists()
 
 
 def test_deeply_nested_sequences_end_as_a_row(tmp_path, small, save):
@@ -323,16 +324,16 @@ def test_instances_share_what_repeats(tmp_path, small, save):
 def test_a_lost_batch_still_has_all_its_rows(tmp_path, small, save):
     path = save(small)
     files = [*looked_at(path), SourceFile("/link", -1, problem="symbolic_link")]
-    result = lost_batch(files, str(tmp_path), 0, reason="worker_lost", message="the worker died")
-    scan_batch(looked_at(path), configured(tmp_path), str(tmp_path), 1)
+    result = lost_batch(files, OutputDir.of(tmp_path), 0, reason="worker_lost", message="the worker died")
+    scan_batch(looked_at(path), configured(tmp_path), OutputDir.of(tmp_path), 1)
     assert dict(result.counts) == {("failed", "worker_lost"): 1, ("skipped", "symbolic_link"): 1}
-    assemble(str(tmp_path), [0, 1], {(1, 0): RowOutcome("converted")}, column_kinds(configured(tmp_path)))
-    assert count_reasons(str(tmp_path)) == {
+    assemble(OutputDir.of(tmp_path), [0, 1], {(1, 0): RowOutcome("converted")}, column_kinds(configured(tmp_path)))
+    assert count_reasons(OutputDir.of(tmp_path)) == {
         ("converted", ""): 1,
         ("failed", "worker_lost"): 1,
         ("skipped", "symbolic_link"): 1,
     }
-    assert open_catalog(str(tmp_path), ["PatientID"])["PatientID"].to_pylist() == [None, None, small.PatientID]
+    assert open_catalog(OutputDir.of(tmp_path), ["PatientID"])["PatientID"].to_pylist() == [None, None, small.PatientID]
 
 
 def test_names_that_are_not_utf8_are_scanned(tmp_path, small, save):
@@ -365,8 +366,8 @@ def test_no_damage_raises(seeds, tmp_path_factory, data):
     out = tmp_path_factory.mktemp("out")
     path = out / "damaged"
     path.write_bytes(content)
-    result = scan_batch(looked_at(path), configured(out), str(out), 0)
-    (row,) = read_rows(segment_path(str(out), 0), [0], SEEN)
+    result = scan_batch(looked_at(path), configured(out), OutputDir.of(out), 0)
+    (row,) = read_rows(OutputDir.of(out).segment(0), [0], SEEN)
     assert len(result.instances) + sum(result.counts.values()) == 1
     assert (row["status"] == "pending") == bool(result.instances)
     assert io.BytesIO(content).getbuffer().nbytes == result.bytes

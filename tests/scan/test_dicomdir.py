@@ -11,6 +11,7 @@ from pydicom.fileset import FileSet
 from pipeline.config import from_dict
 from pipeline.frames import HeaderLimits, directory, open_source, read_file_ids
 from pipeline.scan import find_files, scan_batch
+from pipeline.storage import OutputDir
 from support.converted_folders import convert
 from support.dicom_bytes import EXPLICIT, element, item, meta, native_file
 
@@ -48,7 +49,7 @@ def test_it_is_rejected_as_itself(file_set, tmp_path):
     (file_set / "DICOMDIR").rename(file_set / "dicomdir")
     files = list(find_files([str(file_set / "dicomdir")]))[-1:]
     config = from_dict({"source": {"paths": ["/"]}, "output": {"path": str(tmp_path)}})
-    result = scan_batch(files, config, str(tmp_path), 0)
+    result = scan_batch(files, config, OutputDir.of(tmp_path), 0)
     assert [Path(f.source).name for f in files] == ["dicomdir"]
     assert dict(result.counts) == {("rejected", "no_pixel_data"): 1}
 

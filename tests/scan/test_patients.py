@@ -10,6 +10,7 @@ import pytest
 from pipeline.config import from_dict
 from pipeline.model.patient_hashes import PATIENT_ATTRIBUTES, PATIENT_HASH_BYTES, unpack_patient
 from pipeline.scan import find_files, make_salt, scan_batch
+from pipeline.storage import OutputDir
 from support.dicom_bytes import BIG, IMPLICIT, native_file
 
 UIDS = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
@@ -25,7 +26,7 @@ def patients(folder: Path, *files: dict, salt: bytes = SALT, **sections) -> list
         data = native_file(bytes(16), **({"syntax": syntax} if syntax else {}), **UIDS | values)
         (folder / f"{number:03}").write_bytes(data)
     config = from_dict({"source": {"paths": [str(folder)]}, "output": {"path": str(folder / "out")}, **sections})
-    found = scan_batch(list(find_files([str(folder)])), config, str(folder.with_name("out")), 0, salt=salt)
+    found = scan_batch(list(find_files([str(folder)])), config, OutputDir.of(folder.with_name("out")), 0, salt=salt)
     assert len(found.instances) == len(files)
     return [one.patient for one in sorted(found.instances, key=lambda one: one.source)]
 

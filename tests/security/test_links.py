@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.catalog import read_plan
 from pipeline.errors import OutputError
-from pipeline.storage import LocalPlace, place
+from pipeline.storage import LocalPlace, OutputDir, place
 from pipeline.storage.beneath import below
 from support.converted_folders import invoke
 from support.shared_results import (
@@ -101,7 +101,7 @@ def test_a_link_amid_the_images_leads_nowhere(planned: Output, foreign: Path, co
     out, config = planned.path, planned.config
     if command in ("verify", "overwrite", "finalize"):
         assert planned.run().exit_code == 0
-    image = read_plan(str(out)).images[0].path
+    image = read_plan(OutputDir.of(out)).images[0].path
     path = Path(out / "images.zarr", *f"{image}/pixels/c".split("/")[:depth])
     shutil.rmtree(path, ignore_errors=True)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from pipeline import runs
 from pipeline.catalog import read_facts
 from pipeline.config import Cluster, load
 from pipeline.runs.trust import others
-from pipeline.storage import place, strangers
+from pipeline.storage import OutputDir, strangers
 from support.converted_folders import invoke
 from support.dicom_bytes import native_file
 from support.shared_results import (
@@ -261,7 +261,7 @@ def test_which_sources_are_the_callers(tmp_path: Path) -> None:
     some_files(tmp_path / "in", 2)
     secret = secret_file(tmp_path / "secret")
     (tmp_path / "in/link").symlink_to(tmp_path / "secret")
-    out = place(tmp_path / "out")
+    out = OutputDir.of(tmp_path / "out")
     values = json.loads(configuration(tmp_path / "in", tmp_path / "out").read_text())
 
     def left(paths: list[str], *named: str) -> set[str]:
@@ -520,7 +520,7 @@ def test_an_image_that_nobody_stored_is_not_complete(planned: Output) -> None:
     out = planned.path
     book = out / "ledger/000001.jsonl"
     book.parent.mkdir(exist_ok=True)
-    head = {"kind": "ledger", "version": 1, "plan": read_facts(str(out))["id"]}
+    head = {"kind": "ledger", "version": 1, "plan": read_facts(OutputDir.of(out))["id"]}
     forged = [head, {"kind": "image", "image": 0, "digest": ""}, {"kind": "image", "image": 10**6, "digest": ""}]
     book.write_bytes(b"".join(map(line, forged)))
     told = invoke("verify", str(out), "--cluster", "synchronous")

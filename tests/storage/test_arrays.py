@@ -18,6 +18,7 @@ from pipeline.config import Cluster, from_dict
 from pipeline.errors import OutputError
 from pipeline.output import ledger
 from pipeline.runs.partitions import IncompleteError
+from pipeline.storage import OutputDir
 from support.dicom_bytes import native_file
 from support.fault_proxy import FaultProxy
 
@@ -131,7 +132,7 @@ def kill_midway(proxy, out, parts, numbers):
 
 def last_shard(out, parts, number):
     """The end of the URL of what a partition writes last."""
-    plan = catalog.read_plan(out)
+    plan = catalog.read_plan(OutputDir.of(out))
     (region,) = parts.tasks(plan, number)[-1].regions
     image = plan.images[region.image]
     return f"{image.path}/pixels/c/{region.frame_start // image.shards[0]}/0/0"
@@ -139,5 +140,5 @@ def last_shard(out, parts, number):
 
 def recorded(out, parts):
     """The partitions of which the ledger holds something."""
-    done = {result.task for result in ledger.results(out, catalog.read_facts(out)["id"])}
+    done = {result.task for result in ledger.results(OutputDir.of(out), catalog.read_facts(OutputDir.of(out))["id"])}
     return {number for number, tasks in enumerate(parts.ranges) if done.intersection(tasks)}

@@ -16,7 +16,7 @@ import pipeline
 from pipeline import runs, store
 from pipeline.config import Cluster, from_dict
 from pipeline.runs import stages
-from pipeline.storage import remote_requests
+from pipeline.storage import OutputDir, remote_requests
 from pipeline.verify import file_verdicts, verify
 from support.fault_proxy import FaultProxy
 from support.series_files import dicom, pixels
@@ -128,7 +128,7 @@ def test_the_old_image_is_there_until_all_of_the_new_one_is(s3, archive, tmp_pat
         with pytest.raises(KeyboardInterrupt):
             pipeline.run(described)
     with pipeline.storage_options(**s3.options()):
-        assert not store.is_image(out, STACK)  # closed, not a mixture
+        assert not store.is_image(OutputDir.of(out), STACK)  # closed, not a mixture
     s3.delete(f"{source}/2.dcm")  # the new image is whole, and needs no original any more
     assert pipeline.run(described).exit_code == 0
     s3.put(f"{source}/2.dcm", dicom(pixels(2), 2))
@@ -147,7 +147,7 @@ def test_a_neighbour_that_is_gone(s3, archive):
         found = verify(out, source=True, trusting=True, cluster=HERE)
         assert {problem.code for problem in found.problems} == {"source_gone"}
         assert found.verdicts == {"equal": 4, "gone": 1}
-        np.testing.assert_array_equal(store.open_pixels(out, STACK)[2], pixels(3)[0])
+        np.testing.assert_array_equal(store.open_pixels(OutputDir.of(out), STACK)[2], pixels(3)[0])
 
 
 def test_jobs_of_an_array(s3, archive, tmp_path):

@@ -24,7 +24,7 @@ from pipeline.errors import OutputError
 from pipeline.output import lock, lock_holder
 from pipeline.output.mounts import is_of_this_machine
 from pipeline.runs.partitions import partition_locked, refuse_running, writer
-from pipeline.storage import place, storage_options
+from pipeline.storage import OutputDir, storage_options
 from support.dicom_bytes import native_file
 from support.fault_proxy import FaultProxy
 
@@ -40,8 +40,8 @@ NO_SYSTEM_LOCKS = "lock.fcntl, lock.is_of_this_machine = None, lambda path: Fals
 PROGRAM = """
 import json
 from pipeline.errors import OutputError
-from pipeline.storage import storage_options
-out, options = sys.argv[1], json.loads(sys.argv[2])
+from pipeline.storage import OutputDir, storage_options
+out, options = OutputDir(sys.argv[1]), json.loads(sys.argv[2])
 try:
     with storage_options(**options), lock.locked(out):
         print("held", flush=True)
@@ -220,23 +220,27 @@ def test_whoever_asks_is_told_soon(output, monkeypatch):
     with storage_options(**output.options), output.process(OTHER_HOST) as first:
         assert first.stdout.readline() == "held\n"
         began = time.monotonic()
-        assert lock.holder(output.out).pid == first.pid
+        assert lock.holder(OutputDir.of(output.out)).pid == first.pid
         first.kill()
         first.wait()
-        assert lock.holder(output.out) is None
+        assert lock.holder(OutputDir.of(output.out)) is None
         assert time.monotonic() - began < 2
 
 
 def test_a_task_of_a_run_that_lost_its_lock_writes_nothing(output):
     with storage_options(**output.options):
-        with lock.locked(output.out):
+        with lock.locked(OutputDir.of(output.out)):
             shown = lock.ticket()
-            with lock.at_work(output.out, shown):
+            with lock.at_work(OutputDir.of(output.out), shown):
                 pass
-        with lock.locked(output.out), pytest.raises(OutputError) as caught, lock.at_work(output.out, shown):
+        with (
+            lock.locked(OutputDir.of(output.out)),
+            pytest.raises(OutputError) as caught,
+            lock.at_work(OutputDir.of(output.out), shown),
+        ):
             pass
         assert caught.value.reason == "in_use"
-        with pytest.raises(OutputError), lock.at_work(output.out, shown):
+        with pytest.raises(OutputError), lock.at_work(OutputDir.of(output.out), shown):
             pass
 
 
@@ -300,15 +304,15 @@ def test_what_killed_jobs_of_an_array_left_is_watched_together(s3, monkeypatch):
         lock_holder.Holder("other", 5, 7, "another kernel", "2026-01-01T00:00:00+00:00"), "token"
     ).to_bytes()
     with storage_options(**s3.options()):
-        out = place(s3.url())
+        out = OutputDir.of(s3.url())
         for number in range(5):
-            (out / f"ledger/partition-{number}.lock").write_bytes(left)
+            out.at(f"ledger/partition-{number}.lock").write_bytes(left)
         began, told = time.monotonic(), []
         refuse_running(out, told.append)
         assert 1.0 < time.monotonic() - began < 3.0
         assert [line.startswith("Watching the locks of 5 partition(s)") for line in told] == [True]
-        assert (out / "ledger").children() == []
-        (out / "ledger/run.lock").write_bytes(left)
+        assert out.ledger.children() == []
+        out.at("ledger/run.lock").write_bytes(left)
         with partition_locked(out, 3):
             assert writer(out) == lock_holder.held()._mark.holder
             with pytest.raises(OutputError, match="partition-3 is under way"):

@@ -16,6 +16,7 @@ from zarr.storage import LocalStore
 
 from pipeline.errors import OutputError
 from pipeline.model import ImageSpec, PixelFormat
+from pipeline.storage import OutputDir
 from pipeline.store import (
     create_root,
     finalise_image,
@@ -62,21 +63,21 @@ def write_shards(out, spec=None, shards=None):
     values = pixels(spec.frames)
     for start in range(0, spec.frames, 4):
         if shards is None or start // 4 in shards:
-            write_region(out, spec, start, values[start : start + 4], CODEC)
+            write_region(OutputDir.of(out), spec, start, values[start : start + 4], CODEC)
 
 
 def finish(out, spec=None, **changes):
     spec = spec or little_image()
     given = {"codec": CODEC, "per_frame": per_frame(spec.frames), "attributes": ATTRIBUTES} | changes
-    finalise_image(out, spec, **given)
+    finalise_image(OutputDir.of(out), spec, **given)
 
 
 def test_per_frame_arrays_of_a_long_image_are_written_in_parts(tmp_path):
     frames = 2 * 2**14 + 6
     one = PixelFormat(1, 1, 1, "uint8", "MONOCHROME2")
     spec = ImageSpec(PATH, "1.2", "1.2.3", "SM", one, frames, (1, 1, 1), (frames, 1, 1), "", ())
-    create_root(str(tmp_path))
-    write_region(str(tmp_path), spec, 0, np.zeros((frames, 1, 1), np.uint8), CODEC)
+    create_root(OutputDir.of(tmp_path))
+    write_region(OutputDir.of(tmp_path), spec, 0, np.zeros((frames, 1, 1), np.uint8), CODEC)
     given = per_frame(frames)
     finish(str(tmp_path), spec, per_frame=given)
     group = zarr.open_group(tmp_path / "images.zarr" / PATH, mode="r")
@@ -88,7 +89,7 @@ def test_per_frame_arrays_of_a_long_image_are_written_in_parts(tmp_path):
 
 @pytest.fixture
 def out(tmp_path):
-    create_root(str(tmp_path))
+    create_root(OutputDir.of(tmp_path))
     write_shards(str(tmp_path))
     finish(str(tmp_path))
     return str(tmp_path)
@@ -99,7 +100,7 @@ def contents(folder):
 
 
 def test_the_group_says_complete_and_carries_the_attributes(out):
-    group = open_image(out, PATH)
+    group = open_image(OutputDir.of(out), PATH)
     assert dict(group.attrs) == {
         "Modality": "CT",
         "RescaleSlope": 2.0,
@@ -108,11 +109,11 @@ def test_the_group_says_complete_and_carries_the_attributes(out):
         "status": "complete",
     }
     assert (group["pixels"][...] == pixels()).all()
-    assert (open_pixels(out, PATH)[7] == pixels()[7]).all()
+    assert (open_pixels(OutputDir.of(out), PATH)[7] == pixels()[7]).all()
 
 
 def test_per_frame_arrays_come_back(out):
-    group = open_image(out, PATH)
+    group = open_image(OutputDir.of(out), PATH)
     for name, values in per_frame().items():
         stored = group[name]
         assert (np.asarray(stored[...]).astype(values.dtype) == values).all(), name
@@ -199,7 +200,7 @@ def test_a_shard_without_a_valid_frame_may_be_missing(tmp_path):
     valid = np.ones(FRAMES, bool)
     valid[4:8] = False
     finish(out, per_frame=per_frame() | {"valid": valid})
-    assert open_image(out, PATH)["valid"][...].tolist() == valid.tolist()
+    assert open_image(OutputDir.of(out), PATH)["valid"][...].tolist() == valid.tolist()
 
 
 def test_what_a_dead_run_left_is_removed(tmp_path):
@@ -223,9 +224,9 @@ def test_groups_above_keep_their_attributes(out):
     other = little_image("1.2/1.2.3/other")
     write_shards(out, other)
     finish(out, other)
-    create_root(out)
+    create_root(OutputDir.of(out))
     assert zarr.open_group(f"{out}/images.zarr/1.2", mode="r").attrs["mine"] == 1
-    assert list_images(out) == [PATH, "1.2/1.2.3/other"]
+    assert list_images(OutputDir.of(out)) == [PATH, "1.2/1.2.3/other"]
 
 
 def finish_one(arguments):
@@ -240,7 +241,7 @@ def test_many_processes_finish_at_once(tmp_path):
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         tasks = [(out, number) for number in range(9)]
         pool.map_async(finish_one, tasks, chunksize=1).get(timeout=600)  # a worker that can't begin would never end
-    assert len(list_images(out)) == 9
+    assert len(list_images(OutputDir.of(out))) == 9
     assert not [path for path in tmp_path.rglob("*") if path.suffix == ".partial"]
 
 
@@ -254,7 +255,7 @@ def test_json_is_strict(tmp_path):
 
     for document in tmp_path.rglob("zarr.json"):
         json.loads(document.read_text(), parse_constant=refuse)
-    attributes = dict(open_image(out, PATH).attrs)
+    attributes = dict(open_image(OutputDir.of(out), PATH).attrs)
     assert attributes == {
         "a": "NaN",
         "b": ["Infinity", {"c": "-Infinity"}],
@@ -290,21 +291,21 @@ def test_a_path_that_leads_out_is_refused(tmp_path, path):
     with pytest.raises(OutputError, match="can't be an image's path"):
         finish(str(tmp_path), little_image(path))
     with pytest.raises(OutputError, match="can't be an image's path"):
-        remove_image(str(tmp_path), path)
+        remove_image(OutputDir.of(tmp_path), path)
 
 
 def test_a_removed_image_leaves_no_empty_folder(out):
     other = little_image("9/9.9/other")
     write_shards(out, other)
-    remove_image(out, "9/9.9/other")
-    remove_image(out, "9/9.9/other")
+    remove_image(OutputDir.of(out), "9/9.9/other")
+    remove_image(OutputDir.of(out), "9/9.9/other")
     assert {path.name for path in (Path(out) / "images.zarr").iterdir()} == {"zarr.json", "1.2"}
-    remove_image(out, PATH)
-    assert list_images(out) == []
+    remove_image(OutputDir.of(out), PATH)
+    assert list_images(OutputDir.of(out)) == []
 
 
 def test_layouts_are_what_zarr_says(out):
-    (layout,) = image_layouts(out)
+    (layout,) = image_layouts(OutputDir.of(out))
     stored = zarr.open_array(f"{out}/images.zarr/{PATH}/pixels", mode="r")
     assert (layout.path, layout.shape, layout.dtype) == (PATH, stored.shape, str(stored.dtype))
     assert (layout.chunks, layout.shards) == (stored.chunks, stored.shards)
@@ -313,18 +314,18 @@ def test_layouts_are_what_zarr_says(out):
 
 def test_an_image_of_one_chunk_a_shard_is_not_sharded(tmp_path):
     spec = ImageSpec("a", "", "", "", PixelFormat(6, 5, 1, "int16", ""), 1, (1, 6, 5), (1, 6, 5), "", ())
-    write_region(str(tmp_path), spec, 0, pixels(1), CODEC)
+    write_region(OutputDir.of(tmp_path), spec, 0, pixels(1), CODEC)
     finish(str(tmp_path), spec, per_frame={})
-    (layout,) = image_layouts(str(tmp_path))
+    (layout,) = image_layouts(OutputDir.of(tmp_path))
     assert layout.chunks == layout.shards == (1, 6, 5)
-    assert open_image(str(tmp_path), "a")["pixels"].shards is None
+    assert open_image(OutputDir.of(tmp_path), "a")["pixels"].shards is None
 
 
 def test_an_unknown_image_is_answered_with_near_ones(out):
     with pytest.raises(OutputError, match=r"no complete image '1.2/1.2.3/imag'.*near it are '1.2/1.2.3/image'"):
-        open_image(out, "1.2/1.2.3/imag")
+        open_image(OutputDir.of(out), "1.2/1.2.3/imag")
 
 
 def test_a_folder_that_is_no_result_is_named(tmp_path):
     with pytest.raises(OutputError, match="is no result of a conversion"):
-        list_images(str(tmp_path))
+        list_images(OutputDir.of(tmp_path))

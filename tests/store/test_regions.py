@@ -19,7 +19,16 @@ from hypothesis import strategies as st
 
 from pipeline.errors import OutputError, PlanError
 from pipeline.model import ImageSpec, PixelFormat
-from pipeline.store import ShardWriter, create_root, finalise_image, list_images, open_image, open_pixels, write_region
+from pipeline.storage import OutputDir
+from pipeline.store import (
+    ShardWriter,
+    create_root,
+    finalise_image,
+    list_images,
+    open_image,
+    open_pixels,
+    write_region,
+)
 from pipeline.store.codecs import codec_arguments
 from pipeline.store.shards import chunks_per_shard
 
@@ -47,8 +56,8 @@ def noise(spec):
 
 def store_image(out, spec, values, codec=BLOSC, **per_frame):
     for start in range(0, spec.frames, spec.shards[0]):
-        write_region(out, spec, start, values[start : start + spec.shards[0]], codec)
-    finalise_image(out, spec, codec=codec, per_frame=per_frame, attributes={})
+        write_region(OutputDir.of(out), spec, start, values[start : start + spec.shards[0]], codec)
+    finalise_image(OutputDir.of(out), spec, codec=codec, per_frame=per_frame, attributes={})
     return zarr.open_array(f"{out}/images.zarr/{spec.path}/pixels", mode="r")
 
 
@@ -76,7 +85,7 @@ def test_big_endian_frames_are_stored_little_endian(tmp_path):
     spec = image_spec(3, (5, 4))
     values = noise(spec)
     big = values.astype(values.dtype.newbyteorder(">"))
-    write_region(str(tmp_path), spec, 0, big, {"name": "none"})
+    write_region(OutputDir.of(tmp_path), spec, 0, big, {"name": "none"})
     assert shard_file(tmp_path, spec).read_bytes().startswith(values[0].astype("<u2").tobytes())
 
 
@@ -125,7 +134,7 @@ def blosc_settings(stored):
 def test_frames_of_zeros_are_there(tmp_path):
     """A chunk that isn't there reads as zeros; so zeros must be there."""
     spec = image_spec(6, (8, 8), shard=4)
-    write_region(str(tmp_path), spec, 0, np.zeros((4, 8, 8), np.uint16), BLOSC)
+    write_region(OutputDir.of(tmp_path), spec, 0, np.zeros((4, 8, 8), np.uint16), BLOSC)
     raw = shard_file(tmp_path, spec).read_bytes()
     index = raw[-4 * 16 - 4 :]
     assert struct.unpack("<I", index[-4:])[0] == google_crc32c.value(index[:-4])
@@ -137,12 +146,12 @@ def test_frames_of_zeros_are_there(tmp_path):
 def test_nothing_opens_before_it_is_finished(tmp_path):
     out = str(tmp_path)
     spec = image_spec(4, (8, 8))
-    create_root(out)
-    write_region(out, spec, 0, noise(spec), BLOSC)
+    create_root(OutputDir.of(out))
+    write_region(OutputDir.of(out), spec, 0, noise(spec), BLOSC)
     assert not list(tmp_path.rglob("study/**/zarr.json"))
-    assert list_images(out) == []
+    assert list_images(OutputDir.of(out)) == []
     with pytest.raises(OutputError, match="no complete image"):
-        open_image(out, spec.path)
+        open_image(OutputDir.of(out), spec.path)
     with pytest.raises(FileNotFoundError):
         zarr.open(f"{out}/images.zarr/{spec.path}/pixels", mode="r")
 
@@ -151,29 +160,29 @@ def test_nothing_opens_before_it_is_finished(tmp_path):
 def test_a_region_that_is_not_whole_shards_is_refused(tmp_path, start, count):
     spec = image_spec(10, (4, 4), shard=4)
     with pytest.raises(PlanError, match="aren't whole shards of 4"):
-        write_region(str(tmp_path), spec, start, np.zeros((count, 4, 4), np.uint16), BLOSC)
+        write_region(OutputDir.of(tmp_path), spec, start, np.zeros((count, 4, 4), np.uint16), BLOSC)
     assert not list(tmp_path.rglob("*"))
 
 
 @pytest.mark.parametrize("frames", [np.zeros((4, 4, 5), np.uint16), np.zeros((4, 4, 4), np.int16)])
 def test_frames_that_do_not_fit_are_refused(tmp_path, frames):
     with pytest.raises(PlanError, match="don't fit"):
-        write_region(str(tmp_path), image_spec(10, (4, 4)), 0, frames, BLOSC)
+        write_region(OutputDir.of(tmp_path), image_spec(10, (4, 4)), 0, frames, BLOSC)
 
 
 def test_what_a_dead_run_left_is_neither_read_nor_kept(tmp_path):
     spec = image_spec(4, (8, 8))
     values = noise(spec)
-    write_region(str(tmp_path), spec, 0, values, BLOSC)
+    write_region(OutputDir.of(tmp_path), spec, 0, values, BLOSC)
     whole = shard_file(tmp_path, spec).read_bytes()
     shard_file(tmp_path, spec).write_bytes(whole[: len(whole) // 2] + b"\xff" * 50)
-    write_region(str(tmp_path), spec, 0, values, BLOSC)
+    write_region(OutputDir.of(tmp_path), spec, 0, values, BLOSC)
     assert shard_file(tmp_path, spec).read_bytes() == whole
 
 
 def test_stored_bytes_and_digests_are_the_files(tmp_path):
     spec = image_spec(10, (8, 8), shard=4)
-    stored = write_region(str(tmp_path), spec, 0, noise(spec), BLOSC)
+    stored = write_region(OutputDir.of(tmp_path), spec, 0, noise(spec), BLOSC)
     files = [shard_file(tmp_path, spec, shard).read_bytes() for shard in range(3)]
     assert stored.bytes == sum(map(len, files))
     assert stored.digests == tuple(xxhash.xxh3_128_hexdigest(file) for file in files)
@@ -212,7 +221,7 @@ def test_shards_have_the_bytes_that_zarr_writes(tmp_path, codec, dtype):
         **codec_arguments(codec, dtype),
     )
     by_zarr[...] = values
-    write_region(str(tmp_path), spec, 0, values, codec)
+    write_region(OutputDir.of(tmp_path), spec, 0, values, codec)
     header = GZIP_HEADER if codec["name"] == "gzip" else 0
     for shard in range(2):
         ours, expected = shard_file(tmp_path, spec, shard).read_bytes(), (written / f"c/{shard}/0/0").read_bytes()
@@ -224,7 +233,7 @@ def test_no_chunk_tells_when_it_was_written(tmp_path, codec, monkeypatch):
     spec = image_spec(1, (9, 14), shard=1)
     for clock, out in ((1e9, "then"), (2e9, "now")):
         monkeypatch.setattr(time, "time", lambda clock=clock: clock)
-        write_region(str(tmp_path / out), spec, 0, noise(spec), codec)
+        write_region(OutputDir.of(tmp_path / out), spec, 0, noise(spec), codec)
     assert shard_file(tmp_path / "then", spec, 0).read_bytes() == shard_file(tmp_path / "now", spec, 0).read_bytes()
 
 
@@ -238,9 +247,9 @@ def chunks_of(shard, spec, header):
 def test_memory_is_a_chunk_with_its_copies(tmp_path):
     spec = image_spec(64, (256, 512), shard=64)
     values = noise(spec)  # which nothing can compress: the encoded shard is as large as the shard
-    write_region(str(tmp_path), spec, 0, values, BLOSC)
+    write_region(OutputDir.of(tmp_path), spec, 0, values, BLOSC)
     tracemalloc.start()
-    stored = write_region(str(tmp_path), spec, 0, values, BLOSC).bytes
+    stored = write_region(OutputDir.of(tmp_path), spec, 0, values, BLOSC).bytes
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert stored > values.nbytes
@@ -251,7 +260,7 @@ def test_a_shard_is_chunks_in_order_and_an_index(tmp_path):
     """By hand, from the specification of sharding_indexed: the last shard has two frames of four."""
     spec = image_spec(6, (5, 7), shard=4, tile=(3, 4))
     values = noise(spec)
-    write_region(str(tmp_path), spec, 0, values, {"name": "none"})
+    write_region(OutputDir.of(tmp_path), spec, 0, values, {"name": "none"})
     padded = np.zeros((2, 6, 8), np.uint16)
     padded[:, :5, :7] = values[4:]
     chunks = [padded[f, r : r + 3, c : c + 4].tobytes() for f in (0, 1) for r in (0, 3) for c in (0, 4)]
@@ -265,7 +274,7 @@ def test_a_shard_is_chunks_in_order_and_an_index(tmp_path):
 
 def test_nothing_is_to_be_seen_of_a_shard_before_it_is_whole(tmp_path):
     spec = image_spec(4, (64, 64))
-    writer = ShardWriter(str(tmp_path), spec, 0, BLOSC)
+    writer = ShardWriter(OutputDir.of(tmp_path), spec, 0, BLOSC)
     for frame in noise(spec):
         assert not shard_file(tmp_path, spec).exists()
         writer.place()[...] = frame
@@ -274,7 +283,7 @@ def test_nothing_is_to_be_seen_of_a_shard_before_it_is_whole(tmp_path):
     assert partial.name.endswith(".partial")
     writer.finish()
     assert list(shard_file(tmp_path, spec).parent.iterdir()) == [shard_file(tmp_path, spec)]
-    discarded = ShardWriter(str(tmp_path / "other"), spec, 0, BLOSC)
+    discarded = ShardWriter(OutputDir.of(tmp_path / "other"), spec, 0, BLOSC)
     discarded.add()
     discarded.discard()
     assert not [path for path in (tmp_path / "other").rglob("*") if path.is_file()]
@@ -282,7 +291,7 @@ def test_nothing_is_to_be_seen_of_a_shard_before_it_is_whole(tmp_path):
 
 def test_a_shard_that_lacks_frames_is_not_written(tmp_path):
     spec = image_spec(6, (4, 4), shard=4)
-    writer = ShardWriter(str(tmp_path), spec, 4, BLOSC)
+    writer = ShardWriter(OutputDir.of(tmp_path), spec, 4, BLOSC)
     writer.place()[...] = 1
     writer.add()
     with pytest.raises(RuntimeError, match="lacks 1 frames"):
@@ -293,11 +302,11 @@ def test_a_shard_that_lacks_frames_is_not_written(tmp_path):
 def test_many_writers_at_once(tmp_path):
     specs = [image_spec(4, (16, 16), path=f"study/series{number % 3}/{number}") for number in range(12)]
     out = str(tmp_path)
-    create_root(out)
+    create_root(OutputDir.of(out))
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda spec: store_image(out, spec, noise(spec)), specs))
-    assert list_images(out) == sorted(spec.path for spec in specs)
-    assert all((open_pixels(out, spec.path)[3] == noise(spec)[3]).all() for spec in specs)
+    assert list_images(OutputDir.of(out)) == sorted(spec.path for spec in specs)
+    assert all((open_pixels(OutputDir.of(out), spec.path)[3] == noise(spec)[3]).all() for spec in specs)
 
 
 def test_works_where_an_event_loop_already_runs(tmp_path):
@@ -307,7 +316,7 @@ def test_works_where_an_event_loop_already_runs(tmp_path):
     spec = image_spec(4, (8, 8))
 
     async def cell():
-        return write_region(str(tmp_path), spec, 0, noise(spec), BLOSC)
+        return write_region(OutputDir.of(tmp_path), spec, 0, noise(spec), BLOSC)
 
     assert asyncio.run(cell()).bytes > 0
 
@@ -316,14 +325,14 @@ def test_works_where_an_event_loop_already_runs(tmp_path):
 def test_no_permission_is_an_output_error(tmp_path):
     (tmp_path / "images.zarr").mkdir(mode=0o500)
     with pytest.raises(OutputError, match=r"images\.zarr/.*/pixels/c/0/0/0 can't be written: "):
-        write_region(str(tmp_path), image_spec(4, (8, 8)), 0, noise(image_spec(4, (8, 8))), BLOSC)
+        write_region(OutputDir.of(tmp_path), image_spec(4, (8, 8)), 0, noise(image_spec(4, (8, 8))), BLOSC)
 
 
 def test_a_file_in_the_way_is_an_output_error(tmp_path):
     (tmp_path / "images.zarr").write_bytes(b"")
     spec = image_spec(4, (8, 8))
     with pytest.raises(OutputError, match=r"images\.zarr/.*/pixels/c/0/0/0 can't be written: "):
-        write_region(str(tmp_path), spec, 0, noise(spec), BLOSC)
+        write_region(OutputDir.of(tmp_path), spec, 0, noise(spec), BLOSC)
 
 
 def any_layout(frames, plane, chunks, tile, samples):

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import OutputError
-from pipeline.storage import Folder
+from pipeline.storage import Folder, OutputDir
 from pipeline.storage.beneath import below
-from pipeline.store import aside, remove_replaced, remove_stale, take_place
+from pipeline.store import remove_replaced, remove_stale, take_place
 
 PATH = "1.2/1.3/stack-1"
 
@@ -33,15 +33,15 @@ def test_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, at_once
     if not at_once:
         monkeypatch.setattr(Folder, "exchange", lambda *_: False)
     out = str(tmp_path)
-    image(Path(aside(out)), "new")
+    image(Path(str(OutputDir.of(out).aside)), "new")
     if stands:
         image(tmp_path, "old")
-    take_place(out, PATH)
+    take_place(OutputDir.of(out), PATH)
     assert files(tmp_path) == dict.fromkeys(("zarr.json", "pixels/zarr.json", "pixels/new"), "new")
     assert bool(list((tmp_path / "plan" / "aside").rglob("pixels/old"))) is stands
-    remove_replaced(out)
+    remove_replaced(OutputDir.of(out))
     assert not (tmp_path / "plan" / "aside").exists()
-    remove_replaced(out)
+    remove_replaced(OutputDir.of(out))
 
 
 def test_two_folders_change_their_names_at_once_on_linux(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_no_link_is_followed_to_either_place(
     if not at_once:
         monkeypatch.setattr(Folder, "exchange", lambda *_: False)
     out, foreign = tmp_path / "out", tmp_path / "foreign"
-    image(Path(aside(str(out))), "new")
+    image(Path(str(OutputDir.of(out).aside)), "new")
     image(out, "old")
     (foreign / "1.2/1.3").mkdir(parents=True)
     if (out / link).exists():
@@ -77,21 +77,21 @@ def test_no_link_is_followed_to_either_place(
     (out / link).symlink_to(foreign)
     before = sorted(foreign.rglob("*"))
     if link.endswith("replaced") and at_once:
-        take_place(str(out), PATH)
+        take_place(OutputDir.of(out), PATH)
     else:
         with pytest.raises(OutputError, match="symbolic link"):
-            take_place(str(out), PATH)
+            take_place(OutputDir.of(out), PATH)
     assert sorted(foreign.rglob("*")) == before
     with suppress(OutputError):
-        remove_replaced(str(out))
+        remove_replaced(OutputDir.of(out))
     assert sorted(foreign.rglob("*")) == before
 
 
 def test_groups_that_hold_nothing_any_more_go_with_their_image(tmp_path: Path) -> None:
     out = str(tmp_path)
-    image(Path(aside(out)), "new")
-    take_place(out, PATH)  # makes the groups above
+    image(Path(str(OutputDir.of(out).aside)), "new")
+    take_place(OutputDir.of(out), PATH)  # makes the groups above
     (tmp_path / "images.zarr" / "1.2" / "1.4").mkdir()
     (tmp_path / "images.zarr" / "1.2" / "1.4" / "other").write_text("another image")
-    remove_stale(out, PATH)
+    remove_stale(OutputDir.of(out), PATH)
     assert sorted(path.name for path in (tmp_path / "images.zarr" / "1.2").iterdir()) == ["1.4", "zarr.json"]

@@ -20,6 +20,7 @@ from pipeline.catalog import read_plan
 from pipeline.cli import main
 from pipeline.errors import OutputError
 from pipeline.output import ledger
+from pipeline.storage import OutputDir
 from pipeline.verify import CODES, Verification, verify
 
 FILES = ("CT_small.dcm", "rtdose_rle.dcm", "JPEG2000.dcm", "liver_1frame.dcm")
@@ -194,7 +195,7 @@ def test_older_segments_are_sealed_too(original: Path, out: Path) -> None:
 
 def test_an_image_that_was_not_finished_is_told(out: Path) -> None:
     image = image_of(out, "CT_small.dcm")
-    position = next(n for n, spec in enumerate(read_plan(str(out)).images) if spec.path.endswith(image.name))
+    position = next(n for n, spec in enumerate(read_plan(OutputDir.of(out)).images) if spec.path.endswith(image.name))
     for segment in (out / "ledger").iterdir():
         lines = segment.read_bytes().splitlines(keepends=True)
         segment.write_bytes(b"".join(line for line in lines if b'"kind":"image","image":%d,' % position not in line))

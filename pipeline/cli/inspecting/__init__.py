@@ -7,7 +7,7 @@ from pipeline.cli.inspecting.folder import inspect_folder
 from pipeline.cli.inspecting.output import inspect_output, is_output
 from pipeline.cli.screen import Screen
 from pipeline.errors import ConfigError
-from pipeline.storage import WEB, check_url, is_remote, place, scheme_of
+from pipeline.storage import WEB, OutputDir, check_url, is_remote, place, scheme_of
 
 
 def inspect(screen: Screen, path: str) -> int:
@@ -23,8 +23,8 @@ def inspect(screen: Screen, path: str) -> int:
     local = Path(path).expanduser()
     if not local.exists():
         raise ConfigError(f"{path}: nothing is there")
-    if is_output(str(local)):
-        return inspect_output(screen, str(local))
+    if is_output(OutputDir(str(local))):
+        return inspect_output(screen, OutputDir(str(local)))
     if local.is_dir() or local.name.upper() == "DICOMDIR":
         return inspect_folder(screen, str(local))
     return inspect_file(screen, str(local))
@@ -34,7 +34,7 @@ def _inspect_remote(screen: Screen, url: str) -> int:
     url = check_url(url).rstrip("/")
     if scheme_of(url) in WEB or place(url).exists():
         return inspect_file(screen, url)
-    return inspect_output(screen, url) if is_output(url) else inspect_folder(screen, url)
+    return inspect_output(screen, OutputDir(url)) if is_output(OutputDir(url)) else inspect_folder(screen, url)
 
 
 __all__ = ["inspect"]

@@ -20,7 +20,7 @@ from pipeline.frames import transfer_syntax_name
 from pipeline.model import Instance
 from pipeline.runs import Scan, scan_sources
 from pipeline.scan import make_salt
-from pipeline.storage import place
+from pipeline.storage import OutputDir
 from pipeline.units import counted, number, shape, size
 
 SOME_KINDS, SOME_FILES = 40, 10
@@ -64,8 +64,8 @@ def _scan(screen: Screen, folder: str) -> tuple[Scan, list[tuple[str, str]]]:
             }
         )
         with start(config.cluster) as executor:
-            found = scan_sources(config, place(temporary), executor, progress, make_salt())
-        return found, list(read_unstored(temporary, found.segments))
+            found = scan_sources(config, OutputDir(temporary), executor, progress, make_salt())
+        return found, list(read_unstored(OutputDir(temporary), found.segments))
 
 
 def kinds_table(instances: Sequence[Instance], limit: int | None) -> Table:

@@ -6,25 +6,24 @@ from rich.markup import escape
 
 import pipeline
 from pipeline.access import ImageRow
-from pipeline.catalog import catalog_path, count_reasons
+from pipeline.catalog import count_reasons
 from pipeline.cli.screen import Screen
 from pipeline.cli.terminal_tables import images_table, reasons_table
-from pipeline.storage import place
+from pipeline.storage import OutputDir
 from pipeline.units import compact_shape, counted, number
 
 SOME_IMAGES = 40
 
 
-def is_output(path: str) -> bool:
-    """Whether `path` is what a run leaves."""
-    at = place(path)
-    return bool((at / "images.zarr").children()) or (at / "catalog.parquet").exists()
+def is_output(out: OutputDir) -> bool:
+    """Whether a folder or a prefix is what a run leaves."""
+    return bool(out.images().children()) or out.catalog.exists()
 
 
-def inspect_output(screen: Screen, out: str) -> int:
+def inspect_output(screen: Screen, out: OutputDir) -> int:
     """Print the images and the outcome by reason; returns 1 where files failed or the run hasn't finished, else 0."""
     images = pipeline.open(out, unfinished=True).images
-    finished = catalog_path(out).exists()
+    finished = out.catalog.exists()
     counts = count_reasons(out) if finished else {}
     shown = images if screen.verbose else images[:SOME_IMAGES]
     screen.show("", images_table(map(_image, shown), None if screen.verbose else screen.width))

@@ -12,7 +12,7 @@ from time import perf_counter, sleep
 from benches.contest import limit, project
 from benches.contest.inputs import INPUTS, Made, make
 from pipeline.output.flushing import flush
-from pipeline.storage import place
+from pipeline.storage import OutputDir
 
 
 def measure(
@@ -46,7 +46,7 @@ def _rate(convert: Callable[[Made], object], check: Made, made: Made, out: Path)
     shutil.rmtree(out)
     begin = perf_counter()
     convert(made)
-    flush(place(str(out)))
+    flush(OutputDir.of(out))
     seconds = perf_counter() - begin
     shutil.rmtree(out)
     return len(made.places) / seconds

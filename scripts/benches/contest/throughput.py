@@ -20,7 +20,7 @@ from distributed import Client
 from benches.contest import limit, peers, plugins, project
 from benches.contest.inputs import DISTINCT, Input, Made, make
 from pipeline.output.flushing import flush
-from pipeline.storage import place
+from pipeline.storage import OutputDir
 
 CONTENDERS = ("serial", "delayed", "project", "limit")
 SHARE = 16
@@ -91,7 +91,7 @@ class Contest:
         shutil.rmtree(out)
         begin = time.perf_counter()
         self._one_core.submit(peers.serial, part, out).result()
-        flush(place(out))
+        flush(OutputDir.of(out))
         one_core = len(part.places) / (time.perf_counter() - begin)
         shutil.rmtree(out)
         own_chunks = self._serial.submit(peers.own_chunks_rate, whole, out).result()
@@ -146,7 +146,7 @@ def measure(contest: Contest, kind: Input, frames: int, rounds: int, say: Callab
             out = folder / "out"
             begin = time.perf_counter()
             reported = contest.run(name, chosen[name], str(out))
-            flush(place(str(out)))
+            flush(OutputDir.of(out))
             seconds[name].append(time.perf_counter() - begin)
             say(f"round {number + 1}: {name} {len(chosen[name].places) / seconds[name][-1]:.0f} frames/s")
             phases += [reported] if name == "project" else []
