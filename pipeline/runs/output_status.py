@@ -73,14 +73,14 @@ def status(out: str | os.PathLike[str]) -> Status:
         )
     prepared = load(root)
     if prepared is None:
-        return Status(str(root), "scan", holder(root), _progressed(root), catalog.count_scanned(root))
+        return Status(root.name, "scan", holder(root), _progressed(root), catalog.count_scanned(root))
     outcomes = recorded_results.outcomes(root, prepared.id, prepared.plan)
     work = _work(outcomes)
     ended = bool(ledger.files(root, prepared.id)) and root.catalog.exists()
     finished = ended and not outcomes.remaining
     parts = None if finished else read_partitions(root, prepared)
     return Status(
-        out=str(root),
+        out=root.name,
         phase="finished" if finished else "convert",
         holder=holder(root),
         progressed=_progressed(root),

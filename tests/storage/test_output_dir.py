@@ -8,10 +8,10 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
-from corpora import REPOSITORY
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.storage import OutputDir, storage_options
+from support.corpora import REPOSITORY
 
 
 @pytest.mark.parametrize("name", ["/data/out", "s3://bucket/prefix/out"])
