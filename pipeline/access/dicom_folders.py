@@ -63,13 +63,13 @@ class DicomImages(Images):
 
     def _row(self, spec: ImageSpec) -> ImageRow:
         block = (min(self._frames_per_block, spec.frames), *spec.format.frame_shape)
-        constant = self._found.attributes[spec.spans[0].instance].constant
+        constant = self._found.attributes[spec.placements[0].instance].constant
         description = str(constant.get("SeriesDescription") or "")
         return ImageRow(spec.path, spec.shape, spec.format.dtype, block, block, spec.modality, description, "untouched")
 
     def _open(self, path: str) -> xr.Dataset:
         spec = self._specs[path]
-        members = [span.instance for span in spec.spans]
+        members = [placement.instance for placement in spec.placements]
         sources = [self._source(member) for member in members]
         decoding = self._decode(spec.format)
         lazy = (

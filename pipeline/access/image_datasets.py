@@ -10,10 +10,10 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from pipeline.model import frame_axes
 from pipeline.printable import printable
 from pipeline.store import split_attributes
 
-DIMENSIONS = ("frame", "row", "column", "sample")
 _ALWAYS_RGB = frozenset({"YBR_RCT", "YBR_ICT"})
 """The colour transforms of JPEG 2000 itself: its decoders always undo them (PS3.5 8.2.4)."""
 _RGB_UNLESS_RAW = frozenset({"YBR_FULL", "YBR_FULL_422"})
@@ -34,7 +34,7 @@ def build_dataset(
     pixels: da.Array, instances: Sequence[DescribedInstance], photometric: str, attributes: Mapping[str, Any]
 ) -> xr.Dataset:
     """Return the image made of all frames of `instances`, in order: several of one frame each, or a single one."""
-    frames = pixels.shape[0]
+    axes, frames = frame_axes(pixels.ndim), pixels.shape[0]
     several = len(instances) > 1
     owner = np.arange(frames) if several else np.zeros(frames, np.int64)
     number = np.zeros(frames, np.int64) if several else np.arange(frames)
@@ -52,9 +52,9 @@ def build_dataset(
     if photometric:
         shared["PhotometricInterpretation"] = photometric
     return xr.Dataset(
-        {"pixels": (DIMENSIONS[: pixels.ndim], pixels)},
+        {"pixels": (axes.names, pixels)},
         coords={
-            name: (("frame", *(f"component_{size}" for size in values.shape[1:])), values)
+            name: ((*axes.grid, *(f"component_{size}" for size in values.shape[1:])), values)
             for name, values in coordinates.items()
         },
         attrs=printable_attributes({**shared, **attributes}),

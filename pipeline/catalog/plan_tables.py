@@ -19,15 +19,17 @@ import pyarrow.parquet as pq
 from pipeline.catalog.bounded import open_table
 from pipeline.errors import OutputError
 from pipeline.model import (
+    Axes,
     Copy,
     Failure,
     ImageSpec,
     Instance,
     PixelFormat,
+    Placement,
     Plan,
     Region,
-    Span,
     Task,
+    frame_axes,
     without_collections,
 )
 from pipeline.storage import OutputDir, Place
@@ -81,7 +83,9 @@ _IMAGE = (
 )
 INSTANCES = (*_INSTANCE, *_PIXEL_FORMAT, *_GEOMETRY)
 _IMAGES = (*_IMAGE, *_PIXEL_FORMAT)
-_SPAN = tuple(pa.field(name, pa.int64()) for name in ("image", "instance", "start", "stop", "step", "frame_start"))
+# Tables and columns have the names that results have had from the beginning: spans are placements, frame_start and
+# frame_stop positions, frames the size of the grid.
+_PLACEMENT = tuple(pa.field(name, pa.int64()) for name in ("image", "instance", "start", "stop", "step", "frame_start"))
 _TASK = tuple(pa.field(name, pa.int64()) for name in ("id", "memory_bytes", "encoded_bytes", "stored_bytes"))
 _REGION = tuple(pa.field(name, pa.int64()) for name in ("task", "image", "frame_start", "frame_stop"))
 _REFUSED = (
@@ -145,10 +149,10 @@ def write_plan(
 
 def _image_tables(plan: Plan, prefix: str = "") -> dict[str, tuple[Sequence[pa.Field], Iterable[tuple[Any, ...]]]]:
     """Return the tables of a plan's images and tasks."""
-    regions = ((n, r.image, r.frame_start, r.frame_stop) for n, task in enumerate(plan.tasks) for r in task.regions)
+    regions = ((n, r.image, r.start, r.stop) for n, task in enumerate(plan.tasks) for r in task.regions)
     return {
         f"{prefix}images": (_IMAGES, map(_image_row, plan.images)),
-        f"{prefix}spans": (_SPAN, _span_rows(plan.images)),
+        f"{prefix}spans": (_PLACEMENT, _placement_rows(plan.images)),
         f"{prefix}tasks": (_TASK, map(attrgetter(*(field.name for field in _TASK)), plan.tasks)),
         f"{prefix}regions": (_REGION, regions),
     }
@@ -219,10 +223,10 @@ def _read_image_tables(
 ) -> tuple[tuple[ImageSpec, ...], tuple[Task, ...]]:
     images = list(_read(out, f"{prefix}images", seal))
     tasks = list(_rows(_read(out, f"{prefix}tasks", seal)))
-    spans = _grouped(_read(out, f"{prefix}spans", seal), Span, sum(map(len, images)))
+    placements = _grouped(_read(out, f"{prefix}spans", seal), Placement, sum(map(len, images)))
     regions = zip(tasks, _grouped(_read(out, f"{prefix}regions", seal), Region, len(tasks)), strict=True)
     return (
-        _read_images(images, spans),
+        _read_images(images, placements),
         tuple(Task(n, group, memory, encoded, stored) for (n, memory, encoded, stored), group in regions),
     )
 
@@ -251,13 +255,19 @@ def instance_row(one: Instance) -> tuple[Any, ...]:
 
 
 def _image_row(image: ImageSpec) -> tuple[Any, ...]:
+    if image.axes != _axes(image.format):
+        raise ValueError(f"{image.path}: tables of format {_FORMAT} hold frames in a row only, not {image.axes}")
     return *_image_values(image), *_format_values(image.format)
 
 
-def _span_rows(images: Sequence[ImageSpec]) -> Iterator[tuple[int, ...]]:
+def _axes(pixels: PixelFormat) -> Axes:
+    return frame_axes(1 + len(pixels.frame_shape))
+
+
+def _placement_rows(images: Sequence[ImageSpec]) -> Iterator[tuple[int, ...]]:
     for number, image in enumerate(images):
-        for span in image.spans:
-            yield number, span.instance, span.start, span.stop, span.step, span.frame_start
+        for placement in image.placements:
+            yield number, placement.instance, placement.start, placement.stop, placement.step, placement.position
 
 
 def _seal(out: OutputDir) -> dict[str, Any]:
@@ -336,6 +346,7 @@ def _columns(table: pa.Table, kind: type[Any], shared: _Shared, **made: list[Any
     columns = {name: table[name].to_pylist() for name in table.column_names} | made
     formats = zip(*(columns[field.name] for field in _PIXEL_FORMAT), strict=True)
     columns["format"] = [PixelFormat(*values) for values in formats]
+    columns["axes"] = list(map(_axes, columns["format"]))
     for name in columns.keys() & set(_REPEATED):
         columns[name] = shared.column(columns[name])
     yield from map(kind, *(columns[field.name] for field in fields(kind)))
@@ -364,8 +375,8 @@ def _or(table: pa.Table, name: str, missing: Any) -> list[Any]:
     return table[name].to_pylist() if name in table.column_names else [missing] * len(table)
 
 
-def _read_images(groups: Iterable[pa.Table], spans: list[tuple[Span, ...]]) -> tuple[ImageSpec, ...]:
-    shared, left = _Shared(), iter(spans)
+def _read_images(groups: Iterable[pa.Table], placements: list[tuple[Placement, ...]]) -> tuple[ImageSpec, ...]:
+    shared, left = _Shared(), iter(placements)
     return tuple(
         image
         for table in groups
@@ -373,9 +384,10 @@ def _read_images(groups: Iterable[pa.Table], spans: list[tuple[Span, ...]]) -> t
             table,
             ImageSpec,
             shared,
+            sizes=[(frames,) for frames in table["frames"].to_pylist()],
             chunks=[tuple(shape) for shape in table["chunks"].to_pylist()],
             shards=[tuple(shape) for shape in table["shards"].to_pylist()],
-            spans=list(islice(left, len(table))),
+            placements=list(islice(left, len(table))),
             aside=[False] * len(table),
         )
     )

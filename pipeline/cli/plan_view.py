@@ -54,7 +54,7 @@ def _image(image: ImageSpec) -> dict[str, str]:
         "Image": image.path,
         "Modality": image.modality,
         "Order": _ORDERS.get(image.order, image.order),
-        "Files": number(len({span.instance for span in image.spans})),
+        "Files": number(len({placement.instance for placement in image.placements})),
         "Shape": compact_shape(image.shape),
         "Type": image.format.dtype,
         "Chunk": compact_shape(image.chunks),
@@ -88,7 +88,7 @@ def _cost(config: RunConfig, plan: Plan) -> Iterable[str]:
 
 
 def _shards(plan: Plan) -> int:
-    return sum(-(-image.frames // image.shards[0]) for image in plan.images)
+    return sum(image.grid.shards for image in plan.images)
 
 
 def _frames(plan: Plan) -> int:

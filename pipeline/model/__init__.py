@@ -1,39 +1,44 @@
 """Frozen value types that the rooms exchange. They hold no behaviour beyond what follows from their own fields."""
 
 from pipeline.model import syntaxes
+from pipeline.model.axes import INSIDE, Axes, Grid, frame_axes
 from pipeline.model.compact import Compact
 from pipeline.model.frame_index import FrameIndex, PixelFormat
 from pipeline.model.instances import UNKNOWN, Copy, Failure, Instance, SourceFile, Vector
 from pipeline.model.many import without_collections
 from pipeline.model.patient_hashes import PATIENT_ATTRIBUTES, PATIENT_HASH_BYTES, pack_patient, unpack_patient
-from pipeline.model.plans import ImageSpec, Plan, Region, RegionInput, Span, Task, TaskInput
+from pipeline.model.plans import ImageSpec, Placement, Plan, Region, RegionInput, Task, TaskInput
 from pipeline.model.result_records import NO_RECORD, read_number, read_result, read_text, result_record
 from pipeline.model.source_names import local_path, source_of
 from pipeline.model.task_results import InstanceOutcome, RegionResult, TaskResult
 
 __all__ = [
+    "INSIDE",
     "NO_RECORD",
     "PATIENT_ATTRIBUTES",
     "PATIENT_HASH_BYTES",
     "UNKNOWN",
+    "Axes",
     "Compact",
     "Copy",
     "Failure",
     "FrameIndex",
+    "Grid",
     "ImageSpec",
     "Instance",
     "InstanceOutcome",
     "PixelFormat",
+    "Placement",
     "Plan",
     "Region",
     "RegionInput",
     "RegionResult",
     "SourceFile",
-    "Span",
     "Task",
     "TaskInput",
     "TaskResult",
     "Vector",
+    "frame_axes",
     "local_path",
     "pack_patient",
     "read_number",

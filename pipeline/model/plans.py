@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
+from pipeline.model.axes import Axes, Grid
 from pipeline.model.compact import Compact
 from pipeline.model.frame_index import PixelFormat
 from pipeline.model.instances import Failure, Instance
 
 
 @dataclass(frozen=True, slots=True)
-class Span(Compact):
-    """The frames ``range(start, stop, step)`` of one instance, stored one after the other from `frame_start` on."""
+class Placement(Compact):
+    """The frames ``range(start, stop, step)`` of one instance, at consecutive positions from `position` on.
+
+    An image's placements are cut and expanded for one task at a time (:func:`pipeline.plan.task_input`): so may rules be that
+    stand for many frames.
+    """
 
     instance: int
     """Position in :attr:`Plan.instances`."""
     start: int
     stop: int
     step: int
-    frame_start: int
-    """Where the first of them lies along the image's frame axis."""
+    position: int
+    """Where the first of them lies (:class:`pipeline.model.Grid`)."""
 
     def __len__(self) -> int:
-        return len(range(self.start, self.stop, self.step))
+        return len(self.frames)
+
+    @property
+    def frames(self) -> range:
+        """Frame indices in the instance."""
+        return range(self.start, self.stop, self.step)
+
+    @property
+    def positions(self) -> range:
+        """Where they lie."""
+        return range(self.position, self.position + len(self.frames))
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec(Compact):
-    """One output array: its place, its layout, and the spans that fill it, in order."""
+    """One output array: its place, its layout, and the placements that fill it, in the order of their positions."""
 
     path: str
     """Group path inside ``images.zarr``."""
@@ -35,37 +51,58 @@ class ImageSpec(Compact):
     series_instance_uid: str
     modality: str
     format: PixelFormat
-    frames: int
+    axes: Axes
+    sizes: tuple[int, ...]
+    """Frames along each axis of the grid."""
     chunks: tuple[int, ...]
-    """Chunk shape, one entry a dimension of ``(frame, row, column[, sample])``."""
+    """Chunk shape, one entry a dimension of ``pixels``. Frames of a chunk follow each other along the grid's last axis."""
     shards: tuple[int, ...]
     """Shard shape, a multiple of the chunk shape that covers whole frames."""
     order: str
     """What the single-frame instances are ordered by: ``position``, ``instance_number``, ``sop_instance_uid``;
     ``frame_number`` for an image of one instance."""
-    spans: tuple[Span, ...]
+    placements: tuple[Placement, ...]
     aside: bool = False
     """Whether it is made beside the image that stands at its path, whose place it takes when it is whole."""
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """``(frame, row, column[, sample])``."""
-        return (self.frames, *self.format.frame_shape)
+    def grid(self) -> Grid:
+        """Where its frames lie."""
+        return Grid(self.sizes, self.axes.cells(self.shards, self.format.frame_shape))
 
     @property
-    def shard_bytes(self) -> int:
-        """Bytes of one whole shard, decoded."""
-        return self.shards[0] * self.format.frame_bytes
+    def frames(self) -> int:
+        """How many there are."""
+        return prod(self.sizes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of ``pixels``."""
+        return self.axes.shape(self.sizes, self.format.frame_shape)
+
+    @property
+    def chunk_frames(self) -> int:
+        """Frames of a chunk."""
+        return prod(self.axes.cells(self.chunks, self.format.frame_shape))
+
+    def frame_start(self, position: int) -> int | None:
+        """Return where frames from a position on begin in the C order of the grid; None if they don't follow each other there."""
+        return position if self.grid.is_c_ordered else None
 
 
 @dataclass(frozen=True, slots=True)
 class Region(Compact):
-    """Frames ``[frame_start, frame_stop)`` of one image: whole shards of it."""
+    """Positions ``[start, stop)`` of one image: a run of whole shards."""
 
     image: int
     """Position in :attr:`Plan.images`."""
-    frame_start: int
-    frame_stop: int
+    start: int
+    stop: int
+
+    @property
+    def positions(self) -> range:
+        """Where its frames lie."""
+        return range(self.start, self.stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +138,9 @@ class RegionInput(Compact):
 
     region: Region
     spec: ImageSpec
-    """The image's layout, its spans cut to those that touch the region."""
+    """The image's layout, its placements cut to those that touch the region."""
     instances: dict[int, Instance]
-    """The instances of these spans, by their position in the plan."""
+    """The instances of these placements, by their position in the plan."""
 
 
 @dataclass(frozen=True, slots=True)

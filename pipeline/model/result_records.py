@@ -34,7 +34,7 @@ def result_record(result: TaskResult) -> dict[str, Any]:
 def _region_record(region: RegionResult) -> dict[str, Any]:
     return {
         "image": region.image,
-        "frames": [region.frame_start, region.frame_stop],
+        "frames": [region.start, region.stop],
         "checksums": base64.b64encode(region.checksums).decode(),
         "valid": base64.b64encode(region.valid).decode(),
         "stored_bytes": region.stored_bytes,
@@ -74,8 +74,8 @@ def _region(record: Mapping[str, Any]) -> RegionResult:
     start, stop = record["frames"]
     return RegionResult(
         image=read_number(record["image"]),
-        frame_start=read_number(start),
-        frame_stop=read_number(stop),
+        start=read_number(start),
+        stop=read_number(stop),
         checksums=base64.b64decode(record["checksums"]),
         valid=base64.b64decode(record["valid"]),
         stored_bytes=read_number(record["stored_bytes"]),

@@ -10,11 +10,12 @@ from pipeline.model.instances import Failure
 
 @dataclass(frozen=True, slots=True)
 class RegionResult(Compact):
-    """One stored region."""
+    """One stored shard."""
 
     image: int
-    frame_start: int
-    frame_stop: int
+    start: int
+    stop: int
+    """Its positions."""
     checksums: bytes
     """xxh3_64 of each decoded frame's little-endian C-order bytes, as little-endian uint64."""
     valid: bytes
@@ -23,6 +24,11 @@ class RegionResult(Compact):
     """Bytes written, compressed."""
     digest: str = ""
     """xxh3_128 of the shard's file as it was written, in hexadecimal; empty where nothing was."""
+
+    @property
+    def positions(self) -> range:
+        """Where its frames lie."""
+        return range(self.start, self.stop)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from pipeline.model import Failure, InstanceOutcome, Plan, Region, RegionResult, Span, Task, TaskResult
-from pipeline.plan import cut_spans
+from pipeline.model import Failure, InstanceOutcome, Placement, Plan, Region, RegionResult, Task, TaskResult
+from pipeline.plan import cut_placements
 
 
 @dataclass(slots=True)
@@ -83,9 +83,12 @@ class Outcomes:
     def __post_init__(self) -> None:
         self._open.update(region.image for task in self.plan.tasks for region in task.regions)
         for image in self.plan.images:
-            if len(image.spans) < image.frames or len({span.instance for span in image.spans}) < image.frames:
-                for span in image.spans:
-                    self._frames[span.instance] += len(span)
+            if (
+                len(image.placements) < image.frames
+                or len({placement.instance for placement in image.placements}) < image.frames
+            ):
+                for placement in image.placements:
+                    self._frames[placement.instance] += len(placement)
 
     @property
     def remaining(self) -> list[Task]:
@@ -111,7 +114,7 @@ class Outcomes:
     def lose(self, task: int, failure: Failure) -> list[int]:
         """Take in that a task ended without a result: all instances it touches failed. Returns as :meth:`add`."""
         regions = self.plan.tasks[task].regions
-        touched = sorted({span.instance for region in regions for span in self._spans(region)})
+        touched = sorted({placement.instance for region in regions for placement in self._placements(region)})
         self.lost.add(task)
         return self._fold(TaskResult(task, (), tuple(InstanceOutcome(i, failure=failure) for i in touched)))
 
@@ -123,7 +126,7 @@ class Outcomes:
 
     def members(self, image: int) -> dict[int, None]:
         """Return the instances that give the image its frames, each once, in the order of its frames."""
-        return dict.fromkeys(span.instance for span in self.plan.images[image].spans)
+        return dict.fromkeys(placement.instance for placement in self.plan.images[image].placements)
 
     def without_frames(self, image: int) -> frozenset[int]:
         """Return the instances of the image of which no frame counts."""
@@ -135,7 +138,7 @@ class Outcomes:
 
     def regions(self, image: int) -> list[RegionResult]:
         """Return what was stored of the image and is kept, in the order of its frames."""
-        return sorted(self._regions.get(image, ()), key=lambda region: region.frame_start)
+        return sorted(self._regions.get(image, ()), key=lambda region: region.start)
 
     def take_regions(self, image: int) -> list[RegionResult]:
         """Return :meth:`regions`, and keep them no longer."""
@@ -156,16 +159,16 @@ class Outcomes:
     def _add_region(self, region: RegionResult) -> None:
         image = region.image
         self.image_bytes[image] += region.stored_bytes
-        for span in self._spans(region) if self._frames else ():
-            if span.instance in self._frames:
-                begin = span.frame_start - region.frame_start
-                self._valid[span.instance] += region.valid.count(1, begin, begin + len(span))
+        for placement in self._placements(region) if self._frames else ():
+            if placement.instance in self._frames:
+                begin = placement.position - region.start
+                self._valid[placement.instance] += region.valid.count(1, begin, begin + len(placement))
         if self.keep_frames or image not in self.complete:
             self._regions[image].append(region)
 
-    def _spans(self, region: Region | RegionResult) -> tuple[Span, ...]:
+    def _placements(self, region: Region | RegionResult) -> tuple[Placement, ...]:
         """Return which frames of which instances the region holds."""
-        return cut_spans(self.plan.images[region.image].spans, region.frame_start, region.frame_stop)
+        return cut_placements(self.plan.images[region.image].placements, region.positions)
 
     def _close(self, task: Task) -> Iterator[int]:
         for region in task.regions:

@@ -51,8 +51,8 @@ def row_outcomes(outcomes: Outcomes, notes: Mapping[int, str]) -> dict[tuple[int
         rows[_row(plan.instances[position])] = _failed(failure)
     frames = stored_frames(plan)
     for number, image in enumerate(plan.images):
-        for span in reversed(image.spans):  # the first span of an instance says where its frames begin
-            position = span.instance
+        for placement in reversed(image.placements):  # the first one of an instance says where its frames begin
+            position = placement.instance
             failed, missing = outcomes.failures.get(position), outcomes.salvaged.get(position)
             if failed and missing is None:
                 rows[_row(plan.instances[position])] = _failed(failed)
@@ -60,7 +60,7 @@ def row_outcomes(outcomes: Outcomes, notes: Mapping[int, str]) -> dict[tuple[int
                 stored = RowOutcome(
                     "converted",
                     image=image.path,
-                    frame_start=span.frame_start,
+                    frame_start=image.frame_start(placement.position),
                     num_frames=frames[position],
                     frames_missing=0,
                     decoder=outcomes.decoders.get(position),
@@ -75,8 +75,8 @@ def stored_frames(plan: Plan) -> Counter[int]:
     """Return how many frames of each instance the plan stores."""
     counts: Counter[int] = Counter()
     for image in plan.images:
-        for span in image.spans:
-            counts[span.instance] += len(span)
+        for placement in image.placements:
+            counts[placement.instance] += len(placement)
     return counts
 
 

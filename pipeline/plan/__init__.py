@@ -4,7 +4,7 @@ from pipeline.plan.build import make_plan
 from pipeline.plan.grouping import kept_apart
 from pipeline.plan.growth import Growth, give_back, grow, only, together
 from pipeline.plan.identity import digest
-from pipeline.plan.inputs import cut_spans, task_input, task_inputs
+from pipeline.plan.inputs import cut_placements, task_input, task_inputs
 from pipeline.plan.invariants import verify
 from pipeline.plan.layout import Layout
 from pipeline.plan.partitioning import partition, partition_count
@@ -18,7 +18,7 @@ __all__ = [
     "check_instance",
     "check_path",
     "check_plan",
-    "cut_spans",
+    "cut_placements",
     "digest",
     "give_back",
     "grow",

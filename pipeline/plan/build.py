@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
 from pipeline.errors import PlanError
-from pipeline.model import Failure, ImageSpec, Instance, PixelFormat, Plan, Span, without_collections
-from pipeline.plan.costs import weight
-from pipeline.plan.grouping import Group, group_instances
+from pipeline.model import Failure, ImageSpec, Instance, Plan, without_collections
+from pipeline.plan.grouping import group_instances
 from pipeline.plan.invariants import verify
-from pipeline.plan.layout import Layout, chunk_shape, shard_shape
+from pipeline.plan.layout import Layout
+from pipeline.plan.layouts import Select, image_spec, shape_chooser, tile_shape
 from pipeline.plan.paths import image_paths
-from pipeline.plan.selection import Frames, runs, select_frames
 from pipeline.plan.task_memory import Projection, largest_encoded_frame, mebibytes, project, project_image
 from pipeline.plan.tasks import cut_tasks
-
-Select = Callable[[int], Frames]
-Shapes = Callable[[PixelFormat, int, float], tuple[tuple[int, ...], tuple[int, ...]]]
 
 
 @without_collections
@@ -62,7 +58,7 @@ def admit(
     kept: list[int] = []
     unselected: list[int] = []
     refused: list[tuple[int, Failure]] = []
-    one_frame = cache(lambda pixel_format: project(pixel_format, chunk_shape(layout, pixel_format, 1), 1, 0))
+    one_frame = cache(lambda pixel_format: project(pixel_format, tile_shape(layout, pixel_format), 1, 1, 0))
     for position, instance in enumerate(instances[first:], first):
         if not select(instance.number_of_frames):
             unselected.append(position)
@@ -91,53 +87,6 @@ def _too_large(instance: Instance, layout: Layout, one_frame: Projection) -> Fai
     return None
 
 
-def shape_chooser(layout: Layout) -> tuple[Select, Shapes]:
-    """Return what selects an instance's frames, and what chooses an image's chunk and shard shapes.
-
-    Raises
-    ------
-    ConfigError
-        For a selection that can't be understood, also where there is nothing to select from.
-    """
-
-    @cache
-    def select(frames: int) -> Frames:
-        return select_frames(layout.frames, frames)
-
-    @cache
-    def shapes(pixel_format: PixelFormat, frames: int, heaviest: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        chunks = chunk_shape(layout, pixel_format, frames)
-        return chunks, shard_shape(layout, pixel_format, frames, chunks, heaviest)
-
-    select(0)
-    return select, shapes
-
-
-def image_spec(instances: Sequence[Instance], path: str, group: Group, select: Select, shapes: Shapes) -> ImageSpec:
-    """Lay out the image that a group of instances becomes."""
-    spans: list[Span] = []
-    frames = 0
-    for member in group.members:
-        for run in runs(select(instances[member].number_of_frames)):
-            spans.append(Span(member, run.start, run.stop, run.step, frames))
-            frames += len(run)
-    first = instances[group.members[0]]
-    heaviest = max(weight(instances[member].transfer_syntax_uid) for member in group.members)
-    chunks, shards = shapes(first.format, frames, heaviest)
-    return ImageSpec(
-        path=path,
-        study_instance_uid=first.study_instance_uid,
-        series_instance_uid=first.series_instance_uid,
-        modality=first.modality,
-        format=first.format,
-        frames=frames,
-        chunks=chunks,
-        shards=shards,
-        order=group.order,
-        spans=tuple(spans),
-    )
-
-
 def planned_memory(layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec]) -> list[int]:
     """Project each image's bytes; PlanError for the one that needs most, if that is more than a task may have."""
     needed = [project_image(instances, image).total for image in images]
@@ -150,8 +99,8 @@ def planned_memory(layout: Layout, instances: Sequence[Instance], images: Sequen
 
 def _memory_message(layout: Layout, needed: Projection, image: ImageSpec, count: int) -> str:
     most = needed.frames_within(layout.task_memory)
-    if most >= image.chunks[0]:
-        shard_frames = most - most % image.chunks[0]
+    if most >= image.chunk_frames:
+        shard_frames = most - most % image.chunk_frames
         remedy = f"set output.shard to at most {shard_frames * needed.frame} bytes"
     else:
         remedy = f"set output.chunk.frame to at most {needed.chunk_frames_within(layout.task_memory)}"

@@ -91,7 +91,7 @@ def kept_apart(plan: Plan) -> dict[int, str]:
 
     With the names of the attributes in which they differ, as one text.
     """
-    stored = {span.instance for image in plan.images for span in image.spans}
+    stored = {placement.instance for image in plan.images for placement in image.placements}
     single = (position for position in stored if plan.instances[position].number_of_frames == 1)
     apart: dict[int, str] = {}
     for members in _alike(plan.instances, single):

@@ -15,11 +15,12 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.model import Failure, ImageSpec, Instance, Plan, Region, Task
-from pipeline.plan.build import admit, image_spec, planned_memory, shape_chooser
+from pipeline.model import Failure, ImageSpec, Instance, Plan, Task
+from pipeline.plan.build import admit, planned_memory
 from pipeline.plan.grouping import Group, group_instances
 from pipeline.plan.invariants import verify
 from pipeline.plan.layout import Layout
+from pipeline.plan.layouts import image_spec, shape_chooser
 from pipeline.plan.paths import image_paths
 from pipeline.plan.tasks import cut_tasks, task_of
 
@@ -145,7 +146,7 @@ def only(plan: Plan, images: Collection[int]) -> Growth:
 
 def _members(plan: Plan) -> list[tuple[int, ...]]:
     """Return the instances of each image, in the order of their frames."""
-    return [tuple(dict.fromkeys(span.instance for span in image.spans)) for image in plan.images]
+    return [tuple(dict.fromkeys(placement.instance for placement in image.placements)) for image in plan.images]
 
 
 def _follow(
@@ -176,7 +177,7 @@ def _follow(
 
 def _refused(before: Plan, images: Sequence[ImageSpec], replaced: Collection[int]) -> tuple[tuple[int, Failure], ...]:
     """Return the instances that are in no image although frames of them are selected, and why."""
-    stored = {span.instance for image in images for span in image.spans}
+    stored = {placement.instance for image in images for placement in image.placements}
     refused = [(i, failure) for i, failure in before.refused if i not in stored]
     accounted = stored | {i for i, _ in refused} | set(before.unselected)
     return (*refused, *((i, _REPLACED) for i in sorted(set(replaced) - accounted)))
@@ -250,7 +251,7 @@ def _tasks(
     tasks, numbers = _left_tasks(before, instances, images, mapping)
     made = images[len(mapping) :]
     for task in cut_tasks(layout, instances, made, planned_memory(layout, instances, made)):
-        regions = [Region(r.image + len(mapping), r.frame_start, r.frame_stop) for r in task.regions]
+        regions = [replace(r, image=r.image + len(mapping)) for r in task.regions]
         tasks.append(replace(task, id=len(tasks), regions=tuple(regions)))
     return tuple(tasks), numbers
 

@@ -34,7 +34,7 @@ def _parts(plan: Plan, settings: tuple[str, ...]) -> Iterator[object]:
         yield one.source, one.size, one.mtime_ns, one.sop_instance_uid, one.transfer_syntax_uid, one.number_of_frames
     for image in plan.images:
         yield image.path, image.shape, image.format.dtype, image.chunks, image.shards, image.order
-        for span in image.spans:
-            yield span.instance, span.start, span.stop, span.step, span.frame_start
+        for placement in image.placements:
+            yield placement.instance, placement.start, placement.stop, placement.step, placement.position
     for task in plan.tasks:
-        yield task.id, [(region.image, region.frame_start, region.frame_stop) for region in task.regions]
+        yield task.id, [(region.image, region.start, region.stop) for region in task.regions]

@@ -1,12 +1,13 @@
-"""What travels to a worker: a task's regions, with the spans and instances that they need and nothing else."""
+"""What travels to a worker: a task's regions, with the placements and instances that they need and nothing else."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from operator import attrgetter
 
-from pipeline.model import Plan, Region, RegionInput, Span, Task, TaskInput
+from pipeline.model import Placement, Plan, Region, RegionInput, Task, TaskInput
 
 
 def task_inputs(plan: Plan) -> Iterator[TaskInput]:
@@ -20,40 +21,36 @@ def task_input(plan: Plan, task: Task) -> TaskInput:
     return TaskInput(task.id, tuple(_region_input(plan, region) for region in task.regions))
 
 
-def cut_spans(spans: Sequence[Span], frame_start: int, frame_stop: int) -> tuple[Span, ...]:
-    """Return the parts of an image's `spans` that lie in its frames ``[frame_start, frame_stop)``.
+def cut_placements(placements: Sequence[Placement], positions: range) -> tuple[Placement, ...]:
+    """Return the parts of an image's `placements` that lie at some positions.
 
-    `spans` are in the order of the image's frames; the first one touched is found by bisection.
+    `placements` are in the order of their positions; the first one touched is found by bisection.
     """
-    position = max(0, bisect_right(spans, frame_start, key=_frame_start) - 1)
+    number = max(0, bisect_right(placements, positions.start, key=attrgetter("position")) - 1)
     cut = []
-    while position < len(spans) and (span := spans[position]).frame_start < frame_stop:
-        part = _cut(span, frame_start, frame_stop)
+    while number < len(placements) and (placement := placements[number]).position < positions.stop:
+        part = _cut(placement, positions)
         if part is not None:
             cut.append(part)
-        position += 1
+        number += 1
     return tuple(cut)
 
 
 def _region_input(plan: Plan, region: Region) -> RegionInput:
     spec = plan.images[region.image]
-    spans = cut_spans(spec.spans, region.frame_start, region.frame_stop)
-    instances = {span.instance: plan.instances[span.instance] for span in spans}
-    return RegionInput(region, replace(spec, spans=spans), instances)
+    placements = cut_placements(spec.placements, region.positions)
+    instances = {placement.instance: plan.instances[placement.instance] for placement in placements}
+    return RegionInput(region, replace(spec, placements=placements), instances)
 
 
-def _cut(span: Span, frame_start: int, frame_stop: int) -> Span | None:
-    """Return the part of a span that lies in the frames, None where none does."""
-    length = len(span)
-    if frame_start <= span.frame_start and span.frame_start + length <= frame_stop:
-        return span
-    skipped = max(0, frame_start - span.frame_start)
-    count = min(length, frame_stop - span.frame_start)
+def _cut(placement: Placement, positions: range) -> Placement | None:
+    """Return the part of a placement that lies at the positions, None if none does."""
+    length = len(placement)
+    if positions.start <= placement.position and placement.position + length <= positions.stop:
+        return placement
+    skipped = max(0, positions.start - placement.position)
+    count = min(length, positions.stop - placement.position)
     if skipped >= count:
         return None
-    frames = range(span.start, span.stop, span.step)[skipped:count]
-    return Span(span.instance, frames.start, frames.stop, frames.step, span.frame_start + skipped)
-
-
-def _frame_start(span: Span) -> int:
-    return span.frame_start
+    frames = placement.frames[skipped:count]
+    return Placement(placement.instance, frames.start, frames.stop, frames.step, placement.position + skipped)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate
 
 from pipeline.errors import PlanError
-from pipeline.model import PATIENT_ATTRIBUTES, ImageSpec, Plan, Region, Span, unpack_patient
+from pipeline.model import INSIDE, PATIENT_ATTRIBUTES, Axes, ImageSpec, Placement, Plan, Region, unpack_patient
 from pipeline.plan.layout import Layout
 from pipeline.plan.selection import select_frames
 from pipeline.plan.task_memory import mebibytes, project_image
@@ -43,7 +42,7 @@ def verify_images(plan: Plan, layout: Layout) -> None:
     _check_paths(plan.images)
     for image in plan.images:
         _check_shapes(image)
-        _check_spans(plan, image)
+        _check_placements(plan, image)
         _check_patient(plan, image)
     _check_shards(plan)
     _check_memory(plan, layout)
@@ -71,38 +70,55 @@ def _check_paths(images: Sequence[ImageSpec]) -> None:
 
 
 def _check_shapes(image: ImageSpec) -> None:
-    shape, chunks, shards = image.shape, image.chunks, image.shards
-    found = f"{image.path}: shape {shape}, chunks {chunks}, shards {shards}"
-    if not len(shape) == len(chunks) == len(shards):
-        raise _broken("chunk divides shard", found)
-    if min(chunks) < 1 or any(map(int.__mod__, shards, chunks)):
-        raise _broken("chunk divides shard", found)
-    padding = map(int.__sub__, shards[1:], shape[1:])
-    if not all(0 <= more < chunk for more, chunk in zip(padding, chunks[1:], strict=True)):
-        raise _broken("shards cover whole frames", found)
-    if chunks[0] > shape[0] or shards[0] >= shape[0] + chunks[0]:
-        raise _broken("shards cover whole frames", found)
+    if name := _wrong_shapes(image.axes, image.sizes, image.chunks, image.shards, image.format.frame_shape):
+        found = f"{image.sizes} frame(s) of {image.format.frame_shape}, chunks {image.chunks}, shards {image.shards}"
+        raise _broken(name, f"{image.path}: {found}, along {image.axes.names}")
 
 
-def _check_spans(plan: Plan, image: ImageSpec) -> None:
+@lru_cache(1024)
+def _wrong_shapes(
+    axes: Axes, sizes: tuple[int, ...], chunks: tuple[int, ...], shards: tuple[int, ...], frame_shape: tuple[int, ...]
+) -> str:
+    """Return the invariant that an image's shapes break, empty if they break none; an archive has few shapes, many images."""
+    if (len(sizes), len(axes.names) - axes.inside.count("")) != (len(axes.grid), len(frame_shape)) or min(sizes) < 1:
+        return "spans fill the image"
+    shape = axes.shape(sizes, frame_shape)
+    alike = len(shape) == len(chunks) == len(shards)
+    if not alike or min(chunks) < 1 or any(map(int.__mod__, shards, chunks)):
+        return "chunk divides shard"
+    for cut, inside, size, chunk, shard in zip(axes.cut, axes.inside, shape, chunks, shards, strict=True):
+        covered = (chunk <= size and shard < size + chunk) if cut else 0 <= shard - size < chunk
+        if not covered or (cut and inside and chunk % frame_shape[INSIDE.index(inside)]):
+            return "shards cover whole frames"
+    # frames of a chunk follow each other in the order of storage
+    return "chunk divides shard" if max(axes.cells(chunks, frame_shape)[:-1], default=1) > 1 else ""
+
+
+def _check_placements(plan: Plan, image: ImageSpec) -> None:
     end = 0
-    for span in image.spans:
-        count = len(span)
-        if span.frame_start != end or not count:
-            raise _broken("spans fill the image", f"{image.path}: {span} of {count} frame(s) where frame {end} is next")
-        if not 0 <= span.instance < len(plan.instances):
-            raise _broken("instances are accounted for", f"{image.path}: {span} of {len(plan.instances)} instance(s)")
-        instance = plan.instances[span.instance]
+    for placement in image.placements:
+        count = len(placement)
+        if placement.position != end or not count:
+            raise _broken(
+                "spans fill the image", f"{image.path}: {placement} of {count} frame(s) where position {end} is next"
+            )
+        if not 0 <= placement.instance < len(plan.instances):
+            raise _broken(
+                "instances are accounted for", f"{image.path}: {placement} of {len(plan.instances)} instance(s)"
+            )
+        instance = plan.instances[placement.instance]
         if instance.format != image.format:
             found = f"{image.path} has {image.format}, {instance.source} has {instance.format}"
             raise _broken("one pixel format an image", found)
         end += count
     if end != image.frames or not end:
-        raise _broken("spans fill the image", f"{image.path}: {end} frame(s) in spans, {image.frames} in the image")
+        raise _broken(
+            "spans fill the image", f"{image.path}: {end} frame(s) in placements, {image.frames} in the image"
+        )
 
 
 def _check_patient(plan: Plan, image: ImageSpec) -> None:
-    patients = {plan.instances[span.instance].patient for span in image.spans}
+    patients = {plan.instances[placement.instance].patient for placement in image.placements}
     if len(patients) > 1:
         for name, values in zip(PATIENT_ATTRIBUTES, zip(*map(unpack_patient, patients), strict=True), strict=True):
             if len({*values} - {b""}) > 1:
@@ -110,10 +126,10 @@ def _check_patient(plan: Plan, image: ImageSpec) -> None:
 
 
 def _check_frames(plan: Plan, layout: Layout) -> None:
-    stored: defaultdict[int, list[Span]] = defaultdict(list)
+    stored: defaultdict[int, list[Placement]] = defaultdict(list)
     for image in plan.images:
-        for span in image.spans:
-            stored[span.instance].append(span)
+        for placement in image.placements:
+            stored[placement.instance].append(placement)
     unselected = set(plan.unselected)
     everything = stored.keys() | unselected | {position for position, _ in plan.refused}
     counts = (len(stored), len(plan.refused), len(plan.unselected))
@@ -124,24 +140,24 @@ def _check_frames(plan: Plan, layout: Layout) -> None:
             f"{counts[2]} not selected; together {len(everything)}",
         )
     selected = cache(lambda frames: select_frames(layout.frames, frames))
-    for position, spans in stored.items():
+    for position, placements in stored.items():
         instance = plan.instances[position]
-        _check_instance(instance.source, spans, selected(instance.number_of_frames))
+        _check_instance(instance.source, placements, selected(instance.number_of_frames))
     for position in unselected:
         instance = plan.instances[position]
         if frames := selected(instance.number_of_frames):
             raise _broken("every selected frame exactly once", f"{instance.source}: {len(frames)} frame(s) left out")
 
 
-def _check_instance(source: str, spans: Sequence[Span], expected: range | tuple[int, ...]) -> None:
-    ranges = [range(span.start, span.stop, span.step) for span in spans]
+def _check_instance(source: str, placements: Sequence[Placement], expected: range | tuple[int, ...]) -> None:
+    ranges = [placement.frames for placement in placements]
     if len(ranges) == 1 and ranges[0] == expected:
         return
     ranges.sort(key=lambda frames: frames.start)
     if sum(map(len, ranges)) != len(expected) or not _follow(ranges, expected):
         raise _broken(
             "every selected frame exactly once",
-            f"{source}: {sum(map(len, ranges))} frame(s) stored, {len(expected)} selected, in {len(ranges)} span(s)",
+            f"{source}: {sum(map(len, ranges))} frame(s) stored, {len(expected)} selected, in {len(ranges)} placement(s)",
         )
 
 
@@ -165,26 +181,24 @@ def _check_shards(plan: Plan) -> None:
                 raise _broken("every shard is owned", f"task {task.id}: {region}, of {len(owners)} image(s)")
             owners[region.image].append((region, task.id))
     for image, owned in zip(plan.images, owners, strict=True):
-        _check_owners(image, sorted(owned, key=lambda owner: owner[0].frame_start))
+        _check_owners(image, sorted(owned, key=lambda owner: owner[0].start))
 
 
 def _check_owners(image: ImageSpec, owned: Sequence[tuple[Region, int]]) -> None:
     """Every shard number of the image belongs to one region, and no region ends inside a shard."""
-    depth = image.shards[0]
+    grid = image.grid
     next_shard = 0
     for region, task in owned:
-        first, last = region.frame_start // depth, math.ceil(region.frame_stop / depth)
-        whole = region.frame_start % depth == 0 and region.frame_stop == min(last * depth, image.frames)
-        shared = first < next_shard or not whole
-        if shared or first > next_shard or last <= first:
+        shards = grid.whole_shards(region.positions)
+        shared = shards is None or shards.start < next_shard
+        if shards is None or shared or shards.start > next_shard or not shards:
             raise _broken(
                 "no two tasks share a shard" if shared else "every shard is owned",
-                f"{image.path}: task {task} has {region}; shard {next_shard}, of {depth} frame(s), is next",
+                f"{image.path}: task {task} has {region}; shard {next_shard}, of {' x '.join(map(str, grid.shard))} frame(s), is next",
             )
-        next_shard = last
-    shards = math.ceil(image.frames / depth)
-    if next_shard != shards:
-        raise _broken("every shard is owned", f"{image.path}: {next_shard} of {shards} shard(s)")
+        next_shard = shards.stop
+    if next_shard != grid.shards:
+        raise _broken("every shard is owned", f"{image.path}: {next_shard} of {grid.shards} shard(s)")
 
 
 def _check_memory(plan: Plan, layout: Layout) -> None:

@@ -23,7 +23,7 @@ from pipeline.model import (
     TaskResult,
     without_collections,
 )
-from pipeline.plan.inputs import cut_spans
+from pipeline.plan.inputs import cut_placements
 from pipeline.plan.invariants import verify, verify_images
 from pipeline.plan.layout import Layout
 from pipeline.plan.paths import is_clean
@@ -76,10 +76,10 @@ def check_plan(plan: Plan, layout: Layout, standing: Plan | None = None) -> None
 
 def _check_image(image: ImageSpec) -> None:
     check_path(image.path)
-    if min(image.shards, default=0) < 1 or not 0 < image.frames <= MOST_FRAMES:
+    if min(image.shards, default=0) < 1 or min(image.sizes) < 1 or image.frames > MOST_FRAMES:
         raise _wrong(f"an image of {image.frames} frame(s) in shards of {image.shards}")
-    if any(span.step == 0 for span in image.spans):
-        raise _wrong("a span whose step is 0")
+    if any(placement.step == 0 for placement in image.placements):
+        raise _wrong("a placement whose step is 0")
 
 
 def check_path(path: str) -> None:
@@ -117,7 +117,7 @@ def is_result_of(plan: Plan, result: TaskResult) -> bool:
     if not 0 <= result.task < len(plan.tasks):
         return False
     task = plan.tasks[result.task]
-    shards = {(region.image, region.frame_start) for region in result.regions}
+    shards = {(region.image, region.start) for region in result.regions}
     owned: defaultdict[int, list[Region]] = defaultdict(list)
     for region in task.regions:
         owned[region.image].append(region)
@@ -130,14 +130,12 @@ def is_result_of(plan: Plan, result: TaskResult) -> bool:
 
 
 def _is_shard_of(plan: Plan, regions: Iterable[Region], region: RegionResult) -> bool:
-    own = next((one for one in regions if one.frame_start <= region.frame_start < one.frame_stop), None)
-    if own is None:
+    if not any(region.start in one.positions for one in regions):
         return False
-    depth = plan.images[own.image].shards[0]
-    frames = region.frame_stop - region.frame_start
+    grid = plan.images[region.image].grid
+    frames = len(region.positions)
     return (
-        region.frame_start % depth == 0
-        and region.frame_stop == min(region.frame_start + depth, own.frame_stop)
+        region.positions == grid.shard_positions(grid.shard_of(region.start))
         and len(region.checksums) == 8 * frames
         and len(region.valid) == frames
         and region.valid.count(0) + region.valid.count(1) == frames
@@ -148,7 +146,7 @@ def _is_shard_of(plan: Plan, regions: Iterable[Region], region: RegionResult) ->
 
 def _instances(plan: Plan, task: Task) -> set[int]:
     return {
-        span.instance
+        placement.instance
         for region in task.regions
-        for span in cut_spans(plan.images[region.image].spans, region.frame_start, region.frame_stop)
+        for placement in cut_placements(plan.images[region.image].placements, region.positions)
     }

@@ -25,8 +25,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from pipeline.model import ImageSpec, Instance, PixelFormat, syntaxes
-from pipeline.plan.layout import padded_frame
+from pipeline.model import Axes, ImageSpec, Instance, PixelFormat, syntaxes
 
 INFLATED_BYTES = 16 * 2**20
 """What is kept in memory of an inflated data set; the rest of it goes to a temporary file."""
@@ -73,23 +72,39 @@ class Projection:
         )
 
 
-def project(pixel_format: PixelFormat, chunks: tuple[int, ...], shard_frames: int, encoded_frame: int) -> Projection:
-    """Project the memory of a task that writes shards of `shard_frames` frames."""
-    return Projection(shard_frames, chunks[0], *_frame_bytes(pixel_format, chunks), encoded_frame)
+def project(
+    pixel_format: PixelFormat, tile: tuple[int, ...], chunk_frames: int, shard_frames: int, encoded_frame: int
+) -> Projection:
+    """Project the memory of a task that writes shards of `shard_frames` frames, in chunks of `tile` of `chunk_frames` of them."""
+    return Projection(shard_frames, chunk_frames, *_frame_bytes(pixel_format, tile), encoded_frame)
 
 
 def project_image(instances: Sequence[Instance], image: ImageSpec) -> Projection:
     """Project the memory of a task that writes any shard of `image`."""
-    encoded = max(largest_encoded_frame(instances[span.instance]) for span in image.spans)
-    return project(image.format, image.chunks, image.shards[0], encoded)
+    encoded = max(largest_encoded_frame(instances[placement.instance]) for placement in image.placements)
+    return project(image.format, *_tile_and_frames(image.axes, image.chunks, image.shards, image.format), encoded)
 
 
 @lru_cache(1024)
-def _frame_bytes(pixel_format: PixelFormat, chunks: tuple[int, ...]) -> tuple[int, int, int]:
-    """Bytes of a frame, as it is and padded to whole chunks, and of a tile; an archive has few formats, many images."""
+def _tile_and_frames(
+    axes: Axes, chunks: tuple[int, ...], shards: tuple[int, ...], pixel_format: PixelFormat
+) -> tuple[tuple[int, ...], int, int]:
+    """Return the part of a frame that a chunk holds, and how many frames a chunk and a shard have."""
+    own = pixel_format.frame_shape
+    return axes.tile(chunks, own), math.prod(axes.cells(chunks, own)), math.prod(axes.cells(shards, own))
+
+
+def padded_frame(frame_shape: Sequence[int], tile: Sequence[int]) -> tuple[int, ...]:
+    """Return the frame's shape, rounded up to whole tiles."""
+    return tuple(math.ceil(size / part) * part for size, part in zip(frame_shape, tile, strict=True))
+
+
+@lru_cache(1024)
+def _frame_bytes(pixel_format: PixelFormat, tile: tuple[int, ...]) -> tuple[int, int, int]:
+    """Bytes of a frame, as it is and padded to whole tiles, and of a tile; an archive has few formats, many images."""
     itemsize = np.dtype(pixel_format.dtype).itemsize
-    padded = math.prod(padded_frame(pixel_format.frame_shape, chunks))
-    return pixel_format.frame_bytes, padded * itemsize, math.prod(chunks[1:]) * itemsize
+    padded = math.prod(padded_frame(pixel_format.frame_shape, tile))
+    return pixel_format.frame_bytes, padded * itemsize, math.prod(tile) * itemsize
 
 
 def largest_encoded_frame(instance: Instance) -> int:

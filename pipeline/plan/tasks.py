@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.model import ImageSpec, Instance, Region, Task, syntaxes
 from pipeline.plan.costs import IMAGE_COST, INSTANCE_COST, weight
-from pipeline.plan.inputs import cut_spans
+from pipeline.plan.inputs import cut_placements
 from pipeline.plan.layout import Layout
 
 IMAGES_PER_TASK = 256
@@ -54,7 +53,7 @@ def cut_tasks(
     than the others, so that all workers end at about the same time. A deflated instance stays in one task: no frame of
     it can be reached without inflating all before it.
     """
-    cuts = sorted(_cuts(layout, instances, images, memory), key=lambda cut: (cut[0][0].image, cut[0][0].frame_start))
+    cuts = sorted(_cuts(layout, instances, images, memory), key=lambda cut: (cut[0][0].image, cut[0][0].start))
     return tuple(task_of(number, instances, images, *cut) for number, cut in enumerate(cuts))
 
 
@@ -68,15 +67,15 @@ def _cuts(
     for i, (image, work) in enumerate(zip(images, works, strict=True)):
         target = _target(layout, left)
         if work.cost >= target:
-            yield from (([Region(i, *frames)], memory[i]) for frames in _split(layout, image, work, left))
+            yield from (([Region(i, run.start, run.stop)], memory[i]) for run in _split(layout, image, work, left))
         else:
-            if not pack.takes(work, len(image.spans), target):
+            if not pack.takes(work, len(image.placements), target):
                 yield pack.regions, pack.memory
                 pack = _Pack()
             pack.regions.append(Region(i, 0, image.frames))
             pack.cost += work.cost
             pack.memory = max(pack.memory, memory[i])
-            pack.instances += len(image.spans)
+            pack.instances += len(image.placements)
         left -= work.cost
     if pack.regions:
         yield pack.regions, pack.memory
@@ -91,24 +90,25 @@ def _work(instances: Sequence[Instance], image: ImageSpec) -> _Work:
     cost = IMAGE_COST
     divisible = True
     previous = -1
-    for span in image.spans:
-        instance = instances[span.instance]
-        cost += int(len(span) * image.format.frame_bytes * weight(instance.transfer_syntax_uid))
-        cost += INSTANCE_COST if span.instance != previous else 0
-        previous = span.instance
+    for placement in image.placements:
+        instance = instances[placement.instance]
+        cost += int(len(placement) * image.format.frame_bytes * weight(instance.transfer_syntax_uid))
+        cost += INSTANCE_COST if placement.instance != previous else 0
+        previous = placement.instance
         divisible &= instance.transfer_syntax_uid != syntaxes.DEFLATED or instance.number_of_frames == 1
     return _Work(cost, divisible)
 
 
-def _split(layout: Layout, image: ImageSpec, work: _Work, left: int) -> Iterator[tuple[int, int]]:
-    """Yield ``(frame_start, frame_stop)`` of runs of whole shards; `left` is the work from this image on."""
-    shards = math.ceil(image.frames / image.shards[0])
-    a_shard = work.cost / shards
-    start = 0
-    while start < image.frames:
-        count = max(1, round(_target(layout, left) / a_shard)) if work.divisible else shards
-        stop = min(start + count * image.shards[0], image.frames)
-        yield start, stop
+def _split(layout: Layout, image: ImageSpec, work: _Work, left: int) -> Iterator[range]:
+    """Yield the positions of runs of whole shards; `left` is the work from this image on."""
+    grid = image.grid
+    a_shard = work.cost / grid.shards
+    shard = start = 0
+    while shard < grid.shards:
+        count = max(1, round(_target(layout, left) / a_shard)) if work.divisible else grid.shards
+        shard = min(shard + count, grid.shards)
+        stop = grid.shard_positions(shard - 1).stop
+        yield range(start, stop)
         start, left = stop, left - int(count * a_shard)
 
 
@@ -117,9 +117,7 @@ def task_of(
 ) -> Task:
     """Return the task that writes `regions`, with what it reads and stores."""
     encoded = sum(_encoded_bytes(instances, images[region.image], region) for region in regions)
-    stored = sum(
-        (region.frame_stop - region.frame_start) * images[region.image].format.frame_bytes for region in regions
-    )
+    stored = sum(len(region.positions) * images[region.image].format.frame_bytes for region in regions)
     return Task(number, tuple(regions), memory, encoded, stored)
 
 
@@ -127,11 +125,11 @@ def _encoded_bytes(instances: Sequence[Instance], image: ImageSpec, region: Regi
     """Bytes to read, taking all frames of an instance to be equally long; a deflated one is read whole."""
     total = 0
     previous = -1
-    for span in cut_spans(image.spans, region.frame_start, region.frame_stop):
-        instance = instances[span.instance]
+    for placement in cut_placements(image.placements, region.positions):
+        instance = instances[placement.instance]
         if instance.transfer_syntax_uid == syntaxes.DEFLATED:
-            total += instance.encoded_bytes if span.instance != previous else 0
+            total += instance.encoded_bytes if placement.instance != previous else 0
         else:
-            total += -(-instance.encoded_bytes * len(span) // instance.number_of_frames)
-        previous = span.instance
+            total += -(-instance.encoded_bytes * len(placement) // instance.number_of_frames)
+        previous = placement.instance
     return total

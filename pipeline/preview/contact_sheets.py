@@ -66,7 +66,7 @@ def _image(out: OutputDir, plan: Plan, spec: ImageSpec, wanted: Report) -> Sampl
     for frame in frames:
         window = window_of(attributes | {name: np.asarray(group[name][frame]) for name in names})
         windowed |= window is not None
-        samples.append(Sample(frame, thumbnail(np.asarray(pixels[frame]), photometric, window)))
+        samples.append(Sample(frame, thumbnail(store.frame_of(pixels, frame), photometric, window)))
     return SampleImage(spec.path, caption + (", windowed" if windowed else ""), tuple(samples), patient=patient)
 
 
@@ -96,7 +96,7 @@ def _listed(part: Any) -> list[Any]:
 
 def _patient(out: OutputDir, plan: Plan, spec: ImageSpec) -> str:
     """Return name and ID of the patient of the image's first instance, as its header has them."""
-    instance = plan.instances[spec.spans[0].instance]
+    instance = plan.instances[spec.placements[0].instance]
     (row,) = read_rows(out.segment(instance.segment), [instance.row], ("header",))
     header = json.loads(row["header"] or "{}")
     name, number = (header.get(tag, {}).get("Value") or [None] for tag in (_NAME, _ID))

@@ -149,7 +149,7 @@ def convert_partition(
         conversion = conversion_of(prepared, config, at, progress)
         earlier = restore(conversion, prepared, {task.id for task in tasks})
         todo = [task for task in tasks if task.id not in conversion.outcomes.done]
-        progress.phase("convert", sum(r.frame_stop - r.frame_start for task in todo for r in task.regions))
+        progress.phase("convert", sum(len(r.positions) for task in todo for r in task.regions))
         conversion.run(executor, todo, book, finalising=False)
     return PartitionSummary(
         tasks=len(tasks),

@@ -182,7 +182,7 @@ def _are_back(before: Prepared, gone: set[str]) -> bool:
     return any(
         image.path not in before.kept and current.issuperset(instances[i].source for i in own)
         for image in before.plan.images
-        if not replaced.isdisjoint(own := {span.instance for span in image.spans})
+        if not replaced.isdisjoint(own := {placement.instance for placement in image.placements})
     )
 
 

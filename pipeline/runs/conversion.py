@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from pipeline.deid import Gate
 from pipeline.errors import OutputError, PipelineError, foreign_text
 from pipeline.executors import Executor, Outcome, Progress
 from pipeline.isolation import Bounds, guarded
@@ -153,7 +154,7 @@ class Conversion:
             self.work.add(result)
             ended = self.outcomes.add(result)
         else:
-            ended = self.outcomes.lose(outcome.item.id, _failure_of_lost_task(outcome.error))
+            ended = self.outcomes.lose(outcome.item.id, _failure_of_lost_task(outcome.error, self.job.gate))
         self._finalise_when_ready(ended)
         self.timeline.add(frames, decoded)
         failures = len(self.outcomes.failures) - before
@@ -182,6 +183,7 @@ class Conversion:
             ledger.append_image(outcome.item.image, outcome.result)
             return
         message = f"{outcome.item.spec.path}: the image could not be completed: {outcome.error}"
+        message = self.job.gate.message(message, reason="finalise_failed")
         self.outcomes.fail_image(outcome.item.image, Failure("finalise_failed", message))
         self.progress.message(message)
 
@@ -202,7 +204,8 @@ def _ending(step: Step, error: Exception, out: OutputDir) -> PipelineError | Non
     return None
 
 
-def _failure_of_lost_task(error: Exception) -> Failure:
+def _failure_of_lost_task(error: Exception, gate: Gate) -> Failure:
     """Return how the instances of a task failed that ended with an error, instead of a result."""
     reason = "write_failed" if isinstance(error, OSError) else "worker_lost"
-    return Failure(reason, f"The task that converted this file ended with {foreign_text(error)}")
+    message = f"The task that converted this file ended with {foreign_text(error)}"
+    return Failure(reason, gate.message(message, reason=reason))

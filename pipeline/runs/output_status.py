@@ -96,7 +96,7 @@ def _work(outcomes: Outcomes) -> Mapping[str, Amount]:
     return {
         "tasks": Amount(work.tasks, len(plan.tasks)),
         "images": Amount(len(outcomes.complete), len(plan.images)),
-        "shards": Amount(work.shards, sum(-(-image.frames // image.shards[0]) for image in plan.images)),
+        "shards": Amount(work.shards, sum(image.grid.shards for image in plan.images)),
         "frames": Amount(work.frames, sum(image.frames for image in plan.images)),
         "bytes": Amount(work.decoded_bytes, sum(task.stored_bytes for task in plan.tasks)),
     }

@@ -91,14 +91,14 @@ def _note(by_task: dict[int, set[int]], task: int, found: set[int]) -> None:
 
 
 def _is_discarded(plan: Plan, image: int, failed: set[int]) -> bool:
-    return all(span.instance in failed for span in plan.images[image].spans)
+    return all(placement.instance in failed for placement in plan.images[image].placements)
 
 
 def _is_there(out: OutputDir, plan: Plan, region: RegionResult) -> bool:
     """Whether a region's shard has the size that was recorded; one without a valid frame needn't exist."""
-    return not region.stored_bytes or region.stored_bytes == store.shard_size(
-        out, plan.images[region.image], region.frame_start
-    )
+    spec = plan.images[region.image]
+    shard = spec.grid.shard_of(region.start)
+    return not region.stored_bytes or region.stored_bytes == store.shard_size(out, spec, shard)
 
 
 def _worth_another_try(plan: Plan, result: TaskResult) -> bool:

@@ -132,7 +132,7 @@ def _losing(
     may be followed by one that was.
     """
     instances, standing = prepared.plan.instances, prepared.standing.images
-    image_of = {span.instance: n for n, image in enumerate(prepared.plan.images) for span in image.spans}
+    image_of = {placement.instance: n for n, image in enumerate(prepared.plan.images) for placement in image.placements}
     earlier = recorded_results.outcomes(out, prepared.standing_id, prepared.standing)
     wanted = {instances[i].source for image in standing for i in members(image)}
     versions: defaultdict[str, list[int]] = defaultdict(list)
@@ -154,4 +154,4 @@ def _losing(
 
 def members(image: ImageSpec) -> Iterable[int]:
     """Return the instances of an image, each once."""
-    return dict.fromkeys(span.instance for span in image.spans)
+    return dict.fromkeys(placement.instance for placement in image.placements)

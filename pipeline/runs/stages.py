@@ -179,7 +179,7 @@ def resume_conversion(
     conversion = conversion_of(prepared, config, out, progress)
     done = restore(conversion, prepared, retrying=retrying)
     remaining = conversion.remaining
-    progress.phase("convert", sum(r.frame_stop - r.frame_start for task in remaining for r in task.regions))
+    progress.phase("convert", sum(len(r.positions) for task in remaining for r in task.regions))
     if done and remaining:
         progress.message(f"Going on: {done} of {len(prepared.plan.tasks)} tasks were finished earlier")
     return conversion

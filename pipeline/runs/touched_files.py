@@ -19,7 +19,7 @@ from pipeline import catalog, scan
 from pipeline.config import RunConfig
 from pipeline.errors import PipelineError
 from pipeline.isolation import Bounds, Watch, guarded
-from pipeline.model import Compact, Instance, RegionResult, Span
+from pipeline.model import Compact, Instance, Placement, RegionResult
 from pipeline.output import recorded_results
 from pipeline.runs.changes import Changes
 from pipeline.runs.scan_phase import Scan
@@ -42,9 +42,9 @@ class Candidate(Compact):
     """Of its instance in the plan."""
     earlier: Instance
     now: Instance
-    spans: tuple[Span, ...]
+    placements: tuple[Placement, ...]
     checksums: bytes
-    """Of its frames as they are stored, in the order of the spans: little-endian uint64."""
+    """Of its frames as they are stored, in the order of the placements: little-endian uint64."""
 
 
 def adopt(run: Run, before: Prepared, found: Scan, changes: Changes) -> tuple[Prepared, Scan, Changes]:
@@ -81,17 +81,19 @@ def _candidates(run: Run, before: Prepared, found: Scan, changes: Changes) -> It
     images = {
         number: own
         for number, image in enumerate(before.plan.images)
-        if number in complete and (own := {span.instance for span in image.spans} & touched.keys())
+        if number in complete and (own := {placement.instance for placement in image.placements} & touched.keys())
     }
     regions = _regions(run, before, images)
     for number, own in images.items():
         spec = before.plan.images[number]
         checksums, valid = frame_results(spec, regions[number])
         for i in sorted(own):
-            spans = tuple(span for span in spec.spans if span.instance == i)
-            at = np.concatenate([np.arange(s.frame_start, s.frame_start + len(s)) for s in spans])
+            placements = tuple(placement for placement in spec.placements if placement.instance == i)
+            at = np.concatenate([np.arange(s.positions.start, s.positions.stop) for s in placements])
             if valid[at].all():
-                yield Candidate(i, before.plan.instances[i], touched[i], spans, checksums[at].astype("<u8").tobytes())
+                yield Candidate(
+                    i, before.plan.instances[i], touched[i], placements, checksums[at].astype("<u8").tobytes()
+                )
 
 
 def _alike(one: Instance, other: Instance) -> bool:
@@ -127,7 +129,7 @@ def _batches(candidates: Iterable[Candidate]) -> Iterator[tuple[Candidate, ...]]
     size = 0
     for one in candidates:
         batch.append(one)
-        size += sum(map(len, one.spans)) * one.now.format.frame_bytes
+        size += sum(map(len, one.placements)) * one.now.format.frame_bytes
         if len(batch) >= BATCH or size >= BATCH_BYTES:
             yield tuple(batch)
             batch, size = [], 0
@@ -170,10 +172,10 @@ def _has_same_frames(one: Candidate, job: Job, watch: Watch) -> bool:
     pixels = one.now.format
     frame = np.empty(pixels.frame_shape, np.dtype(pixels.dtype).newbyteorder("<"))
     checksums = iter(np.frombuffer(one.checksums, "<u8"))
-    for span in one.spans:
+    for placement in one.placements:
         try:
-            frames = decode_frames(one.now, range(span.start, span.stop, span.step), job, lambda: frame)
-            for _ in range(len(span)):
+            frames = decode_frames(one.now, placement.frames, job, lambda: frame)
+            for _ in range(len(placement)):
                 watch.begin()
                 try:
                     decoded = next(frames)

@@ -20,6 +20,7 @@ from pipeline.store.finalise import (
 from pipeline.store.read import (
     ImageLayout,
     check_result,
+    frame_of,
     image_layouts,
     image_location,
     is_image,
@@ -28,7 +29,7 @@ from pipeline.store.read import (
     open_pixels,
     plain_pixels,
 )
-from pipeline.store.regions import ShardWriter, Stored, shard_size, shard_starts, write_region
+from pipeline.store.regions import ShardWriter, Stored, shard_name, shard_size, write_region
 from pipeline.store.replacing import remove_replaced, remove_stale, take_place
 from pipeline.store.stored import (
     StoredImage,
@@ -39,7 +40,6 @@ from pipeline.store.stored import (
     read_file,
     read_stored,
     shard_frames,
-    shard_name,
     stored_frames,
 )
 from pipeline.store.strict_json import strict
@@ -57,6 +57,7 @@ __all__ = [
     "combined_digest",
     "create_root",
     "finalise_image",
+    "frame_of",
     "image_digest",
     "image_layouts",
     "image_location",
@@ -75,7 +76,6 @@ __all__ = [
     "shard_frames",
     "shard_name",
     "shard_size",
-    "shard_starts",
     "split_attributes",
     "stored_frames",
     "strict",

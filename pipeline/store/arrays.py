@@ -19,7 +19,6 @@ from pipeline.storage import ZARR_JSON
 from pipeline.store.codecs import codec_arguments
 
 PIXELS = "pixels"
-DIMENSIONS = ("frame", "row", "column", "sample")
 _PER_FRAME_CHUNK = 2**14
 """Frames a chunk of the per-frame arrays: one chunk for all but long images. Storing a text takes a quarter of a KiB of
 memory for each frame of a chunk."""
@@ -59,47 +58,58 @@ def pixels_document(spec: ImageSpec, codec: Mapping[str, Any], coordinates: Iter
     """Describe the image's ``pixels``; `coordinates` names the per-frame arrays (CF conventions 5, for xarray)."""
     sharded = spec.shards != spec.chunks
     names = " ".join(coordinates)
-    return _document(
-        shape=spec.shape,
-        dtype=spec.format.dtype,
-        chunks=spec.chunks,
+    return array_document(
+        spec.shape,
+        spec.format.dtype,
+        spec.chunks,
         shards=spec.shards if sharded else None,
-        dimension_names=DIMENSIONS[: len(spec.shape)],
+        dimension_names=spec.axes.names,
         attributes={"coordinates": names} if names else {},
         **codec_arguments(codec, spec.format.dtype),
     )
 
 
-def per_frame_document(name: str, values: npt.NDArray[Any]) -> ArrayDocument:
-    """Describe one per-frame array of shape ``(frame,)`` or ``(frame, component)``."""
+def per_frame_document(name: str, values: npt.NDArray[Any], grid: tuple[str, ...]) -> ArrayDocument:
+    """Describe one per-frame array: over the grid's axes, and perhaps ``component``."""
     text = values.dtype.kind == "O"
-    return _per_frame_document(values.shape, "string" if text else values.dtype.name, _MEANING.get(name, ""))
+    return _per_frame_document(values.shape, grid, "string" if text else values.dtype.name, _MEANING.get(name, ""))
 
 
 @lru_cache(maxsize=256)
-def _per_frame_document(shape: tuple[int, ...], dtype: str, meaning: str) -> ArrayDocument:
-    return _document(
-        shape=shape,
-        dtype=dtype,
-        chunks=(min(shape[0], _PER_FRAME_CHUNK), *shape[1:]),
-        shards=None,
+def _per_frame_document(shape: tuple[int, ...], grid: tuple[str, ...], dtype: str, meaning: str) -> ArrayDocument:
+    components = shape[len(grid) :]
+    return array_document(
+        shape,
+        dtype,
+        (*_per_frame_chunk(shape[: len(grid)]), *components),
         # Components of different numbers are different dimensions: xarray allows a dimension only one size.
-        dimension_names=("frame", *(f"component_{size}" for size in shape[1:])),
+        dimension_names=(*grid, *(f"component_{size}" for size in components)),
         attributes={"description": meaning} if meaning else {},
     )
 
 
-def per_frame_values(name: str, values: npt.ArrayLike, frames: int) -> npt.NDArray[Any]:
-    """Check a per-frame array and return it as numbers, booleans, or an object array of str.
+def _per_frame_chunk(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return as much of the grid as has _PER_FRAME_CHUNK frames at most, and is contiguous in C order."""
+    chunk: list[int] = []
+    left = _PER_FRAME_CHUNK
+    for size in reversed(sizes):
+        chunk.append(max(1, min(size, left)))
+        left //= size
+    return tuple(reversed(chunk))
+
+
+def per_frame_values(name: str, values: npt.ArrayLike, sizes: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Check a per-frame array over a grid of `sizes` and return it as numbers, booleans, or an object array of str.
 
     Raises
     ------
     OutputError
-        For a wrong length, or for a type that every Zarr reader can't be expected to know.
+        For a wrong shape, or for a type that every Zarr reader can't be expected to know.
     """
     array = np.asarray(values)
-    if array.ndim not in (1, 2) or len(array) != frames:
-        raise OutputError(f"Per-frame array {name!r} has shape {array.shape}; expected {frames} frames in 1 or 2 axes")
+    if array.shape[: len(sizes)] != sizes or array.ndim > len(sizes) + 1:
+        expected = f"{' x '.join(map(str, sizes))} frames in {len(sizes)} or {len(sizes) + 1} axes"
+        raise OutputError(f"Per-frame array {name!r} has shape {array.shape}; expected {expected}")
     if array.dtype.kind in "OTU":
         array = array.astype(object, copy=False)
         strange = [value for value in array.flat if not isinstance(value, str)]
@@ -110,9 +120,12 @@ def per_frame_values(name: str, values: npt.ArrayLike, frames: int) -> npt.NDArr
     return array
 
 
-def _document(**arguments: Any) -> ArrayDocument:
+def array_document(shape: tuple[int, ...], dtype: str, chunks: tuple[int, ...], **arguments: Any) -> ArrayDocument:
+    """Describe an array, with more of the arguments of :func:`zarr.create_array`."""
     files: dict[str, Any] = {}
-    array = zarr.create_array(MemoryStore(files), fill_value=_fill(arguments["dtype"]), **arguments)
+    array = zarr.create_array(
+        MemoryStore(files), shape=shape, dtype=dtype, chunks=chunks, fill_value=_fill(dtype), **arguments
+    )
     return ArrayDocument(files[ZARR_JSON].to_bytes(), array.metadata)
 
 

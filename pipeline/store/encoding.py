@@ -21,8 +21,8 @@ from zarr.abc.codec import Codec
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
-from pipeline.model import ImageSpec, PixelFormat
-from pipeline.store.arrays import pixels_document
+from pipeline.model import ImageSpec
+from pipeline.store.arrays import array_document
 from pipeline.store.codecs import codec_arguments
 from pipeline.store.coroutines import run
 
@@ -72,10 +72,7 @@ def _compressor(codec: Codec) -> Encode | None:
 
 def zarr_encoder(chunks: tuple[int, ...], dtype: str, codec: Mapping[str, Any]) -> Encode:
     """Return an encoder that lets zarr write an array of one chunk to memory, and takes what it wrote."""
-    rows, columns, *samples = chunks[1:]
-    kind = PixelFormat(rows, columns, samples[0] if samples else 1, dtype, "")
-    blank = ImageSpec("", "", "", "", kind, chunks[0], chunks, chunks, "", ())
-    document = pixels_document(blank, codec)
+    document = array_document(chunks, dtype, chunks, **codec_arguments(codec, dtype))
     files: dict[str, Any] = {}
     array = document.bind(MemoryStore(files), "")
     key = document.metadata.encode_chunk_key((0,) * len(chunks))

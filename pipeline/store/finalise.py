@@ -26,7 +26,7 @@ from pipeline.store.arrays import (
     pixels_document,
 )
 from pipeline.store.coroutines import run
-from pipeline.store.regions import ImageStore, WriteOnce, image_store, shard_starts
+from pipeline.store.regions import ImageStore, WriteOnce, image_store, shard_name
 from pipeline.store.remote_store import RemoteStore
 from pipeline.store.strict_json import strict
 
@@ -90,11 +90,11 @@ def finalise_image(
     out : OutputDir
         The output directory, the parent of ``images.zarr``.
     spec : ImageSpec
-        The image's layout. Its spans aren't looked at.
+        The image's layout. Its placements aren't looked at.
     codec : mapping
         The ``output.codec`` that the shards were written with.
     per_frame : mapping
-        Arrays of shape ``(frame,)`` or ``(frame, component)``: numbers, booleans or text. Where ``valid`` is among
+        Arrays over the grid, and perhaps one axis more: numbers, booleans or text. Where ``valid`` is among
         them, a shard without any valid frame needn't exist.
     attributes : mapping
         The group's attributes, JSON-like values.
@@ -160,23 +160,20 @@ def _describe(
     spec: ImageSpec, codec: Mapping[str, Any], per_frame: Mapping[str, npt.ArrayLike], attributes: Mapping[str, Any]
 ) -> _Image:
     check_path(spec.path)
-    values = {name: per_frame_values(name, array, spec.frames) for name, array in per_frame.items()}
+    values = {name: per_frame_values(name, array, spec.sizes) for name, array in per_frame.items()}
     if PIXELS in values or any("/" in name or name.startswith("__") for name in values):
         raise OutputError(f"Image {spec.path!r}: per-frame arrays can't have the names {sorted(values)}")
-    documents = {name: per_frame_document(name, array) for name, array in values.items()}
+    documents = {name: per_frame_document(name, array, spec.axes.grid) for name, array in values.items()}
     documents[PIXELS] = pixels_document(spec, codec, coordinates=values)
-    valid = np.asarray(values.get("valid", np.ones(spec.frames, bool)))
-    starts = shard_starts(spec)
-    metadata, zeros = documents[PIXELS].metadata, (0,) * len(spec.format.frame_shape)
+    valid = np.asarray(values.get("valid", np.ones(spec.sizes, bool)))
+    grid = spec.grid
     return _Image(
         path=spec.path,
         values=values,
         documents=documents,
         group=_group_text(strict(attributes) | {"status": COMPLETE}, documents),
-        shards=tuple(
-            f"{spec.path}/{PIXELS}/{metadata.encode_chunk_key((shard, *zeros))}" for shard in range(len(starts))
-        ),
-        required=tuple(bool(valid[start : start + spec.shards[0]].any()) for start in starts),
+        shards=tuple(f"{spec.path}/{shard_name(spec, shard)}" for shard in range(grid.shards)),
+        required=tuple(bool(valid[grid.shard_slices(shard)].any()) for shard in range(grid.shards)),
     )
 
 

@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import zarr
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, StorePath
@@ -116,6 +118,11 @@ def open_pixels(out: OutputDir, path: str) -> zarr.Array[Any]:
     if not isinstance(pixels, zarr.Array):
         raise OutputError(f"Image {path!r}: {PIXELS} is no array")
     return pixels
+
+
+def frame_of(pixels: zarr.Array[Any], frame: int) -> npt.NDArray[Any]:
+    """Return one frame, ``(row, column[, sample])``, of the ``pixels`` of an image whose frames are in a row, as all are today."""
+    return np.asarray(pixels[frame])
 
 
 def _open_store(out: OutputDir) -> ImageStore:

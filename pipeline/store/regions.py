@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NoReturn, cast
 
 import numpy as np
@@ -17,7 +16,7 @@ from zarr.storage import WrapperStore
 from pipeline.errors import PlanError
 from pipeline.model import ImageSpec
 from pipeline.storage import LocalPlace, OutputDir, RemotePlace, unwritable
-from pipeline.store.arrays import PIXELS, ArrayDocument, pixels_document
+from pipeline.store.arrays import PIXELS
 from pipeline.store.encoding import chunk_encoder
 from pipeline.store.local import LocalImages
 from pipeline.store.remote_store import RemoteStore
@@ -41,7 +40,7 @@ class Stored:
 
     bytes: int
     digests: tuple[str, ...]
-    """xxh3_128 of each shard's file, in hexadecimal, in the order of the frames."""
+    """xxh3_128 of each shard's file, in hexadecimal, in the order of their numbers."""
 
 
 class WriteOnce(WrapperStore[ImageStore]):
@@ -73,7 +72,7 @@ class ShardWriter:
 
     ::
 
-        writer = ShardWriter(out, spec, frame_start, codec)
+        writer = ShardWriter(out, spec, shard, codec)
         for frame in frames:
             writer.place()[...] = frame     # or decode into it
             writer.add()
@@ -84,9 +83,9 @@ class ShardWriter:
     out : OutputDir
         The output directory, the parent of ``images.zarr``.
     spec : ImageSpec
-        The image's layout. Its spans aren't looked at.
-    frame_start : int
-        Where the shard begins along the frame axis: a multiple of the shard's frames.
+        The image's layout. Its placements aren't looked at.
+    shard : int
+        The shard's number in the image's grid.
     codec : mapping
         The configuration's ``output.codec``.
 
@@ -96,12 +95,11 @@ class ShardWriter:
         For a codec that doesn't exist.
     """
 
-    def __init__(self, out: OutputDir, spec: ImageSpec, frame_start: int, codec: Mapping[str, Any]) -> None:
-        frames = min(spec.shards[0], spec.frames - frame_start)
-        self._store, self._key = image_store(out, aside=spec.aside), _shard_key(spec, frame_start, codec)
+    def __init__(self, out: OutputDir, spec: ImageSpec, shard: int, codec: Mapping[str, Any]) -> None:
+        self._store, self._key = image_store(out, aside=spec.aside), f"{spec.path}/{shard_name(spec, shard)}"
         self._what = str(out.image(self._key))
         self._sink: Sink | None = None
-        self._builder = ShardBuilder(spec, frames, chunk_encoder(spec, codec), self._write)
+        self._builder = ShardBuilder(spec, shard, chunk_encoder(spec, codec), self._write)
         self._digest = xxhash.xxh3_128()
         self._bytes = 0
 
@@ -161,14 +159,8 @@ def _sink(store: ImageStore, key: str) -> Sink:
     return ObjectSink(store, key) if isinstance(store, RemoteStore) else FileSink(store.at / key)
 
 
-def _shard_key(spec: ImageSpec, frame_start: int, codec: Mapping[str, Any]) -> str:
-    zeros = (0,) * len(spec.format.frame_shape)
-    metadata = _document(_layout(spec), json.dumps(dict(codec))).metadata
-    return f"{spec.path}/{PIXELS}/{metadata.encode_chunk_key((frame_start // spec.shards[0], *zeros))}"
-
-
 def write_region(
-    out: OutputDir, spec: ImageSpec, frame_start: int, frames: npt.NDArray[Any], codec: Mapping[str, Any]
+    out: OutputDir, spec: ImageSpec, position: int, frames: npt.NDArray[Any], codec: Mapping[str, Any]
 ) -> Stored:
     """Write whole shards of an image's ``pixels``, each exactly once.
 
@@ -180,12 +172,11 @@ def write_region(
     out : OutputDir
         The output directory, the parent of ``images.zarr``.
     spec : ImageSpec
-        The image's layout. Its spans aren't looked at.
-    frame_start : int
-        Where the region begins along the frame axis: a multiple of the shard's frames.
+        The image's layout. Its placements aren't looked at.
+    position : int
+        Where the region begins.
     frames : ndarray
-        Shape ``(frame, row, column[, sample])``, any byte order: a multiple of the shard's frames, or up to the
-        image's last frame.
+        Shape ``(frame, row, column[, sample])``, any byte order, in the order of their positions.
     codec : mapping
         The configuration's ``output.codec``.
 
@@ -203,54 +194,41 @@ def write_region(
     ConfigError
         For a codec that doesn't exist.
     """
-    _check_region(spec, frame_start, frames)
     stored = []
-    for start in range(0, len(frames), spec.shards[0]):
-        writer = ShardWriter(out, spec, frame_start + start, codec)
-        for frame in frames[start : start + spec.shards[0]]:
+    left = iter(frames)
+    for shard in _whole_shards(spec, range(position, position + len(frames)), frames):
+        writer = ShardWriter(out, spec, shard, codec)
+        for frame in islice(left, len(spec.grid.shard_positions(shard))):
             writer.place()[...] = frame
             writer.add()
         stored.append(writer.finish())
     return Stored(sum(one.bytes for one in stored), tuple(digest for one in stored for digest in one.digests))
 
 
-def shard_starts(spec: ImageSpec) -> range:
-    """Where each shard begins along the frame axis."""
-    return range(0, spec.frames, spec.shards[0])
+def shard_name(spec: ImageSpec, shard: int) -> str:
+    """Return the name of a shard's file below the image's group."""
+    return f"{PIXELS}/c/{'/'.join(map(str, spec.axes.along(spec.grid.shard_coordinates(shard))))}"
 
 
-def shard_size(out: OutputDir, spec: ImageSpec, frame_start: int) -> int | None:
-    """Return the bytes of the shard that begins at frame `frame_start`, None where there is no such file."""
-    name = "/".join(map(str, ("c", frame_start // spec.shards[0], *(0 for _ in spec.format.frame_shape))))
+def shard_size(out: OutputDir, spec: ImageSpec, shard: int) -> int | None:
+    """Return the bytes of a shard's file, None where there is no such file."""
     try:
-        return out.image(f"{spec.path}/{PIXELS}/{name}", aside=spec.aside).size()
+        return out.image(f"{spec.path}/{shard_name(spec, shard)}", aside=spec.aside).size()
     except FileNotFoundError:
         return None
 
 
-def _layout(spec: ImageSpec) -> ImageSpec:
-    """`spec` without what the array's metadata doesn't depend on, so that images alike share it."""
-    return replace(
-        spec, path="", study_instance_uid="", series_instance_uid="", modality="", order="", spans=(), aside=False
-    )
-
-
-@lru_cache(maxsize=64)
-def _document(layout: ImageSpec, codec: str) -> ArrayDocument:
-    return pixels_document(layout, json.loads(codec))
-
-
-def _check_region(spec: ImageSpec, frame_start: int, frames: npt.NDArray[Any]) -> None:
-    stop = frame_start + len(frames)
-    step = spec.shards[0]
-    whole = frame_start % step == 0 and (stop % step == 0 or stop == spec.frames)
-    if not whole or not 0 <= frame_start < stop <= spec.frames:
+def _whole_shards(spec: ImageSpec, positions: range, frames: npt.NDArray[Any]) -> range:
+    """Return the numbers of the shards that `frames` are; PlanError if they don't fit there."""
+    shards = spec.grid.whole_shards(positions)
+    if not shards:
         raise PlanError(
-            f"Image {spec.path!r}: frames {frame_start} to {stop} of {spec.frames} aren't whole shards of {step} "
-            "frames; writing them would read and rewrite a shard that another task may own"
+            f"Image {spec.path!r}: frames {positions.start} to {positions.stop} of {spec.frames} aren't whole shards of "
+            f"{' x '.join(map(str, spec.grid.shard))} frames; writing them would read and rewrite a shard that another task may own"
         )
     if frames.shape[1:] != spec.format.frame_shape or frames.dtype.name != np.dtype(spec.format.dtype).name:
         raise PlanError(
             f"Image {spec.path!r}: frames of shape {frames.shape[1:]} and dtype {frames.dtype} don't fit "
             f"{spec.format.frame_shape} and {spec.format.dtype}"
         )
+    return shards

@@ -11,7 +11,7 @@ cache still holds them, and written out. So no more than a chunk is in memory::
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -27,29 +27,32 @@ _ABSENT = np.iinfo(np.uint64).max
 
 
 class ShardBuilder:
-    """Takes the frames of one shard, in order, and writes its bytes.
+    """Takes the frames of one shard, in the order of their positions, and writes its bytes.
 
     Parameters
     ----------
     spec : ImageSpec
         The image's layout.
-    frames : int
-        Frames of this shard: fewer than others have where the image ends.
+    shard : int
+        The shard's number: it has fewer frames than others where the image ends.
     encode : callable
         Encodes one chunk.
     write : callable
         Takes the shard's bytes, piece by piece.
     """
 
-    def __init__(self, spec: ImageSpec, frames: int, encode: Encode, write: Callable[[bytes], object]) -> None:
+    def __init__(self, spec: ImageSpec, shard: int, encode: Encode, write: Callable[[bytes], object]) -> None:
         self._spec = spec
-        self._left = frames
         self._encode = encode
-        kind = np.dtype(spec.format.dtype).newbyteorder("<")
-        self._block: npt.NDArray[Any] = np.zeros((spec.chunks[0], *spec.format.frame_shape), kind)
-        self._filled = 0
         self._write = write
-        self._lengths: list[int] = []
+        self._cells = [part.stop - part.start for part in spec.grid.shard_slices(shard)]
+        self._left = math.prod(self._cells)
+        kind = np.dtype(spec.format.dtype).newbyteorder("<")
+        self._block: npt.NDArray[Any] = np.zeros((spec.chunk_frames, *spec.format.frame_shape), kind)
+        self._filled = 0
+        self._lengths: dict[int, int] = {}
+        """Bytes of each chunk written, by its number in the shard, in the order of writing."""
+        self._numbers = _chunk_numbers(spec, self._cells)
 
     def place(self) -> npt.NDArray[Any]:
         """Return where the next frame goes: contiguous, little-endian, holding whatever was there before."""
@@ -59,52 +62,68 @@ class ShardBuilder:
         """Take the frame that is at :meth:`place`."""
         self._filled += 1
         self._left -= 1
-        if self._filled == len(self._block):
+        if self._filled == len(self._block) or self._left % self._cells[-1] == 0:
+            self._block[self._filled :] = 0  # the image ends within a chunk, and zeros follow
             self._write_chunks()
 
     def finish(self) -> None:
         """Write what is left. Nothing can be added afterwards."""
         if self._left:
             raise RuntimeError(f"The shard lacks {self._left} frames")
-        if self._filled:  # the image ends within a chunk, and zeros follow
-            self._block[self._filled :] = 0
-            self._write_chunks()
         if self._spec.shards != self._spec.chunks:
             self._write_index()
 
     def _write_chunks(self) -> None:
-        for chunk in _chunks(self._block, self._spec.chunks):
+        for chunk in _chunks(self._spec.axes.fold(self._block), self._spec.chunks):
             encoded = self._encode(chunk)
-            self._lengths.append(len(encoded))
+            self._lengths[next(self._numbers)] = len(encoded)
             self._write(encoded)
         self._filled = 0
 
     def _write_index(self) -> None:
-        """Write the table of the chunks in C order, which is the order in which they came."""
-        there = len(self._lengths)
+        """Write the table of the chunks, in C order."""
         table = np.full((chunks_per_shard(self._spec), 2), _ABSENT, "<u8")
-        table[:there, 1] = self._lengths
-        table[:there, 0] = np.cumsum([0, *self._lengths[:-1]])
+        lengths = [*self._lengths.values()]
+        table[[*self._lengths], 1] = lengths
+        table[[*self._lengths], 0] = np.cumsum([0, *lengths[:-1]])
         index = table.tobytes()
         self._write(index + google_crc32c.value(index).to_bytes(4, "little"))
 
 
 def chunks_per_shard(spec: ImageSpec) -> int:
     """Return the number of chunks in a whole shard."""
-    return math.prod(shard // chunk for shard, chunk in zip(spec.shards, spec.chunks, strict=True))
+    return math.prod(_counts(spec.shards, spec.chunks))
+
+
+def _counts(whole: Sequence[int], chunks: Sequence[int]) -> tuple[int, ...]:
+    return tuple(-(-size // chunk) for size, chunk in zip(whole, chunks, strict=True))
+
+
+def _chunk_numbers(spec: ImageSpec, cells: Sequence[int]) -> Iterator[int]:
+    """Return the number in the shard of each chunk, in the order of writing: chunk's frames by chunk's frames, then tile by tile."""
+    axes, frame_shape = spec.axes, spec.format.frame_shape
+    a_chunk = axes.cells(spec.chunks, frame_shape)
+    tiles = _counts(axes.shape(a_chunk, frame_shape), spec.chunks)
+    blocks = _counts(_counts(spec.shards, spec.chunks), tiles)
+    numbers = np.arange(chunks_per_shard(spec)).reshape(
+        [size for pair in zip(blocks, tiles, strict=True) for size in pair]
+    )
+    dimensions = 2 * len(tiles)
+    numbers = numbers.transpose([*range(0, dimensions, 2), *range(1, dimensions, 2)])
+    there = axes.along(_counts(cells, a_chunk))
+    return iter(numbers[tuple(slice(count or None) for count in there)].ravel().tolist())
 
 
 def _chunks(block: npt.NDArray[Any], shape: tuple[int, ...]) -> Iterator[npt.NDArray[Any]]:
     """Cut whole frames into chunks of `shape`, in C order, padded with zeros at the edges."""
     if block.shape == shape:
-        yield block
+        yield np.ascontiguousarray(block)
         return
-    rows, columns = shape[1:3]
-    for row, column in product(range(0, block.shape[1], rows), range(0, block.shape[2], columns)):
-        piece = block[:, row : row + rows, column : column + columns]
+    for corner in product(*(range(0, size, step) for size, step in zip(block.shape, shape, strict=True))):
+        piece = block[tuple(slice(start, start + step) for start, step in zip(corner, shape, strict=True))]
         if piece.shape == shape:
             yield np.ascontiguousarray(piece)
             continue
         chunk = np.zeros(shape, block.dtype)
-        chunk[:, : piece.shape[1], : piece.shape[2]] = piece
+        chunk[tuple(map(slice, piece.shape))] = piece
         yield chunk

@@ -23,7 +23,7 @@ from pipeline.store.arrays import PIXELS
 from pipeline.store.coroutines import run
 from pipeline.store.finalise import combined_digest, plain_group
 from pipeline.store.read import open_pixels
-from pipeline.store.regions import image_store
+from pipeline.store.regions import image_store, shard_name
 
 _SLAB = 8 * 2**20
 """Decoded bytes that are read at a time, where one chunk isn't larger."""
@@ -102,12 +102,6 @@ def is_plain_group(text: bytes | None) -> bool:
     return text == plain_group()
 
 
-def shard_name(spec: ImageSpec, frame_start: int) -> str:
-    """Return the name of the shard's file below the image's group."""
-    zeros = "/0" * len(spec.format.frame_shape)
-    return f"{PIXELS}/c/{frame_start // spec.shards[0]}{zeros}"
-
-
 def chunk_names(name: str, document: Mapping[str, Any]) -> set[str]:
     """Return the files that an array without shards consists of, its metadata among them."""
     sizes = document["chunk_grid"]["configuration"]["chunk_shape"]
@@ -116,21 +110,21 @@ def chunk_names(name: str, document: Mapping[str, Any]) -> set[str]:
 
 
 def shard_frames(
-    document: bytes, spec: ImageSpec, frame_start: int, shard: bytes, wanted: Collection[int] | None = None
+    document: bytes, spec: ImageSpec, number: int, shard: bytes, wanted: Collection[int] | None = None
 ) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """Decode a shard: yield the number of a first frame and an array of frames, a few MiB at a time.
+    """Decode a shard: yield a first position and the frames from there on, a few MiB at a time.
 
     Parameters
     ----------
     document : bytes
         The metadata of ``pixels``.
     spec : ImageSpec
-    frame_start : int
-        The shard's first frame.
+    number : int
+        The shard's number.
     shard : bytes
         The shard's file.
     wanted : collection of int, optional
-        Frames of the image: what holds none of these isn't decoded.
+        Positions: what holds none of these isn't decoded.
 
     Raises
     ------
@@ -140,18 +134,16 @@ def shard_frames(
     """
     if not shard:
         raise ValueError("an empty file is no shard")
-    store = _memory({f"{PIXELS}/{ZARR_JSON}": document, shard_name(spec, frame_start): shard})
+    store = _memory({f"{PIXELS}/{ZARR_JSON}": document, shard_name(spec, number): shard})
     pixels = zarr.open_array(store, path=PIXELS, mode="r", zarr_format=3)
-    chunk = spec.chunks[0]
+    chunk = spec.chunk_frames
     step = chunk * max(1, _SLAB // (chunk * spec.format.frame_bytes)) if wanted is None else chunk
-    stop = min(frame_start + spec.shards[0], spec.frames)
-    for start in range(frame_start, stop, step):
-        frames = range(start, min(start + step, stop))
-        if wanted is None or any(frame in wanted for frame in frames):
-            yield start, np.asarray(pixels[frames.start : frames.stop])
+    for start, at, count in spec.grid.runs(spec.grid.shard_positions(number), step):
+        if wanted is None or any(position in wanted for position in range(start, start + count)):
+            yield start, _read_run(pixels, spec, at, count)
 
 
-def stored_frames(out: OutputDir, spec: ImageSpec, frames: range) -> Iterator[npt.NDArray[Any]]:
+def stored_frames(out: OutputDir, spec: ImageSpec, positions: range) -> Iterator[npt.NDArray[Any]]:
     """Yield frames of a complete image one after the other, reading a few MiB at a time.
 
     Raises
@@ -160,9 +152,18 @@ def stored_frames(out: OutputDir, spec: ImageSpec, frames: range) -> Iterator[np
         Where there is no such image; and whatever zarr raises where its chunks can't be decoded.
     """
     pixels = open_pixels(out, spec.path)
-    step = max(1, _SLAB // spec.format.frame_bytes)
-    for start in range(frames.start, frames.stop, step):
-        yield from np.asarray(pixels[start : min(start + step, frames.stop)])
+    for _, at, count in spec.grid.runs(positions, max(1, _SLAB // spec.format.frame_bytes)):
+        yield from _read_run(pixels, spec, at, count)
+
+
+def _read_run(pixels: zarr.Array[Any], spec: ImageSpec, at: tuple[int, ...], count: int) -> npt.NDArray[Any]:
+    """Read so many frames that follow each other along the grid's last axis from coordinates `at` on."""
+    frame_shape = spec.format.frame_shape
+    starts = spec.axes.along(at)
+    sizes = spec.axes.shape((1,) * len(at), frame_shape)
+    ends = spec.axes.shape((*(1 for _ in at[1:]), count), frame_shape)
+    part = tuple(slice(n * size, n * size + end) for n, size, end in zip(starts, sizes, ends, strict=True))
+    return spec.axes.unfold(np.asarray(pixels[part]), frame_shape)
 
 
 def _memory(files: Mapping[str, bytes]) -> MemoryStore:

@@ -1,4 +1,4 @@
-"""The convert task: file spans in, whole shards out. It runs in a worker and holds one shard at a time."""
+"""The convert task: frames of files in, whole shards out. It runs in a worker and holds one shard at a time."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ from pipeline.model import (
     ImageSpec,
     Instance,
     InstanceOutcome,
-    Region,
+    Placement,
     RegionInput,
     RegionResult,
-    Span,
     TaskInput,
     TaskResult,
 )
@@ -183,22 +182,22 @@ def convert(task: TaskInput, job: Job, *, decode: FrameSource | None = None, wat
 
 
 def _convert_region(piece: RegionInput, job: Job, work: _Work) -> list[RegionResult]:
-    """Fill and write one shard after the other; a span that crosses shards keeps its file open."""
-    decoded = _decode_spans(piece, job, work)
-    region, step = piece.region, piece.spec.shards[0]
+    """Fill and write one shard after the other; a placement that crosses shards keeps its file open."""
+    decoded = _decode_placements(piece, job, work)
     with prefetching(readings(piece, job.out)):
         return [
-            _convert_shard(
-                Region(region.image, start, min(start + step, region.frame_stop)), piece.spec, decoded, job, work
-            )
-            for start in range(region.frame_start, region.frame_stop, step)
+            _convert_shard(piece.region.image, shard, piece.spec, decoded, job=job, work=work)
+            for shard in piece.spec.grid.whole_shards(piece.region.positions) or ()
         ]
 
 
-def _convert_shard(shard: Region, spec: ImageSpec, frames: Iterator[bool], job: Job, work: _Work) -> RegionResult:
+def _convert_shard(
+    image: int, shard: int, spec: ImageSpec, frames: Iterator[bool], *, job: Job, work: _Work
+) -> RegionResult:
     """Decode each frame into the shard's buffer; nothing is written where none of them could be."""
-    count = shard.frame_stop - shard.frame_start
-    writer = work.writer = ShardWriter(job.out, spec, shard.frame_start, job.codec)
+    positions = spec.grid.shard_positions(shard)
+    count = len(positions)
+    writer = work.writer = ShardWriter(job.out, spec, shard, job.codec)
     valid = np.zeros(count, np.uint8)
     checksums = np.zeros(count, "<u8")
     writing = 0.0
@@ -226,9 +225,9 @@ def _convert_shard(shard: Region, spec: ImageSpec, frames: Iterator[bool], job: 
     else:
         writer.discard()
     return RegionResult(
-        shard.image,
-        shard.frame_start,
-        shard.frame_stop,
+        image,
+        positions.start,
+        positions.stop,
         checksums.tobytes(),
         valid.tobytes(),
         stored.bytes,
@@ -236,22 +235,24 @@ def _convert_shard(shard: Region, spec: ImageSpec, frames: Iterator[bool], job: 
     )
 
 
-def _decode_spans(piece: RegionInput, job: Job, work: _Work) -> Iterator[bool]:
+def _decode_placements(piece: RegionInput, job: Job, work: _Work) -> Iterator[bool]:
     """Decode the region's frames in order, each into its place; false for each that is missing."""
-    for span in piece.spec.spans:
-        record = work.records.setdefault(span.instance, _Record())
-        left = len(span)
+    for placement in piece.spec.placements:
+        record = work.records.setdefault(placement.instance, _Record())
+        left = len(placement)
         if record.failure is None or job.salvage:
-            for decoded in _decode_span(piece.instances[span.instance], span, job, record, work):
+            for decoded in _decode_placement(piece.instances[placement.instance], placement, job, record, work):
                 yield decoded
                 left -= 1
         yield from [False] * left
 
 
-def _decode_span(instance: Instance, span: Span, job: Job, record: _Record, work: _Work) -> Iterator[bool]:
-    """Decode a span's frames up to the first that fails; where frames are salvaged, false for it and then the others."""
+def _decode_placement(
+    instance: Instance, placement: Placement, job: Job, record: _Record, work: _Work
+) -> Iterator[bool]:
+    """Decode a placement's frames up to the first that fails; where frames are salvaged, false for it and then the others."""
     try:
-        frames = work.decode(instance, _frames(span), job, work.place)
+        frames = work.decode(instance, placement.frames, job, work.place)
         for decoded in work.timed(instance.transfer_syntax_uid, frames):
             if isinstance(decoded, Failure):
                 record.fail(decoded, job)
@@ -267,10 +268,6 @@ def _decode_span(instance: Instance, span: Span, job: Job, record: _Record, work
         raise
     except Exception as error:  # noqa: BLE001  the file is gone, or its index: whatever it is becomes its reason
         record.fail(failure_of(error, instance, job), job)
-
-
-def _frames(span: Span) -> range:
-    return range(span.start, span.stop, span.step)
 
 
 def decode_frames(instance: Instance, frames: range, job: Job, place: Place) -> Iterator[Frame | Failure]:

@@ -38,7 +38,7 @@ class FinaliseInput(Compact):
     spec: ImageSpec
     instances: dict[int, Described]
     checksums: npt.NDArray[np.uint64]
-    """Of every frame; arrays, because Dask doesn't copy them when it sends and receives them."""
+    """Of the frame at each position; arrays, because Dask doesn't copy them when it sends and receives them."""
     valid: npt.NDArray[np.bool_]
     """Whether the frame is stored."""
     failed: frozenset[int]
@@ -52,7 +52,7 @@ class FinaliseInput(Compact):
 
 def instances_of(plan: Plan, spec: ImageSpec) -> dict[int, Described]:
     """Return the instances of an image, by their position in the plan."""
-    members = ((span.instance, plan.instances[span.instance]) for span in spec.spans)
+    members = ((placement.instance, plan.instances[placement.instance]) for placement in spec.placements)
     return {i: Described(one.segment, one.row, one.known_uid) for i, one in members}
 
 
@@ -86,11 +86,11 @@ def finalise_input(
 def frame_results(
     spec: ImageSpec, regions: Iterable[RegionResult]
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
-    """Return the checksum of every frame of an image, and whether it is stored, from what its tasks reported."""
+    """Return the checksum of the frame at each position of an image, and whether it is stored, by what its tasks reported."""
     checksums = np.zeros(spec.frames, np.uint64)
     valid = np.zeros(spec.frames, np.bool_)
     for region in regions:
-        place = slice(region.frame_start, region.frame_stop)
+        place = slice(region.start, region.stop)
         checksums[place] = np.frombuffer(region.checksums, "<u8")
         valid[place] = np.frombuffer(region.valid, np.uint8)
     return checksums, valid
@@ -111,7 +111,7 @@ def finalise(image: FinaliseInput) -> str:
 
 
 def describe(image: FinaliseInput) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    """Return what the image says of its frames: per-frame arrays, and attributes that hold for all of them."""
+    """Return what the image says of its frames: per-frame arrays over its grid, and attributes that hold for all of them."""
     spec = image.spec
     owner, number = frame_sources(spec)
     checksums, valid = image.checksums, image.valid
@@ -137,7 +137,7 @@ def describe(image: FinaliseInput) -> tuple[dict[str, npt.NDArray[Any]], dict[st
         "valid": valid,
         **varying,
     }
-    return per_frame, {
+    return {name: spec.grid.spread(values) for name, values in per_frame.items()}, {
         **attributes,
         "StudyInstanceUID": spec.study_instance_uid,
         "SeriesInstanceUID": spec.series_instance_uid,

@@ -1,4 +1,4 @@
-"""Which instance and which of its frames each frame of an image is."""
+"""Which instance and which of its frames lies at each position of an image."""
 
 from __future__ import annotations
 
@@ -8,32 +8,40 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.model import ImageSpec
+from pipeline.model import ImageSpec, Placement
 
 
 def frame_sources(spec: ImageSpec) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Return, for each frame of the image, its instance and its frame index in that instance; not to be written to."""
-    if len(spec.spans) == 1:  # a long one as a rule: half the memory
-        (span,) = spec.spans
-        numbers = np.arange(span.start, span.stop, span.step, dtype=np.int32)
-        return _everywhere(span.instance, spec.frames, np.int32), numbers
+    """Return, by position, the frame's instance and its frame index in that instance; not to be written to."""
+    if len(spec.placements) == 1:  # a long one as a rule: half the memory
+        (placement,) = spec.placements
+        numbers = _numbers(placement.frames)
+        return _everywhere(placement.instance, spec.frames, np.int32), numbers
     owner = np.empty(spec.frames, np.int32)
     frame = np.empty(spec.frames, np.int32)
-    for span in spec.spans:
-        place = slice(span.frame_start, span.frame_start + len(span))
-        owner[place] = span.instance
-        frame[place] = np.arange(span.start, span.stop, span.step, dtype=np.int32)
+    for placement in spec.placements:
+        place = _slice(placement)
+        owner[place] = placement.instance
+        frame[place] = _numbers(placement.frames)
     return owner, frame
 
 
 def frame_uids(spec: ImageSpec, uids: Mapping[int, str]) -> npt.NDArray[np.object_]:
-    """Return, for each frame of the image, the UID of its instance; not to be written to."""
-    if len(spec.spans) == 1:
-        return _everywhere(uids[spec.spans[0].instance], spec.frames, object)
+    """Return, by position, the UID of the frame's instance; not to be written to."""
+    if len(spec.placements) == 1:
+        return _everywhere(uids[spec.placements[0].instance], spec.frames, object)
     found = np.empty(spec.frames, object)
-    for span in spec.spans:
-        found[span.frame_start : span.frame_start + len(span)] = uids[span.instance]
+    for placement in spec.placements:
+        found[_slice(placement)] = uids[placement.instance]
     return found
+
+
+def _slice(placement: Placement) -> slice:
+    return slice(placement.positions.start, placement.positions.stop)
+
+
+def _numbers(frames: range) -> npt.NDArray[np.int32]:
+    return np.arange(frames.start, frames.stop, frames.step, dtype=np.int32)
 
 
 def _everywhere(value: int | str, frames: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

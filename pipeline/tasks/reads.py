@@ -21,11 +21,11 @@ def readings(piece: RegionInput, out: OutputDir) -> Iterator[Reading]:
 
     Local files aren't among them (the system reads ahead), nor deflated ones, which have to be read from the beginning.
     """
-    for span in piece.spec.spans:
-        instance = piece.instances[span.instance]
+    for placement in piece.spec.placements:
+        instance = piece.instances[placement.instance]
         if not is_remote(instance.source):
             continue
-        frames = range(span.start, span.stop, span.step)
+        frames = placement.frames
         index = frame_index(instance, out, frames)
         if index.deflated:
             continue

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pipeline.catalog import iter_rows
-from pipeline.model import Instance, Span
+from pipeline.model import Instance, Placement
 from pipeline.runs import FROZEN
 from pipeline.storage import OutputDir
 from pipeline.verify.expected import ExpectedResult
@@ -23,7 +23,7 @@ def check_rows(expected: ExpectedResult) -> Iterator[Problem]:
     """Yield what is wrong with the catalog; it is read a row group at a time."""
     by_source, held = expected.by_source(), expected.held_before()
     left = set(by_source.values())
-    spans = first_spans(expected)
+    placements = first_placements(expected)
     for row in iter_rows(expected.out, COLUMNS):
         position = by_source.get(row["source"])
         left.discard(-1 if position is None else position)
@@ -31,40 +31,42 @@ def check_rows(expected: ExpectedResult) -> Iterator[Problem]:
             if row["status"] == "converted":
                 yield Problem("row_extra", OutputDir.CATALOG, f"{row['source']}: converted, but not in the plan")
             continue
-        image, _ = spans.get(position, (None, ()))
-        for told in _wrong(row, expected, position, spans.get(position), held):
-            yield Problem("row_differs", OutputDir.CATALOG, f"{row['source']}: {told}", image, _frames(spans, position))
+        image, _ = placements.get(position, (None, ()))
+        for told in _wrong(row, expected, position, placements.get(position), held):
+            yield Problem(
+                "row_differs", OutputDir.CATALOG, f"{row['source']}: {told}", image, _frames(placements, position)
+            )
     for position in sorted(left):
         instance = expected.plan.instances[position]
         yield Problem("row_missing", OutputDir.CATALOG, f"{instance.source}: no row, though it is in the plan")
 
 
-Spans = Mapping[int, tuple[int, tuple[Span, ...]]]
-"""Instance → image, and the spans in it."""
+Placements = Mapping[int, tuple[int, tuple[Placement, ...]]]
+"""Instance → image, and the placements in it."""
 
 
-def first_spans(expected: ExpectedResult) -> dict[int, tuple[int, tuple[Span, ...]]]:
+def first_placements(expected: ExpectedResult) -> dict[int, tuple[int, tuple[Placement, ...]]]:
     """Return where each instance's frames are; an instance is in one image."""
-    found: dict[int, tuple[int, tuple[Span, ...]]] = {}
+    found: dict[int, tuple[int, tuple[Placement, ...]]] = {}
     for number, image in enumerate(expected.plan.images):
-        for span in image.spans:
-            known = found.get(span.instance)
-            found[span.instance] = (number, (*known[1], span) if known else (span,))
+        for placement in image.placements:
+            known = found.get(placement.instance)
+            found[placement.instance] = (number, (*known[1], placement) if known else (placement,))
     return found
 
 
-def _frames(spans: Spans, position: int) -> range | None:
-    if position not in spans:
+def _frames(placements: Placements, position: int) -> range | None:
+    if position not in placements:
         return None
-    _, own = spans[position]
-    return range(own[0].frame_start, own[-1].frame_start + len(own[-1]))
+    _, own = placements[position]
+    return range(own[0].position, own[-1].positions.stop)
 
 
 def _wrong(
     row: Mapping[str, Any],
     expected: ExpectedResult,
     position: int,
-    where: tuple[int, tuple[Span, ...]] | None,
+    where: tuple[int, tuple[Placement, ...]] | None,
     held: Collection[str],
 ) -> Iterator[str]:
     instance = expected.plan.instances[position]
@@ -77,7 +79,7 @@ def _wrong(
         image, own = where
         wanted |= {
             "image": expected.plan.images[image].path,
-            "frame_start": own[0].frame_start,
+            "frame_start": expected.plan.images[image].frame_start(own[0].position),
             "num_frames": sum(map(len, own)),
             "decoder": expected.outcomes.decoders.get(position),
             "photometric_interpretation": expected.outcomes.photometric.get(position),

@@ -31,7 +31,7 @@ def fingerprints(expected: ExpectedResult) -> dict[int, str]:
         digests = [expected.finished.image_digests.get(image, ""), *shards]
         if expected.is_complete(image) and all(digests):
             code = xxhash.xxh3_128_hexdigest(json.dumps(digests).encode())
-            found |= dict.fromkeys((span.instance for span in spec.spans), code)
+            found |= dict.fromkeys((placement.instance for placement in spec.placements), code)
     return found
 
 

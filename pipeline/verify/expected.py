@@ -65,7 +65,7 @@ class ExpectedResult:
         """Return the files that have changed while a complete image keeps what they held before."""
         kept = self.replaced - self.outcomes.failures.keys()
         images = (spec for image, spec in enumerate(self.plan.images) if kept and self.is_complete(image))
-        found = (span.instance for spec in images for span in spec.spans if span.instance in kept)
+        found = (placement.instance for spec in images for placement in spec.placements if placement.instance in kept)
         return {self.plan.instances[i].source for i in found}
 
     def finalising(self, image: int) -> FinaliseInput:
@@ -75,29 +75,20 @@ class ExpectedResult:
 
     def owners(self, image: int, frames: range | None) -> set[int]:
         """Return the instances, by position, that own any of these frames (None for all)."""
-        spans = self.plan.images[image].spans
+        placements = self.plan.images[image].placements
         if frames is None:
-            return {span.instance for span in spans}
+            return {placement.instance for placement in placements}
         return {
-            span.instance
-            for span in spans
-            if span.frame_start < frames.stop and frames.start < span.frame_start + len(span)
+            placement.instance
+            for placement in placements
+            if placement.position < frames.stop and frames.start < placement.positions.stop
         }
 
 
-def without_spans(spec: ImageSpec) -> ImageSpec:
+def without_placements(spec: ImageSpec) -> ImageSpec:
     """Return the layout alone, for tasks that need nothing else."""
-    return ImageSpec(
-        path=spec.path,
-        study_instance_uid="",
-        series_instance_uid="",
-        modality="",
-        format=spec.format,
-        frames=spec.frames,
-        chunks=spec.chunks,
-        shards=spec.shards,
-        order="",
-        spans=(),
+    return replace(
+        spec, study_instance_uid="", series_instance_uid="", modality="", order="", placements=(), aside=False
     )
 
 

@@ -13,7 +13,7 @@ import xxhash
 from pipeline.errors import foreign_text
 from pipeline.model import ImageSpec
 from pipeline.storage import ZARR_JSON, OutputDir
-from pipeline.store import StoredImage, chunk_names, combined_digest, read_stored, shard_name, shard_starts, strict
+from pipeline.store import StoredImage, chunk_names, combined_digest, read_stored, shard_name, strict
 from pipeline.tasks import FinaliseInput, describe
 from pipeline.verify.problems import Problem
 
@@ -70,24 +70,24 @@ def _names(
     """Yield code, name and message for files that are missing, or that nothing asked for."""
     wanted = {ZARR_JSON, f"{PIXELS}/{ZARR_JSON}"}
     for name, values in per_frame.items():
-        chunk = (min(len(values), _chunk(stored, name, len(values))), *values.shape[1:])
-        wanted |= chunk_names(
-            name, {"shape": values.shape, "chunk_grid": {"configuration": {"chunk_shape": [max(n, 1) for n in chunk]}}}
-        )
-    spec, valid = image.spec, image.valid
-    required = {shard_name(spec, start) for start in shard_starts(spec) if valid[start : start + spec.shards[0]].any()}
+        chunk = [max(1, min(each)) for each in zip(values.shape, _chunk(stored, name, values.shape), strict=False)]
+        wanted |= chunk_names(name, {"shape": values.shape, "chunk_grid": {"configuration": {"chunk_shape": chunk}}})
+    spec, valid, grid = image.spec, image.valid, image.spec.grid
+    shards = ((number, grid.shard_positions(number)) for number in range(grid.shards))
+    required = {shard_name(spec, number) for number, at in shards if valid[at.start : at.stop].any()}
     for name in sorted((wanted - set(stored.files)) | (required - stored.shards)):
         yield "missing_file", name, "isn't there"
     for name in sorted((set(stored.files) - wanted) | (stored.shards - required)):
         yield "extra_file", name, "belongs to nothing"
 
 
-def _chunk(stored: StoredImage, name: str, frames: int) -> int:
-    """Return the frames a chunk of a per-frame array has by its own metadata; all, where these can't be read."""
+def _chunk(stored: StoredImage, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the chunk shape of a per-frame array by its own metadata; `shape`, if these can't be read."""
     try:
-        return int(stored.document(name)["chunk_grid"]["configuration"]["chunk_shape"][0])
-    except (KeyError, ValueError, TypeError, IndexError):
-        return frames
+        sizes = tuple(map(int, stored.document(name)["chunk_grid"]["configuration"]["chunk_shape"]))
+    except (KeyError, ValueError, TypeError):
+        return shape
+    return sizes if len(sizes) == len(shape) else shape
 
 
 def _wrong(stored: StoredImage, name: str, expected: Any, spec: ImageSpec) -> list[str]:

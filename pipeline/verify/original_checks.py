@@ -15,9 +15,9 @@ from pipeline.catalog import iter_rows
 from pipeline.config import RunConfig
 from pipeline.deid import Gate
 from pipeline.errors import PipelineError
-from pipeline.model import Span, syntaxes
-from pipeline.verify.catalog_checks import Spans, first_spans
-from pipeline.verify.expected import ExpectedResult, without_spans
+from pipeline.model import Placement, syntaxes
+from pipeline.verify.catalog_checks import Placements, first_placements
+from pipeline.verify.expected import ExpectedResult, without_placements
 from pipeline.verify.originals import Comparison, SourceCheck
 from pipeline.verify.problems import Findings
 from pipeline.verify.work import TASK_BYTES, in_tasks
@@ -67,29 +67,31 @@ def source_checks(
         How many files to compare, chosen by `seed`; all, and the copies that were left out, by default.
     seed : int
     """
-    spans = first_spans(expected)
-    chosen = None if sample is None else set(_sample(expected, spans, sample, seed))
-    yield from in_tasks((check, _cost(check)) for check in _checks(expected, config, spans, chosen))
+    placements = first_placements(expected)
+    chosen = None if sample is None else set(_sample(expected, placements, sample, seed))
+    yield from in_tasks((check, _cost(check)) for check in _checks(expected, config, placements, chosen))
 
 
 def _cost(check: Check) -> int:
     return check.frames * check.spec.format.frame_bytes if isinstance(check, SourceCheck) else 0
 
 
-def stored_instances(expected: ExpectedResult, spans: Spans) -> list[int]:
+def stored_instances(expected: ExpectedResult, placements: Placements) -> list[int]:
     """Return the instances that are stored and whose files are what they were, by position in the plan."""
     without = expected.outcomes.failures.keys() | expected.replaced
-    return [i for i, (image, _) in spans.items() if expected.is_complete(image) and i not in without]
+    return [i for i, (image, _) in placements.items() if expected.is_complete(image) and i not in without]
 
 
-def _sample(expected: ExpectedResult, spans: Spans, count: int, seed: int) -> list[int]:
-    stored = sorted(stored_instances(expected, spans))
+def _sample(expected: ExpectedResult, placements: Placements, count: int, seed: int) -> list[int]:
+    stored = sorted(stored_instances(expected, placements))
     # not for secrets: the same seed is to give the same files
     return random.Random(seed).sample(stored, min(count, len(stored)))  # noqa: S311
 
 
-def _checks(expected: ExpectedResult, config: RunConfig, spans: Spans, chosen: set[int] | None) -> Iterator[Check]:
-    by_source = {expected.plan.instances[i].source: i for i in stored_instances(expected, spans)}
+def _checks(
+    expected: ExpectedResult, config: RunConfig, placements: Placements, chosen: set[int] | None
+) -> Iterator[Check]:
+    by_source = {expected.plan.instances[i].source: i for i in stored_instances(expected, placements)}
     alike: defaultdict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)
     for source, i in by_source.items():
         alike[expected.plan.instances[i].known_uid, expected.plan.instances[i].size].append((i, source))
@@ -100,21 +102,21 @@ def _checks(expected: ExpectedResult, config: RunConfig, spans: Spans, chosen: s
         if row["source"] in copies and chosen is None:
             yield CopyCheck(row["source"], tuple(alike[row["sop_instance_uid"] or "", row["file_size"]]))
         elif position is not None and (chosen is None or position in chosen):
-            yield from _pieces(expected, config, position, spans, row | {"row": number})
+            yield from _pieces(expected, config, position, placements, row | {"row": number})
 
 
 def _pieces(
-    expected: ExpectedResult, config: RunConfig, position: int, spans: Spans, row: Mapping[str, Any]
+    expected: ExpectedResult, config: RunConfig, position: int, placements: Placements, row: Mapping[str, Any]
 ) -> Iterator[SourceCheck]:
     """Cut an instance into runs of frames that a task can compare in about a second; the first compares the header."""
-    image, own = spans[position]
+    image, own = placements[position]
     spec, instance = expected.plan.images[image], expected.plan.instances[position]
     whole = SourceCheck(
         position=position,
         instance=replace(instance, frame_index=b""),
         image=image,
-        spec=without_spans(spec),
-        spans=own,
+        spec=without_placements(spec),
+        placements=own,
         decoder=row["decoder"] or "",
         raw=config.decode.raw,
         options=dict(config.decode.options),
@@ -130,16 +132,18 @@ def _pieces(
     ):  # no frame of it is reached without the others
         yield whole
         return
-    for span in own:
-        for done in range(0, len(span), most):
+    for placement in own:
+        for done in range(0, len(placement), most):
             yield replace(
-                whole, spans=(_part(span, done, most),), header=None if done or span != own[0] else whole.header
+                whole,
+                placements=(_part(placement, done, most),),
+                header=None if done or placement != own[0] else whole.header,
             )
 
 
-def _part(span: Span, done: int, most: int) -> Span:
-    frames = range(span.start, span.stop, span.step)[done : done + most]
-    return replace(span, start=frames.start, stop=frames.stop, frame_start=span.frame_start + done)
+def _part(placement: Placement, done: int, most: int) -> Placement:
+    frames = placement.frames[done : done + most]
+    return replace(placement, start=frames.start, stop=frames.stop, position=placement.position + done)
 
 
 def run_source_checks(checks: Iterable[Check], comparing: Callable[[SourceCheck], Comparison]) -> SourceFindings:

@@ -16,7 +16,7 @@ from pipeline.catalog import read_row
 from pipeline.deid import IDENTITY, Gate
 from pipeline.errors import PipelineError, ResourceError, foreign_text
 from pipeline.frames import HeaderLimits, SecondReader, header_json, open_source, unstored
-from pipeline.model import ImageSpec, Instance, Span
+from pipeline.model import ImageSpec, Instance, Placement
 from pipeline.storage import Found, OutputDir, is_remote
 from pipeline.store import stored_frames
 from pipeline.verify.problems import Problem
@@ -34,8 +34,8 @@ class SourceCheck:
     instance: Instance
     image: int
     spec: ImageSpec
-    """The image's layout, without its spans."""
-    spans: tuple[Span, ...]
+    """The image's layout, without its placements."""
+    placements: tuple[Placement, ...]
     """The frames to compare."""
     decoder: str
     """What decoded them, as the catalog has it."""
@@ -57,7 +57,7 @@ class SourceCheck:
     @property
     def frames(self) -> int:
         """How many frames are compared."""
-        return sum(map(len, self.spans))
+        return sum(map(len, self.placements))
 
     @property
     def where(self) -> str:
@@ -67,8 +67,7 @@ class SourceCheck:
     @property
     def stored(self) -> range:
         """Where they lie in the image."""
-        last = self.spans[-1]
-        return range(self.spans[0].frame_start, last.frame_start + len(last))
+        return range(self.placements[0].position, self.placements[-1].positions.stop)
 
 
 @dataclass(slots=True)
@@ -181,9 +180,8 @@ def _differing(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def _check_pixels(check: SourceCheck, reader: SecondReader, found: Comparison, out: OutputDir, tell: Teller) -> None:
     wrong: dict[str, list[int]] = {}
-    for span in check.spans:
-        numbers = range(span.start, span.stop, span.step)
-        place = range(span.frame_start, span.frame_start + len(span))
+    for placement in check.placements:
+        numbers, place = placement.frames, placement.positions
         others = _Otherwise(reader, numbers, check, tell)
         for number, at, stored in zip(numbers, place, stored_frames(out, check.spec, place), strict=True):
             code = _judge(check, others, number, stored, found)
@@ -226,7 +224,7 @@ def _alike(stored: npt.NDArray[Any], other: npt.NDArray[Any], tolerance: int) ->
 
 
 class _Otherwise:
-    """A span's frames by another decoder; None from the first on that it fails with, as the next one is tried."""
+    """A placement's frames by another decoder; None from the first on that it fails with, as the next one is tried."""
 
     def __init__(self, reader: SecondReader, numbers: range, check: SourceCheck, tell: Teller) -> None:
         self.reader, self.tell = reader, tell

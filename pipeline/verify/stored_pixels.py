@@ -22,12 +22,17 @@ class ShardCheck:
     spec: ImageSpec
     region: RegionResult
     only: frozenset[int] | None = None
-    """The frames to look at, by their number in the image; None for all, and then for the whole file."""
+    """The positions to look at; None for all, and then for the whole file."""
 
     @property
     def where(self) -> str:
         """The image."""
         return f"{OutputDir.IMAGES}/{self.spec.path}"
+
+    @property
+    def shard(self) -> int:
+        """The shard's number."""
+        return self.spec.grid.shard_of(self.region.start)
 
     @property
     def frames(self) -> int:
@@ -36,20 +41,20 @@ class ShardCheck:
 
     def looks_at(self, frame: int) -> bool:
         """Whether this frame of the image is stored and to be checked."""
-        return bool(self.region.valid[frame - self.region.frame_start]) and (self.only is None or frame in self.only)
+        return bool(self.region.valid[frame - self.region.start]) and (self.only is None or frame in self.only)
 
 
 def check_shard(check: ShardCheck, out: OutputDir) -> Iterator[Problem]:
     """Yield what is wrong with a shard: as a file, and frame by frame."""
     region, spec = check.region, check.spec
-    name = f"{spec.path}/{shard_name(spec, region.frame_start)}"
     if not any(region.valid):
         return
+    name = f"{spec.path}/{shard_name(spec, check.shard)}"
 
     def found(code: str, message: str, frames: range) -> Problem:
         return Problem(code, f"{OutputDir.IMAGES}/{name}", message, check.image, frames)
 
-    whole = range(region.frame_start, region.frame_stop)
+    whole = region.positions
     data, document = read_file(out, name), read_file(out, f"{spec.path}/pixels/{ZARR_JSON}")
     if data is None or document is None:
         yield found("missing_file", "the shard or its metadata aren't there", whole)
@@ -67,14 +72,13 @@ def _look(check: ShardCheck, document: bytes, data: bytes) -> tuple[list[int], l
     """Return the frames that differ and those that can't be decoded."""
     region = check.region
     try:
-        return list(_differing(check, document, data, range(region.frame_start, region.frame_stop))), []
+        return list(_differing(check, document, data, region.positions)), []
     # codecs raise anything on damaged data; that they do is what is looked for
     except Exception:  # noqa: BLE001
         differing: list[int] = []
         unreadable: list[int] = []
-    step = check.spec.chunks[0]
-    for start in range(region.frame_start, region.frame_stop, step):
-        chunk = range(start, min(start + step, region.frame_stop))
+    for start, _, count in check.spec.grid.runs(region.positions, check.spec.chunk_frames):
+        chunk = range(start, start + count)
         try:
             differing += _differing(check, document, data, chunk)
         except Exception:  # noqa: BLE001  as above
@@ -89,10 +93,10 @@ def _differing(check: ShardCheck, document: bytes, shard: bytes, frames: range) 
     wanted = frozenset(filter(check.looks_at, frames))
     little = np.dtype(check.spec.format.dtype).newbyteorder("<")
     every = len(wanted) == len(region.valid)
-    for start, arrays in shard_frames(document, check.spec, region.frame_start, shard, None if every else wanted):
+    for start, arrays in shard_frames(document, check.spec, check.shard, shard, None if every else wanted):
         for number, frame in enumerate(arrays, start):
             digest = xxhash.xxh3_64_intdigest(np.ascontiguousarray(frame, little).data) if number in wanted else 0
-            if number in wanted and digest != checksums[number - region.frame_start]:
+            if number in wanted and digest != checksums[number - region.start]:
                 yield number
 
 

@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import TypeVar
 
 from pipeline.storage import OutputDir
-from pipeline.verify.expected import ExpectedResult, without_spans
+from pipeline.verify.expected import ExpectedResult, without_placements
 from pipeline.verify.metadata import ImageCheck, check_image
 from pipeline.verify.problems import Findings, Problem
 from pipeline.verify.stored_pixels import ShardCheck, check_shard
@@ -55,9 +55,9 @@ def _checks(expected: ExpectedResult, chosen: dict[int, set[int]] | None) -> Ite
         if not expected.is_complete(image):
             continue
         yield ImageCheck(expected.finalising(image), expected.finished.image_digests.get(image, "")), 0
-        layout = without_spans(spec)
+        layout = without_placements(spec)
         for region in expected.outcomes.regions(image):
-            frames = range(region.frame_start, region.frame_stop)
+            frames = region.positions
             if chosen is None:
                 yield ShardCheck(image, layout, region), len(frames) * spec.format.frame_bytes
             elif only := chosen.get(image, set()).intersection(frames):

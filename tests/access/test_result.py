@@ -13,7 +13,7 @@ from zarr.storage import LocalStore
 
 from pipeline import access
 from pipeline.errors import OutputError
-from pipeline.model import ImageSpec, PixelFormat
+from pipeline.model import ImageSpec, PixelFormat, frame_axes
 from pipeline.storage import OutputDir
 from pipeline.store import create_root, finalise_image, write_region
 from pipeline.units import short_path
@@ -25,7 +25,8 @@ SPEC = ImageSpec(
     "1.2.3",
     "CT",
     PixelFormat(6, 5, 1, "int16", "MONOCHROME2"),
-    10,
+    frame_axes(3),
+    (10,),
     (1, 6, 5),
     (4, 6, 5),
     "",
@@ -35,7 +36,8 @@ COLOUR = replace(
     SPEC,
     path="1.2/1.2.9/slide",
     format=PixelFormat(6, 5, 3, "uint8", "RGB"),
-    frames=2,
+    axes=frame_axes(4),
+    sizes=(2,),
     chunks=(1, 6, 5, 3),
     shards=(2, 6, 5, 3),
 )

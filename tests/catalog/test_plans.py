@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.catalog import has_plan, plan_tables, read_copies, read_facts, read_plan, write_plan
 from pipeline.errors import OutputError
-from pipeline.model import Copy, Failure, ImageSpec, Instance, PixelFormat, Plan, Region, Span, Task
+from pipeline.model import Copy, Failure, ImageSpec, Instance, PixelFormat, Placement, Plan, Region, Task, frame_axes
 from pipeline.storage import Folder, OutputDir
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -37,15 +37,24 @@ instances = st.builds(
     instance_number=st.none() | st.integers(-(2**31), 2**31 - 1),
     image_type=text,
 )
-spans = st.builds(Span, **dict.fromkeys(("instance", "start", "stop", "frame_start"), whole), step=st.integers(1, 9))
+placements = st.builds(
+    Placement, **dict.fromkeys(("instance", "start", "stop", "position"), whole), step=st.integers(1, 9)
+)
+
+
+def image(format, frames, **fields):  # noqa: A002
+    axes = frame_axes(1 + len(format.frame_shape))
+    return ImageSpec(format=format, axes=axes, sizes=(frames,), **fields)
+
+
 images = st.builds(
-    ImageSpec,
+    image,
     **dict.fromkeys(("path", "study_instance_uid", "series_instance_uid", "modality", "order"), text),
     format=formats,
     frames=whole,
     chunks=st.lists(whole, min_size=3, max_size=4).map(tuple),
     shards=st.lists(whole, min_size=3, max_size=4).map(tuple),
-    spans=st.lists(spans, max_size=3).map(tuple),
+    placements=st.lists(placements, max_size=3).map(tuple),
 )
 tasks = st.builds(
     Task,

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import zlib
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import OutputError
-from pipeline.model import Failure, InstanceOutcome, RegionResult, TaskResult
+from pipeline.model import Failure, InstanceOutcome, Plan, RegionResult, Task, TaskResult
+from pipeline.outcomes import Outcomes
 from pipeline.output import ledger
 from pipeline.output.ledger import Finished, Ledger, read
 from pipeline.storage import OutputDir
@@ -252,3 +253,12 @@ def test_digests_of_images_and_files_come_back_the_last_ones_counting(tmp_path):
     assert finished.image_digests == {7: "image2", 9: "", 10: ""}
     assert finished.images == frozenset({7, 9, 10})
     assert finished.files == {"catalog.parquet": (2, "abc"), "plan/2": (0, "")}
+
+
+def test_remaining_are_the_tasks_without_a_result(tmp_path):
+    tasks = tuple(Task(number, (), 0, 0, 0) for number in range(4))
+    record(tmp_path, a_result(2), a_result(0), 1)
+    outcomes = Outcomes(Plan((), (), tasks))
+    for result in read(OutputDir.of(tmp_path)).results.values():
+        outcomes.add(replace(result, regions=(), outcomes=()))
+    assert outcomes.remaining == [tasks[1], tasks[3]]

@@ -48,28 +48,30 @@ def folded(draw: st.DrawFn) -> tuple[Plan, dict[int, TaskResult], dict[tuple[int
         regions, outcomes = [], {}
         for region in task_input(plan, task).regions:
             valid = bytearray()
-            for span in region.spec.spans:
-                for frame in range(span.start, span.stop, span.step):
-                    fails = span.instance in bad and draw(st.booleans())
+            for placement in region.spec.placements:
+                for frame in range(placement.start, placement.stop, placement.step):
+                    fails = placement.instance in bad and draw(st.booleans())
                     valid.append(not fails)
-                    outcomes.setdefault(span.instance, InstanceOutcome(span.instance, decoder=f"d{task.id % 2}"))
-                    known = outcomes[span.instance].failure
+                    outcomes.setdefault(
+                        placement.instance, InstanceOutcome(placement.instance, decoder=f"d{task.id % 2}")
+                    )
+                    known = outcomes[placement.instance].failure
                     if fails and not known:
-                        failure = Failure("decode_failed", "bad", frame, salvaged=bad[span.instance])
-                        outcomes[span.instance] = replace(outcomes[span.instance], failure=failure)
-                    stored[span.instance, frame] = int(not fails)
+                        failure = Failure("decode_failed", "bad", frame, salvaged=bad[placement.instance])
+                        outcomes[placement.instance] = replace(outcomes[placement.instance], failure=failure)
+                    stored[placement.instance, frame] = int(not fails)
             own = region.region
             regions.append(
-                RegionResult(
-                    own.image, own.frame_start, own.frame_stop, bytes(8 * len(valid)), bytes(valid), len(valid)
-                )
+                RegionResult(own.image, own.start, own.stop, bytes(8 * len(valid)), bytes(valid), len(valid))
             )
         results[task.id] = TaskResult(task.id, tuple(regions), tuple(outcomes.values()), frames=1)
     for task in draw(st.sets(st.sampled_from(plan.tasks))):
         del results[task.id]
         for region in task_input(plan, task).regions:
-            for span in region.spec.spans:
-                stored |= {(span.instance, frame): 0 for frame in range(span.start, span.stop, span.step)}
+            for placement in region.spec.placements:
+                stored |= {
+                    (placement.instance, frame): 0 for frame in range(placement.start, placement.stop, placement.step)
+                }
     return plan, results, stored, draw(st.permutations([task.id for task in plan.tasks]))
 
 
@@ -135,7 +137,7 @@ def test_frames_of_complete_images_are_kept_only_where_asked_for(case) -> None:
         for region in result.regions:
             reported[region.image].append(region)
     for n in range(len(plan.images)):
-        wanted = sorted(reported[n], key=lambda region: region.frame_start)
+        wanted = sorted(reported[n], key=lambda region: region.start)
         assert keeping.regions(n) == wanted
         assert thrifty.regions(n) == ([] if n in complete else wanted)
         assert keeping.take_regions(n) == wanted

@@ -14,17 +14,19 @@ from pipeline import model
 from pipeline.model import (
     Compact,
     Failure,
+    Grid,
     ImageSpec,
     Instance,
     InstanceOutcome,
     PixelFormat,
+    Placement,
     Region,
     RegionInput,
     RegionResult,
     SourceFile,
-    Span,
     TaskInput,
     TaskResult,
+    frame_axes,
     without_collections,
 )
 from pipeline.storage import OutputDir
@@ -41,13 +43,28 @@ INSTANCE = Instance(
     etag="e",
     sha256="f" * 64,
 )
-SPAN = Span(0, 0, 1, 1, 0)
-SPEC = ImageSpec("1.2/1.3/stack-1", "1.2", "1.3", "CT", FORMAT, 1, (1, 2, 3), (1, 2, 3), "position", (SPAN,))
+PLACEMENT = Placement(0, 0, 1, 1, 0)
+SPEC = ImageSpec(
+    *(
+        "1.2/1.3/stack-1",
+        "1.2",
+        "1.3",
+        "CT",
+        FORMAT,
+        frame_axes(3),
+        (1,),
+        (1, 2, 3),
+        (1, 2, 3),
+        "position",
+        (PLACEMENT,),
+    )
+)
 REGION = Region(0, 0, 1)
 RESULT = RegionResult(0, 0, 1, b"12345678", b"\1", 5, "abc")
 FAILURE = Failure("decode_failed", "no", 3, salvaged=True)
 VALUES = (
-    *(FORMAT, INSTANCE, SPAN, SPEC, REGION, RESULT, FAILURE, SourceFile("/a.dcm", 1, 2, "e", "unreadable")),
+    *(frame_axes(3), Grid((4, 5), (2, 2))),
+    *(FORMAT, INSTANCE, PLACEMENT, SPEC, REGION, RESULT, FAILURE, SourceFile("/a.dcm", 1, 2, "e", "unreadable")),
     InstanceOutcome(1, "imagecodecs", "RGB", FAILURE),
     TaskInput(4, (RegionInput(REGION, SPEC, {0: INSTANCE}),)),
     TaskResult(4, (RESULT,), (InstanceOutcome(1),), 1, 2, 3, {"decode": 0.5}, {"1.2": {"write": 0.25}}),

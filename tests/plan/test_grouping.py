@@ -19,7 +19,10 @@ def images(instances, **layout):
     """Each image of the plan: what orders it, and the names of its files in order."""
     plan = make_plan(instances, Layout(**layout))
     return {
-        (image.order, *(plan.instances[span.instance].source.removeprefix("/in/") for span in image.spans))
+        (
+            image.order,
+            *(plan.instances[placement.instance].source.removeprefix("/in/") for placement in image.placements),
+        )
         for image in plan.images
     }
 
@@ -201,7 +204,7 @@ def test_instances_without_a_selected_frame_are_named(axial):
     assert plan.unselected == (0, 2, 3)
     assert plan.refused == ()
     (image,) = plan.images
-    assert (image.frames, image.spans[0].start) == (3, 2)
+    assert (image.frames, image.placements[0].start) == (3, 2)
 
 
 def test_the_plan_keeps_the_instances_in_the_order_given(axial):

@@ -43,7 +43,7 @@ def a_file(draw, source, row):
 
 
 def members(image):
-    return tuple(dict.fromkeys(span.instance for span in image.spans))
+    return tuple(dict.fromkeys(placement.instance for placement in image.placements))
 
 
 def replaced(plan: Plan) -> set[int]:

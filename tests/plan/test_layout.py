@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ConfigError, PlanError
 from pipeline.model import PixelFormat
 from pipeline.plan import Layout, make_plan
-from pipeline.plan.layout import chunk_shape, shard_shape
+from pipeline.plan.layouts.frames import chunk_shape, shard_shape
 
 MiB = 2**20
 
@@ -132,7 +132,7 @@ def test_a_frame_too_large_refuses_its_instance_only(instance):
     assert "1288.0 MiB" in failure.message
     assert "limits.task_memory allows (1024.0 MiB)" in failure.message
     assert str(1288 * MiB) in failure.message
-    assert [image.spans[0].instance for image in plan.images] == [1]
+    assert [image.placements[0].instance for image in plan.images] == [1]
     assert make_plan(plan.instances, Layout(task_memory=1288 * MiB)).refused == ()
 
 

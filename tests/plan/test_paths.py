@@ -54,7 +54,9 @@ def test_every_text_becomes_a_safe_name(text):
 def paths(instances, **layout):
     """The path of each file's image."""
     plan = make_plan(instances, Layout(**layout))
-    return {plan.instances[span.instance].source: image.path for image in plan.images for span in image.spans}
+    return {
+        plan.instances[placement.instance].source: image.path for image in plan.images for placement in image.placements
+    }
 
 
 def test_stacks_are_numbered_by_their_first_instance_number(axial):

@@ -65,7 +65,9 @@ def slices(persons, salt="", **fields):
 
 def images(plan: Plan) -> list[list[int]]:
     """The instances of each image, by their number in the source's name."""
-    return [[int(plan.instances[span.instance].source[-5:]) for span in image.spans] for image in plan.images]
+    return [
+        [int(plan.instances[placement.instance].source[-5:]) for placement in image.placements] for image in plan.images
+    ]
 
 
 def contradict(one: Person, other: Person) -> bool:
@@ -168,7 +170,7 @@ def test_files_that_are_not_stored_keep_nobody_apart() -> None:
     instances = slices([ONE, TWO, ONE])
     plan = make_plan([instances[0], replace(instances[1], format=replace(BASE.format, rows=513)), instances[2]])
     refused = replace(plan, instances=instances, images=plan.images[:1], refused=((1, Failure("frame_too_large", "")),))
-    assert [span.instance for span in refused.images[0].spans] == [0, 2]
+    assert [placement.instance for placement in refused.images[0].placements] == [0, 2]
     assert kept_apart(refused) == {}
 
 

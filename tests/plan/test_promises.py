@@ -13,7 +13,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PlanError
-from pipeline.model import Instance, PixelFormat, Region, Span
+from pipeline.model import Instance, PixelFormat, Placement, Region
 from pipeline.plan import Layout, digest, make_plan, task_inputs, verify
 
 KiB = 2**10
@@ -151,13 +151,13 @@ def every_selected_frame_exactly_once(plan, layout):
     frames = Counter()
     for task in task_inputs(plan):
         for piece in task.regions:
-            assert piece.instances.keys() == {span.instance for span in piece.spec.spans}
-            for span in piece.spec.spans:
-                instance = piece.instances[span.instance]
-                assert instance is plan.instances[span.instance]
+            assert piece.instances.keys() == {placement.instance for placement in piece.spec.placements}
+            for placement in piece.spec.placements:
+                instance = piece.instances[placement.instance]
+                assert instance is plan.instances[placement.instance]
                 assert instance.format == piece.spec.format
-                for place, frame in enumerate(range(span.start, span.stop, span.step), span.frame_start):
-                    assert piece.region.frame_start <= place < piece.region.frame_stop
+                for place, frame in enumerate(placement.frames, placement.position):
+                    assert piece.region.start <= place < piece.region.stop
                     places[piece.region.image, place] += 1
                     frames[instance.source, frame] += 1
     assert places == Counter((i, place) for i, image in enumerate(plan.images) for place in range(image.frames))
@@ -176,17 +176,17 @@ def no_two_tasks_share_a_shard(plan):
     for task in plan.tasks:
         for region in task.regions:
             image = plan.images[region.image]
-            for frame in range(region.frame_start, region.frame_stop):
+            for frame in range(region.start, region.stop):
                 assert owners.setdefault((region.image, frame // image.shards[0]), task.id) == task.id
     assert set(owners) == {(i, f // m.shards[0]) for i, m in enumerate(plan.images) for f in range(m.frames)}
     assert [task.id for task in plan.tasks] == list(range(len(plan.tasks)))
     for task in plan.tasks:
         deflated = [r for r in task.regions if deflated_multiframe(plan, plan.images[r.image])]
-        assert all((r.frame_start, r.frame_stop) == (0, plan.images[r.image].frames) for r in deflated)
+        assert all((r.start, r.stop) == (0, plan.images[r.image].frames) for r in deflated)
 
 
 def deflated_multiframe(plan, image):
-    one = plan.instances[image.spans[0].instance]
+    one = plan.instances[image.placements[0].instance]
     return one.transfer_syntax_uid == DEFLATED and one.number_of_frames > 1
 
 
@@ -199,12 +199,12 @@ def chunk_divides_shard(plan):
 
 def memory_within_limit(plan, layout):
     needed = [
-        max(memory(plan.instances[span.instance], image.shards[0], image.chunks) for span in image.spans)
+        max(memory(plan.instances[placement.instance], image.shards[0], image.chunks) for placement in image.placements)
         for image in plan.images
     ]
     for task in plan.tasks:
         assert task.memory_bytes == max(needed[region.image] for region in task.regions) <= layout.task_memory
-        sizes = [(r.frame_stop - r.frame_start) * plan.images[r.image].format.frame_bytes for r in task.regions]
+        sizes = [(r.stop - r.start) * plan.images[r.image].format.frame_bytes for r in task.regions]
         assert task.stored_bytes == sum(sizes)
 
 
@@ -217,7 +217,7 @@ def paths_are_safe_and_unique(plan):
 
 def no_two_patients_share_an_image(plan):
     for image in plan.images:
-        patients = {plan.instances[span.instance].patient for span in image.spans}
+        patients = {plan.instances[placement.instance].patient for placement in image.placements}
         assert len({patient[:8] for patient in patients if patient}) <= 1
 
 
@@ -239,8 +239,11 @@ def by_source(plan):
     """All images, with sources in the place of positions."""
     return [
         (
-            replace(image, spans=()),
-            [(plan.instances[span.instance].source, replace(span, instance=0)) for span in image.spans],
+            replace(image, placements=()),
+            [
+                (plan.instances[placement.instance].source, replace(placement, instance=0))
+                for placement in image.placements
+            ],
         )
         for image in plan.images
     ]
@@ -254,7 +257,7 @@ def by_source(plan):
 @settings(deadline=None, max_examples=120)
 def test_verify_notices_any_number_that_changes(instances, layout, data):
     plan = make_plan(instances, layout)
-    change = data.draw(st.sampled_from([change_span, change_region, change_image, drop_or_double]))
+    change = data.draw(st.sampled_from([change_placement, change_region, change_image, drop_or_double]))
     with pytest.raises(PlanError, match="Broken invariant"):
         verify(change(plan, data.draw), layout)
 
@@ -268,20 +271,22 @@ def a_place(draw, items):
     return draw(st.integers(0, len(items) - 1))
 
 
-def change_span(plan, draw):
+def change_placement(plan, draw):
     i = a_place(draw, plan.images)
-    spans = plan.images[i].spans
-    k = a_place(draw, spans)
-    name = draw(st.sampled_from(["instance", "start", "stop", "frame_start"]))
-    spans = put(spans, k, replace(spans[k], **{name: getattr(spans[k], name) + draw(st.sampled_from([-1, 1]))}))
-    return replace(plan, images=put(plan.images, i, replace(plan.images[i], spans=spans)))
+    placements = plan.images[i].placements
+    k = a_place(draw, placements)
+    name = draw(st.sampled_from(["instance", "start", "stop", "position"]))
+    placements = put(
+        placements, k, replace(placements[k], **{name: getattr(placements[k], name) + draw(st.sampled_from([-1, 1]))})
+    )
+    return replace(plan, images=put(plan.images, i, replace(plan.images[i], placements=placements)))
 
 
 def change_region(plan, draw):
     i = a_place(draw, plan.tasks)
     regions = plan.tasks[i].regions
     k = a_place(draw, regions)
-    name = draw(st.sampled_from(["image", "frame_start", "frame_stop"]))
+    name = draw(st.sampled_from(["image", "start", "stop"]))
     regions = put(regions, k, replace(regions[k], **{name: getattr(regions[k], name) + draw(st.sampled_from([-1, 1]))}))
     return replace(plan, tasks=put(plan.tasks, i, replace(plan.tasks[i], regions=regions)))
 
@@ -289,7 +294,7 @@ def change_region(plan, draw):
 def change_image(plan, draw):
     i = a_place(draw, plan.images)
     return replace(
-        plan, images=put(plan.images, i, replace(plan.images[i], frames=plan.images[i].frames + draw(st.just(1))))
+        plan, images=put(plan.images, i, replace(plan.images[i], sizes=(plan.images[i].frames + draw(st.just(1)),)))
     )
 
 
@@ -387,31 +392,31 @@ BROKEN = {
         lambda plan: with_image(plan, 0, path="../x"),
     ),
     "an absolute path": ("paths are unique and not nested", lambda plan: with_image(plan, 0, path="/x")),
-    "spans in the wrong order": (
+    "placements in the wrong order": (
         "spans fill the image",
-        lambda plan: with_image(plan, 2, spans=plan.images[2].spans[::-1]),
+        lambda plan: with_image(plan, 2, placements=plan.images[2].placements[::-1]),
     ),
-    "an image longer than its spans": ("spans fill the image", lambda plan: with_image(plan, 0, frames=21)),
-    "an image of nothing": ("", lambda plan: with_image(plan, 0, spans=(), frames=0)),
+    "an image longer than its placements": ("spans fill the image", lambda plan: with_image(plan, 0, sizes=(21,))),
+    "an image of nothing": ("", lambda plan: with_image(plan, 0, placements=(), sizes=(0,))),
     "an instance of another format": (
         "one pixel format an image",
         lambda plan: with_image(plan, 1, format=FORMATS[3], chunks=(1, 64, 48), shards=(2, 64, 48)),
     ),
     "a frame stored twice": (
         "every selected frame exactly once",
-        lambda plan: with_image(plan, 1, spans=(Span(4, 0, 1, 1, 0), Span(4, 0, 1, 1, 1))),
+        lambda plan: with_image(plan, 1, placements=(Placement(4, 0, 1, 1, 0), Placement(4, 0, 1, 1, 1))),
     ),
     "a frame that wasn't selected": (
         "every selected frame exactly once",
-        lambda plan: with_image(plan, 1, spans=(Span(4, 1, 3, 1, 0),)),
+        lambda plan: with_image(plan, 1, placements=(Placement(4, 1, 3, 1, 0),)),
     ),
     "an instance stored twice": (
         "instances are accounted for",
-        lambda plan: with_image(plan, 2, spans=(*plan.images[2].spans[:2], Span(1, 0, 1, 1, 2))),
+        lambda plan: with_image(plan, 2, placements=(*plan.images[2].placements[:2], Placement(1, 0, 1, 1, 2))),
     ),
     "an instance that isn't there": (
         "instances are accounted for",
-        lambda plan: with_image(plan, 2, spans=(*plan.images[2].spans[:2], Span(9, 0, 1, 1, 2))),
+        lambda plan: with_image(plan, 2, placements=(*plan.images[2].placements[:2], Placement(9, 0, 1, 1, 2))),
     ),
     "an instance stored and left out": ("instances are accounted for", lambda plan: replace(plan, unselected=(0,))),
     "an instance left out that has selected frames": (
@@ -460,7 +465,7 @@ def test_the_digest_follows_everything_that_decides_what_is_written(plan):
         replace(plan, instances=put(plan.instances, 0, replace(plan.instances[0], source="/else"))),
         with_image(plan, 0, path="x/y"),
         with_image(plan, 0, shards=(8, 16, 16)),
-        with_image(plan, 2, spans=plan.images[2].spans[::-1]),
+        with_image(plan, 2, placements=plan.images[2].placements[::-1]),
         with_task(plan, 0, regions=(Region(0, 0, 8),)),
     ]
     digests = [digest(plan), digest(plan, "blosc"), digest(plan, "blosc", "raw"), *map(digest, changed)]

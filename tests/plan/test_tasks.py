@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.model import PixelFormat, Span
+from pipeline.model import PixelFormat, Placement
 from pipeline.plan import Layout, make_plan, task_input
-from pipeline.plan.inputs import cut_spans
+from pipeline.plan.inputs import cut_placements
 
 MiB = 2**20
 SMALL = PixelFormat(8, 8, 1, "uint8", "MONOCHROME2")
@@ -19,7 +19,7 @@ DEFLATED, JPEG_LS, JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.1.99", "1.2.840.10008
 
 def frames_of(plan):
     """Frames of each task's regions."""
-    return [[region.frame_stop - region.frame_start for region in task.regions] for task in plan.tasks]
+    return [[region.stop - region.start for region in task.regions] for task in plan.tasks]
 
 
 def test_a_large_native_image_is_cut_by_the_target(instance):
@@ -99,12 +99,12 @@ def test_a_task_of_several_images_needs_the_memory_of_the_hungriest(instance):
     assert task.memory_bytes == make_plan([big]).tasks[0].memory_bytes
 
 
-def test_a_task_takes_only_its_own_spans_along(axial):
+def test_a_task_takes_only_its_own_placements_along(axial):
     plan = make_plan([axial(z) for z in range(1000)])
     for task in plan.tasks:
         (piece,) = task_input(plan, task).regions
-        count = piece.region.frame_stop - piece.region.frame_start
-        assert len(piece.spec.spans) == len(piece.instances) == count < 1000
+        count = len(piece.region.positions)
+        assert len(piece.spec.placements) == len(piece.instances) == count < 1000
         assert piece.spec.frames == 1000
 
 
@@ -123,17 +123,25 @@ class Counted(Sequence):
         return self.items[position]
 
 
-def test_spans_are_found_without_walking_through_them():
-    spans = Counted([Span(k, 0, 1, 1, k) for k in range(100_000)])
-    assert [span.instance for span in cut_spans(spans, 77_000, 77_003)] == [77_000, 77_001, 77_002]
-    assert spans.looks < 4 * math.log2(len(spans))
+def test_placements_are_found_without_walking_through_them():
+    placements = Counted([Placement(k, 0, 1, 1, k) for k in range(100_000)])
+    assert [placement.instance for placement in cut_placements(placements, range(77_000, 77_003))] == [
+        77_000,
+        77_001,
+        77_002,
+    ]
+    assert placements.looks < 4 * math.log2(len(placements))
 
 
-def test_spans_are_cut_in_steps():
-    spans = (Span(0, 1, 10, 3, 0), Span(0, 20, 21, 1, 3), Span(1, 0, 4, 1, 4))
-    assert cut_spans(spans, 0, 8) == spans
-    assert cut_spans(spans, 1, 6) == (Span(0, 4, 10, 3, 1), Span(0, 20, 21, 1, 3), Span(1, 0, 2, 1, 4))
-    assert cut_spans(spans, 2, 3) == (Span(0, 7, 10, 3, 2),)
+def test_placements_are_cut_in_steps():
+    placements = (Placement(0, 1, 10, 3, 0), Placement(0, 20, 21, 1, 3), Placement(1, 0, 4, 1, 4))
+    assert cut_placements(placements, range(8)) == placements
+    assert cut_placements(placements, range(1, 6)) == (
+        Placement(0, 4, 10, 3, 1),
+        Placement(0, 20, 21, 1, 3),
+        Placement(1, 0, 2, 1, 4),
+    )
+    assert cut_placements(placements, range(2, 3)) == (Placement(0, 7, 10, 3, 2),)
 
 
 def test_a_shard_that_takes_long_to_decode_is_smaller(instance):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.model import ImageSpec, PixelFormat, Span
+from pipeline.model import ImageSpec, PixelFormat, Placement, frame_axes
 from pipeline.store import split_attributes
 from pipeline.store.varying import as_array
 from pipeline.tasks.frame_sources import frame_sources
@@ -15,8 +15,8 @@ OWNER, FRAME = np.array([7, 7, 9]), np.array([0, 2, 0])
 
 def test_frames_know_their_instance_and_frame():
     spec = ImageSpec(
-        *("a", "study", "series", "CT", FORMAT, 3, (1, 4, 5), (3, 4, 5), "frame_number"),
-        spans=(Span(7, 0, 3, 2, 0), Span(9, 0, 1, 1, 2)),
+        *("a", "study", "series", "CT", FORMAT, frame_axes(3), (3,), (1, 4, 5), (3, 4, 5), "frame_number"),
+        placements=(Placement(7, 0, 3, 2, 0), Placement(9, 0, 1, 1, 2)),
     )
     owner, frame = frame_sources(spec)
     assert owner.tolist() == OWNER.tolist()

@@ -277,7 +277,7 @@ def test_what_is_stored_of_a_file_that_can_not_be_read_is_kept(place: Place, mon
     assert place.result() == before
 
 
-def test_batches_are_cut_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_are_cut_by_number_and_by_bytes() -> None:
     sent: list[list[int]] = []
 
     class Watched(Synchronous):
@@ -286,9 +286,9 @@ def test_batches_are_cut_by_number_and_by_bytes(monkeypatch: pytest.MonkeyPatch)
             sent.extend([key for key, _, _ in batch] for batch in items)
             return super().map(function, items, **options)
 
-    monkeypatch.setattr(digests, "BATCH", 3)
-    sizes = [1, 1, 1, 1, digests.BATCH_BYTES, 1]
+    most = digests.BATCH
+    sizes = [1] * most + [1, digests.BATCH_BYTES, 1]
     found = list(digests.read_digests(((n, "/nowhere", size) for n, size in enumerate(sizes)), Watched()))
-    assert sent == [[0, 1, 2], [3, 4], [5]]
-    assert {one.key for one in found if one.problem} == set(range(6))
+    assert sent == [list(range(most)), [most, most + 1], [most + 2]]
+    assert {one.key for one in found if one.problem} == set(range(most + 3))
     assert scan_phase.find_duplicates([], Watched()) == {}

@@ -135,7 +135,7 @@ def last_shard(out, parts, number):
     plan = catalog.read_plan(OutputDir.of(out))
     (region,) = parts.tasks(plan, number)[-1].regions
     image = plan.images[region.image]
-    return f"{image.path}/pixels/c/{region.frame_start // image.shards[0]}/0/0"
+    return f"{image.path}/pixels/c/{region.start // image.shards[0]}/0/0"
 
 
 def recorded(out, parts):

@@ -59,7 +59,7 @@ def test_one_frame_of_a_gibibyte_costs_less_than_two_mebibytes(tmp_path, kind):
         assert 0 < proxy.sent < 2 * MIB
 
 
-def test_a_long_span_is_read_ahead_in_few_requests(s3):
+def test_a_long_run_of_frames_is_read_ahead_in_few_requests(s3):
     pixels = planes(200)
     url = f"{s3.url()}/stack.dcm"
     s3.put(url, native_file(pixels.tobytes(), rows=64, columns=64, frames=200, vr="OB"))

@@ -15,7 +15,7 @@ import zarr
 from zarr.storage import LocalStore
 
 from pipeline.errors import OutputError
-from pipeline.model import ImageSpec, PixelFormat
+from pipeline.model import ImageSpec, PixelFormat, frame_axes
 from pipeline.storage import OutputDir
 from pipeline.store import (
     create_root,
@@ -35,7 +35,17 @@ FRAMES = 10
 
 def little_image(path=PATH, frames=FRAMES):
     return ImageSpec(
-        path, "1.2", "1.2.3", "CT", PixelFormat(6, 5, 1, "int16", "MONOCHROME2"), frames, (1, 6, 5), (4, 6, 5), "", ()
+        path,
+        "1.2",
+        "1.2.3",
+        "CT",
+        PixelFormat(6, 5, 1, "int16", "MONOCHROME2"),
+        frame_axes(3),
+        (frames,),
+        (1, 6, 5),
+        (4, 6, 5),
+        "",
+        (),
     )
 
 
@@ -75,7 +85,7 @@ def finish(out, spec=None, **changes):
 def test_per_frame_arrays_of_a_long_image_are_written_in_parts(tmp_path):
     frames = 2 * 2**14 + 6
     one = PixelFormat(1, 1, 1, "uint8", "MONOCHROME2")
-    spec = ImageSpec(PATH, "1.2", "1.2.3", "SM", one, frames, (1, 1, 1), (frames, 1, 1), "", ())
+    spec = ImageSpec(PATH, "1.2", "1.2.3", "SM", one, frame_axes(3), (frames,), (1, 1, 1), (frames, 1, 1), "", ())
     create_root(OutputDir.of(tmp_path))
     write_region(OutputDir.of(tmp_path), spec, 0, np.zeros((frames, 1, 1), np.uint8), CODEC)
     given = per_frame(frames)
@@ -313,7 +323,9 @@ def test_layouts_are_what_zarr_says(out):
 
 
 def test_an_image_of_one_chunk_a_shard_is_not_sharded(tmp_path):
-    spec = ImageSpec("a", "", "", "", PixelFormat(6, 5, 1, "int16", ""), 1, (1, 6, 5), (1, 6, 5), "", ())
+    spec = ImageSpec(
+        "a", "", "", "", PixelFormat(6, 5, 1, "int16", ""), frame_axes(3), (1,), (1, 6, 5), (1, 6, 5), "", ()
+    )
     write_region(OutputDir.of(tmp_path), spec, 0, pixels(1), CODEC)
     finish(str(tmp_path), spec, per_frame={})
     (layout,) = image_layouts(OutputDir.of(tmp_path))

@@ -18,9 +18,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import OutputError, PlanError
-from pipeline.model import ImageSpec, PixelFormat
+from pipeline.model import ImageSpec, PixelFormat, frame_axes
 from pipeline.storage import OutputDir
-from pipeline.store import ShardWriter, create_root, finalise_image, list_images, open_image, open_pixels, write_region
+from pipeline.store import (
+    ShardWriter,
+    create_root,
+    finalise_image,
+    list_images,
+    open_image,
+    open_pixels,
+    write_region,
+)
 from pipeline.store.codecs import codec_arguments
 from pipeline.store.shards import chunks_per_shard
 
@@ -33,7 +41,8 @@ def image_spec(frames, plane, *, shard=4, chunk=1, tile=None, dtype="uint16", sa
     covering = tuple(-(-size // piece) * piece for size, piece in zip(plane, tile, strict=True))
     last = () if samples == 1 else (samples,)
     return ImageSpec(
-        path, "study", "series", "CT", form, frames, (chunk, *tile, *last), (shard, *covering, *last), "position", ()
+        *(path, "study", "series", "CT", form, frame_axes(3 + len(last)), (frames,)),
+        *((chunk, *tile, *last), (shard, *covering, *last), "position", ()),
     )
 
 
@@ -283,7 +292,7 @@ def test_nothing_is_to_be_seen_of_a_shard_before_it_is_whole(tmp_path):
 
 def test_a_shard_that_lacks_frames_is_not_written(tmp_path):
     spec = image_spec(6, (4, 4), shard=4)
-    writer = ShardWriter(OutputDir.of(tmp_path), spec, 4, BLOSC)
+    writer = ShardWriter(OutputDir.of(tmp_path), spec, 1, BLOSC)
     writer.place()[...] = 1
     writer.add()
     with pytest.raises(RuntimeError, match="lacks 1 frames"):

@@ -24,7 +24,8 @@ from benches.contest.encoding import CODINGS
 from benches.contest.inputs import Made
 from pipeline.model import PixelFormat
 from pipeline.plan.costs import weight
-from pipeline.plan.layout import Layout, shard_shape
+from pipeline.plan.layout import Layout
+from pipeline.plan.layouts.frames import shard_shape
 from pipeline.store.codecs import BLOSC_BLOCK
 from pipeline.store.sinks import begin_to_flush
 
