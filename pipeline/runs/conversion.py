@@ -17,7 +17,7 @@ from pipeline.outcomes import Outcomes, Work
 from pipeline.output import Ledger, at_work
 from pipeline.plan import task_input
 from pipeline.runs.timeline import Timeline
-from pipeline.storage import OutputDir, exhausted, unwritable
+from pipeline.storage import OutputDir, as_place_error, as_resource_error
 from pipeline.store import remove_image
 from pipeline.tasks import (
     FinaliseInput,
@@ -194,13 +194,13 @@ def _ending(step: Step, error: Exception, out: OutputDir) -> PipelineError | Non
     What an image holds may be such that it can't be completed: that takes no other image with it. Then the error names no
     place that can't be written.
     """
-    if short := exhausted(error):
+    if short := as_resource_error(error):
         return short
     if isinstance(error, OutputError):
         its_own = isinstance(step, FinaliseInput) and not error.source and error.reason != "in_use"
         return None if its_own else error
     if isinstance(error, OSError) and error.errno and not isinstance(error, PipelineError):
-        return unwritable(error.filename if isinstance(error.filename, str) else out.name, error)
+        return as_place_error(error.filename if isinstance(error.filename, str) else out.name, error)
     return None
 
 

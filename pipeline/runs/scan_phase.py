@@ -21,7 +21,7 @@ from pipeline.output import inside
 from pipeline.runs.digests import read_digests
 from pipeline.runs.scan_cache import keep_scanned, read_cached_scan
 from pipeline.runs.state import Prepared, Run
-from pipeline.storage import OutputDir, exhausted
+from pipeline.storage import OutputDir, as_resource_error
 from pipeline.tasks import scan_carefully
 
 BATCHES = ((64, 16), (256, 80), (512, sys.maxsize))
@@ -145,7 +145,7 @@ def _result(outcome: Outcome, out: OutputDir, gate: Gate) -> scan.ScanResult:
         return found
     if isinstance(outcome.error, OutputError):  # no space, no permission: no file's fault
         raise outcome.error
-    if short := exhausted(outcome.error):
+    if short := as_resource_error(outcome.error):
         raise short
     batch: Batch = outcome.item
     message = f"The task that read this file's header ended with {foreign_text(outcome.error)}"

@@ -22,7 +22,16 @@ from pipeline.output import no_result
 from pipeline.runs.scan_phase import find_files
 from pipeline.runs.state import Prepared
 from pipeline.runs.storage_settings import options_of
-from pipeline.storage import STORES, LocalPlace, Options, OutputDir, active, is_remote, scheme_of, strangers
+from pipeline.storage import (
+    STORES,
+    LocalPlace,
+    Options,
+    OutputDir,
+    active,
+    describe_other_writers,
+    is_remote,
+    scheme_of,
+)
 
 DECIDING = ("cluster", "storage")
 """Sections that could run code or send credentials elsewhere."""
@@ -37,7 +46,7 @@ def doubts(out: OutputDir) -> str:
     names += [f"{folder}/{name}" for folder in (out.PLAN, out.LEDGER) for name in out.at(folder).children()]
     tables = [f"{out.PLAN}/{number}" for number in out.plan_numbers()]
     names += [f"{folder}/{table}" for folder in tables for table in out.at(folder).children()]
-    return strangers(root.path, names)
+    return describe_other_writers(root.path, names)
 
 
 def kept_configuration(

@@ -17,7 +17,7 @@ from zarr.buffer.cpu import Buffer
 
 from pipeline.errors import OutputError
 from pipeline.model import ImageSpec
-from pipeline.storage import PAUSES, UNFINISHED, ZARR_JSON, OutputDir, unwritable
+from pipeline.storage import PAUSES, UNFINISHED, ZARR_JSON, OutputDir, as_place_error
 from pipeline.store.arrays import (
     PIXELS,
     ArrayDocument,
@@ -272,4 +272,4 @@ def as_output_error(what: str, told: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise unwritable(what, error, told) from error
+        raise as_place_error(what, error, told) from error

@@ -15,7 +15,7 @@ from zarr.storage import WrapperStore
 
 from pipeline.errors import PlanError
 from pipeline.model import ImageSpec
-from pipeline.storage import LocalPlace, OutputDir, RemotePlace, unwritable
+from pipeline.storage import LocalPlace, OutputDir, RemotePlace, as_place_error
 from pipeline.store.arrays import PIXELS
 from pipeline.store.encoding import chunk_encoder
 from pipeline.store.local import LocalImages
@@ -151,7 +151,7 @@ class ShardWriter:
     def _give_up(self, error: BaseException) -> NoReturn:
         self.discard()
         if isinstance(error, OSError):
-            raise unwritable(self._what, error) from error
+            raise as_place_error(self._what, error) from error
         raise error
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.catalog import write_verdicts
 from pipeline.output import file_digest
-from pipeline.storage import OutputDir, unwritable, using
+from pipeline.storage import OutputDir, as_place_error, using
 from pipeline.verify.earlier import DIGEST
 from pipeline.verify.outcome import Verification
 from pipeline.verify.verdicts import file_verdicts
@@ -31,7 +31,7 @@ def write(found: Verification, folder: str | os.PathLike[str] | None = None) -> 
                 told[DIGEST] = file_digest(beside.verdicts)[1]
             beside.verify_sum.write_bytes((json.dumps(told, indent=1) + "\n").encode())
         except OSError as error:
-            raise unwritable(str(beside.root), error, "can't take the verdicts") from error
+            raise as_place_error(str(beside.root), error, "can't take the verdicts") from error
 
 
 def as_dict(found: Verification) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pipeline.errors import ConfigError, OutputError, foreign_text
 from pipeline.executors import Executor, NullProgress, Outcome, Progress, end_in_a_worker, start
 from pipeline.output import no_result, refuse_links
 from pipeline.runs import check_settings, check_sources_known, kept_configuration, options_of, sources_of, writer
-from pipeline.storage import Options, OutputDir, active, exhausted, using
+from pipeline.storage import Options, OutputDir, active, as_resource_error, using
 from pipeline.verify.catalog_checks import check_rows
 from pipeline.verify.earlier import verified_before
 from pipeline.verify.expected import ExpectedResult, read_expected
@@ -232,7 +232,7 @@ def _lost(outcome: Outcome) -> Findings:
     ResourceError
         Where memory, open files or processes ran out: nothing is wrong with the result then.
     """
-    if short := exhausted(outcome.error) if outcome.error else None:
+    if short := as_resource_error(outcome.error) if outcome.error else None:
         raise short
     told = f"the check ended with {type(outcome.error).__name__}: {outcome.error}"
     return Findings(tuple(Problem("check_failed", check.where, told, check.image) for check in outcome.item))

@@ -21,7 +21,7 @@ from pipeline import runs
 from pipeline.catalog import read_facts
 from pipeline.config import Cluster, load
 from pipeline.runs.trust import others
-from pipeline.storage import OutputDir, strangers
+from pipeline.storage import OutputDir, describe_other_writers
 from support.converted_folders import invoke
 from support.dicom_bytes import native_file
 from support.shared_results import (
@@ -151,7 +151,7 @@ def test_a_private_group_is_nobody_else(planned: Output) -> None:
     out = planned.path
     for path in (out, *out.rglob("*")):
         path.chmod(0o775 if path.is_dir() else 0o664)
-    assert strangers(out, ["run.yaml", "plan"]) == ""
+    assert describe_other_writers(out, ["run.yaml", "plan"]) == ""
     assert invoke("resume", str(out)).exit_code == 0
 
 
@@ -174,7 +174,7 @@ def test_an_access_list_speaks_for_others(planned: Output) -> None:
     out = planned.path
     out.chmod(0o775)
     subprocess.run([setfacl, "-m", "u:nobody:rwx", str(out)], check=True)
-    assert "can write" in strangers(out)
+    assert "can write" in describe_other_writers(out)
 
 
 # --- which files are read
