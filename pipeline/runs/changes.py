@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipeline import catalog, scan
-from pipeline.catalog import PENDING, Known
+from pipeline.catalog import PENDING, KnownFile
 from pipeline.config import Source
 from pipeline.errors import RETRIED, OutputError
 from pipeline.executors import Executor
@@ -24,7 +24,7 @@ class Changed(NamedTuple):
     """A file that isn't what it was."""
 
     file: SourceFile
-    earlier: Known
+    earlier: KnownFile
     how: str
 
 
@@ -34,7 +34,7 @@ class Changes:
 
     new: list[SourceFile] = field(default_factory=list)
     """Files that it didn't know, and files that are other ones now."""
-    replaced: dict[str, Known] = field(default_factory=dict)
+    replaced: dict[str, KnownFile] = field(default_factory=dict)
     """What was known of those of the latter kind, by source: their new rows stand for it."""
     changed: list[Changed] = field(default_factory=list)
     """Those of them of which something is stored."""
@@ -42,7 +42,7 @@ class Changes:
     """Sources of new files that are what they were, and failed then for a reason outside of them."""
     gone: set[str] = field(default_factory=set)
     """Sources that are no longer there, or can't be read."""
-    copies: dict[str, tuple[SourceFile, Known]] = field(default_factory=dict)
+    copies: dict[str, tuple[SourceFile, KnownFile]] = field(default_factory=dict)
     """Copies that were left out, by source: what they are now, and what was known."""
     unhashed: int = 0
     """Files whose content should be compared, and can't be: they were scanned without ``source.hash``."""
@@ -91,7 +91,7 @@ def compare(
 class _Looking:
     """Takes one file after the other, and what was read of those that had to be read."""
 
-    def __init__(self, before: Prepared, settings: Source, known: dict[str, Known]) -> None:
+    def __init__(self, before: Prepared, settings: Source, known: dict[str, KnownFile]) -> None:
         self.settings = settings
         self.changes = Changes()
         self.known = known
@@ -99,7 +99,7 @@ class _Looking:
         self._closed = [source for source, one in known.items() if one.reason == "unreadable" and one.identity[0] < 0]
         """Folders that could not be listed; also files that could not be looked at."""
         self._listed: set[str] = set()
-        self.to_read: list[tuple[SourceFile, Known]] = []
+        self.to_read: list[tuple[SourceFile, KnownFile]] = []
         self._copies = {(copy.segment, copy.row) for copy in before.copies}
         # of several versions of a file the last one counts
         self._etags = {one.source: one.etag for one in before.plan.instances if one.etag}
@@ -151,7 +151,7 @@ class _Looking:
             # of an object, the tasks compare the ETag instead, and would refuse it
             self._change(file, earlier, _difference(earlier, file))
 
-    def _change(self, file: SourceFile, earlier: Known, how: str) -> None:
+    def _change(self, file: SourceFile, earlier: KnownFile, how: str) -> None:
         if earlier.status == PENDING:
             self.changes.changed.append(Changed(file, earlier, how))
         else:
@@ -186,7 +186,7 @@ def _are_back(before: Prepared, gone: set[str]) -> bool:
     )
 
 
-def _could_be_equal(file: SourceFile, earlier: Known) -> bool:
+def _could_be_equal(file: SourceFile, earlier: KnownFile) -> bool:
     return not file.problem and (_is_unseen(file) or file.size == earlier.identity[0])
 
 
@@ -213,17 +213,17 @@ def _refuse(out: OutputDir, changed: list[str]) -> None:
         )
 
 
-def _is_emptied(file: SourceFile, known: Mapping[str, Known]) -> bool:
+def _is_emptied(file: SourceFile, known: Mapping[str, KnownFile]) -> bool:
     """Whether a source path that was given isn't there any more, after what it held was converted."""
     return file.problem == "file_not_found" and any(source.startswith(f"{file.source}/") for source in known)
 
 
-def _is_gone(source: str, earlier: Known) -> bool:
+def _is_gone(source: str, earlier: KnownFile) -> bool:
     """Whether a file that isn't among the sources any more is nowhere: these may be others this time."""
     return is_remote(source) or catalog.identity(scan.look_at(local_path(source))) != earlier.identity
 
 
-def _difference(earlier: Known, file: SourceFile) -> str:
+def _difference(earlier: KnownFile, file: SourceFile) -> str:
     size, _ = earlier.identity
     if file.problem:
         return file.problem

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from pipeline import catalog
-from pipeline.catalog import Known
+from pipeline.catalog import KnownFile
 from pipeline.output import recorded_results
 from pipeline.plan import Growth
 from pipeline.runs.changes import Changes, instances_gone, promised
@@ -24,7 +24,7 @@ SOME = 10
 """Images and files that are told one by one."""
 
 
-def unfit_now(out: OutputDir, found: Scan, changes: Changes) -> dict[str, Known]:
+def unfit_now(out: OutputDir, found: Scan, changes: Changes) -> dict[str, KnownFile]:
     """Return the files that were others before, and hold nothing now that can be stored; by source."""
     if not changes.replaced:
         return {}
@@ -79,7 +79,7 @@ def kept_images(out: OutputDir, before: Prepared, changes: Changes, unfit: Colle
     return kept
 
 
-def still_unfit(before: Prepared, after: Prepared, unfit: Mapping[str, Known]) -> tuple[Unfit, ...]:
+def still_unfit(before: Prepared, after: Prepared, unfit: Mapping[str, KnownFile]) -> tuple[Unfit, ...]:
     """Return which files hold nothing to store while an image of the plan that follows keeps what they held before."""
     rows = (Unfit(row.segment, row.row, source, row.status, row.reason) for source, row in unfit.items())
     held = held_before(after)

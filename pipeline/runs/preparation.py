@@ -51,7 +51,7 @@ def check_settings(out: OutputDir, before: Prepared, config: RunConfig) -> None:
 def prepare(run: Run) -> Prepared:
     """Scan and plan; only the scan's segments are written."""
     with run.clock.phase("scan"):
-        salt = catalog.scan_salt(run.out, scan.make_salt)
+        salt = catalog.load_or_make_salt(run.out, scan.make_salt)
         found = scan_sources(run.config, run.out, run.executor, run.progress, salt)
         copies = find_duplicates(found.instances, run.executor)
     with run.clock.phase("plan"):
