@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from pipeline import scan
-from pipeline.plan import kept_apart
+from pipeline.plan import find_kept_apart
 from pipeline.runs.state import Prepared
 from pipeline.units import counted
 
@@ -30,7 +30,7 @@ def remarks(prepared: Prepared) -> tuple[str, ...]:
 
 def _apart(prepared: Prepared) -> dict[int, str]:
     stacked = prepared.settings["output.grouping"] == "series"
-    return kept_apart(prepared.plan) if stacked else {}
+    return find_kept_apart(prepared.plan) if stacked else {}
 
 
 def _shared_uids(prepared: Prepared) -> dict[int, str]:

@@ -14,7 +14,7 @@ from pipeline.errors import OutputError
 from pipeline.executors import Executor
 from pipeline.model import Copy, Instance, Plan, TaskResult
 from pipeline.output import Ledger, ledger, recorded_results
-from pipeline.plan import Growth, digest, give_back, grow, only, together
+from pipeline.plan import Growth, concatenate_plans, digest, grow, restore_standing, select_images
 from pipeline.runs.changes import Changes
 from pipeline.runs.frozen_images import irretrievable, kept_images, still_unfit, tell, unfit_now, with_copies
 from pipeline.runs.preparation import layout, save
@@ -95,12 +95,12 @@ def given_back(
     Where that isn't `for_good`, they may be made anew by the next run. As :func:`extend_plan`, it leaves either plan whenever it is
     interrupted.
     """
-    growth = give_back(before.plan, before.standing, wanted, layout(config), before.replaced_instances())
+    growth = restore_standing(before.plan, before.standing, wanted, layout(config), before.replaced_instances())
     images = len(before.plan.images)
     returned = {number - images for number in growth.images if number >= images}
     paths = {before.standing.images[number].path for number in returned}
     left = [images + number for number in range(len(before.standing.images)) if number not in returned]
-    standing = only(together(before.plan, before.standing), left)
+    standing = select_images(concatenate_plans(before.plan, before.standing), left)
     prepared = replace(
         before,
         plan=growth.plan,
@@ -119,10 +119,10 @@ def given_back(
 def _divide(before: Prepared, found: Scan, without: set[int], executor: Executor) -> tuple[list[Copy], list[Instance]]:
     """Divide what was found into copies of files that there are, and instances to store."""
     present = [one for i, one in enumerate(before.plan.instances) if i not in without]
-    together = [*present, *found.instances]
-    copies = find_duplicates(together, executor, first=len(present))
+    instances = [*present, *found.instances]
+    copies = find_duplicates(instances, executor, first=len(present))
     fresh = [one for i, one in enumerate(found.instances, len(present)) if i not in copies]
-    pairs = ((together[copy], together[kept].source) for copy, kept in copies.items())
+    pairs = ((instances[copy], instances[kept].source) for copy, kept in copies.items())
     return [Copy(copy.segment, copy.row, copy.source, source) for copy, source in pairs], fresh
 
 
@@ -156,7 +156,7 @@ def _standing(out: OutputDir, before: Prepared, growth: Growth) -> Growth:
 
     Not those that were to follow others which still stand, and not those of these that have been followed.
     """
-    plan, both = working_plan(out, before), together(before.plan, before.standing)
+    plan, both = working_plan(out, before), concatenate_plans(before.plan, before.standing)
     complete = {
         number for number in recorded_results.images(out, before.id, before.plan) if not plan.images[number].aside
     }
@@ -164,7 +164,7 @@ def _standing(out: OutputDir, before: Prepared, growth: Growth) -> Growth:
     still = {n for n in range(len(plan.images), len(both.images)) if both.images[n].path not in followed}
     held = {i for number in still for i in members(both.images[number])}
     left = {n for n in complete.intersection(growth.left) if held.isdisjoint(members(plan.images[n]))}
-    return only(both, left | still)
+    return select_images(both, left | still)
 
 
 def _stale(before: Prepared, plan: Plan, standing: Plan) -> tuple[str, ...]:
