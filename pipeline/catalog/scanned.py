@@ -42,7 +42,7 @@ def read_scanned(out: OutputDir, segment: int) -> tuple[tuple[Instance, ...], di
         with open_table(path) as file:
             facts: dict[str, Any] = json.loads(file.schema.metadata[_FACTS])
             instances = read_instances(file.groups())
-        indices = [one.frame_index_file for one in instances if one.frame_index_file]
+        indices = [instance.frame_index_file for instance in instances if instance.frame_index_file]
         if all(out.at(name).exists() for name in indices) and out.segment(segment).exists():
             return instances, facts
     return None

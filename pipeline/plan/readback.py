@@ -124,13 +124,13 @@ def is_result_of(plan: Plan, result: TaskResult) -> bool:
     return (
         len(shards) == len(result.regions)
         and all(_is_shard_of(plan, owned.get(region.image, ()), region) for region in result.regions)
-        and {one.instance for one in result.outcomes} <= _instances(plan, task)
+        and {outcome.instance for outcome in result.outcomes} <= _instances(plan, task)
         and min(result.frames, result.encoded_bytes, result.decoded_bytes) >= 0
     )
 
 
 def _is_shard_of(plan: Plan, regions: Iterable[Region], region: RegionResult) -> bool:
-    if not any(region.start in one.positions for one in regions):
+    if not any(region.start in candidate.positions for candidate in regions):
         return False
     grid = plan.images[region.image].grid
     frames = len(region.positions)

@@ -14,7 +14,14 @@ from pipeline.config import Cluster, RunConfig
 from pipeline.errors import ConfigError, OutputError, foreign_text
 from pipeline.executors import Executor, NullProgress, Outcome, Progress, end_in_a_worker, start
 from pipeline.output import no_result, refuse_links
-from pipeline.runs import check_settings, check_sources_known, kept_configuration, options_of, sources_of, writer
+from pipeline.runs import (
+    check_settings,
+    check_sources_known,
+    find_writer,
+    read_kept_configuration,
+    sources_of,
+    storage_options,
+)
 from pipeline.storage import Options, OutputDir, active, exhausted, using
 from pipeline.verify.catalog_checks import check_rows
 from pipeline.verify.earlier import verified_before
@@ -75,7 +82,7 @@ def verify(
     root = OutputDir.of(out)
     when = datetime.now(UTC).isoformat(timespec="seconds")
     result = Verification(root, source=source, sample=sample, when=when)
-    with using(options_of(config) if config else active()):
+    with using(storage_options(config) if config else active()):
         _check_result(root)
         expected, problems = read_expected(root)
         result.expected = expected
@@ -121,7 +128,7 @@ def _check_result(root: OutputDir) -> None:
     if not {root.IMAGES, root.LEDGER, root.PLAN}.intersection(root.root.children()):
         raise no_result(root, "it is no result of a conversion: give the output directory itself")
     refuse_links(root)
-    at_work = writer(root)
+    at_work = find_writer(root)
     if at_work:
         raise OutputError(
             f"{root}: a run is going on there ({at_work}): wait for its end, then verify what it leaves",
@@ -155,7 +162,7 @@ def _originals(
             check_sources_known(given, out, sources_of(expected.prepared))
         return _Originals(expected, given, active())
     try:
-        return _Originals(expected, *kept_configuration(out, trusting=trusting))
+        return _Originals(expected, *read_kept_configuration(out, trusting=trusting))
     except ConfigError as error:
         told = f"how frames were decoded isn't known: {error}"
         result.add(Findings((Problem("check_failed", out.RUN_FILE, told),)))
