@@ -25,8 +25,8 @@ from pipeline.tasks import (
     convert,
     convert_carefully,
     finalise,
-    finalise_input,
     keep_freed_memory,
+    make_finalise_input,
 )
 
 
@@ -173,7 +173,7 @@ class Conversion:
                 self._ready.append(Discard(image, spec.path, spec.aside))
                 continue
             out, codec = self.job.out, self.job.codec
-            step = finalise_input(self.outcomes, image, regions, out=out, codec=codec, provenance=self.provenance)
+            step = make_finalise_input(self.outcomes, image, regions, out=out, codec=codec, provenance=self.provenance)
             self._ready.append(step)
 
     def _image_done(self, outcome: Outcome, ledger: Ledger) -> None:

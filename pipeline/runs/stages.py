@@ -31,7 +31,7 @@ from pipeline.runs.trust import check_sources_known, sources_of
 from pipeline.runs.unopened import find_unopened_by_scan
 from pipeline.runs.versions import provenance, versions
 from pipeline.storage import OutputDir, take_notes
-from pipeline.tasks import job_of
+from pipeline.tasks import make_job
 
 
 @with_storage_settings
@@ -188,7 +188,7 @@ def resume_conversion(
 def start_conversion(prepared: Prepared, config: RunConfig, out: OutputDir, progress: Progress) -> Conversion:
     """Return the conversion of `prepared`, with nothing done."""
     plan = working_plan(out, prepared)
-    return Conversion(plan, job_of(config, out), provenance(config), progress)
+    return Conversion(plan, make_job(config, out), provenance(config), progress)
 
 
 def finish(state: Run, prepared: Prepared, conversion: Conversion) -> report.RunSummary:

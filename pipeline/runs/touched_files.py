@@ -25,7 +25,7 @@ from pipeline.runs.changes import Changes
 from pipeline.runs.scan_phase import Scan
 from pipeline.runs.state import Prepared, Run
 from pipeline.storage import OutputDir
-from pipeline.tasks import Frame, Job, decode_frames, frame_results, job_of
+from pipeline.tasks import Frame, Job, decode_frames, frame_results, make_job
 
 BATCH = 64
 BATCH_BYTES = 64 * 2**20
@@ -120,7 +120,7 @@ def _regions(run: Run, before: Prepared, images: Mapping[int, Any]) -> Mapping[i
 def _prove(run: Run, candidates: Sequence[Candidate]) -> dict[int, Instance]:
     """Return the new instances of files that are unchanged, by position in the plan."""
     columns = tuple(set(catalog.segment_schema(scan.column_kinds(run.config)).names) - _OWN)
-    task = partial(_check, columns=columns, job=job_of(run.config, run.out), config=run.config)
+    task = partial(_check, columns=columns, job=make_job(run.config, run.out), config=run.config)
     now = {candidate.position: candidate.now for candidate in candidates}
     outcomes = run.executor.map(task, _batches(candidates), name="compare", carefully=_give_up)
     return {i: now[i] for outcome in outcomes if outcome.error is None for i in outcome.result}

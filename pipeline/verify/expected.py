@@ -13,7 +13,7 @@ from pipeline.output import Finished, ledger
 from pipeline.plan import is_result_of
 from pipeline.runs import Prepared, load
 from pipeline.storage import OutputDir
-from pipeline.tasks import FinaliseInput, finalise_input
+from pipeline.tasks import FinaliseInput, make_finalise_input
 from pipeline.verify.problems import Problem
 
 
@@ -71,7 +71,7 @@ class ExpectedResult:
     def finalising(self, image: int) -> FinaliseInput:
         """Return what the image's finalise task was given."""
         regions = self.outcomes.regions(image)
-        return finalise_input(self.outcomes, image, regions, out=self.out, codec={}, provenance={})
+        return make_finalise_input(self.outcomes, image, regions, out=self.out, codec={}, provenance={})
 
     def owners(self, image: int, frames: range | None) -> set[int]:
         """Return the instances, by position, that own any of these frames (None for all)."""

@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.config import Limits
 from pipeline.isolation import Bounds, Death, Watch, call_fresh, guarded, run_apart
 from pipeline.storage import OutputDir
-from pipeline.tasks import to_blame
+from pipeline.tasks import is_to_blame
 from pipeline.verify.original_checks import Check, SourceFindings, run_source_checks
 from pipeline.verify.originals import FIRST, HEADER, Comparison, SourceCheck, compare
 from pipeline.verify.problems import Problem
@@ -59,7 +59,7 @@ def compare_apart(check: SourceCheck, out: OutputDir, limits: Limits) -> Compari
                 return message
             if isinstance(message, Death):
                 deaths[at] += 1
-                if not to_blame(message, deaths[at]):
+                if not is_to_blame(message, deaths[at]):
                     break
                 if at in {HEADER, FIRST, ""}:
                     return _lost(check, at or "the comparison", message)

@@ -13,7 +13,7 @@ import xxhash
 from pipeline.errors import foreign_text
 from pipeline.model import ImageSpec
 from pipeline.storage import ZARR_JSON, OutputDir
-from pipeline.store import StoredImage, chunk_names, combined_digest, read_stored, shard_name, strict
+from pipeline.store import StoredImage, chunk_names, combine_digests, read_stored, shard_name, strict
 from pipeline.tasks import FinaliseInput, describe
 from pipeline.verify.problems import Problem
 
@@ -51,7 +51,7 @@ def check_image(check: ImageCheck) -> Iterator[Problem]:
         return Problem(code, f"{place}/{name}" if name else place, message, image)
 
     digests = {name: xxhash.xxh3_128_hexdigest(data) for name, data in stored.files.items()}
-    if check.digest and combined_digest(digests) != check.digest:
+    if check.digest and combine_digests(digests) != check.digest:
         yield found("changed_file", "", "the image's metadata or per-frame arrays aren't what was written")
     yield from (found(*each) for each in _names(stored, per_frame, check.finalising))
     for name, expected in (("", attributes), *per_frame.items(), (PIXELS, None)):

@@ -18,7 +18,7 @@ from pipeline.errors import PipelineError, ResourceError, foreign_text
 from pipeline.frames import HeaderLimits, SecondReader, header_json, open_source, unstored
 from pipeline.model import ImageSpec, Instance, Placement
 from pipeline.storage import Found, OutputDir, is_remote
-from pipeline.store import stored_frames
+from pipeline.store import read_stored_frames
 from pipeline.verify.problems import Problem
 from pipeline.verify.stored_pixels import runs
 
@@ -183,7 +183,7 @@ def _check_pixels(check: SourceCheck, reader: SecondReader, found: Comparison, o
     for placement in check.placements:
         numbers, place = placement.frames, placement.positions
         others = _Otherwise(reader, numbers, check, tell)
-        for number, at, stored in zip(numbers, place, stored_frames(out, check.spec, place), strict=True):
+        for number, at, stored in zip(numbers, place, read_stored_frames(out, check.spec, place), strict=True):
             code = _judge(check, others, number, stored, found)
             if code:
                 wrong.setdefault(code, []).append(at)

@@ -10,7 +10,7 @@ import xxhash
 
 from pipeline.model import ImageSpec, RegionResult
 from pipeline.storage import ZARR_JSON, OutputDir
-from pipeline.store import read_file, shard_frames, shard_name
+from pipeline.store import decode_shard, read_file, shard_name
 from pipeline.verify.problems import Problem
 
 
@@ -93,7 +93,7 @@ def _differing(check: ShardCheck, document: bytes, shard: bytes, frames: range) 
     wanted = frozenset(filter(check.looks_at, frames))
     little = np.dtype(check.spec.format.dtype).newbyteorder("<")
     every = len(wanted) == len(region.valid)
-    for start, arrays in shard_frames(document, check.spec, check.shard, shard, None if every else wanted):
+    for start, arrays in decode_shard(document, check.spec, check.shard, shard, None if every else wanted):
         for number, frame in enumerate(arrays, start):
             digest = xxhash.xxh3_64_intdigest(np.ascontiguousarray(frame, little).data) if number in wanted else 0
             if number in wanted and digest != checksums[number - region.start]:

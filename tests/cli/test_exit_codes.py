@@ -171,7 +171,7 @@ def verify_of_damage(place: Path) -> Result:
         (foreign_output, 2, "holds 'thesis.tex'"),
         (file_as_output, 2, "is a file"),
         (long_name, 2, "File name too long"),
-        (no_result, 2, "is no result of a conversion"),
+        (no_result, 2, "isn't the result of a conversion"),
         (no_result_to_go_on_from, 2, "it has no run.yaml"),
         (damaged_plan, 2, "plan.json can't be read"),
         (plan_of_another_version, 2, "a plan of format 0"),

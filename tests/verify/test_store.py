@@ -233,7 +233,7 @@ def test_nothing_is_written(original: Path) -> None:
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="no result of a conversion"):
+    with pytest.raises(OutputError, match="isn't the result of a conversion"):
         check(tmp_path)
 
 
