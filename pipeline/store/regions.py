@@ -202,7 +202,7 @@ def write_region(
             writer.place()[...] = frame
             writer.add()
         stored.append(writer.finish())
-    return Stored(sum(one.bytes for one in stored), tuple(digest for one in stored for digest in one.digests))
+    return Stored(sum(shard.bytes for shard in stored), tuple(digest for shard in stored for digest in shard.digests))
 
 
 def shard_name(spec: ImageSpec, shard: int) -> str:

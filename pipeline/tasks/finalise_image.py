@@ -53,7 +53,7 @@ class FinaliseInput(Compact):
 def instances_of(plan: Plan, spec: ImageSpec) -> dict[int, ScanRecord]:
     """Return the instances of an image, by their position in the plan."""
     members = ((placement.instance, plan.instances[placement.instance]) for placement in spec.placements)
-    return {i: ScanRecord(one.segment, one.row, one.known_uid) for i, one in members}
+    return {i: ScanRecord(instance.segment, instance.row, instance.known_uid) for i, instance in members}
 
 
 def make_finalise_input(

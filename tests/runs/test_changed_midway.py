@@ -235,7 +235,7 @@ def test_verify_and_status_while_it_is_under_way(disturbed: Archive, monkeypatch
     codes = {problem.code for problem in found.problems}
     assert "unfinished_run" in codes
     assert not codes & {"extra_file", "changed_file", "missing_file", "frame_differs"}, found.problems
-    assert (f"images.zarr/{STACK}", "it is being made anew") in {(one.where, one.message) for one in found.problems}
+    assert (f"images.zarr/{STACK}", "it is being made again") in {(one.where, one.message) for one in found.problems}
     assert runs.status(disturbed.out).phase == "convert"
     assert store.list_images(OutputDir.of(disturbed.out)) == sorted({STACK, "1.2/1.2.3/1.2.3.9", "1.2/1.2.4/stack-1"})
 
