@@ -12,7 +12,7 @@ from pipeline.cli.terminal_tables import images_table, reasons_table
 from pipeline.config import RunConfig
 from pipeline.model import ImageSpec, Plan
 from pipeline.output import too_small
-from pipeline.runs import Prepared, remarks
+from pipeline.runs import Prepared, make_remarks
 from pipeline.storage import OutputDir
 from pipeline.units import compact_shape, counted, number, size
 
@@ -33,7 +33,7 @@ def show_plan(screen: Screen, config: RunConfig, prepared: Prepared) -> int:
         if more > 0 and not screen.verbose:
             screen.show(f"… and {counted(more, 'more image')} (-v shows all)")
     screen.show("", reasons_table(outcomes(prepared)), "", *_cost(config, plan), *_refused(screen, plan))
-    screen.show(*map(escape, remarks(prepared)), "")
+    screen.show(*map(escape, make_remarks(prepared)), "")
     code = int(failed > 0 or bool(prepared.unopened))
     verdict = f"{number(failed)} would fail" if failed else _unopened(prepared) or "nothing would fail"
     screen.final(
