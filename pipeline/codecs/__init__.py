@@ -1,7 +1,7 @@
-"""A fast decoding plugin for pydicom, on imagecodecs.
+"""A fast decoding plugin for pydicom, based on imagecodecs.
 
-One call of :func:`register` makes the plugin known to all of pydicom's decoders that it can serve; pydicom then uses
-it wherever a decoding plugin can be named::
+One call of :func:`register` adds the plugin to all of pydicom's decoders that it supports. pydicom then uses the plugin
+wherever a decoding plugin can be named::
 
     from pydicom import pixel_array
     from pipeline import codecs

@@ -100,7 +100,7 @@ def test_the_limit_of_a_control_group_counts(tmp_path, limited):
     )
     refused = limited(280 * MiB, *command)
     assert refused.returncode == 2, refused.stderr
-    assert "the memory that there is here is too small for 1 worker(s)" in refused.stderr
+    assert "this machine's memory is too small for 1 worker(s)" in refused.stderr
     done = limited(600 * MiB, *command)
     assert done.returncode == 0, done.stderr
 
@@ -123,9 +123,7 @@ def test_a_small_machine_has_fewer_workers_unless_their_number_is_given(monkeypa
     monkeypatch.setattr(here, "MEMORY_LIMIT", 1024 * MiB)
     assert here.check_local_memory(local()) == (3, 1024 * MiB // 3)
     assert here.check_local_memory(local(workers=2)) == (2, 512 * MiB)
-    with pytest.raises(
-        ConfigError, match=r"cluster\.workers: the memory that there is here is too small for 4 worker\(s\)"
-    ):
+    with pytest.raises(ConfigError, match=r"cluster\.workers: this machine's memory is too small for 4 worker\(s\)"):
         here.check_local_memory(local(workers=4))
     monkeypatch.setattr(here, "MEMORY_LIMIT", 8 * 1024 * MiB)
     assert here.check_local_memory(local()) == (8, 1024 * MiB)

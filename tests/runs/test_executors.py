@@ -79,7 +79,7 @@ def test_a_scheduler_that_is_not_there_is_said_so(source, tmp_path, monkeypatch)
     ("answer", "told"),
     [
         (b"", "said nothing for 2 s"),
-        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n" * 9, "something else|said nothing"),
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n" * 9, "isn.t a Dask scheduler|said nothing"),
     ],
     ids=["silence", "another kind of server"],
 )
