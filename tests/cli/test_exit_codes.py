@@ -165,7 +165,7 @@ def verify_of_damage(place: Path) -> Result:
         (convert, 0, "Exit code 0: nothing failed."),
         (failed_file, 1, "Exit code 1: 1 of 4 files could not be stored"),
         (missing_partition, 3, "Run these again"),
-        (verify_of_damage, 1, "remove what is named, and run the same command again"),
+        (verify_of_damage, 1, "remove the named file, and run the same command again"),
         (wrong_option, 2, "output.grouping"),
         (missing_source, 2, "no such file or folder"),
         (foreign_output, 2, "holds 'thesis.tex'"),
