@@ -1,4 +1,4 @@
-"""What to do about each reason code of the catalog."""
+"""The advice for each reason code of the catalog."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ ADVICE = {
     "frames_missing": f"The file holds fewer frames than Number of Frames declares. {_DAMAGED}",
     "decode_failed": "No decoder could decode the named frame, or a part of its codestream is missing. If the file is cut short "
     "or damaged, fetch it again; otherwise try another decoder (decode.plugin).",
-    "frame_mismatch": "The rows, columns, samples or bits of the frame contradict the header, so the frame was not stored. " + _HEADER,
+    "frame_mismatch": "The rows, columns, samples or bits of the frame contradict the header, so the frame was not stored. "
+    + _HEADER,
     "decoder_crashed": "A decoder crashed on the named frame twice, alone in a process. Try another decoder "
     f"(decode.plugin). {_DAMAGED}",
     "header_crashed": f"Reading the header crashed the process twice. The next run tries again. {_DAMAGED}",
@@ -88,5 +89,5 @@ _UNKNOWN = "The message says what happened; run again with -v for more."
 
 
 def advice(reason: str) -> str:
-    """Return what to do about a reason code, in a sentence or two."""
+    """Return the advice for a reason code, in a sentence or two."""
     return ADVICE.get(reason, _UNKNOWN)

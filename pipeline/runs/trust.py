@@ -18,7 +18,7 @@ from pipeline.config import Cluster, RunConfig, load
 from pipeline.errors import OutputError
 from pipeline.executors import NullProgress
 from pipeline.model import local_path
-from pipeline.output import no_result
+from pipeline.output import no_result_error
 from pipeline.runs.scan_phase import find_files
 from pipeline.runs.state import Prepared
 from pipeline.runs.storage_settings import options_of
@@ -63,7 +63,7 @@ def kept_configuration(
         Where it can't be.
     """
     if not out.run_file.exists():
-        raise no_result(out, f"it isn't the output directory of a run: there is no {out.RUN_FILE} in it")
+        raise no_result_error(out, f"it isn't the output directory of a run: there is no {out.RUN_FILE} in it")
     doubt = doubts(out)
     if doubt and not trusting:
         raise OutputError(
