@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = 40
-"""Rows shown; a table may have a hundred thousand."""
+"""Most rows that are shown; a table may have a hundred thousand."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRow:
-    """One image, in words and numbers."""
+    """One row of the table: an image."""
 
     path: str
     shape: tuple[int, ...]
@@ -39,7 +39,7 @@ COLUMNS = tuple(field.name for field in fields(ImageRow))
 
 
 class ImageTable(Sequence[ImageRow]):
-    """Rows of :class:`ImageRow` that show themselves as a table."""
+    """A sequence of :class:`ImageRow`, shown as a table."""
 
     def __init__(self, rows: Sequence[ImageRow]) -> None:
         self._rows = tuple(rows)
@@ -60,8 +60,8 @@ class ImageTable(Sequence[ImageRow]):
         return iter(self._rows)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return the table as a DataFrame, one row an image."""
-        import pandas as pd  # noqa: PLC0415  half a second that most callers needn't wait
+        """Return the table as a DataFrame, one row for each image."""
+        import pandas as pd  # noqa: PLC0415  the import takes half a second, and most callers don't need it
 
         return pd.DataFrame([astuple(row) for row in self._rows], columns=list(COLUMNS))
 

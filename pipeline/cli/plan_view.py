@@ -1,4 +1,4 @@
-"""What ``dcm2zarr plan`` tells: what a conversion would make of the sources, and what it would cost."""
+"""The output of ``dcm2zarr plan``: the images that a conversion would make, and its cost."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from pipeline.units import compact_shape, counted, number, size
 SOME_IMAGES = 40
 SOME_REFUSED = 10
 _ORDERS = {"frame_number": "frame", "instance_number": "number", "sop_instance_uid": "UID"}
-"""What orders an image's frames, in a word."""
+"""Order of an image's frames → one word for it."""
 
 
 def show_plan(screen: Screen, config: RunConfig, prepared: Prepared) -> int:
-    """Print a plan; returns 1 where files would fail, else 0."""
+    """Print a plan, and return the exit code: 1 if files would fail, else 0."""
     plan = prepared.plan
-    failed = sum(count for (status, _), count in outcomes(prepared).items() if status == "failed")
+    failed = sum(count for (status, _), count in count_outcomes(prepared).items() if status == "failed")
     if plan.images:
         limit, width = (None, None) if screen.verbose else (SOME_IMAGES, screen.width)
         screen.show("", images_table(map(_image, plan.images[:limit]), width))
         more = len(plan.images) - SOME_IMAGES
         if more > 0 and not screen.verbose:
             screen.show(f"… and {counted(more, 'more image')} (-v shows all)")
-    screen.show("", reasons_table(outcomes(prepared)), "", *_cost(config, plan), *_refused(screen, plan))
+    screen.show("", reasons_table(count_outcomes(prepared)), "", *_cost(config, plan), *_refused(screen, plan))
     screen.show(*map(escape, make_remarks(prepared)), "")
     code = int(failed > 0 or bool(prepared.unopened))
     verdict = f"{number(failed)} would fail" if failed else _unopened(prepared) or "nothing would fail"
@@ -63,8 +63,8 @@ def _image(image: ImageSpec) -> dict[str, str]:
     }
 
 
-def outcomes(prepared: Prepared) -> Counter[tuple[str, str]]:
-    """Return how many files would end with each status and reason."""
+def count_outcomes(prepared: Prepared) -> Counter[tuple[str, str]]:
+    """Count the files that would get each status and reason."""
     plan = prepared.plan
     counts = Counter(prepared.counts)
     counts.update(("failed", failure.reason) for _, failure in plan.refused)

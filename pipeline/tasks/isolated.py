@@ -25,7 +25,7 @@ from pipeline.deid import Gate
 from pipeline.errors import PipelineError, ResourceError
 from pipeline.isolation import Death, call_fresh, run_apart
 from pipeline.model import Failure, Instance, SourceFile, TaskInput, TaskResult
-from pipeline.output import at_work
+from pipeline.output import show_at_work
 from pipeline.storage import OutputDir
 from pipeline.tasks.convert_frames import Frame, Job, Place, convert, decode_frames, describe_error, make_failure
 
@@ -40,7 +40,7 @@ def convert_carefully(task: TaskInput, job: Job) -> TaskResult:
 
 
 def _convert(task: TaskInput, job: Job) -> TaskResult:
-    with at_work(job.out, job.lock):  # the process may outlive its worker for a moment
+    with show_at_work(job.out, job.lock):  # the process may outlive its worker for a moment
         return convert(task, job, decode=decode_apart)
 
 

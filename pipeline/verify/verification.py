@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.config import Cluster, RunConfig
 from pipeline.errors import ConfigError, OutputError, foreign_text
 from pipeline.executors import Executor, NullProgress, Outcome, Progress, end_in_a_worker, start
-from pipeline.output import no_result, refuse_links
+from pipeline.output import no_result_error, refuse_links
 from pipeline.runs import (
     check_settings,
     check_sources_known,
@@ -126,7 +126,7 @@ def _count_verdicts(result: Verification) -> None:
 
 def _check_result(root: OutputDir) -> None:
     if not {root.IMAGES, root.LEDGER, root.PLAN}.intersection(root.root.children()):
-        raise no_result(root, "it isn't the result of a conversion: give the output directory itself")
+        raise no_result_error(root, "it isn't the result of a conversion: give the output directory itself")
     refuse_links(root)
     at_work = find_writer(root)
     if at_work:

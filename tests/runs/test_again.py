@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import catalog
 from pipeline.config import load
-from pipeline.report import earlier, throughput
+from pipeline.report import describe_earlier_runs, throughput
 from pipeline.runs import array_jobs, stages
 from pipeline.storage import OutputDir
 from support import varied_files as files
@@ -86,12 +86,12 @@ def test_the_report_tells_what_this_run_did_and_what_was_there(varied: Place, mo
     assert throughput(summary)["frames_per_second"] == pytest.approx(done.frames / seconds, rel=0.01)
     told = report(varied)["this_run"]
     assert (told["earlier_tasks"], told["tasks"], told["frames"]) == (5, done.tasks, done.frames)
-    assert "5 tasks had been finished by earlier runs" in (varied.out / "report.html").read_text("utf-8")
+    assert "Earlier runs had finished 5 tasks" in (varied.out / "report.html").read_text("utf-8")
 
 
 def test_the_report_tells_of_files_that_came_and_images_made_anew(varied: Place, pydicom_folder: Path) -> None:
     first = varied.convert()
-    assert earlier(first) == []
+    assert describe_earlier_runs(first) == []
     files.add_series(varied.folder, pydicom_folder / "CT_small.dcm", range(6, 9))
     files.add_series(varied.folder, pydicom_folder / "CT_small.dcm", range(1, 4), series="1.2.3.5")
     summary = varied.convert()

@@ -36,7 +36,7 @@ def test_a_changed_slice(archive: Archive) -> None:
     assert "s3.dcm (another time of change)" in told(result)
     assert f"{STACK} is made again, because 1 of its files changed" in told(result)
     assert (
-        f"1 file had changed since then. Made anew, because files that belong to them came or changed: {STACK}."
+        f"1 file had changed since then. Converted again, because files of these images were added or changed: {STACK}."
         in told(result)
     )
     assert archive.rows()["s3.dcm"]["image"] == STACK

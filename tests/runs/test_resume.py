@@ -209,9 +209,9 @@ def test_a_changed_file_is_refused_by_name_where_that_is_asked_for(varied: Place
 def test_a_second_run_is_refused_while_the_first_lives_and_not_a_moment_longer(varied: Place) -> None:
     code = (
         "import sys, time\n"
-        "from pipeline.output.lock import locked\n"
+        "from pipeline.output.lock import hold_lock\n"
         "from pipeline.storage import OutputDir\n"
-        "with locked(OutputDir(sys.argv[1])):\n"
+        "with hold_lock(OutputDir(sys.argv[1])):\n"
         "    print('locked', flush=True)\n"
         "    time.sleep(60)\n"
     )
@@ -230,7 +230,7 @@ def test_a_second_run_is_refused_while_the_first_lives_and_not_a_moment_longer(v
 def test_a_worker_that_lingers_is_waited_for(varied: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     varied.convert()
     monkeypatch.setattr(lock, "LINGERING", 0.2)
-    with lock.at_work(OutputDir.of(varied.out)), pytest.raises(OutputError, match="still writing there"):
+    with lock.show_at_work(OutputDir.of(varied.out)), pytest.raises(OutputError, match="still writing there"):
         varied.convert()
     varied.convert()
     assert [path.name for path in (varied.out / "ledger").iterdir() if path.suffix == ".lock"] == []
@@ -276,7 +276,7 @@ def test_a_task_that_is_done_carefully_shows_that_it_is_at_work(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
 def test_a_decoder_that_hangs_in_a_fork_does_not_look_like_a_task_at_work(tmp_path: Path) -> None:
     (tmp_path / "ledger").mkdir()
-    with lock.at_work(OutputDir.of(tmp_path)):
+    with lock.show_at_work(OutputDir.of(tmp_path)):
         pid = os.fork()
         if not pid:
             time.sleep(60)

@@ -99,7 +99,7 @@ def test_what_is_shown(tmp_path: Path, header: str) -> None:
         one, other = hidden[f"1.2.{n}"], shown[f"1.2.{n}"]
         assert (one[0], other[0]) == (int(name in SHOWN), int(name not in NEVER)), name
         assert one[1].endswith("; open the image itself to see it") == (name in NEVER)
-        assert one[1].endswith("report.sensitive: show brings it back") == (name in UNDECIDED)
+        assert one[1].endswith("report.sensitive: show shows it") == (name in UNDECIDED)
 
 
 @pytest.mark.parametrize(

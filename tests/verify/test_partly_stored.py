@@ -1,4 +1,4 @@
-"""Originals that hold more than what is stored of them: told in row, terminal and report, and never to be deleted."""
+"""Originals that hold more than their stored frames: told in row, terminal and report, and never to be deleted."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def test_terminal_and_report_tell_which_files_and_how_many(converted: Converted)
     places = [rows.index(str(converted.folder / f"{name}.dcm")) for name in PARTLY]
     assert sorted(line["catalog_row"] for line in report["partly_stored"]) == sorted(places)
     assert all(f"row {place}<" in page for place in places)
-    assert f"{count} converted files hold more than what is stored of them" in page
+    assert f"{count} converted files hold more than their stored frames" in page
     assert "only the declared 2 are stored" in converted.result.stdout
     assert converted.result.exit_code == 0
 

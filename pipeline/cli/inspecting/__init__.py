@@ -1,4 +1,4 @@
-"""``dcm2zarr inspect``: what a path is, by what lies there."""
+"""``dcm2zarr inspect``: describe a file, a folder or an output directory."""
 
 from pathlib import Path
 
@@ -11,18 +11,18 @@ from pipeline.storage import WEB, OutputDir, check_url, is_remote, place, scheme
 
 
 def inspect(screen: Screen, path: str) -> int:
-    """Print what `path` is, and return the exit code: 1 where something in it failed or would fail.
+    """Describe `path`, and return the exit code: 1 if something in it failed or would fail.
 
     Raises
     ------
     ConfigError
-        Where nothing is there.
+        If `path` doesn't exist.
     """
     if is_remote(path):
         return _inspect_remote(screen, path)
     local = Path(path).expanduser()
     if not local.exists():
-        raise ConfigError(f"{path}: nothing is there")
+        raise ConfigError(f"{path}: no such file or folder")
     if is_output(OutputDir(str(local))):
         return inspect_output(screen, OutputDir(str(local)))
     if local.is_dir() or local.name.upper() == "DICOMDIR":

@@ -1,4 +1,4 @@
-"""One DICOM file: what its header says of the pixels, where its frames lie, and what decodes them."""
+"""Show one DICOM file: the header values about the pixels, the places of its frames, and their decoder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.model import FrameIndex
 from pipeline.report import advice
 from pipeline.units import counted, number, shape, size
 
-# What describes the image and not the patient.
+# Attributes that describe the image, not the patient.
 _KEYWORDS = {
     "SOPClassUID": "SOP Class UID",
     "SOPInstanceUID": "SOP Instance UID",
@@ -39,7 +39,7 @@ _BOUNDARIES = {
     "native": "native: every frame has the same length",
     "basic_offset_table": "the basic offset table",
     "extended_offset_table": "the extended offset table",
-    "one_fragment_per_frame": "no offset table, but one fragment a frame",
+    "one_fragment_per_frame": "no offset table, but one fragment for each frame",
     "single_frame": "a single frame",
     "end_of_image_markers": "no offset table: end-of-image markers in the fragments",
 }
@@ -47,20 +47,21 @@ Facts = Iterable[tuple[str, str]]
 
 
 def inspect_file(screen: Screen, path: str) -> int:
-    """Print header, frame index and decoder of a file; returns 1 where it can't be converted, else 0."""
+    """Print header, frame index and decoder of a file, and return the exit code: 1 if it can't be converted, else 0."""
     code = 0
     with frames.open_source(str(path)) as file:
         try:
-            told = "it can be converted" + (", but not all that it holds" if _inspect(screen, file, path) else "")
+            verdict = "it can be converted" + (", but not all that it holds" if _inspect(screen, file, path) else "")
         except PipelineError as error:
-            code, told = _told(screen, error.reason, Gate.of().message(str(error), reason=error.reason, source=path))
+            message = Gate.of().message(str(error), reason=error.reason, source=path)
+            code, verdict = _report_error(screen, error.reason, message)
     screen.show("")
-    screen.final(f"{path}. Exit code {code}: {told}.")
+    screen.final(f"{path}. Exit code {code}: {verdict}.")
     return code
 
 
-def _told(screen: Screen, reason: str, message: str) -> tuple[int, str]:
-    """Print what is wrong with a file; return the exit code and its meaning."""
+def _report_error(screen: Screen, reason: str, message: str) -> tuple[int, str]:
+    """Print the error of a file; return the exit code and its meaning."""
     if reason in {NotDicomError.reason, NoPixelDataError.reason}:
         screen.show("", escape(message))
         return 0, f"not an image, so a conversion leaves it alone ({reason})"
@@ -69,7 +70,7 @@ def _told(screen: Screen, reason: str, message: str) -> tuple[int, str]:
 
 
 def _inspect(screen: Screen, file: BinaryIO, path: str) -> bool:
-    """Print what there is to know of a file; return whether it holds what a conversion doesn't store."""
+    """Print all facts about a file; return whether the file holds anything that a conversion doesn't store."""
     header = frames.read_header(file, source=path, gate=Gate.of())
     screen.show("", "[bold]Header[/]", _facts(_header_facts(header)))
     begin = perf_counter()

@@ -1,4 +1,4 @@
-"""A folder of DICOM files: what is in it, without decoding anything."""
+"""Show a folder of DICOM files, without decoding anything."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from pipeline.catalog import read_unstored
 from pipeline.cli.screen import Screen, plain
-from pipeline.cli.terminal_progress import watched
+from pipeline.cli.terminal_progress import show_progress
 from pipeline.cli.terminal_tables import add, grid, reasons_table
 from pipeline.config import from_dict
 from pipeline.executors import start
@@ -27,7 +27,7 @@ SOME_KINDS, SOME_FILES = 40, 10
 
 
 def inspect_folder(screen: Screen, folder: str) -> int:
-    """Print what the scan finds in a folder, a DICOMDIR or a list; returns 1 where files would fail, else 0."""
+    """Print what the scan finds in a folder, a DICOMDIR or a list, and return the exit code: 1 if files would fail, else 0."""
     found, unstored = _scan(screen, folder)
     if found.instances:
         kinds = kinds_table(found.instances, None if screen.verbose else SOME_KINDS)
@@ -37,25 +37,25 @@ def inspect_folder(screen: Screen, folder: str) -> int:
     screen.show("", *_totals(found), *_unstored(unstored, None if screen.verbose else SOME_FILES), "")
     failed = sum(count for (status, _), count in found.counts.items() if status == "failed")
     code = int(failed > 0)
-    told = f"{number(failed)} would fail" if failed else "nothing is wrong with their headers and lengths"
-    screen.final(f"{counted(found.files, 'file')} in {folder}. Exit code {code}: {told}.")
+    verdict = f"{number(failed)} would fail" if failed else "their headers and lengths have no errors"
+    screen.final(f"{counted(found.files, 'file')} in {folder}. Exit code {code}: {verdict}.")
     return code
 
 
 def _unstored(files: Sequence[tuple[str, str]], limit: int | None) -> Iterable[RenderableType]:
-    """Yield which files hold more than a conversion would store."""
+    """Yield the files that hold more than a conversion would store."""
     if not files:
         return
     yield ""
     yield f"[yellow]Of {counted(len(files), 'file')} not everything would be stored:[/]"
-    for source, told in files[:limit]:
-        yield Padding(plain(f"{source}: {told}", overflow="fold"), (0, 0, 0, 2))
+    for source, message in files[:limit]:
+        yield Padding(plain(f"{source}: {message}", overflow="fold"), (0, 0, 0, 2))
     if limit is not None and len(files) > limit:
         yield f"  … {len(files) - limit} more (-v shows all)"
 
 
 def _scan(screen: Screen, folder: str) -> tuple[Scan, list[tuple[str, str]]]:
-    with TemporaryDirectory(prefix="dcm2zarr-inspect-") as temporary, watched(screen) as progress:
+    with TemporaryDirectory(prefix="dcm2zarr-inspect-") as temporary, show_progress(screen) as progress:
         config = from_dict(
             {
                 "source": {"paths": [str(folder)]},
@@ -69,7 +69,7 @@ def _scan(screen: Screen, folder: str) -> tuple[Scan, list[tuple[str, str]]]:
 
 
 def kinds_table(instances: Sequence[Instance], limit: int | None) -> Table:
-    """Return a row for each modality, transfer syntax and pixel format, the most frequent first."""
+    """Return a table with a row for each modality, transfer syntax and pixel format, the most frequent first."""
     groups: defaultdict[tuple[str, str, str, str, str], list[Instance]] = defaultdict(list)
     for instance in instances:
         groups[_kind(instance)].append(instance)

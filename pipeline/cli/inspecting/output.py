@@ -1,4 +1,4 @@
-"""An output directory: its images, and what became of the files."""
+"""Show an output directory: its images, and the outcome of each file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SOME_IMAGES = 40
 
 
 def is_output(out: OutputDir) -> bool:
-    """Whether a folder or a prefix is what a run leaves."""
+    """Whether a folder or a prefix is the output directory of a run."""
     return bool(out.images().children()) or out.catalog.exists()
 
 
 def inspect_output(screen: Screen, out: OutputDir) -> int:
-    """Print the images and the outcome by reason; returns 1 where files failed or the run hasn't finished, else 0."""
+    """Print the images and the files by reason, and return the exit code: 1 if files failed or the run hasn't finished."""
     images = pipeline.open(out, unfinished=True).images
     finished = out.catalog.exists()
     counts = count_reasons(out) if finished else {}
@@ -30,12 +30,12 @@ def inspect_output(screen: Screen, out: OutputDir) -> int:
     if len(images) > SOME_IMAGES and not screen.verbose:
         screen.show(f"… and {counted(len(images) - SOME_IMAGES, 'more image')} (-v shows all)")
     screen.show("", reasons_table(counts) if finished else "[red]The run that writes here has not finished.[/]", "")
-    screen.show(f"dcm2zarr verify {escape(str(out))} checks every byte of it.", "")
+    screen.show(f"dcm2zarr verify {escape(str(out))} checks every byte of the result.", "")
     failed = sum(count for (status, _), count in counts.items() if status == "failed")
     code = int(failed > 0 or not finished)
-    told = f"{number(failed)} of {counted(sum(counts.values()), 'file')} failed" if failed else "nothing failed"
-    told = told if finished else "there is no catalog yet"
-    screen.final(f"{counted(len(images), 'complete image')} in {out}. Exit code {code}: {told}.")
+    verdict = f"{number(failed)} of {counted(sum(counts.values()), 'file')} failed" if failed else "nothing failed"
+    verdict = verdict if finished else "there is no catalog yet"
+    screen.final(f"{counted(len(images), 'complete image')} in {out}. Exit code {code}: {verdict}.")
     return code
 
 
