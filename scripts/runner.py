@@ -38,7 +38,7 @@ def common(parser: argparse.ArgumentParser, **defaults: Any) -> None:
 
 
 def is_wanted(name: str, only: Sequence[str]) -> bool:
-    """Whether a case is to be run, by the option ``--only``."""
+    """Return whether a case is to be run, by the option ``--only``."""
     return not only or any(part in name for part in only)
 
 

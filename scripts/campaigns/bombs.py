@@ -81,7 +81,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def is_too_much(cost: Cost, usual: Cost) -> bool:
-    """Whether a bomb hit."""
+    """Return whether a bomb hit."""
     return (
         cost.seconds - usual.seconds > SECONDS
         or cost.driver - usual.driver > DRIVER_MIB

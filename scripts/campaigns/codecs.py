@@ -62,7 +62,7 @@ def distance(result: Comparison) -> int:
 
 
 def is_wrong(result: Comparison) -> bool:
-    """Whether ours fails alone, gives another type or shape, or is too far away."""
+    """Return whether ours fails alone, gives another type or shape, or is too far away."""
     if result.ours or result.shapes:
         return not result.theirs
     if result.plugin == "pylibjpeg" and result.file in DIFFERENT:

@@ -356,7 +356,7 @@ def problems(folder: Folder) -> Iterator[str]:
 
 
 def is_own(out: Path, row: dict[str, Any], original: Path) -> bool:
-    """Whether a row leads to the pixels of its original."""
+    """Return whether a row leads to the pixels of its original."""
     pixels = zarr.open_array(out / "images.zarr" / row["image"] / "pixels", mode="r")
     stored = pixels[row["frame_start"] : row["frame_start"] + row["num_frames"]]
     wanted = pydicom.dcmread(original).pixel_array

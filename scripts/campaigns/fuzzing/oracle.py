@@ -104,7 +104,7 @@ def _by_dataset(source: str, plugin: str) -> Iterator[np.ndarray]:
 
 
 def _one_of(row: dict[str, Any], stored: np.ndarray, frame: int) -> bool:
-    """Whether one of the plugins that decoded a file's frames gives this frame."""
+    """Return whether one of the plugins that decoded a file's frames gives this frame."""
     wanted = stored[frame : frame + 1]
     return any(
         not _compare(iter_pixels(row["source"], indices=[frame], decoding_plugin=plugin), wanted)
@@ -120,7 +120,7 @@ def _distance(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _same_below(frame: np.ndarray, stored: np.ndarray, bits: int | None) -> bool:
-    """Whether two frames of integers are the same in their lowest bits."""
+    """Return whether two frames of integers are the same in their lowest bits."""
     if not bits or frame.shape != stored.shape or frame.dtype.kind not in "iu":
         return False
     return not ((frame ^ stored) & ((1 << bits) - 1)).any()
