@@ -3,7 +3,7 @@
     scripts/campaign codecs [FILE OR FOLDER ...]
 
 Without arguments, over pydicom's test files, pydicom-data and the
-folder of further files. What is expected to differ is listed in tests/support/plugin_comparison.py, with the reasons.
+folder of further files. Expected differences are listed in tests/support/plugin_comparison.py, with the reasons.
 """
 
 from __future__ import annotations
