@@ -67,7 +67,7 @@ def decode_apart(instance: Instance, frames: range, job: Job, place: Place) -> I
 
 
 def is_to_blame(death: Death, deaths: int) -> bool:
-    """Return whether so many deaths of this kind are more than bad luck."""
+    """Return whether this number of deaths of this kind is more than bad luck."""
     return deaths >= ATTEMPTS or death.reason == "timeout"
 
 

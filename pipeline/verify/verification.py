@@ -190,7 +190,7 @@ def _check_files(expected: ExpectedResult) -> Iterator[Problem]:
             yield Problem("incomplete_image", f"{expected.out.IMAGES}/{spec.path}", message, image)
     yield from check_groups(expected.out, {*there, *expected.standing})
     if not expected.out.catalog.exists():
-        yield Problem("catalog_unreadable", OutputDir.CATALOG, "isn't there")
+        yield Problem("catalog_unreadable", OutputDir.CATALOG, "is missing")
         return
     try:
         yield from list(check_rows(expected))

@@ -124,7 +124,7 @@ def places(codestream: bytes, start: int) -> list[int]:
 
 
 def refuses(stream: Stream, codestream: bytes, plugin: str = "") -> bool:
-    """Whether a codestream is refused; if not, it is only the picture's last padding bits that have gone."""
+    """Return whether a codestream is refused; if not, it is only the picture's last padding bits that have gone."""
     try:
         frame = next(iter_frames(stream.file(codestream), decoding_plugin=plugin))
     except DecodeError as error:

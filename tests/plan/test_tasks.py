@@ -109,7 +109,7 @@ def test_a_task_takes_only_its_own_placements_along(axial):
 
 
 class Counted(Sequence):
-    """A sequence that counts how often it is looked into."""
+    """A sequence that counts accesses."""
 
     def __init__(self, items):
         self.items = items

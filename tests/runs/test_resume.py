@@ -1,4 +1,4 @@
-"""A run that goes on from what another one left ends as if nothing had happened."""
+"""A run that resumes another one ends as if there had been no interruption."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def segment(place: Place) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, pydicom_folder: Path) -> Place:
-    """An undisturbed result, made once; nothing changes it or its sources."""
+    """An undisturbed result, made once; no test changes it or its sources."""
     folder = tmp_path_factory.mktemp("undisturbed")
     files.fill(folder / "in", pydicom_folder)
     place = Place(folder / "in", folder / "whole")
@@ -114,7 +114,7 @@ def test_a_shard_that_is_not_as_recorded_is_made_again(
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["vanished", "empty"])
-def test_what_a_power_cut_took_from_a_finished_image_is_made_again(
+def test_files_lost_in_a_power_cut_are_made_again(
     varied: Place, whole: Place, damage: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(whole.out, varied.out)
@@ -146,7 +146,7 @@ def test_an_image_is_closed_while_its_shards_are_made_again(
 
 
 class StoppedError(Exception):
-    """Stands for the end of the process."""
+    """Simulates the end of the process."""
 
 
 @pytest.mark.parametrize(

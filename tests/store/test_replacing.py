@@ -1,4 +1,4 @@
-"""An image made aside takes the place of the one that stands at its path."""
+"""An image made aside replaces the one that stands at its path."""
 
 from __future__ import annotations
 
