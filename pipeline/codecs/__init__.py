@@ -15,7 +15,7 @@ from pipeline.codecs.codestream_checks import examine, require_complete, unfit
 from pipeline.codecs.direct import DirectDecoder, direct_decoder
 from pipeline.codecs.frame import YBR_FULL, FrameRequest
 from pipeline.codecs.plugin import RGB_OPTION
-from pipeline.codecs.registry import PLUGIN, decoder_of, fast_transfer_syntaxes, plugin_version, register
+from pipeline.codecs.pydicom_registration import PLUGIN, decoder_of, fast_transfer_syntaxes, plugin_version, register
 from pipeline.codecs.samples import WORDS, Coded, SampleBits
 
 __all__ = [

@@ -12,10 +12,10 @@ import numpy as np
 
 from pipeline.codecs import jpeg, jpeg2000, jpegls, rle
 from pipeline.codecs.boxes import JP2
-from pipeline.codecs.families import prepare
 from pipeline.codecs.frame import Array, FrameRequest
 from pipeline.codecs.markers import SOF_JPEG_LS, SOI, read_jpeg_header
 from pipeline.codecs.samples import Coded
+from pipeline.codecs.syntax_codecs import prepare
 from pipeline.codecs.tileparts import START
 from pipeline.errors import CodestreamError, PixelDataError
 from pipeline.model import syntaxes

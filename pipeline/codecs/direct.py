@@ -14,10 +14,10 @@ import numpy as np
 from pydicom.pixels.decoders import base
 from pydicom.pixels.processing import convert_color_space
 
-from pipeline.codecs.families import SERVED, prepare
 from pipeline.codecs.frame import ITEMSIZES, YBR_FULL, Array, FrameRequest, PreparedFrame, plain_bytes
 from pipeline.codecs.plugin import RGB_OPTION
 from pipeline.codecs.samples import SampleBits
+from pipeline.codecs.syntax_codecs import SERVED, prepare
 
 _REQUIRED: Final = ("rows", "columns", "samples_per_pixel", "bits_allocated", "bits_stored", "pixel_representation")
 _UNDERSTOOD: Final = {

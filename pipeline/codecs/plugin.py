@@ -12,8 +12,8 @@ import numpy as np
 from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.uid import UID
 
-from pipeline.codecs.families import SERVED, is_available, prepare
 from pipeline.codecs.frame import FrameRequest, plain_bytes
+from pipeline.codecs.syntax_codecs import SERVED, is_available, prepare
 
 __all__ = ["DECODER_DEPENDENCIES", "RGB_OPTION", "decode_frame", "is_available"]
 

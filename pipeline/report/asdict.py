@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.report import shown_paths
-from pipeline.report.advice import advice
+from pipeline.report.reason_advice import advice
 from pipeline.report.run_summary import ImageLine, RunSummary, Totals
 from pipeline.units import counted
 

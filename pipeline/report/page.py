@@ -9,10 +9,10 @@ from itertools import islice
 from typing import Any
 
 from pipeline.report import shown_paths
-from pipeline.report.advice import advice
 from pipeline.report.asdict import STATUSES, describe_earlier_runs, reasons, throughput, verdict
 from pipeline.report.html_pieces import Column, Markup, bar, note, section, stacked, table
 from pipeline.report.plots import steps
+from pipeline.report.reason_advice import advice
 from pipeline.report.run_summary import RunSummary, Totals
 from pipeline.report.sheet import contact_sheet
 from pipeline.units import counted, duration, number, ratio, shape, size

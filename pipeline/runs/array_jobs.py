@@ -29,8 +29,8 @@ from pipeline.runs.partitions import (
 )
 from pipeline.runs.preparation import check_settings
 from pipeline.runs.preparation import load as load_prepared
-from pipeline.runs.recovery import restore
 from pipeline.runs.replacement import finish_replacing
+from pipeline.runs.resume import restore
 from pipeline.runs.stages import (
     finish,
     load_or_make_plan,

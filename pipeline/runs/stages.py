@@ -31,8 +31,8 @@ from pipeline.runs.frozen_images import kept_back_message
 from pipeline.runs.grow import extend_plan, give_back, has_failed_again
 from pipeline.runs.partitions import recut, refuse_running
 from pipeline.runs.preparation import check_settings, load, prepare, prepare_and_save
-from pipeline.runs.recovery import restore
 from pipeline.runs.replacement import find_losing, finish_replacing, settle, working_plan
+from pipeline.runs.resume import restore
 from pipeline.runs.scan_phase import find_files, scan_more
 from pipeline.runs.state import Prepared, Run
 from pipeline.runs.storage_settings import with_storage_settings

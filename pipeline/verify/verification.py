@@ -24,7 +24,7 @@ from pipeline.runs import (
 )
 from pipeline.storage import Options, OutputDir, active, as_resource_error, using
 from pipeline.verify.catalog_checks import check_rows
-from pipeline.verify.earlier import find_verified_before
+from pipeline.verify.earlier_verifications import find_verified_before
 from pipeline.verify.expected import ExpectedResult, read_expected
 from pipeline.verify.guarded import check_sources, check_sources_carefully
 from pipeline.verify.original_checks import SourceFindings, source_checks

@@ -15,7 +15,7 @@ from pipeline.errors import PlanError
 from pipeline.model import Axes, ImageSpec, PixelFormat, Placement, Plan, Region
 from pipeline.plan import Layout, task_inputs, verify
 from pipeline.plan.build import project_memory
-from pipeline.plan.tasks import cut_tasks
+from pipeline.plan.task_cutting import cut_tasks
 
 TILE = PixelFormat(16, 16, 1, "uint8", "MONOCHROME2")
 NATIVE, JPEG_LS = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.80"

@@ -28,8 +28,8 @@ from pipeline.report import (
     verdict,
     write,
 )
-from pipeline.report.advice import ADVICE
 from pipeline.report.html_pieces import stacked
+from pipeline.report.reason_advice import ADVICE
 from pipeline.storage import OutputDir
 from pipeline.units import counted, duration, ratio, shape, size
 from support.run_summaries import NASTY, START, run_summary

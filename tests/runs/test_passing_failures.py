@@ -17,7 +17,7 @@ import zarr
 import pipeline
 from pipeline.errors import RETRIED
 from pipeline.model import Failure
-from pipeline.report.advice import ADVICE
+from pipeline.report.reason_advice import ADVICE
 from pipeline.runs import conversion, scan_phase
 from pipeline.scan import patterns
 from pipeline.storage import local_file, patience

@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster, get_worker
 
 from pipeline.errors import ClusterError
 from pipeline.executors import NullProgress, standstill
-from pipeline.executors.clusters.here import worker_processes
+from pipeline.executors.clusters.this_machine import worker_processes
 from pipeline.executors.executor import Distributed
 from pipeline.executors.standstill import Surroundings, check_losses
 

@@ -29,7 +29,7 @@ from pipeline.store import (
     open_pixels,
     write_region,
 )
-from pipeline.store.codecs import codec_arguments
+from pipeline.store.compression import codec_arguments
 from pipeline.store.shards import chunks_per_shard
 
 BLOSC = {"name": "blosc", "cname": "zstd", "clevel": 1, "shuffle": "auto"}

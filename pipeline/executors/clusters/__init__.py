@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pipeline.config import BATCH_SYSTEMS, Cluster
 from pipeline.executors.clusters import batch_system, custom
 from pipeline.executors.clusters.address import connected
-from pipeline.executors.clusters.here import check_local_memory, in_dask, synchronous
+from pipeline.executors.clusters.this_machine import check_local_memory, in_dask, synchronous
 from pipeline.executors.clusters.worker_memory import Thresholds, check_tasks, configured_thresholds
 from pipeline.executors.executor import Executor
 from pipeline.executors.main_guard import refuse_without_guard
 from pipeline.executors.progress import NullProgress, Progress
-from pipeline.executors.surroundings import possible
+from pipeline.executors.started_from import possible
 from pipeline.isolation import SAFE_PATH
 from pipeline.model import Task
 

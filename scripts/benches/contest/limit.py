@@ -26,7 +26,7 @@ from pipeline.model import PixelFormat
 from pipeline.plan.costs import weight
 from pipeline.plan.layout import Layout
 from pipeline.plan.layouts.frames import shard_shape
-from pipeline.store.codecs import BLOSC_BLOCK
+from pipeline.store.compression import BLOSC_BLOCK
 from pipeline.store.sinks import begin_to_flush
 
 

@@ -14,7 +14,7 @@ import pipeline
 from benches.contest.inputs import Made
 from pipeline.config import Cluster
 from pipeline.executors.clusters.defaults import dask_defaults
-from pipeline.executors.clusters.here import dask_cluster
+from pipeline.executors.clusters.this_machine import dask_cluster
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.uid import UID
 
 from pipeline.codecs import plugin
-from pipeline.codecs.families import SERVED
 from pipeline.codecs.newer_syntaxes import add_newer
+from pipeline.codecs.syntax_codecs import SERVED
 
 PLUGIN: Final = "imagecodecs"
 """The plugin's name in pydicom."""
