@@ -68,7 +68,7 @@ def check_answer(name: str, attributes: Mapping[str, str], beginning: Callable[[
         and is_page(kind, beginning())
     ):
         raise UnusableAnswerError(
-            f"{name}: the server answers with a page ({kind}), such as a login or an error, in place of the file"
+            f"{name}: the server answers with a page ({kind}) in place of the file: perhaps a login or an error"
         )
 
 

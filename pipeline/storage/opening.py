@@ -47,7 +47,7 @@ def open_source(source: str, expected: Expected | None = None) -> BinaryIO:
         For a URL that can't be used.
     """
     if scheme_of(source) in DICOMWEB:
-        return cast(BinaryIO, _dicomweb("instances").open_instance(source, as_found(source, expected)))
+        return cast(BinaryIO, _dicomweb("dicomweb_files").open_instance(source, as_found(source, expected)))
     if is_remote(source):
         return cast(BinaryIO, take_prefetched(source) or open_object(check_url(source), expected))
     try:
