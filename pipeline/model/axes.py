@@ -198,10 +198,10 @@ class Grid(Compact):
 
     def whole_shards(self, positions: range) -> range | None:
         """Return the numbers of the shards that the positions consist of; None if they aren't whole shards."""
-        first, last = self._begun(positions.start), self._begun(positions.stop)
+        first, last = self._shard_beginning_at(positions.start), self._shard_beginning_at(positions.stop)
         return None if first is None or last is None else range(first, last)
 
-    def _begun(self, position: int) -> int | None:
+    def _shard_beginning_at(self, position: int) -> int | None:
         """Return the number of the shard that begins at a position, None if none does; the end of the grid counts as a beginning."""
         if position == self.positions:
             return self.shards
