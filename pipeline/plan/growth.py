@@ -268,7 +268,7 @@ def _make_tasks(
 def _remaining_tasks(
     before: Plan, instances: Sequence[Instance], images: Sequence[ImageSpec], mapping: Mapping[int, int]
 ) -> tuple[list[Task], dict[int, int]]:
-    """Return the remaining parts of a plan's tasks, renumbered, if any of their images remain; and their new numbers by old ones."""
+    """Return the parts of a plan's tasks whose images remain, renumbered; and their new numbers by the earlier ones."""
     tasks: list[Task] = []
     numbers: dict[int, int] = {}
     for task in before.tasks:
