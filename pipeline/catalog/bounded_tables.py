@@ -72,7 +72,7 @@ class BoundedTable:
         """Return how many bytes a row group, or some columns of it, takes in memory according to its metadata."""
         found = self._file.metadata.row_group(group)
         parts = (found.column(position) for position in range(found.num_columns))
-        wanted = [part for part in parts if columns is None or _top(part.path_in_schema) in columns]
+        wanted = [part for part in parts if columns is None or _top_level_name(part.path_in_schema) in columns]
         return sum(max(part.total_uncompressed_size, part.num_values * _NUMBER) for part in wanted)
 
     def _check(self, group: int, columns: Sequence[str] | None) -> None:
@@ -84,7 +84,7 @@ class BoundedTable:
     def _count(self, table: pa.Table | pa.RecordBatch, before: int = 0) -> int:
         """Return `before` plus the expanded size of the columns; `before` are the bytes already read of the same row group."""
         parts = (part for column in table.columns for part in getattr(column, "chunks", [column]))
-        size = before + sum(map(_bytes, parts))
+        size = before + sum(map(_expanded_bytes, parts))
         if size > MOST_BYTES:
             raise self._not_ours(f"rows of more than {size} bytes")
         return size
@@ -106,13 +106,13 @@ def open_table(path: Place) -> Iterator[BoundedTable]:
             yield BoundedTable(file, schema, path)
 
 
-def _top(path: str) -> str:
+def _top_level_name(path: str) -> str:
     return path.partition(".")[0]
 
 
-def _bytes(values: pa.Array) -> int:
+def _expanded_bytes(values: pa.Array) -> int:
     if pa.types.is_list(values.type):
-        return _bytes(values.flatten()) + _NUMBER * len(values)
+        return _expanded_bytes(values.flatten()) + _NUMBER * len(values)
     if not pa.types.is_dictionary(values.type):
         return int(values.nbytes)
     lengths = pc.cast(pc.binary_length(values.dictionary), pa.int64()).take(values.indices)

@@ -63,12 +63,12 @@ def _read_csv(path: Path) -> list[str]:
         rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
     if not rows:
         return []
-    column = _named_column([cell.strip() for cell in rows[0]])
+    column = _find_column([cell.strip() for cell in rows[0]])
     first = 1
     if column is None:
         first = int(not _looks_like_path(rows[0][0].strip(), path))
         if first and max(map(len, rows)) > 1:
-            raise _no_column(path, rows[0])
+            raise _no_column_error(path, rows[0])
     cells = (row[column or 0].strip() if len(row) > (column or 0) else "" for row in rows[first:])
     return [cell for cell in cells if cell]
 
@@ -82,10 +82,10 @@ def _read_parquet(path: Path) -> list[str]:
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
         texts = [field.name for field in schema if _is_text(field.type)]
-        column = _named_column(schema.names)
+        column = _find_column(schema.names)
         name = schema.names[column] if column is not None else texts[0] if len(texts) == 1 else None
         if name is None:
-            raise _no_column(path, schema.names)
+            raise _no_column_error(path, schema.names)
         if name not in texts:
             raise ConfigError(
                 f"{path}: column {name!r} holds {schema.field(name).type}, not text, so it can't hold paths"
@@ -100,12 +100,12 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _named_column(names: Sequence[str]) -> int | None:
+def _find_column(names: Sequence[str]) -> int | None:
     folded = [name.casefold() for name in names]
     return next((folded.index(name) for name in PATH_COLUMNS if name in folded), None)
 
 
-def _no_column(path: Path, seen: Sequence[str]) -> ConfigError:
+def _no_column_error(path: Path, seen: Sequence[str]) -> ConfigError:
     return ConfigError(
         f"{path}: no column is named {', '.join(PATH_COLUMNS[:-1])} or {PATH_COLUMNS[-1]}; it has "
         f"{', '.join(repr(name) for name in seen) or 'none'}. Rename the one that holds the paths."

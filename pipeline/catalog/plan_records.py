@@ -122,11 +122,11 @@ def group_by_owner(groups: Iterable[pa.Table], kind: type[Any], count: int) -> l
     """Return the objects of a table, grouped by the owner's number in the first column."""
     gathered: list[list[Any]] = [[] for _ in range(count)]
     for owner, *values in row_values(groups):
-        gathered[_checked_owner(owner, count)].append(kind(*values))
+        gathered[_check_owner(owner, count)].append(kind(*values))
     return [tuple(group) for group in gathered]
 
 
-def _checked_owner(owner: int, count: int) -> int:
+def _check_owner(owner: int, count: int) -> int:
     if not 0 <= owner < count:
         raise damaged(f"the plan is damaged: it has {count} images or tasks, but a row belongs to number {owner}")
     return owner

@@ -172,7 +172,7 @@ def _read(out: OutputDir, name: str, seal: Mapping[str, Any]) -> Iterator[pa.Tab
             if file.rows != seal["rows"].get(name):
                 raise damaged(f"{path} has {file.rows} rows, the plan has {seal['rows'].get(name)}")
             for table in file.groups():
-                _require_filled(table, path)
+                _require_values(table, path)
                 yield table
     except FileNotFoundError as error:
         raise damaged(f"{out.plan} holds no whole plan: {error}") from error
@@ -182,7 +182,7 @@ def _read(out: OutputDir, name: str, seal: Mapping[str, Any]) -> Iterator[pa.Tab
         raise damaged(f"{path} can't be read: {error}") from error
 
 
-def _require_filled(table: pa.Table, path: Place) -> None:
+def _require_values(table: pa.Table, path: Place) -> None:
     """Refuse a table that lacks a value in some row, except in columns that may lack values."""
     for name in table.column_names:
         if table[name].null_count and name not in MAY_BE_NULL:

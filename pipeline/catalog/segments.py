@@ -70,14 +70,14 @@ def _column(field: pa.Field, values: list[Any]) -> pa.Array:
     try:
         return pa.array(values, field.type)
     except UnicodeEncodeError:  # text of damaged headers can hold lone surrogates, which UTF-8 can't encode
-        return pa.array([_encodable(value) for value in values], field.type)
+        return pa.array([_make_encodable(value) for value in values], field.type)
 
 
-def _encodable(value: Any) -> Any:
+def _make_encodable(value: Any) -> Any:
     r"""Write characters that UTF-8 can't encode as ``\udc80``."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
-    return [_encodable(item) for item in value] if isinstance(value, list | tuple) else value
+    return [_make_encodable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def write_segment(path: Anywhere, rows: Iterable[Mapping[str, Any]], keywords: Mapping[str, str]) -> None:

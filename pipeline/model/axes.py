@@ -112,7 +112,7 @@ class Axes(Compact):
         return tuple(next(given) if cut else 0 for cut in self.cut)
 
     def fold(self, frames: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Arrange frames ``(frame, row, column[, sample])``, neighbours along the grid's last axis, along the array's dimensions."""
+        """Arrange frames ``(frame, row, column[, sample])``, neighbours along the grid's last axis, as the array has them."""
         cells = (*(1 for _ in self.grid[1:]), len(frames))
         return frames.transpose(_order(self)).reshape(self.shape(cells, frames.shape[1:]))
 
@@ -198,11 +198,11 @@ class Grid(Compact):
 
     def whole_shards(self, positions: range) -> range | None:
         """Return the numbers of the shards that the positions consist of; None if they aren't whole shards."""
-        first, last = self._begun(positions.start), self._begun(positions.stop)
+        first, last = self._shard_beginning_at(positions.start), self._shard_beginning_at(positions.stop)
         return None if first is None or last is None else range(first, last)
 
-    def _begun(self, position: int) -> int | None:
-        """Return the number of the shard that begins at a position, None if none does; the end of the grid counts as a beginning."""
+    def _shard_beginning_at(self, position: int) -> int | None:
+        """Return the number of the shard that begins at a position, None if none does; the grid's end counts as a beginning."""
         if position == self.positions:
             return self.shards
         if not 0 <= position < self.positions:
@@ -240,7 +240,7 @@ class Grid(Compact):
         return found
 
     def spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Rearrange values by position, shape ``(position, …)``, into the grid's shape, ``(*sizes, …)``; the result is read-only."""
+        """Return values by position, shape ``(position, …)``, in the grid's shape, ``(*sizes, …)``; the result is read-only."""
         shape = (*self.sizes, *values.shape[1:])
         if self.is_c_ordered:
             return values.reshape(shape) if len(self.sizes) > 1 else values
@@ -249,7 +249,7 @@ class Grid(Compact):
         return ordered.reshape(shape)
 
     def runs(self, positions: range, most: int) -> Iterator[tuple[int, Shape, int]]:
-        """Cut positions into runs of at most `most` along the last axis; yield each run's first position, its coordinates, its length."""
+        """Yield runs of at most `most` positions along the last axis: first position, its coordinates, and length."""
         step = self.sizes[-1] if self.is_c_ordered else self.shard[-1]
         start = positions.start
         while start < positions.stop:
@@ -271,8 +271,9 @@ class Grid(Compact):
     def _locate(self, position: Any, least: Callable[[Any, Any], Any]) -> tuple[list[Any], list[Any], Any]:
         """Return the coordinates of a position's shard, the shard's size along each axis, and the cell's number in the shard.
 
-        `position` is a number or an array of numbers; `least` returns the smaller of two of these. The shards that share a coordinate
-        along an axis form a slab of the grid: as wide as the grid along all later axes, as thick as the shard along the earlier ones.
+        `position` is a number or an array of numbers; `least` returns the smaller of two of these. The shards that share a
+        coordinate along an axis form a slab of the grid: as wide as the grid along all later axes, as thick as the shard
+        along the earlier ones.
         """
         at, extents = [], []
         before, left = 1, self.positions

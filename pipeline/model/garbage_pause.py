@@ -19,7 +19,7 @@ def without_collections(function: Callable[P, T]) -> Callable[P, T]:
     """
 
     @wraps(function)
-    def paused(*args: P.args, **kwargs: P.kwargs) -> T:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
         if not gc.isenabled():
             return function(*args, **kwargs)
         gc.disable()
@@ -28,4 +28,4 @@ def without_collections(function: Callable[P, T]) -> Callable[P, T]:
         finally:
             gc.enable()
 
-    return paused
+    return wrapper

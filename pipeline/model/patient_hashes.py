@@ -16,7 +16,7 @@ PATIENT_ATTRIBUTES = (
     "Series Number",
 )
 """The attributes that :attr:`Instance.patient` holds hashes of, in order. A name has three hashes: PS3.5 6.2.1.2 lets it be
-written in letters, in ideographs and by its sound. The last three attributes tell studies and series apart in files without UIDs."""
+written in letters, in ideographs and by its sound. The last three tell studies and series apart in files without UIDs."""
 _ABSENT = bytes(PATIENT_HASH_BYTES)
 
 

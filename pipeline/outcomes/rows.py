@@ -46,9 +46,9 @@ def row_outcomes(outcomes: Outcomes, notes: Mapping[int, str]) -> dict[tuple[int
     for position in plan.unselected:
         instance = plan.instances[position]
         message = f"select.frames takes none of its {instance.number_of_frames} frame(s)"
-        rows[_row(instance)] = RowOutcome("skipped", "no_frames_selected", message)
+        rows[_row_of(instance)] = RowOutcome("skipped", "no_frames_selected", message)
     for position, failure in plan.refused:
-        rows[_row(plan.instances[position])] = _failed(failure)
+        rows[_row_of(plan.instances[position])] = _failed_outcome(failure)
     frames = stored_frames(plan)
     for number, image in enumerate(plan.images):
         for placement in reversed(
@@ -57,7 +57,7 @@ def row_outcomes(outcomes: Outcomes, notes: Mapping[int, str]) -> dict[tuple[int
             position = placement.instance
             failed, missing = outcomes.failures.get(position), outcomes.salvaged.get(position)
             if failed and missing is None:
-                rows[_row(plan.instances[position])] = _failed(failed)
+                rows[_row_of(plan.instances[position])] = _failed_outcome(failed)
             elif number in outcomes.complete:
                 stored = RowOutcome(
                     "converted",
@@ -67,9 +67,11 @@ def row_outcomes(outcomes: Outcomes, notes: Mapping[int, str]) -> dict[tuple[int
                     frames_missing=0,
                     decoder=outcomes.decoders.get(position),
                     photometric_interpretation=outcomes.photometric.get(position),
-                    note="; ".join(filter(None, (notes.get(position), _selection(plan, position, frames)))),
+                    note="; ".join(filter(None, (notes.get(position), _describe_selection(plan, position, frames)))),
                 )
-                rows[_row(plan.instances[position])] = _salvaged(stored, failed, missing or 0) if failed else stored
+                rows[_row_of(plan.instances[position])] = (
+                    _salvaged_outcome(stored, failed, missing or 0) if failed else stored
+                )
     return rows
 
 
@@ -82,23 +84,23 @@ def stored_frames(plan: Plan) -> Counter[int]:
     return counts
 
 
-def _selection(plan: Plan, position: int, frames: Mapping[int, int]) -> str:
+def _describe_selection(plan: Plan, position: int, frames: Mapping[int, int]) -> str:
     """Return a remark if only some frames of an instance are selected, else an empty text."""
     count = plan.instances[position].number_of_frames
     return "" if frames[position] == count else f"select.frames takes {frames[position]} of its {count} frames"
 
 
-def _salvaged(stored: RowOutcome, failure: Failure, missing: int) -> RowOutcome:
+def _salvaged_outcome(stored: RowOutcome, failure: Failure, missing: int) -> RowOutcome:
     """Return the row of a file that is stored in part: it failed, and the row says where the stored part is."""
-    failed = _failed(failure)
+    failed = _failed_outcome(failure)
     message = f"{failed.message}; salvaged: all but {missing} of {stored.num_frames} frame(s) are stored"
     return replace(stored, status=failed.status, reason=failed.reason, message=message, frames_missing=missing)
 
 
-def _row(instance: Instance) -> tuple[int, int]:
+def _row_of(instance: Instance) -> tuple[int, int]:
     return instance.segment, instance.row
 
 
-def _failed(failure: Failure) -> RowOutcome:
+def _failed_outcome(failure: Failure) -> RowOutcome:
     at = "" if failure.frame is None else f" (frame index {failure.frame})"
     return RowOutcome("failed", failure.reason, f"{failure.message}{at}")

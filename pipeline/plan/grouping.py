@@ -50,22 +50,22 @@ def group_instances(instances: Sequence[Instance], positions: Iterable[int], gro
             single.append(position)
         else:
             groups.append(Group((position,), "frame_number", stacked=False))
-    for members in _stacks(instances, single):
+    for members in _divide_into_stacks(instances, single):
         ordered, order = order_stack(instances, members)
         groups.append(Group(tuple(ordered), order, stacked=True))
     return groups
 
 
-def _stacks(instances: Sequence[Instance], positions: list[int]) -> Iterator[list[int]]:
+def _divide_into_stacks(instances: Sequence[Instance], positions: list[int]) -> Iterator[list[int]]:
     # Sorted by source, so that floating-point sums and ties don't depend on the order in which the files were found.
     positions = sorted(positions, key=lambda position: instances[position].source)
-    for members in _alike(instances, positions):
-        for of_one_patient in _by_patient(instances, members):
-            for copies in _copies(instances, of_one_patient):
-                yield from _by_orientation(instances, copies)
+    for members in _group_equal(instances, positions):
+        for of_one_patient in _divide_by_patient(instances, members):
+            for copies in _separate_copies(instances, of_one_patient):
+                yield from _divide_by_orientation(instances, copies)
 
 
-def _alike(instances: Sequence[Instance], positions: Iterable[int]) -> Iterable[list[int]]:
+def _group_equal(instances: Sequence[Instance], positions: Iterable[int]) -> Iterable[list[int]]:
     """Divide instances into sets in which everything that a stack requires to be equal is equal."""
     alike: defaultdict[object, list[int]] = defaultdict(list)
     for position in positions:
@@ -75,7 +75,7 @@ def _alike(instances: Sequence[Instance], positions: Iterable[int]) -> Iterable[
     return alike.values()
 
 
-def _by_patient(instances: Sequence[Instance], members: list[int]) -> list[list[int]]:
+def _divide_by_patient(instances: Sequence[Instance], members: list[int]) -> list[list[int]]:
     patients = {instances[position].patient for position in members}
     if len(patients) == 1:
         return [members]
@@ -94,14 +94,14 @@ def find_kept_apart(plan: Plan) -> dict[int, str]:
     stored = {placement.instance for image in plan.images for placement in image.placements}
     single = (position for position in stored if plan.instances[position].number_of_frames == 1)
     apart: dict[int, str] = {}
-    for members in _alike(plan.instances, single):
+    for members in _group_equal(plan.instances, single):
         names = find_conflicts({plan.instances[position].patient for position in members})
         if names:
             apart |= dict.fromkeys(members, ", ".join(names))
     return apart
 
 
-def _copies(instances: Sequence[Instance], members: list[int]) -> list[list[int]]:
+def _separate_copies(instances: Sequence[Instance], members: list[int]) -> list[list[int]]:
     """Separate the second, third, … file of a SOP Instance UID, which would double the slices of one stack."""
     seen: defaultdict[str, int] = defaultdict(int)
     copies: list[list[int]] = []
@@ -115,7 +115,7 @@ def _copies(instances: Sequence[Instance], members: list[int]) -> list[list[int]
     return copies
 
 
-def _by_orientation(instances: Sequence[Instance], members: list[int]) -> list[list[int]]:
+def _divide_by_orientation(instances: Sequence[Instance], members: list[int]) -> list[list[int]]:
     known: list[int] = []
     unknown: list[int] = []
     for position in members:
@@ -123,7 +123,7 @@ def _by_orientation(instances: Sequence[Instance], members: list[int]) -> list[l
     if len({instances[position].orientation for position in known}) <= 1:
         return [part for part in (known, unknown) if part]
     vectors = np.array([instances[position].orientation for position in known], np.float64).reshape(-1, 6)
-    parts = _clusters(vectors)
+    parts = _cluster(vectors)
     if len(known) >= ROTATION_MIN and len(parts) == len(known):
         parts = [np.arange(len(known))]
     return [[known[i] for i in np.sort(part)] for part in parts] + ([unknown] if unknown else [])
@@ -135,7 +135,7 @@ def has_orientation(instance: Instance) -> bool:
     return orientation is not None and all(math.isfinite(value) for vector in orientation for value in vector)
 
 
-def _clusters(vectors: npt.NDArray[np.float64]) -> list[npt.NDArray[np.intp]]:
+def _cluster(vectors: npt.NDArray[np.float64]) -> list[npt.NDArray[np.intp]]:
     """Cut the vectors apart at every gap, in any component, that is wider than the tolerance."""
     done: list[npt.NDArray[np.intp]] = []
     waiting = [np.arange(len(vectors))]

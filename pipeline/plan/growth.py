@@ -83,7 +83,7 @@ def grow(
     places = {held: number for number, held in enumerate(members) if number not in frozen}
     stays = frozen | {places[group.members] for group in groups if group.members in places}
     earlier = replace(before, refused=before.refused + refused, unselected=before.unselected + unselected)
-    return _follow(
+    return _make_growth(
         earlier,
         instances,
         stays,
@@ -127,7 +127,7 @@ def restore_standing(
         returning |= also
     stays = set(range(len(members))) - dissolved | {len(members) + number for number in returning}
     groups = group_instances(before.instances, sorted(loose - returned - set(replaced)), layout.grouping)
-    return _follow(
+    return _make_growth(
         concatenate_plans(before, standing), before.instances, stays, groups, replaced=set(replaced), layout=layout
     )
 
@@ -147,7 +147,7 @@ def select_images(plan: Plan, images: Collection[int]) -> Growth:
     wanted = sorted(images)
     mapping = {number: position for position, number in enumerate(wanted)}
     chosen = tuple(plan.images[number] for number in wanted)
-    tasks, numbers = _left_tasks(plan, plan.instances, chosen, mapping)
+    tasks, numbers = _remaining_tasks(plan, plan.instances, chosen, mapping)
     return Growth(Plan((), chosen, tuple(tasks)), mapping, numbers)
 
 
@@ -156,7 +156,7 @@ def _members(plan: Plan) -> list[tuple[int, ...]]:
     return [tuple(dict.fromkeys(placement.instance for placement in image.placements)) for image in plan.images]
 
 
-def _follow(
+def _make_growth(
     before: Plan,
     instances: Sequence[Instance],
     stays: Collection[int],
@@ -167,22 +167,24 @@ def _follow(
 ) -> Growth:
     """Return the plan of the images that stay, and of `groups`; `before` tells which instances are in no image, and why."""
     select, shapes = shape_chooser(layout)
-    paths, grown = _paths(before, instances, groups, stays, replaced)
+    paths, grown = _name_images(before, instances, groups, stays, replaced)
     made = sorted(
         (lay_out_image(instances, path, group, select, shapes) for path, group in zip(paths, groups, strict=True)),
         key=lambda image: image.path,
     )
     mapping = {number: position for position, number in enumerate(sorted(stays))}
     images = (*(before.images[number] for number in mapping), *made)
-    tasks, numbers = _tasks(before, instances, images, mapping, layout)
-    refused = _refused(before, images, replaced)
+    tasks, numbers = _make_tasks(before, instances, images, mapping, layout)
+    refused = _find_refused(before, images, replaced)
     plan = Plan(tuple(instances), images, tasks, refused, before.unselected)
     verify(plan, layout)
     left = tuple(number for number in range(len(before.images)) if number not in mapping)
     return Growth(plan, mapping, numbers, tuple(sorted(grown)), left)
 
 
-def _refused(before: Plan, images: Sequence[ImageSpec], replaced: Collection[int]) -> tuple[tuple[int, Failure], ...]:
+def _find_refused(
+    before: Plan, images: Sequence[ImageSpec], replaced: Collection[int]
+) -> tuple[tuple[int, Failure], ...]:
     """Return the instances with selected frames that are in no image, and why."""
     stored = {placement.instance for image in images for placement in image.placements}
     refused = [(i, failure) for i, failure in before.refused if i not in stored]
@@ -190,7 +192,7 @@ def _refused(before: Plan, images: Sequence[ImageSpec], replaced: Collection[int
     return (*refused, *((i, _REPLACED) for i in sorted(set(replaced) - accounted)))
 
 
-def _paths(
+def _name_images(
     before: Plan,
     instances: Sequence[Instance],
     groups: Sequence[Group],
@@ -198,13 +200,13 @@ def _paths(
     replaced: Collection[int],
 ) -> tuple[list[str], list[str]]:
     """Name the new images; return the paths, and those of them that are taken over from images that are made again."""
-    owner, sizes = _owners(before, instances, stays, replaced), [len(held) for held in _members(before)]
+    owner, sizes = _find_owners(before, instances, stays, replaced), [len(held) for held in _members(before)]
     taken = {before.images[number].path.casefold() for number in stays}
     paths: dict[int, str] = {}
     for position, group in enumerate(groups):
         first = instances[group.members[0]]
         found = {owner[i] for i in group.members if i in owner}
-        earlier = sorted((-sizes[n], n) for n in found if _extends(group, first, before.images[n]))
+        earlier = sorted((-sizes[n], n) for n in found if _may_extend(group, first, before.images[n]))
         wanted = next(
             (before.images[n].path for _, n in earlier if before.images[n].path.casefold() not in taken), None
         )
@@ -213,13 +215,13 @@ def _paths(
             taken.add(wanted.casefold())
     for position, path in enumerate(image_paths(instances, groups)):
         if position not in paths:
-            paths[position] = _free(path, taken)
+            paths[position] = _free_path(path, taken)
             taken.add(paths[position].casefold())
     left = {before.images[number].path for number in range(len(before.images)) if number not in stays}
     return [paths[position] for position in range(len(groups))], [path for path in paths.values() if path in left]
 
 
-def _owners(
+def _find_owners(
     before: Plan, instances: Sequence[Instance], stays: Collection[int], replaced: Collection[int]
 ) -> dict[int, int]:
     """Return the image's number for instances of images that don't stay, and for the instances that replace them."""
@@ -231,7 +233,7 @@ def _owners(
     return owner
 
 
-def _extends(group: Group, first: Instance, image: ImageSpec) -> bool:
+def _may_extend(group: Group, first: Instance, image: ImageSpec) -> bool:
     """Return whether a stack may take over the path of an earlier image. All other images are named after their instance."""
     series = (first.study_instance_uid, first.series_instance_uid)
     return (
@@ -241,7 +243,7 @@ def _extends(group: Group, first: Instance, image: ImageSpec) -> bool:
     )
 
 
-def _free(path: str, taken: Collection[str]) -> str:
+def _free_path(path: str, taken: Collection[str]) -> str:
     """Return `path` if it is free, else the path with the next free number."""
     match = _NUMBERED.fullmatch(path) if path.rpartition("/")[2].startswith("stack-") else None
     stem, number = (match[1], int(match[2])) if match else (f"{path}-", 1)
@@ -251,11 +253,11 @@ def _free(path: str, taken: Collection[str]) -> str:
     return path
 
 
-def _tasks(
+def _make_tasks(
     before: Plan, instances: Sequence[Instance], images: Sequence[ImageSpec], mapping: Mapping[int, int], layout: Layout
 ) -> tuple[tuple[Task, ...], dict[int, int]]:
     """Return the remaining earlier tasks, then those of the new images; and the new numbers of the earlier ones."""
-    tasks, numbers = _left_tasks(before, instances, images, mapping)
+    tasks, numbers = _remaining_tasks(before, instances, images, mapping)
     made = images[len(mapping) :]
     for task in cut_tasks(layout, instances, made, project_memory(layout, instances, made)):
         regions = [replace(r, image=r.image + len(mapping)) for r in task.regions]
@@ -263,10 +265,10 @@ def _tasks(
     return tuple(tasks), numbers
 
 
-def _left_tasks(
+def _remaining_tasks(
     before: Plan, instances: Sequence[Instance], images: Sequence[ImageSpec], mapping: Mapping[int, int]
 ) -> tuple[list[Task], dict[int, int]]:
-    """Return the remaining parts of a plan's tasks, renumbered, if any of their images remain; and their new numbers by old ones."""
+    """Return the parts of a plan's tasks whose images remain, renumbered; and their new numbers by the earlier ones."""
     tasks: list[Task] = []
     numbers: dict[int, int] = {}
     for task in before.tasks:

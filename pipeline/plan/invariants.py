@@ -48,7 +48,7 @@ def verify_images(plan: Plan, layout: Layout) -> None:
     _check_memory(plan, layout)
 
 
-def _broken(invariant: str, found: str) -> PlanError:
+def _broken_invariant(invariant: str, found: str) -> PlanError:
     return PlanError(f"Broken invariant of the plan, {invariant}: {found}")
 
 
@@ -60,23 +60,23 @@ def _check_paths(images: Sequence[ImageSpec]) -> None:
         path = image.path.casefold()
         parts = path.split("/")
         if path in paths:
-            raise _broken(name, f"{image.path!r} twice, case aside")
+            raise _broken_invariant(name, f"{image.path!r} twice, case aside")
         if not all(part.strip(".") for part in parts):
-            raise _broken(name, f"{image.path!r} has an empty part or one of dots only")
+            raise _broken_invariant(name, f"{image.path!r} has an empty part or one of dots only")
         paths.add(path)
         parents.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
     if not paths.isdisjoint(parents):
-        raise _broken(name, f"other images lie inside {min(paths & parents)!r}")
+        raise _broken_invariant(name, f"other images lie inside {min(paths & parents)!r}")
 
 
 def _check_shapes(image: ImageSpec) -> None:
-    if name := _wrong_shapes(image.axes, image.sizes, image.chunks, image.shards, image.format.frame_shape):
+    if name := _find_broken_shape(image.axes, image.sizes, image.chunks, image.shards, image.format.frame_shape):
         found = f"{image.sizes} frame(s) of {image.format.frame_shape}, chunks {image.chunks}, shards {image.shards}"
-        raise _broken(name, f"{image.path}: {found}, along {image.axes.names}")
+        raise _broken_invariant(name, f"{image.path}: {found}, along {image.axes.names}")
 
 
 @lru_cache(1024)
-def _wrong_shapes(
+def _find_broken_shape(
     axes: Axes, sizes: tuple[int, ...], chunks: tuple[int, ...], shards: tuple[int, ...], frame_shape: tuple[int, ...]
 ) -> str:
     """Return the invariant that an image's shapes break, empty if none; cached, as many images share few shapes."""
@@ -99,20 +99,20 @@ def _check_placements(plan: Plan, image: ImageSpec) -> None:
     for placement in image.placements:
         count = len(placement)
         if placement.position != end or not count:
-            raise _broken(
+            raise _broken_invariant(
                 "spans fill the image", f"{image.path}: {placement} of {count} frame(s) where position {end} is next"
             )
         if not 0 <= placement.instance < len(plan.instances):
-            raise _broken(
+            raise _broken_invariant(
                 "instances are accounted for", f"{image.path}: {placement} of {len(plan.instances)} instance(s)"
             )
         instance = plan.instances[placement.instance]
         if instance.format != image.format:
             found = f"{image.path} has {image.format}, {instance.source} has {instance.format}"
-            raise _broken("one pixel format an image", found)
+            raise _broken_invariant("one pixel format an image", found)
         end += count
     if end != image.frames or not end:
-        raise _broken(
+        raise _broken_invariant(
             "spans fill the image", f"{image.path}: {end} frame(s) in placements, {image.frames} in the image"
         )
 
@@ -122,7 +122,7 @@ def _check_patient(plan: Plan, image: ImageSpec) -> None:
     if len(patients) > 1:
         for name, values in zip(PATIENT_ATTRIBUTES, zip(*map(unpack_patient, patients), strict=True), strict=True):
             if len({*values} - {b""}) > 1:
-                raise _broken("one patient an image", f"{image.path}: its files differ in {name}")
+                raise _broken_invariant("one patient an image", f"{image.path}: its files differ in {name}")
 
 
 def _check_frames(plan: Plan, layout: Layout) -> None:
@@ -134,7 +134,7 @@ def _check_frames(plan: Plan, layout: Layout) -> None:
     everything = stored.keys() | unselected | {position for position, _ in plan.refused}
     counts = (len(stored), len(plan.refused), len(plan.unselected))
     if everything != set(range(len(plan.instances))) or sum(counts) != len(plan.instances):
-        raise _broken(
+        raise _broken_invariant(
             "instances are accounted for",
             f"{len(plan.instances)} instance(s), of which {counts[0]} are in images, {counts[1]} refused and "
             f"{counts[2]} not selected; together {len(everything)}",
@@ -146,7 +146,9 @@ def _check_frames(plan: Plan, layout: Layout) -> None:
     for position in unselected:
         instance = plan.instances[position]
         if frames := selected(instance.number_of_frames):
-            raise _broken("every selected frame exactly once", f"{instance.source}: {len(frames)} frame(s) left out")
+            raise _broken_invariant(
+                "every selected frame exactly once", f"{instance.source}: {len(frames)} frame(s) left out"
+            )
 
 
 def _check_instance(source: str, placements: Sequence[Placement], expected: range | tuple[int, ...]) -> None:
@@ -154,14 +156,14 @@ def _check_instance(source: str, placements: Sequence[Placement], expected: rang
     if len(ranges) == 1 and ranges[0] == expected:
         return
     ranges.sort(key=lambda frames: frames.start)
-    if sum(map(len, ranges)) != len(expected) or not _follow(ranges, expected):
-        raise _broken(
+    if sum(map(len, ranges)) != len(expected) or not _equals_in_order(ranges, expected):
+        raise _broken_invariant(
             "every selected frame exactly once",
             f"{source}: {sum(map(len, ranges))} frame(s) stored, {len(expected)} selected, in {len(ranges)} placement(s)",
         )
 
 
-def _follow(ranges: Sequence[range], expected: range | tuple[int, ...]) -> bool:
+def _equals_in_order(ranges: Sequence[range], expected: range | tuple[int, ...]) -> bool:
     """Return whether `ranges`, one after the other, are the expected frames; compares runs, as there may be 2**31 frames."""
     starts = accumulate(map(len, ranges), initial=0)
     pieces = (expected[start : start + len(frames)] for start, frames in zip(starts, ranges, strict=False))
@@ -175,10 +177,10 @@ def _check_shards(plan: Plan) -> None:
     owners: list[list[tuple[Region, int]]] = [[] for _ in plan.images]
     for number, task in enumerate(plan.tasks):
         if task.id != number:
-            raise _broken("tasks are numbered", f"task {task.id} is at position {number}")
+            raise _broken_invariant("tasks are numbered", f"task {task.id} is at position {number}")
         for region in task.regions:
             if not 0 <= region.image < len(owners):
-                raise _broken("every shard is owned", f"task {task.id}: {region}, of {len(owners)} image(s)")
+                raise _broken_invariant("every shard is owned", f"task {task.id}: {region}, of {len(owners)} image(s)")
             owners[region.image].append((region, task.id))
     for image, owned in zip(plan.images, owners, strict=True):
         _check_owners(image, sorted(owned, key=lambda owner: owner[0].start))
@@ -192,13 +194,13 @@ def _check_owners(image: ImageSpec, owned: Sequence[tuple[Region, int]]) -> None
         shards = grid.whole_shards(region.positions)
         shared = shards is None or shards.start < next_shard
         if shards is None or shared or shards.start > next_shard or not shards:
-            raise _broken(
+            raise _broken_invariant(
                 "no two tasks share a shard" if shared else "every shard is owned",
                 f"{image.path}: task {task} has {region}; shard {next_shard}, of {' x '.join(map(str, grid.shard))} frame(s), is next",
             )
         next_shard = shards.stop
     if next_shard != grid.shards:
-        raise _broken("every shard is owned", f"{image.path}: {next_shard} of {grid.shards} shard(s)")
+        raise _broken_invariant("every shard is owned", f"{image.path}: {next_shard} of {grid.shards} shard(s)")
 
 
 def _check_memory(plan: Plan, layout: Layout) -> None:
@@ -208,7 +210,7 @@ def _check_memory(plan: Plan, layout: Layout) -> None:
         projected = max((needed[region.image] for region in task.regions), default=0)
         if task.memory_bytes < projected:
             found = f"{name} states {mebibytes(task.memory_bytes)}, its shards need {mebibytes(projected)}"
-            raise _broken("memory is projected", found)
+            raise _broken_invariant("memory is projected", found)
         if task.memory_bytes > layout.task_memory:
             found = f"{name} needs {mebibytes(task.memory_bytes)} of {mebibytes(layout.task_memory)}"
-            raise _broken("memory within the limit", found)
+            raise _broken_invariant("memory within the limit", found)

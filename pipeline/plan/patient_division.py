@@ -29,35 +29,35 @@ def divide(patients: Collection[bytes]) -> dict[bytes, Hashable]:
     known = {patient: unpack_patient(patient) for patient in patients}
     by_present: defaultdict[Present, list[Values]] = defaultdict(list)
     for values in known.values():
-        by_present[_present(values)].append(values)
+        by_present[_presence(values)].append(values)
     agreeing: dict[tuple[Present, Present], dict[Values, int]] = {}
     numbers: dict[frozenset[Values], int] = {}
     for others, members in by_present.items():
-        for common in {_both(present, others) for present in by_present}:
+        for common in {_common(present, others) for present in by_present}:
             groups: defaultdict[Values, list[Values]] = defaultdict(list)
             for values in members:
-                groups[_only(values, common)].append(values)
+                groups[_keep_present(values, common)].append(values)
             agreeing[others, common] = {
                 key: numbers.setdefault(frozenset(group), len(numbers)) for key, group in groups.items()
             }
 
     def party(values: Values) -> Hashable:
-        mine = _present(values)
-        pairs = ((others, _both(mine, others)) for others in by_present)
-        return tuple(agreeing[others, common].get(_only(values, common)) for others, common in pairs)
+        mine = _presence(values)
+        pairs = ((others, _common(mine, others)) for others in by_present)
+        return tuple(agreeing[others, common].get(_keep_present(values, common)) for others, common in pairs)
 
     return {patient: party(values) for patient, values in known.items()}
 
 
-def _present(values: Values) -> Present:
+def _presence(values: Values) -> Present:
     return tuple(map(bool, values))
 
 
-def _both(first: Present, second: Present) -> Present:
+def _common(first: Present, second: Present) -> Present:
     return tuple(a and b for a, b in zip(first, second, strict=True))
 
 
-def _only(values: Values, present: Present) -> Values:
+def _keep_present(values: Values, present: Present) -> Values:
     return tuple(value if there else b"" for value, there in zip(values, present, strict=True))
 
 

@@ -33,8 +33,8 @@ def select_frames(setting: str | Sequence[int] | None, number_of_frames: int) ->
     if setting is None:
         return range(number_of_frames)
     if isinstance(setting, str):
-        return _ascending(range(number_of_frames)[parse_slice(setting)])
-    indices = [_checked(index) for index in setting]
+        return _to_ascending(range(number_of_frames)[parse_slice(setting)])
+    indices = [_check_index(index) for index in setting]
     wrapped = {index + number_of_frames if index < 0 else index for index in indices}
     return tuple(sorted(index for index in wrapped if 0 <= index < number_of_frames))
 
@@ -54,12 +54,12 @@ def cut_into_runs(frames: Frames) -> Iterator[range]:
     """Cut ascending `frames` into few ranges of constant step, each with the smallest stop that includes its last frame."""
     if isinstance(frames, range):
         if frames:
-            yield _tight(frames[0], frames[-1], frames.step)
+            yield _tighten(frames[0], frames[-1], frames.step)
         return
     first = 0
     while first < len(frames):
         last = _end_of_run(frames, first)
-        yield _tight(frames[first], frames[last], frames[min(first + 1, last)] - frames[first])
+        yield _tighten(frames[first], frames[last], frames[min(first + 1, last)] - frames[first])
         first = last + 1
 
 
@@ -71,15 +71,15 @@ def _end_of_run(frames: tuple[int, ...], first: int) -> int:
     return last
 
 
-def _tight(first: int, last: int, step: int) -> range:
+def _tighten(first: int, last: int, step: int) -> range:
     return range(first, last + 1, step if last > first else 1)
 
 
-def _ascending(frames: range) -> range:
+def _to_ascending(frames: range) -> range:
     return frames if frames.step > 0 else frames[::-1]
 
 
-def _checked(index: object) -> int:
+def _check_index(index: object) -> int:
     if isinstance(index, bool) or not isinstance(index, int):
         raise ConfigError(f"select.frames: expected {_EXPECTED}, got {index!r} in the list")
     return index

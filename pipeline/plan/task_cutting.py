@@ -36,7 +36,7 @@ class _Pack:
     memory: int = 0
     instances: int = 0
 
-    def takes(self, work: _Work, instances: int, target: int) -> bool:
+    def has_room_for(self, work: _Work, instances: int, target: int) -> bool:
         return not self.regions or (
             self.cost + work.cost <= target
             and len(self.regions) < IMAGES_PER_TASK
@@ -53,11 +53,11 @@ def cut_tasks(
     than the others, so that all workers end at about the same time. A deflated instance stays in one task, because none of
     its frames can be reached without inflating everything before it.
     """
-    cuts = sorted(_cuts(layout, instances, images, memory), key=lambda cut: (cut[0][0].image, cut[0][0].start))
+    cuts = sorted(_make_cuts(layout, instances, images, memory), key=lambda cut: (cut[0][0].image, cut[0][0].start))
     return tuple(make_task(number, instances, images, *cut) for number, cut in enumerate(cuts))
 
 
-def _cuts(
+def _make_cuts(
     layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec], memory: Sequence[int]
 ) -> Iterator[tuple[list[Region], int]]:
     """Yield the regions and the memory of each task."""
@@ -69,7 +69,7 @@ def _cuts(
         if work.cost >= target:
             yield from (([Region(i, run.start, run.stop)], memory[i]) for run in _split(layout, image, work, left))
         else:
-            if not pack.takes(work, len(image.placements), target):
+            if not pack.has_room_for(work, len(image.placements), target):
                 yield pack.regions, pack.memory
                 pack = _Pack()
             pack.regions.append(Region(i, 0, image.frames))

@@ -84,7 +84,7 @@ def compare(
     changes.changed.sort(key=lambda change: change.file.source)
     _settle(out, before, changes, refuse=settings.changed == "refuse")
     changes.gone |= {source for source, earlier in looking.known.items() if _is_gone(source, earlier)}
-    changes.returned = _are_back(before, changes.gone)
+    changes.returned = _have_returned(before, changes.gone)
     return changes
 
 
@@ -122,7 +122,7 @@ class _Comparison:
         elif earlier.sha256 and _could_be_equal(file, earlier) and (self.settings.hash or looks_changed):
             self.to_read.append((file, earlier))
         elif looks_changed:
-            self._change(file, earlier, _difference(earlier, file))
+            self._change(file, earlier, _describe_difference(earlier, file))
         elif (
             earlier.status == "failed"
             and earlier.reason in RETRIED
@@ -151,7 +151,7 @@ class _Comparison:
             self._change(file, earlier, f"other content{'' if touched else ' with the same size and time of change'}")
         elif touched and is_remote(file.source) and not self._has_etag(file):
             # For objects, the tasks compare the ETag instead, and would refuse it.
-            self._change(file, earlier, _difference(earlier, file))
+            self._change(file, earlier, _describe_difference(earlier, file))
 
     def _change(self, file: SourceFile, earlier: KnownFile, how: str) -> None:
         if earlier.status == PENDING:
@@ -167,7 +167,7 @@ class _Comparison:
 
 def _settle(out: OutputDir, before: Prepared, changes: Changes, *, refuse: bool) -> None:
     """Count changed files as new, and list those whose content is stored; `refuse` refuses these."""
-    failed = _failed(out, before) if changes.changed else set()
+    failed = _find_failed(out, before) if changes.changed else set()
     stored = [change for change in changes.changed if (change.earlier.segment, change.earlier.row) not in failed]
     if refuse:
         _refuse(out, [f"{change.file.source} ({change.how})" for change in stored])
@@ -176,7 +176,7 @@ def _settle(out: OutputDir, before: Prepared, changes: Changes, *, refuse: bool)
     changes.changed = stored
 
 
-def _are_back(before: Prepared, gone: set[str]) -> bool:
+def _have_returned(before: Prepared, gone: set[str]) -> bool:
     """Return whether an image that stayed because originals were gone can be made again now."""
     replaced, instances = before.replaced_instances(), before.plan.instances
     lost = gone | find_originals_of_lost_copies(before, gone)
@@ -199,7 +199,7 @@ def _is_unseen(file: SourceFile) -> bool:
     return file.size < 0 and not file.problem
 
 
-def _failed(out: OutputDir, before: Prepared) -> set[tuple[int, int]]:
+def _find_failed(out: OutputDir, before: Prepared) -> set[tuple[int, int]]:
     """Return the rows of the files that couldn't be stored at all."""
     results = recorded_results.results(out, before.id, before.plan)
     failed = (outcome.instance for r in results for outcome in r.outcomes if outcome.failure)
@@ -227,7 +227,7 @@ def _is_gone(source: str, earlier: KnownFile) -> bool:
     return is_remote(source) or catalog.identity(scan.look_at(local_path(source))) != earlier.identity
 
 
-def _difference(earlier: KnownFile, file: SourceFile) -> str:
+def _describe_difference(earlier: KnownFile, file: SourceFile) -> str:
     size, _ = earlier.identity
     if file.problem:
         return file.problem

@@ -128,9 +128,9 @@ class Conversion:
             ):
                 raise ending
             if isinstance(outcome.item, TaskInput):
-                self._task_done(outcome, ledger)
+                self._take_task_result(outcome, ledger)
             else:
-                self._image_done(outcome, ledger)
+                self._take_image_result(outcome, ledger)
 
     def restore(self, result: TaskResult) -> None:
         """Take in an earlier run's result of a task; each task once."""
@@ -145,7 +145,7 @@ class Conversion:
         while self._running or (finalising and self._ready):
             yield self._ready.popleft() if finalising and self._ready else None
 
-    def _task_done(self, outcome: Outcome, ledger: Ledger) -> None:
+    def _take_task_result(self, outcome: Outcome, ledger: Ledger) -> None:
         self._running -= 1
         before = len(self.outcomes.failures)
         frames = decoded = 0
@@ -176,7 +176,7 @@ class Conversion:
             step = make_finalise_input(self.outcomes, image, regions, out=out, codec=codec, provenance=self.provenance)
             self._ready.append(step)
 
-    def _image_done(self, outcome: Outcome, ledger: Ledger) -> None:
+    def _take_image_result(self, outcome: Outcome, ledger: Ledger) -> None:
         self.progress.advance(images=1)
         if isinstance(outcome.item, Discard):
             return

@@ -47,7 +47,7 @@ def _check(instance: Instance, files: Sequence[SourceFile], segment: int) -> Non
         raise ValueError("the instance belongs to another version of the file")
 
 
-def keep_scanned(
+def save_scan(
     files: Sequence[SourceFile], config: RunConfig, out: OutputDir, salt: bytes, found: scan.ScanResult
 ) -> None:
     """Keep a scan result, unless a file failed: the failure may be another file's fault, so all are read again."""

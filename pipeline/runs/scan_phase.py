@@ -19,7 +19,7 @@ from pipeline.isolation import Bounds, guarded
 from pipeline.model import Instance, SourceFile
 from pipeline.output import name_prefixes
 from pipeline.runs.digests import read_digests
-from pipeline.runs.scan_cache import keep_scanned, read_cached_scan
+from pipeline.runs.scan_cache import read_cached_scan, save_scan
 from pipeline.runs.state import Prepared, Run
 from pipeline.storage import OutputDir, as_resource_error
 from pipeline.tasks import scan_carefully
@@ -130,7 +130,7 @@ def _scan(batch: Batch, *, config: RunConfig, out: OutputDir, salt: bytes, gate:
         lambda: _scan_carefully(batch, config=config, out=out, salt=salt, gate=gate),
         Bounds(limits.header_seconds, limits.task_memory + limits.decode_memory),
     )
-    keep_scanned(batch.files, config, out, salt, found)
+    save_scan(batch.files, config, out, salt, found)
     return found
 
 

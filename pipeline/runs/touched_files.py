@@ -55,7 +55,7 @@ def adopt(run: Run, before: Prepared, found: Scan, changes: Changes) -> tuple[Pr
     tuple
         The arguments, without these files among the found instances and the changes.
     """
-    proven = _prove(run, list(_candidates(run, before, found, changes)))
+    proven = _prove(run, list(_find_candidates(run, before, found, changes)))
     if not proven:
         return before, found, changes
     run.progress.message(f"{len(proven)} file(s) were only touched: their header and pixels equal the stored ones")
@@ -68,7 +68,7 @@ def adopt(run: Run, before: Prepared, found: Scan, changes: Changes) -> tuple[Pr
     )
 
 
-def _candidates(run: Run, before: Prepared, found: Scan, changes: Changes) -> Iterator[Candidate]:
+def _find_candidates(run: Run, before: Prepared, found: Scan, changes: Changes) -> Iterator[Candidate]:
     """Yield the files of unchanged size that are whole in a complete image."""
     now = {instance.source: instance for instance in found.instances}
     rows = {(change.earlier.segment, change.earlier.row) for change in changes.changed}

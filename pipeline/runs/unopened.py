@@ -21,12 +21,12 @@ _MOST_PATTERNS = 20
 
 def read_unopened(counts: Mapping[tuple[str, str], int], out: OutputDir) -> list[dict[str, Any]]:
     """Return source, reason and message of the first files that weren't examined."""
-    return catalog.read_reasons(out, REASONS, _SOME) if _any(counts) else []
+    return catalog.read_reasons(out, REASONS, _SOME) if _has_unopened(counts) else []
 
 
 def find_unopened(config: RunConfig, counts: Mapping[tuple[str, str], int], out: OutputDir) -> tuple[str, ...]:
     """Return a run's sources that hold nothing else, from its catalog, which is read only if there is such a file."""
-    if not _any(counts):
+    if not _has_unopened(counts):
         return ()
     rows = catalog.iter_rows(out, ("source", "reason"))
     return find_sources_without_others(config.source.paths, ((row["source"], row["reason"]) for row in rows))
@@ -36,13 +36,13 @@ def find_unopened_by_scan(
     config: RunConfig, counts: Mapping[tuple[str, str], int], out: OutputDir, segments: Sequence[int]
 ) -> tuple[str, ...]:
     """Return the same before there is a catalog, from the scan's segments."""
-    if not _any(counts):
+    if not _has_unopened(counts):
         return ()
     known = catalog.read_listing(out, segments)
     return find_sources_without_others(config.source.paths, ((source, file.reason) for source, file in known.items()))
 
 
-def _any(counts: Mapping[tuple[str, str], int]) -> bool:
+def _has_unopened(counts: Mapping[tuple[str, str], int]) -> bool:
     return any(number and reason in REASONS for (_, reason), number in counts.items())
 
 

@@ -68,7 +68,7 @@ def create_root(out: OutputDir) -> None:
 
 def create_groups_above(out: OutputDir, path: str) -> None:
     """Make the root and the groups above an image; existing groups stay as they are."""
-    run(_create_groups(image_store(out), _above(path)))
+    run(_create_groups(image_store(out), _groups_above(path)))
 
 
 def finalise_image(
@@ -210,7 +210,7 @@ async def _finalise(store: ImageStore, image: _Image) -> str:
         for start in range(0, len(values), step):  # in steps, because zarr converts all texts at once
             part = slice(start, start + step)
             await array.setitem((part, ...), values[part])
-    await _create_groups(store, _above(image.path))
+    await _create_groups(store, _groups_above(image.path))
     for key, text in image.keys.items():
         await written.set(key, Buffer.from_bytes(text))
     return combine_digests({key.removeprefix(f"{image.path}/"): digest for key, digest in written.digests.items()})
@@ -235,7 +235,7 @@ async def _remove_strangers(store: ImageStore, image: _Image, present: set[str])
             await store.delete(key)
 
 
-def _above(path: str) -> list[str]:
+def _groups_above(path: str) -> list[str]:
     """Return the paths of the groups that an image lies in, the root first."""
     names = path.split("/")[:-1]
     return ["/".join(names[:depth]) for depth in range(len(names) + 1)]

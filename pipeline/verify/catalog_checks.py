@@ -32,7 +32,7 @@ def check_rows(expected: ExpectedResult) -> Iterator[Problem]:
                 yield Problem("row_extra", OutputDir.CATALOG, f"{row['source']}: converted, but missing in the plan")
             continue
         image, _ = placements.get(position, (None, ()))
-        for message in _wrong(row, expected, position, placements.get(position), held):
+        for message in _find_differences(row, expected, position, placements.get(position), held):
             yield Problem(
                 "row_differs", OutputDir.CATALOG, f"{row['source']}: {message}", image, _frames(placements, position)
             )
@@ -62,7 +62,7 @@ def _frames(placements: Placements, position: int) -> range | None:
     return range(own[0].position, own[-1].positions.stop)
 
 
-def _wrong(
+def _find_differences(
     row: Mapping[str, Any],
     expected: ExpectedResult,
     position: int,

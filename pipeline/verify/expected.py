@@ -68,7 +68,7 @@ class ExpectedResult:
         found = (placement.instance for spec in images for placement in spec.placements if placement.instance in kept)
         return {self.plan.instances[i].source for i in found}
 
-    def finalising(self, image: int) -> FinaliseInput:
+    def finalise_input_of(self, image: int) -> FinaliseInput:
         """Return the input that the image's finalise task had."""
         regions = self.outcomes.regions(image)
         return make_finalise_input(self.outcomes, image, regions, out=self.out, codec={}, provenance={})

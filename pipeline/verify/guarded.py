@@ -41,10 +41,10 @@ def _note(watch: Watch, what: str) -> None:
 
 def check_sources_carefully(checks: Iterable[Check], out: OutputDir, limits: Limits) -> SourceFindings:
     """Run the same comparisons with each original in a process of its own."""
-    return call_fresh(_carefully, checks, out, limits)
+    return call_fresh(_compare_carefully, checks, out, limits)
 
 
-def _carefully(checks: Iterable[Check], out: OutputDir, limits: Limits) -> SourceFindings:
+def _compare_carefully(checks: Iterable[Check], out: OutputDir, limits: Limits) -> SourceFindings:
     return run_source_checks(checks, lambda check: compare_apart(check, out, limits))
 
 
@@ -62,7 +62,7 @@ def compare_apart(check: SourceCheck, out: OutputDir, limits: Limits) -> Compari
                 if not is_to_blame(message, deaths[at]):
                     break
                 if at in {HEADER, FIRST, ""}:
-                    return _lost(check, at or "the comparison", message)
+                    return _blame_foreign_code(check, at or "the comparison", message)
                 check = replace(check, without=check.without | {at})
                 break
             at = message or at
@@ -73,7 +73,7 @@ def _compare(send: Callable[[Any], None], check: SourceCheck, out: OutputDir) ->
     send(compare(check, out, send))
 
 
-def _lost(check: SourceCheck, at: str, death: Death) -> Comparison:
+def _blame_foreign_code(check: SourceCheck, at: str, death: Death) -> Comparison:
     text = f"{at}: the process that it ran in was {death.text}"
     problem = Problem("decode_failed", check.gate.source(check.instance.source), text, check.image, check.stored)
     return Comparison(check.position, [problem])

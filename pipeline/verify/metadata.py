@@ -56,7 +56,7 @@ def check_image(check: ImageCheck) -> Iterator[Problem]:
     yield from (found(*each) for each in _names(stored, per_frame, check.finalising))
     for name, expected in (("", attributes), *per_frame.items(), (PIXELS, None)):
         try:
-            wrong = _wrong(stored, name, expected, spec)
+            wrong = _find_differences(stored, name, expected, spec)
         # zarr and its codecs raise anything on damaged metadata and chunks, and such damage is a finding.
         except Exception as error:  # noqa: BLE001
             yield found("metadata_unreadable", name, f"can't be read: {foreign_text(error)}")
@@ -90,7 +90,7 @@ def _chunk(stored: StoredImage, name: str, shape: tuple[int, ...]) -> tuple[int,
     return sizes if len(sizes) == len(shape) else shape
 
 
-def _wrong(stored: StoredImage, name: str, expected: Any, spec: ImageSpec) -> list[str]:
+def _find_differences(stored: StoredImage, name: str, expected: Any, spec: ImageSpec) -> list[str]:
     """Return messages about one array, or about the group, whose name is empty."""
     if not name:
         return list(_group(stored, expected))

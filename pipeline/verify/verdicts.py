@@ -88,23 +88,23 @@ def _verdict(
     found: Verification, partly: Mapping[int, str], row: Mapping[str, Any], position: int | None, kept: int | None
 ) -> str:
     if row["status"] == "converted" and position is not None:
-        return _stored(found, partly, position, row["source"])
+        return _verdict_on_stored(found, partly, position, row["source"])
     if kept is not None:
-        stored = _stored(found, partly, kept)
+        stored = _verdict_on_stored(found, partly, kept)
         return {"equal": "copy", "partly_stored": stored}.get(stored, "not_stored")
-    return "gone" if _rightly_gone(found, row["source"]) and not found.general else "not_stored"
+    return "gone" if _is_rightly_gone(found, row["source"]) and not found.general else "not_stored"
 
 
-def _rightly_gone(found: Verification, source: str) -> bool:
+def _is_rightly_gone(found: Verification, source: str) -> bool:
     return source in found.absent and source in found.before
 
 
-def _stored(found: Verification, partly: Mapping[int, str], position: int, source: str = "") -> str:
+def _verdict_on_stored(found: Verification, partly: Mapping[int, str], position: int, source: str = "") -> str:
     # A problem that can't be attributed to a file, such as a lost plan, affects all files.
     problem = found.touched.get(position)
     if found.general or (problem and problem.code != GONE):
         return "unsound"
-    if problem or _rightly_gone(found, source):
+    if problem or _is_rightly_gone(found, source):
         return "gone"
     if position not in found.compared:
         return "stored"

@@ -213,7 +213,7 @@ def _check_originals(
     executor: Executor, result: Verification, original: _Originals, progress: Progress, seed: int
 ) -> None:
     config = original.config
-    tasks = _until_unreadable(source_checks(original.expected, config, result.sample, seed), result)
+    tasks = _read_until_unreadable(source_checks(original.expected, config, result.sample, seed), result)
     once = partial(check_sources, out=result.out, limits=config.limits)
     again = partial(check_sources_carefully, out=result.out, limits=config.limits)
     for outcome in executor.map(once, tasks, name="compare", carefully=again):
@@ -223,7 +223,7 @@ def _check_originals(
         progress.advance(frames=found.findings.frames, bytes=found.findings.bytes, failures=failures)
 
 
-def _until_unreadable(tasks: Iterable[Any], result: Verification) -> Iterator[Any]:
+def _read_until_unreadable(tasks: Iterable[Any], result: Verification) -> Iterator[Any]:
     """Pass tasks on until the catalog that they come from becomes unreadable."""
     try:
         yield from tasks

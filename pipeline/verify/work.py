@@ -54,7 +54,7 @@ def _checks(expected: ExpectedResult, chosen: dict[int, set[int]] | None) -> Ite
     for image, spec in enumerate(expected.plan.images):
         if not expected.is_complete(image):
             continue
-        yield ImageCheck(expected.finalising(image), expected.finished.image_digests.get(image, "")), 0
+        yield ImageCheck(expected.finalise_input_of(image), expected.finished.image_digests.get(image, "")), 0
         layout = without_placements(spec)
         for region in expected.outcomes.regions(image):
             frames = region.positions

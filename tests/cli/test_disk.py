@@ -163,14 +163,14 @@ LOSING = """
 import os, sys
 from pipeline.cli import main
 from pipeline.runs import conversion
-once = conversion.Conversion._task_done
+once = conversion.Conversion._take_task_result
 
 def losing(self, outcome, ledger):
     once(self, outcome, ledger)
     for folder, _, _ in os.walk(OUT):
         os.chmod(folder, 0o555)
 
-conversion.Conversion._task_done = losing
+conversion.Conversion._take_task_result = losing
 main(sys.argv[1:])
 """
 

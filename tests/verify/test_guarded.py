@@ -34,7 +34,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def carefully(out: Path, monkeypatch: pytest.MonkeyPatch) -> Verification:
     """Verify like the repeated work of a dead worker, in forks of this process, so that patches hold."""
-    monkeypatch.setattr(verification, "check_sources", guarded._carefully)
+    monkeypatch.setattr(verification, "check_sources", guarded._compare_carefully)
     return verify(out, source=True, cluster={"kind": "synchronous"})
 
 
