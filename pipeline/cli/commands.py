@@ -181,7 +181,7 @@ def plan(screen: Screen, /, config: str, *, settings: tuple[str, ...]) -> int:
 @guarded
 def inspect(screen: Screen, /, path: str) -> int:
     """Say what PATH is: a DICOM file, a folder of them, or an output directory."""
-    from pipeline.cli.inspecting import inspect as action
+    from pipeline.cli.inspection_view import inspect as action
 
     return action(screen, path)
 

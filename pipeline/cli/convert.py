@@ -16,6 +16,7 @@ from pipeline.cli.screen import Screen
 from pipeline.cli.terminal_progress import watched
 from pipeline.config import RunConfig, from_dict
 from pipeline.errors import ConfigError, OutputError
+from pipeline.inspection import plan_conversion
 from pipeline.output import refuse_links
 from pipeline.runs import cluster_line, doubts, kept_configuration
 from pipeline.storage import OutputDir
@@ -52,8 +53,8 @@ def resume(screen: Screen, out: str, settings: Sequence[str], *, trusting: bool)
 def plan(screen: Screen, config: RunConfig) -> int:
     """Tell what a conversion would do, and return the exit code: 1 where some files would fail."""
     with watched(screen) as progress:
-        prepared = runs.plan_only(config, progress=progress)
-    return show_plan(screen, config, prepared)
+        planned = plan_conversion(config, progress=progress)
+    return show_plan(screen, planned)
 
 
 def sources_and_out(paths: Sequence[str]) -> tuple[Sequence[str], str]:

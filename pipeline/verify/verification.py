@@ -10,7 +10,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from pipeline.config import Cluster, RunConfig
+from pipeline.config import Cluster, RunConfig, cluster_of, config_of
 from pipeline.errors import ConfigError, OutputError, foreign_text
 from pipeline.executors import Executor, NullProgress, Outcome, Progress, end_in_a_worker, start
 from pipeline.output import no_result, refuse_links
@@ -34,7 +34,7 @@ def verify(
     source: bool = False,
     sample: int | None = None,
     seed: int = 0,
-    config: RunConfig | None = None,
+    config: RunConfig | Mapping[str, Any] | str | os.PathLike[str] | None = None,
     trusting: bool = False,
     cluster: Cluster | Mapping[str, Any] | None = None,
     progress: Progress | None = None,
@@ -52,8 +52,8 @@ def verify(
         Files, metadata and the catalog are always checked as a whole.
     seed : int
         Another one chooses others.
-    config : RunConfig, optional
-        The caller's own, in place of the one that lies in `out`: where the originals are and how stores are reached.
+    config : RunConfig, mapping or path-like, optional
+        The caller's own, also as plain values or as a YAML file, in place of the one that lies in `out`: where the originals are and how stores are reached.
     trusting : bool
         Read the originals that the plan in `out` names though others could have written it.
     cluster : Cluster or mapping, optional
@@ -67,21 +67,22 @@ def verify(
         Where `out` is no result of a conversion, an entry of it is a link, or others could have written which originals
         are to be read.
     ConfigError
-        Where the cluster can't be used.
+        Where configuration or cluster hold mistakes, or the cluster can't be used.
     """
     end_in_a_worker()
     progress = progress or NullProgress()
+    own, cluster = None if config is None else config_of(config), cluster_of(cluster)
     begin = perf_counter()
     root = OutputDir.of(out)
     when = datetime.now(UTC).isoformat(timespec="seconds")
     result = Verification(root, source=source, sample=sample, when=when)
-    with using(options_of(config) if config else active()):
+    with using(options_of(own) if own else active()):
         _check_result(root)
         expected, problems = read_expected(root)
         result.expected = expected
         result.add(Findings((*problems, *check_top(root))))
         if expected:
-            original = _originals(expected, result, config, trusting=trusting) if source else None
+            original = _originals(expected, result, own, trusting=trusting) if source else None
             _check_contents(result, expected, original, cluster, progress, seed=seed)
         if "catalog_unreadable" not in result.counts:
             _count_verdicts(result)
@@ -93,7 +94,7 @@ def _check_contents(
     result: Verification,
     expected: ExpectedResult,
     original: _Originals | None,
-    cluster: Cluster | Mapping[str, Any] | None,
+    cluster: Cluster,
     progress: Progress,
     *,
     seed: int,
@@ -102,7 +103,7 @@ def _check_contents(
     progress.phase("verify", frames_to_check(expected, result.sample))
     result.add(Findings(tuple(_check_files(expected))))
     result.options = original.options if original else active()
-    with using(result.options), start(_cluster(cluster), progress) as executor:
+    with using(result.options), start(cluster, progress) as executor:
         _check_images(executor, result, expected, progress, seed)
         if original:
             progress.phase("compare", None)
@@ -160,10 +161,6 @@ def _originals(
         told = f"how frames were decoded isn't known: {error}"
         result.add(Findings((Problem("check_failed", out.RUN_FILE, told),)))
         return None
-
-
-def _cluster(given: Cluster | Mapping[str, Any] | None) -> Cluster:
-    return given if isinstance(given, Cluster) else Cluster(**(given or {}))
 
 
 def _check_files(expected: ExpectedResult) -> Iterator[Problem]:
