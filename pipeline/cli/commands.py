@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 import click
@@ -16,7 +15,7 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 @click.group(cls=Commands, context_settings=_CONTEXT, epilog=codes())
-@click.version_option(version("dcm2zarr"), prog_name="dcm2zarr")
+@click.version_option(package_name="dcm2zarr", prog_name="dcm2zarr")
 def main() -> None:
     """Convert DICOM into chunked Zarr v3, frame by frame, in parallel with Dask; never lose a frame silently."""
 
