@@ -157,6 +157,11 @@ def plan(
 ) -> PlannedConversion:
     """Say what :func:`convert` would do with the same arguments, and write nothing.
 
+    Parameters
+    ----------
+    paths, out, progress, **sections
+        As for :func:`convert`.
+
     Returns
     -------
     PlannedConversion
@@ -182,6 +187,11 @@ def plan(
 
 def status(out: PathOrUrl) -> Status:
     """Say how far the run in an output directory is, whether it is alive, and what is left; while it runs, too.
+
+    Parameters
+    ----------
+    out : path-like or URL
+        The output directory. Nothing in it is changed.
 
     Returns
     -------
@@ -264,6 +274,13 @@ def inspect(
     path: PathOrUrl, *, progress: Progress | None = None
 ) -> FileInspection | FolderInspection | OutputInspection:
     """Say what lies at a path or URL: a DICOM file, a folder of them, or an output directory.
+
+    Parameters
+    ----------
+    path : path-like or URL
+        Nothing there is changed.
+    progress : Progress, optional
+        Told of every step of a folder's scan.
 
     Returns
     -------
