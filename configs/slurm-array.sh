@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# A conversion as an array of SLURM jobs that need no scheduler of Dask's:
+# A conversion as an array of SLURM jobs, without a Dask scheduler:
 #
 #     configs/slurm-array.sh CONFIG OUT [options of dcm2zarr init, such as --partitions 100]
 #
-# Plans here, submits an array job with a task for each partition, and a job that completes the result when all of
-# them have ended. Run it again to do what is missing, or to go on after a failure: finished work isn't done again.
-# The numbers of both jobs are printed, array first. sbatch takes partition, account and so on from its own variables:
+# The script plans, submits an array job with one task per partition, and submits a job that completes the result after all
+# tasks have ended. Run the script again to continue after a failure: finished work isn't repeated.
+# The script prints the numbers of both jobs, array first. sbatch reads partition, account and so on from its own variables:
 #
 #     SBATCH_PARTITION=compute SBATCH_ACCOUNT=imaging configs/slurm-array.sh run.yaml /scratch/out
 set -euo pipefail
 config=$(realpath "$1")
-case $2 in # a folder, or a URL of an object store; its address and keys come from the environment then
+case $2 in # a folder or a URL of an object store; the store's address and keys come from the environment
   *://*) out=${2%/} logs=${LOGS:-$PWD/$(basename "$out").logs} ;;
-  *) out=$(realpath -m "$2") logs=${LOGS:-$out.logs} ;; # beside the output directory, which holds results alone
+  *) out=$(realpath -m "$2") logs=${LOGS:-$out.logs} ;; # beside the output directory, which holds only results
 esac
 shift 2
 
 cpus=${CPUS:-1}         # worker processes of each task
 memory=${MEMORY:-3G}    # of each process
 walltime=${WALLTIME:-01:00:00}
-at_once=${AT_ONCE:-200} # tasks that run side by side, at most
+at_once=${AT_ONCE:-200} # most tasks that run at the same time
 
-own="--config $(printf %q "$config")" # what lies in an output that others can write doesn't say which files are read
+own="--config $(printf %q "$config")" # jobs read this configuration: others may have changed the output's copy
 previous=
 for argument in "$@"; do
   case $previous,$argument in

@@ -118,7 +118,7 @@ def convert(
     trusting : bool
         Go on from a plan there that names files which `paths` don't, though others could have written it.
     progress : Progress, optional
-        Told of every step.
+        Receives every step.
     **sections : mapping
         The configuration's sections, as in YAML (``dcm2zarr schema``): ``source``, ``select``, ``decode``, ``output``,
         ``metadata``, ``cluster``, ``limits``, ``storage``, ``report``; such as ``cluster={"kind": "threads"}`` or
@@ -227,20 +227,20 @@ def verify(
     out : path-like or URL
         The output directory. Nothing in it is changed.
     source : bool
-        Decode the originals again, by another decoder if there is one, and compare pixels and headers.
+        Decode the originals again, with another decoder if there is one, and compare pixels and headers.
     sample : int, optional
-        How many frames of the store to decode, and how many originals to compare, chosen by `seed`; all by default.
+        Number of frames of the store to decode, and of originals to compare, chosen by `seed`; all by default.
         Files, metadata and the catalog are always checked as a whole.
     seed : int
-        Another one chooses others.
+        Another seed makes another choice.
     config : RunConfig, mapping or path-like, optional
         Your own configuration, in place of the one that lies in `out`: as plain values or as a YAML file.
     trusting : bool
-        Read the originals that the plan in `out` names though others could have written it.
+        Read the originals that the plan in `out` names even if others could have written it.
     cluster : Cluster or mapping, optional
-        What runs the checks, as the section ``cluster`` of a configuration; local worker processes by default.
+        Runs the checks; as the section ``cluster`` of a configuration; local worker processes by default.
     progress : Progress, optional
-        Told of every step.
+        Receives every step.
 
     Returns
     -------
@@ -250,8 +250,8 @@ def verify(
     Raises
     ------
     OutputError
-        If `out` is no result of a conversion, an entry of it is a link, or others could have written which originals are
-        to be read.
+        If `out` isn't the result of a conversion, an entry of it is a link, or others could have written which originals
+        are read.
     ConfigError
         Naming every mistake in `config` and `cluster`.
     """
@@ -280,7 +280,7 @@ def inspect(
     path : path-like or URL
         Nothing there is changed.
     progress : Progress, optional
-        Told of every step of a folder's scan.
+        Receives every step of a folder's scan.
 
     Returns
     -------

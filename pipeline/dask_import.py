@@ -1,8 +1,7 @@
-"""Dask, imported whatever its settings are like.
+"""Import of Dask that survives damaged Dask settings.
 
-Dask reads all files of settings when it is imported, those of other uses too, and can't be imported where one of them is
-damaged. Such files are left out here, in this process and in the worker processes that it starts, and :data:`LEFT_OUT`
-says so; nothing else of Dask's settings is touched.
+Dask reads all its settings files on import and fails if one of them is damaged. This module leaves damaged files out, in
+this process and in the worker processes that it starts, and lists them in :data:`LEFT_OUT`. All other settings count.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from typing import Any
 from pipeline.errors import ConfigError
 
 LEFT_OUT: dict[str, str] = {}
-"""What was left out of Dask's settings → why."""
+"""Settings file or variable that was left out → reason."""
 _SUFFIXES = (".json", ".yaml", ".yml")
 _NOWHERE = os.path.join(os.devnull, "nowhere")  # noqa: PTH118  a name for the environment
 _LINE = re.compile(r"line [0-9]+(?:, column [0-9]+)?")
@@ -30,19 +29,19 @@ _KEY = "dcm2zarr"
 
 
 def import_dask() -> None:
-    """Import Dask where there are settings that could keep it from being imported; else that is left to who needs it.
+    """Import Dask now if it has settings that could prevent its import; otherwise whoever needs Dask imports it.
 
     Raises
     ------
     ConfigError
-        Where Dask can't be imported for settings that can't be left out.
+        If settings that can't be left out prevent the import.
     """
     if "dask" in sys.modules or not (settings_files() or _variables()):
         return
     known = set(sys.modules)
     try:
         _import_all()
-    # whatever Dask raises of settings that it can't use, and the modules that these name
+    # Dask, and the modules that its settings name, may raise anything
     except Exception as error:  # noqa: BLE001
         for name in set(sys.modules) - known:
             if name.partition(".")[0] in {"dask", "distributed"}:
@@ -51,22 +50,22 @@ def import_dask() -> None:
 
 
 def settings_files() -> list[Path]:
-    """Return the files that Dask reads settings from, in its order: later ones count more."""
+    """Return Dask's settings files in the order in which Dask reads them: later files override earlier ones."""
     return [file for place in _places() for file in _files_in(place)]
 
 
 def _import_all() -> None:
     config = import_module("dask.config").config
-    if {"distributed", "logging"} & config.keys():  # distributed obeys some when it is imported
+    if {"distributed", "logging"} & config.keys():  # distributed reads some settings on import
         import_module("distributed")
 
 
 def _places() -> Iterator[Path]:
-    """Yield the files and folders where Dask looks for settings, each once."""
+    """Yield each file and folder in which Dask looks for settings, once."""
     places = [
         os.environ.get("DASK_ROOT_CONFIG", "/etc/dask"),
         *(os.path.join(prefix, "etc", "dask") for prefix in (sys.prefix, *site.PREFIXES)),  # noqa: PTH118
-        os.path.join(os.path.expanduser("~"), ".config", "dask"),  # noqa: PTH111, PTH118  "~" where nobody knows
+        os.path.join(os.path.expanduser("~"), ".config", "dask"),  # noqa: PTH111, PTH118  "~" if the home is unknown
         *(os.environ[name] for name in ("DASK_CONFIG",) if name in os.environ),
     ]
     yield from map(Path, reversed(dict.fromkeys(reversed(places))))
@@ -77,7 +76,7 @@ def _files_in(place: Path) -> list[Path]:
         if place.is_dir():
             return sorted(path for path in place.iterdir() if path.suffix.lower() in _SUFFIXES)
         return [place] if place.exists() else []
-    except OSError:  # Dask passes over what it has no permission for
+    except OSError:  # Dask skips files that it may not read
         return []
 
 
@@ -86,11 +85,11 @@ def _variables() -> list[str]:
 
 
 def _import_carefully(error: Exception) -> None:
-    """Import Dask as if there were no settings, and then let it read those that it can."""
+    """Import Dask without any settings, then let it read the undamaged ones."""
     try:
         with _without_settings():
             config = import_module("dask.config")
-    except Exception:  # noqa: BLE001  those that lie beside Python itself
+    except Exception:  # noqa: BLE001  damaged settings in Python's own prefix
         raise ConfigError(f"Dask can't be imported: {error}. Repair that file, or remove it") from error
     config.paths[:] = [str(file) for file in settings_files() if _is_sound(config, file)]
     config.refresh(paths=[], env={})
@@ -110,7 +109,7 @@ def _import_carefully(error: Exception) -> None:
 def _is_sound(config: Any, file: Path) -> bool:
     try:
         list(config.collect_yaml([str(file)]))
-    except Exception as error:  # noqa: BLE001  as Dask itself tells it, which quotes the file: here only the place in it
+    except Exception as error:  # noqa: BLE001  Dask's message quotes the file: keep only the line number
         line = _LINE.search(str(error))
         LEFT_OUT[str(file)] = f"it is no YAML that Dask can read: {line[0] if line else 'see there'}"
         return False
@@ -136,9 +135,9 @@ def _restore(before: Mapping[str, str]) -> None:
 
 
 class _First:
-    """Stands among what this process hands to those that it starts, and calls a function there.
+    """A pickled value that makes each child process call a function before it imports Dask.
 
-    It is the first that they unpickle, behind the script; what they import next is Dask.
+    Children unpickle the inherited process settings right after the main script.
     """
 
     def __init__(self, function: Callable[[], None]) -> None:
@@ -149,13 +148,13 @@ class _First:
 
 
 def _inherited() -> dict[str, Any]:
-    found: dict[str, Any] = vars(current_process())["_config"]
-    return found
+    config: dict[str, Any] = vars(current_process())["_config"]
+    return config
 
 
 @contextmanager
 def children_without_settings() -> Iterator[None]:
-    """Let processes that are started meanwhile know nothing of Dask's settings but what this one tells them."""
+    """Start child processes without Dask's settings files and variables, while the context lasts."""
     before = _inherited().copy()
     _inherited()[_KEY] = _First(import_without_settings)
     try:
@@ -166,7 +165,7 @@ def children_without_settings() -> Iterator[None]:
 
 
 def import_without_settings() -> None:
-    """Import Dask as if nobody had made settings, neither now nor when it reads them again."""
+    """Import Dask without settings, and keep it from reading any later."""
     for name in _variables():
         del os.environ[name]
     with _without_settings():

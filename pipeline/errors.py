@@ -15,35 +15,34 @@ from pipeline.printable import printable
 _QUOTED: Final = re.compile(r"""(?<!\w)b?(?:'[^']*'|"[^"]*")(?!\w)""")
 _OPENED: Final = re.compile(r"""(?<!\w)b?['"].*""", re.DOTALL)
 _STRAY: Final = re.compile(r"""(?<!\w)b?['"]|['"](?!\w)""")
-"""A quotation mark whose partner isn't known: what it quotes holds such marks itself, or was cut."""
+"""A quotation mark without a partner: the quoted text holds such marks itself, or was cut."""
 _LONGEST: Final = 200
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]{8,}")
 
 
 def foreign_text(error: BaseException) -> str:
-    """Return the type and the text of an error that other code raised, without what it quotes: that may be a patient's.
+    """Return the type and the text of an error of foreign code; quoted text becomes ``…``, as it may be a patient's.
 
-    Of errors of ours, which quote no such thing, the whole text.
+    Our own errors don't quote such values, so their text stays whole.
     """
     text = str(error) if isinstance(error, PipelineError) else _unquoted(without_addresses(str(error)))[:_LONGEST]
     return f"{type(error).__name__}: {text}".removesuffix(": ")
 
 
 def without_addresses(text: str) -> str:
-    """Return a text without the memory addresses that some libraries put into theirs, which differ in every run."""
+    """Remove memory addresses, which differ in every run."""
     return _ADDRESS.sub("", text)
 
 
 def _unquoted(text: str) -> str:
-    told = _QUOTED.sub("…", text)
-    return _OPENED.sub("…", text) if _STRAY.search(told) else told
+    unquoted = _QUOTED.sub("…", text)
+    return _OPENED.sub("…", text) if _STRAY.search(unquoted) else unquoted
 
 
 FILES_FAILED, USAGE, SURROUNDINGS, FAULT = 1, 2, 3, 70
-"""The commands' exit codes besides 0; ``docs/exit-codes.md`` has them all. The last is a fault of the program itself
-(sysexits.h: EX_SOFTWARE)."""
+"""Exit codes of the commands besides 0; ``docs/exit-codes.md`` lists all. ``FAULT`` is a bug in dcm2zarr (EX_SOFTWARE in sysexits.h)."""
 EXIT_CODES = {
-    # what was asked for can't be done: another command, or another configuration
+    # the request can't be fulfilled: change the command or the configuration
     "invalid_configuration": USAGE,
     "no_main_guard": USAGE,
     "no_such_source": USAGE,
@@ -64,7 +63,7 @@ EXIT_CODES = {
     "output_not_yours": USAGE,
     "plan_unusable": USAGE,
     "not_ours": USAGE,
-    # what it was done in or with failed: mend that, and give the same command again
+    # the environment failed: repair it and give the same command again
     "in_use": SURROUNDINGS,
     "incomplete": SURROUNDINGS,
     "too_many_open_files": SURROUNDINGS,
@@ -82,7 +81,7 @@ EXIT_CODES = {
     "workers_failed": SURROUNDINGS,
     "workers_paused": SURROUNDINGS,
 }
-"""Reason of an error that ends a command → its exit code; all other reasons are those of files, and :data:`FILES_FAILED`."""
+"""Reason of an error that ends a command → exit code. All other reasons concern single files and give :data:`FILES_FAILED`."""
 
 
 RETRIED = frozenset(
@@ -92,19 +91,19 @@ RETRIED = frozenset(
         *("write_failed", "finalise_failed", "output_unusable", "not_converted"),
     }
 )
-"""Reasons of files that failed for something outside of them, which may be gone by now: the next run tries them again."""
+"""Reasons that lie outside the failed file and may have passed: the next run tries these files again."""
 
 
 class PipelineError(Exception):
-    """Base of all errors here.
+    """Base of all errors of this package.
 
     Parameters
     ----------
     message : str
-        For people: the file, the attribute, the value seen (of numbers and UIDs only) and what to do. What a terminal
-        would obey, in the name of a file for example, is escaped; ends of lines too.
+        Text for people: the file, the attribute, the value (numbers and UIDs only) and what to do. Line ends and
+        control characters, in a file's name for example, are escaped.
     reason : str, optional
-        A snake_case code, where one more precise than the class's own applies.
+        A snake_case code, if one more precise than the class's own applies.
     source : str, optional
         The path or URL of the file at fault.
     frame : int, optional
@@ -138,7 +137,7 @@ class PipelineError(Exception):
 
     @property
     def exit_code(self) -> int:
-        """What a command exits with that this error ends."""
+        """Exit code of a command that ends with this error."""
         return EXIT_CODES.get(self.reason, FILES_FAILED)
 
 
@@ -168,13 +167,13 @@ class OutputError(PipelineError, OSError):
 
 
 class ResourceError(PipelineError, RuntimeError):
-    """A process may have no more of something: memory, open files, processes or threads."""
+    """A process has reached a limit of memory, open files, processes or threads."""
 
     reason = "out_of_memory"
 
 
 class CredentialsError(ResourceError):
-    """An object store refuses the caller's credentials, whatever is asked for: they are wrong, or have expired."""
+    """An object store refuses the caller's credentials for every request: they are wrong or have expired."""
 
     reason = "credentials_refused"
 
@@ -198,7 +197,7 @@ class NotDicomError(PipelineError, ValueError):
 
 
 class HeaderLimitError(PipelineError, ValueError):
-    """The file's header holds, nests or inflates to more than the section ``limits`` of the configuration allows."""
+    """The file's header exceeds a limit of the configuration's section ``limits``: size, depth or inflated size."""
 
     reason = "header_too_large"
 
@@ -210,13 +209,13 @@ class NoPixelDataError(PipelineError, AttributeError):
 
 
 class MissingAttributeError(PipelineError, AttributeError):
-    """An attribute that decoding needs isn't there."""
+    """An attribute that decoding needs is missing."""
 
     reason = "missing_attribute"
 
 
 class InvalidAttributeError(PipelineError, ValueError):
-    """An attribute's value is outside what the standard allows, or absurd."""
+    """The standard forbids an attribute's value, or the value is absurd."""
 
     reason = "invalid_attribute"
 
@@ -240,18 +239,18 @@ class FrameIndexError(PipelineError, IndexError):
 
 
 class DecodeError(PipelineError, RuntimeError):
-    """All decoding plugins failed on a frame, or gave another frame than the attributes declare."""
+    """All decoding plugins failed on a frame, or returned a frame that contradicts the attributes."""
 
     reason = "decode_failed"
 
 
 class CodestreamError(PixelDataError, DecodeError):
-    """What a frame's codestream says of itself contradicts the attributes: so it is, whichever decoder is asked."""
+    """A frame's codestream header contradicts the attributes; no other decoder can change that."""
 
     reason = "frame_mismatch"
 
 
 class CutShortError(CodestreamError):
-    """A frame's codestream ends, or breaks, before its picture does: half a picture, whichever decoder makes it."""
+    """A frame's codestream ends or breaks before its picture is complete; no other decoder can change that."""
 
     reason = DecodeError.reason

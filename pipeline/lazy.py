@@ -1,4 +1,4 @@
-"""Faces that import what is asked for when it is asked for: a worker starts with no more than it needs to wait for tasks."""
+"""Lazy faces: a package imports the module of a name on first use, so that workers start with few imports."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def lazily(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
     Parameters
     ----------
     package : str
-        Its name.
+        Name of the package.
     homes : mapping of str to str
-        Name → module that defines it.
+        Name → module that defines the name.
     """
 
     def getattribute(name: str) -> Any:

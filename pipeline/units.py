@@ -5,7 +5,7 @@ from __future__ import annotations
 _STEP = 1024
 _MINUTE, _HOUR = 60, 3600
 LONGEST_NAME = 14
-"""Characters of a name in a path that are shown; a UID has up to 64."""
+"""Characters that are shown of a name in a path; a UID has up to 64."""
 ELLIPSIS = "…"
 
 
@@ -29,7 +29,7 @@ def duration(seconds: float) -> str:
 
 
 def number(count: int) -> str:
-    """Return a count with its thousands apart."""
+    """Return a count with separated thousands: ``12,345``."""
     return f"{count:,}"
 
 
@@ -39,7 +39,7 @@ def counted(count: int, word: str) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """Return a compression ratio, a dash where it isn't known."""
+    """Return a compression ratio; a dash if it is unknown."""
     return "–" if value is None else f"{value:.2f}×"  # noqa: RUF001  the sign of ratios
 
 
@@ -49,10 +49,10 @@ def shape(sizes: tuple[int, ...]) -> str:
 
 
 def compact_shape(sizes: tuple[int, ...]) -> str:
-    """Return an array's shape where room is short: ``120×512×512``."""  # noqa: RUF002  the sign of shapes
+    """Return an array's shape in little space: ``120×512×512``."""  # noqa: RUF002  the sign of shapes
     return "×".join(str(n) for n in sizes)  # noqa: RUF001  the sign of shapes
 
 
 def short_path(path: str, longest: int = LONGEST_NAME) -> str:
-    """Return an image's path with long names, UIDs mostly, cut to their ends, by which they differ."""
+    """Return an image's path with long names shortened to their ends, by which UIDs differ."""
     return "/".join(name if len(name) <= longest else f"{ELLIPSIS}{name[1 - longest :]}" for name in path.split("/"))

@@ -63,7 +63,7 @@ class Result(Images):
             decode_times=False,
             mask_and_scale=False,
         )
-        pixels = store.plain_pixels(self.out, path)
+        pixels = store.open_plain_pixels(self.out, path)
         chunks = pixels.chunks if self._blocks == "chunk" else pixels.shards or pixels.chunks
         lazy = da.from_zarr(pixels, chunks=chunks)  # type: ignore[no-untyped-call]
         dataset[PIXELS] = (dataset[PIXELS].dims, lazy, dataset[PIXELS].attrs)

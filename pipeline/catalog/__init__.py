@@ -1,8 +1,8 @@
-"""The Parquet tables: scan segments, the catalog, the persisted plan, and lists of paths.
+"""The Parquet tables: scan segments, the catalog, the saved plan, and lists of paths.
 
 Columns of DICOM keywords are typed: numbers ``float64`` (VR DS, FL, FD), integers ``int64`` (IS, US, …), else text.
 A keyword whose value multiplicity isn't 1 becomes a list of these. Null means absent, empty, or not convertible;
-the last is in ``unconverted``.
+values that aren't convertible are in ``unconverted``.
 """
 
 from pipeline.catalog.assemble import LargeRowsError, assemble
@@ -16,20 +16,13 @@ from pipeline.catalog.catalog_rows import (
     read_row,
 )
 from pipeline.catalog.lists import LIST_SUFFIXES, read_path_list
-from pipeline.catalog.plan_tables import (
-    has_plan,
-    read_copies,
-    read_facts,
-    read_plan,
-    read_standing,
-    remove_plan,
-    write_plan,
-)
+from pipeline.catalog.plan_seal import has_plan, read_facts, remove_plan
+from pipeline.catalog.plan_tables import read_copies, read_plan, read_standing, write_plan
 from pipeline.catalog.results import is_remote_result, is_result
-from pipeline.catalog.scanned import forget_scanned, read_scanned, scan_salt, write_scanned
+from pipeline.catalog.scanned import forget_scanned, load_or_make_salt, read_scanned, write_scanned
 from pipeline.catalog.segments import (
     Identity,
-    Known,
+    KnownFile,
     RowAttributes,
     SegmentWriter,
     count_scanned,
@@ -50,7 +43,7 @@ __all__ = [
     "PENDING",
     "Identity",
     "Kind",
-    "Known",
+    "KnownFile",
     "LargeRowsError",
     "RowAttributes",
     "SegmentWriter",
@@ -64,6 +57,7 @@ __all__ = [
     "is_remote_result",
     "is_result",
     "iter_rows",
+    "load_or_make_salt",
     "open_catalog",
     "open_segment",
     "read_attributes",
@@ -82,7 +76,6 @@ __all__ = [
     "read_unstored",
     "read_verified",
     "remove_plan",
-    "scan_salt",
     "segment_schema",
     "write_plan",
     "write_scanned",

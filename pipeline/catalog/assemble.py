@@ -1,4 +1,4 @@
-"""Segments and outcomes → ``catalog.parquet``."""
+"""Write ``catalog.parquet`` from scan segments and outcomes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _OVERRIDDEN = (
 
 
 class LargeRowsError(Exception):
-    """A segment holds a header that is too large to be read here."""
+    """A segment holds a header that is too large to read here."""
 
 
-_LOST = RowOutcome(
+_NOT_CONVERTED = RowOutcome(
     "failed", "not_converted", "The run ended before this file was converted; run the same command again to finish it."
 )
-_UNCHANGED: Any = RowOutcome(None)  # type: ignore[arg-type]  # nothing overrides anything
+_UNCHANGED: Any = RowOutcome(None)  # type: ignore[arg-type]  # overrides no column
 _values = attrgetter(*_OVERRIDDEN, "note")
 
 
@@ -43,10 +43,10 @@ def assemble(
     without: Collection[tuple[int, int]] = (),
     largest: int | None = None,
 ) -> None:
-    """Write ``catalog.parquet``: the rows of the segments, in their order, with what became of each.
+    """Write ``catalog.parquet``: the rows of the segments, in their order, each with its outcome.
 
     Holds one row group at a time (about 32 MiB of headers). The catalog appears whole or not at all. A row that was
-    to be converted and has no outcome becomes ``failed``, reason ``not_converted``: nothing is lost silently.
+    to be converted and has no outcome becomes ``failed``, reason ``not_converted``, so no file is lost silently.
 
     Parameters
     ----------
@@ -57,24 +57,24 @@ def assemble(
     outcomes : mapping of (int, int) to RowOutcome
         By segment and row in it.
     keywords : mapping of str to str
-        DICOM keyword to kind, as the segments were written with.
+        DICOM keyword to kind, as used to write the segments.
     without : collection of (int, int)
-        Rows, by segment and row in it, for which others stand.
+        Rows to leave out, by segment and row in it, because other rows replace them.
     largest : int, optional
-        Bytes of a row group beyond which it isn't read.
+        Largest row group to read, in bytes.
 
     Raises
     ------
     LargeRowsError
-        Where there is such a row group. Nothing has been written then.
+        If a row group is larger than `largest`. Nothing has been written then.
     """
     schema = catalog_schema(keywords)
     with out.catalog.replacing() as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
-        for table in _regrouped(_finished(out, segments, outcomes, schema, without, largest=largest)):
+        for table in _regroup(_finish(out, segments, outcomes, schema, without, largest=largest)):
             writer.write_table(table)
 
 
-def _finished(
+def _finish(
     out: OutputDir,
     segments: Iterable[int],
     outcomes: Mapping[tuple[int, int], RowOutcome],
@@ -105,11 +105,12 @@ def _with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _apply(table: pa.Table, outcomes: Sequence[RowOutcome | None]) -> pa.Table:
-    """Put the outcomes of a table's rows into its columns; the columns without outcomes aren't touched."""
+    """Put the outcomes of a table's rows into its columns; columns that no outcome sets stay as they are."""
     if None in outcomes:
         statuses = table["status"].to_pylist()
         outcomes = [
-            one or (_LOST if status == PENDING else _UNCHANGED) for one, status in zip(outcomes, statuses, strict=True)
+            outcome or (_NOT_CONVERTED if status == PENDING else _UNCHANGED)
+            for outcome, status in zip(outcomes, statuses, strict=True)
         ]
     *columns, notes = zip(*map(_values, outcomes), strict=True)
     for name, values in zip(_OVERRIDDEN, columns, strict=True):
@@ -128,8 +129,8 @@ def _with_notes(table: pa.Table, notes: Sequence[str]) -> pa.Table:
     return table.set_column(position, table.schema.field(position), pa.array(texts, pa.string()))
 
 
-def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Join small tables, so that the catalog doesn't get a row group for each segment."""
+def _regroup(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Join small tables, so that the catalog doesn't get one row group per segment."""
     held: list[pa.Table] = []
     size = rows = 0
     for table in tables:

@@ -1,8 +1,8 @@
-"""Reading tables that others could have written: a small file may stand for more than any memory holds.
+"""Read tables that another user could have written: a small file may expand beyond any memory.
 
-Parquet keeps a value that comes often once, and compresses what is alike by the ten-thousandfold. So what a row group says
-that it holds is looked at before it is read, texts are read with each value once, and what they are without that is counted
-before it is made.
+Parquet stores a frequent value once, and compresses repeated data ten-thousandfold. So the declared size of a row group
+is checked before the group is read, texts are read as dictionaries, and their expanded size is computed before they
+are expanded.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from pipeline.errors import OutputError
 from pipeline.storage import Place
 
 MOST_BYTES = 2 * 2**30
-"""Of a row group as it is in memory. Ours have some tens of MiB, and more only where a single header has."""
+"""Limit for a row group in memory. Our row groups have some tens of MiB, and more only if a single header has."""
 MOST_ROWS = 2**20
-"""Of a row group."""
+"""Limit for a row group."""
 _NUMBER = 8
-"""Bytes of one, at most."""
+"""Most bytes of one number."""
 _LEAST_ROW = 64
-"""Bytes that a row takes in memory when it is a plan's, at least."""
+"""Least bytes that a row of a plan takes in memory."""
 
 
 class BoundedTable:
-    """A Parquet file of a result, open; made by :func:`open_table`.
+    """An open Parquet file of a result; :func:`open_table` makes it.
 
-    Reading raises OutputError (reason ``not_ours``) where it holds more than any that a run has left.
+    Reading raises OutputError (reason ``not_ours``) if the file holds more than any run can have written.
     """
 
     def __init__(self, file: pq.ParquetFile, schema: pa.Schema, path: Place) -> None:
@@ -43,13 +43,13 @@ class BoundedTable:
 
     @property
     def rows(self) -> int:
-        """Rows of all of them."""
+        """Rows of all row groups."""
         return sum(self.sizes)
 
     def groups(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the table, or some of its columns, by row groups, for those who will keep something of every row."""
+        """Yield the table, or some of its columns, by row groups; for callers that keep part of every row."""
         if self.rows * _LEAST_ROW > psutil.virtual_memory().total:
-            raise self._not_ours(f"{self.rows} rows, for which this machine has no memory")
+            raise self._not_ours(f"{self.rows} rows, more than fit into this machine's memory")
         for group in range(len(self.sizes)):
             yield self.group(group, columns)
 
@@ -61,7 +61,7 @@ class BoundedTable:
         return table.cast(pa.schema([self.schema.field(name) for name in table.column_names], table.schema.metadata))
 
     def batches(self, group: int, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield columns of a row group by so many rows at a time."""
+        """Yield columns of a row group, `rows` rows at a time."""
         self._check(group, columns)
         size = 0
         for batch in self._file.iter_batches(rows, row_groups=[group], columns=list(columns)):
@@ -69,20 +69,20 @@ class BoundedTable:
             yield batch
 
     def bytes_of(self, group: int, columns: Sequence[str] | None = None) -> int:
-        """Return how many bytes a row group, or some columns of it, says that it takes in memory."""
+        """Return how many bytes a row group, or some columns of it, takes in memory according to its metadata."""
         found = self._file.metadata.row_group(group)
         parts = (found.column(position) for position in range(found.num_columns))
         wanted = [part for part in parts if columns is None or _top(part.path_in_schema) in columns]
         return sum(max(part.total_uncompressed_size, part.num_values * _NUMBER) for part in wanted)
 
     def _check(self, group: int, columns: Sequence[str] | None) -> None:
-        """Look at what a row group says that it holds."""
+        """Refuse a row group that is too large according to its metadata."""
         rows, size = self.sizes[group], self.bytes_of(group, columns)
         if size > MOST_BYTES or rows > MOST_ROWS:
             raise self._not_ours(f"a row group of {rows} rows and {size} bytes")
 
     def _count(self, table: pa.Table | pa.RecordBatch, before: int = 0) -> int:
-        """Return what the texts are with each as often as it comes, in addition to so many bytes of the same group."""
+        """Return `before` plus the expanded size of the columns; `before` are the bytes already read of the same row group."""
         parts = (part for column in table.columns for part in getattr(column, "chunks", [column]))
         size = before + sum(map(_bytes, parts))
         if size > MOST_BYTES:
@@ -90,12 +90,14 @@ class BoundedTable:
         return size
 
     def _not_ours(self, what: str) -> OutputError:
-        return OutputError(f"{self._path} holds {what}: no run of this program can have left that", reason="not_ours")
+        return OutputError(
+            f"{self._path} holds {what}: no run of this program can have written that", reason="not_ours"
+        )
 
 
 @contextmanager
 def open_table(path: Place) -> Iterator[BoundedTable]:
-    """Open a Parquet file of a result; errors of pyarrow where it is none."""
+    """Open a Parquet file of a result; raises pyarrow's errors if it isn't one."""
     with path.open() as opened, pq.ParquetFile(opened) as plain:
         schema, metadata = plain.schema_arrow, plain.metadata
         columns = (metadata.schema.column(position) for position in range(metadata.num_columns))

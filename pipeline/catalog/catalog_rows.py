@@ -1,4 +1,4 @@
-"""Reading a catalog."""
+"""Read a catalog."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.errors import OutputError
 from pipeline.storage import OutputDir, Place
 
 BATCH_ROWS = 1024
-"""Rows held at a time where a catalog is read from beginning to end."""
+"""Rows held at a time while a catalog is read from beginning to end."""
 
 
 def open_catalog(out: OutputDir, columns: Sequence[str] | None = None, *, without: Sequence[str] = ()) -> pa.Table:
@@ -24,9 +24,9 @@ def open_catalog(out: OutputDir, columns: Sequence[str] | None = None, *, withou
     Raises
     ------
     OutputError
-        Where `out` holds no readable catalog, or no such column.
+        If `out` holds no readable catalog, or a column is missing.
     """
-    with _parquet(out, columns or ()) as file:
+    with _open(out, columns or ()) as file:
         wanted = file.schema.names if columns is None else columns
         names = [name for name in wanted if name not in without]
         fields = [file.schema.field(name) for name in names]
@@ -40,22 +40,22 @@ def iter_rows(out: OutputDir, columns: Sequence[str]) -> Iterator[dict[str, Any]
     Raises
     ------
     OutputError
-        Where `out` holds no readable catalog, or no such column.
+        If `out` holds no readable catalog, or a column is missing.
     """
-    with _parquet(out, columns) as file:
-        # group by group: a batch that joined several would hold the headers of all of them
+    with _open(out, columns) as file:
+        # Group by group: a batch that spans several row groups would hold the headers of all of them.
         for group in range(len(file.sizes)):
             for batch in file.batches(group, BATCH_ROWS, columns):
                 yield from batch.to_pylist()
 
 
 @contextmanager
-def _parquet(out: OutputDir, columns: Sequence[str]) -> Iterator[BoundedTable]:
-    """Open the catalog, which must have `columns`; whatever is wrong with the file becomes an OutputError."""
+def _open(out: OutputDir, columns: Sequence[str]) -> Iterator[BoundedTable]:
+    """Open the catalog, which must have `columns`; any fault of the file becomes an OutputError."""
     path = out.catalog
     try:
         with open_table(path) as file:
-            _require(file.schema.names, columns, path)
+            _require_columns(file.schema.names, columns, path)
             yield file
     except OutputError:
         raise
@@ -67,7 +67,7 @@ def _parquet(out: OutputDir, columns: Sequence[str]) -> Iterator[BoundedTable]:
         raise OutputError(f"{path} can't be read as Parquet: {error}", reason="damaged_result") from error
 
 
-def _require(names: Sequence[str], columns: Sequence[str], path: Place) -> None:
+def _require_columns(names: Sequence[str], columns: Sequence[str], path: Place) -> None:
     for name in columns:
         if name not in names:
             raise OutputError(f"{path} has no column {name!r}; it has {', '.join(names)}", reason="other_version")
@@ -92,34 +92,34 @@ def count_reasons(out: OutputDir) -> dict[tuple[str, str], int]:
 
 
 def read_partly_stored(out: OutputDir, limit: int | None = None) -> tuple[int, list[dict[str, Any]]]:
-    """Return how many converted files hold more than what is stored; and row, source and message of `limit` of them."""
+    """Return how many converted files hold data that isn't stored; and row, source and message of `limit` of them."""
     table = open_catalog(out, ("source", "status", "reason", "message"))
-    # with a reason, the message is about another matter
+    # A row with a reason has a message about something else.
     converted = pc.and_(pc.equal(table["status"], "converted"), pc.is_null(table["reason"]))
     partly = pc.indices_nonzero(pc.and_(converted, pc.is_valid(table["message"])))
-    return len(partly), _numbered(table, partly.slice(0, limit))
+    return len(partly), _number_rows(table, partly.slice(0, limit))
 
 
 def read_failures(out: OutputDir, limit: int | None = None) -> list[dict[str, Any]]:
-    """Return number, source, reason and message of the rows that failed, in the catalog's order; at most `limit` of them.
+    """Return number, source, reason and message of the failed rows, in the catalog's order; at most `limit` of them.
 
     The number, ``row``, counts from 0.
     """
-    return _told(out, "status", ("failed",), limit)
+    return _rows_with(out, "status", ("failed",), limit)
 
 
 def read_reasons(out: OutputDir, reasons: Sequence[str], limit: int | None = None) -> list[dict[str, Any]]:
-    """Return number, source, reason and message of the rows with one of these reasons, as :func:`read_failures` does."""
-    return _told(out, "reason", reasons, limit)
+    """Return number, source, reason and message of the rows that have one of `reasons`, as :func:`read_failures` does."""
+    return _rows_with(out, "reason", reasons, limit)
 
 
-def _told(out: OutputDir, column: str, values: Sequence[str], limit: int | None) -> list[dict[str, Any]]:
+def _rows_with(out: OutputDir, column: str, values: Sequence[str], limit: int | None) -> list[dict[str, Any]]:
     table = open_catalog(out, ("source", "status", "reason", "message"))
     found = pc.indices_nonzero(pc.is_in(table[column], pa.array(values, pa.string())))
-    return _numbered(table, found.slice(0, limit))
+    return _number_rows(table, found.slice(0, limit))
 
 
-def _numbered(table: pa.Table, places: pa.Array) -> list[dict[str, Any]]:
-    """Return the rows at these places with their numbers, ``row``, and without their status."""
+def _number_rows(table: pa.Table, places: pa.Array) -> list[dict[str, Any]]:
+    """Return the rows at `places` with their numbers, ``row``, and without their status."""
     rows: list[dict[str, Any]] = table.take(places).drop_columns(["status"]).append_column("row", places).to_pylist()
     return rows

@@ -1,4 +1,4 @@
-"""Lists of paths in text, CSV and Parquet files."""
+"""Read lists of paths from text, CSV and Parquet files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.storage import scheme_of
 
 LIST_SUFFIXES = frozenset({".txt", ".csv", ".parquet"})
 PATH_COLUMNS = ("path", "source", "file")
-"""The names of the column that holds the paths, in any case; the first of them that is there is taken."""
+"""Names of the column that holds the paths, in any case; the first that exists is used."""
 _LONGEST_CELL = 2**31 - 1
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -28,14 +28,14 @@ def read_path_list(path: str | Path, folder: str = "") -> list[str]:
       column of a table without header, or the only column.
     - ``.parquet``: the column of such a name, or the only text column. So a run's catalog is a list too.
 
-    Relative paths count from the list's folder, or from `folder` where it is given. URLs are left as they are.
+    Relative paths count from the list's folder, or from `folder` if it is given. URLs stay as they are.
 
     Raises
     ------
     ConfigError
-        Where no column can be taken for the paths; names the file and the columns seen.
+        If no column can hold the paths; names the file and the columns.
     SourceError
-        Where the list can't be read.
+        If the list can't be read.
     """
     path = Path(path)
     reader = {".txt": _read_text, ".csv": _read_csv, ".parquet": _read_parquet}[path.suffix.lower()]
@@ -51,14 +51,14 @@ def read_path_list(path: str | Path, folder: str = "") -> list[str]:
 
 
 def _read_text(path: Path) -> list[str]:
-    # as bytes: str.splitlines would also split at characters that a path may hold, such as U+2028
+    # As bytes: str.splitlines would also split at characters that a path may hold, such as U+2028.
     lines = (line.strip() for line in path.read_bytes().removeprefix(_BYTE_ORDER_MARK).splitlines())
     return [os.fsdecode(line) for line in lines if line and not line.startswith(b"#")]
 
 
 def _read_csv(path: Path) -> list[str]:
-    # utf-8-sig: spreadsheets put a byte order mark before the text; surrogateescape: a path is bytes, not text
-    csv.field_size_limit(_LONGEST_CELL)  # a cell too long for a path is a bad entry, and not the end of the list
+    # utf-8-sig: spreadsheets put a byte order mark before the text. surrogateescape: a path is bytes, not text.
+    csv.field_size_limit(_LONGEST_CELL)  # a cell too long for a path is a bad entry, and doesn't end the list
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
     if not rows:
@@ -74,7 +74,7 @@ def _read_csv(path: Path) -> list[str]:
 
 
 def _looks_like_path(text: str, listed_in: Path) -> bool:
-    """Whether the first cell of a table is an entry rather than the name of a column."""
+    """Whether the first cell of a table is an entry rather than a column's name."""
     return bool({"/", os.sep, "."} & set(text)) or os.path.lexists(listed_in.absolute().parent / text)
 
 
@@ -87,7 +87,9 @@ def _read_parquet(path: Path) -> list[str]:
         if name is None:
             raise _no_column(path, schema.names)
         if name not in texts:
-            raise ConfigError(f"{path}: column {name!r} holds {schema.field(name).type}, not text: it can't be paths")
+            raise ConfigError(
+                f"{path}: column {name!r} holds {schema.field(name).type}, not text, so it can't hold paths"
+            )
         values = file.read(columns=[name])[name].to_pylist()
     return [value for value in values if value]
 

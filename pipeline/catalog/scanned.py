@@ -1,7 +1,7 @@
-"""What a scan task reported, kept until there is a plan: a scan that is interrupted goes on from it.
+"""Results of scan tasks, kept until there is a plan: an interrupted scan goes on from them.
 
-A file of its own for each segment, ``plan/scanned/00000012.parquet``, since a segment has the full rows but not the
-compact records. It isn't flushed to the disk: what a power cut takes of it is scanned again.
+Each segment has a file of its own, ``plan/scanned/00000012.parquet``, because a segment has the full rows but not the
+compact records. The file isn't flushed to the disk: whatever a power cut destroys is scanned again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.catalog.bounded import open_table
-from pipeline.catalog.plan_tables import INSTANCES, instance_row, read_instances
+from pipeline.catalog.plan_columns import INSTANCES
+from pipeline.catalog.plan_records import instance_row, read_instances
 from pipeline.model import Instance
 from pipeline.storage import OutputDir
 
@@ -25,7 +26,7 @@ _LONGEST_SALT = 256
 
 
 def write_scanned(out: OutputDir, segment: int, instances: Sequence[Instance], facts: Mapping[str, Any]) -> None:
-    """Keep the instances of a segment, and JSON-like `facts` beside them."""
+    """Keep the instances of a segment, and JSON-like `facts` with them."""
     schema = pa.schema(INSTANCES).with_metadata({_FACTS: json.dumps(facts).encode()})
     columns = zip(*map(instance_row, instances), strict=True) if instances else ((),) * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
@@ -35,20 +36,20 @@ def write_scanned(out: OutputDir, segment: int, instances: Sequence[Instance], f
 
 
 def read_scanned(out: OutputDir, segment: int) -> tuple[tuple[Instance, ...], dict[str, Any]] | None:
-    """Return what :func:`write_scanned` kept of a segment that is there; None where it wasn't, or isn't whole."""
+    """Return what :func:`write_scanned` kept of a segment; None if there is nothing, or the file isn't whole."""
     path = out.scanned_batch(segment)
     with suppress(OSError, LookupError, TypeError, ValueError, RecursionError, pa.ArrowException):
         with open_table(path) as file:
             facts: dict[str, Any] = json.loads(file.schema.metadata[_FACTS])
             instances = read_instances(file.groups())
-        indices = [one.frame_index_file for one in instances if one.frame_index_file]
+        indices = [instance.frame_index_file for instance in instances if instance.frame_index_file]
         if all(out.at(name).exists() for name in indices) and out.segment(segment).exists():
             return instances, facts
     return None
 
 
-def scan_salt(out: OutputDir, make: Callable[[], bytes]) -> bytes:
-    """Return the salt of the scan that is under way; one that `make` returns where none is, kept for those that go on."""
+def load_or_make_salt(out: OutputDir, make: Callable[[], bytes]) -> bytes:
+    """Return the salt of the scan under way; if there is none, keep and return one that `make` returns."""
     path = out.scan_salt
     with suppress(FileNotFoundError):
         if salt := path.read_bytes(_LONGEST_SALT):
@@ -59,5 +60,5 @@ def scan_salt(out: OutputDir, make: Callable[[], bytes]) -> bytes:
 
 
 def forget_scanned(out: OutputDir) -> None:
-    """Remove it all: the plan has it now."""
+    """Remove all kept results, because the plan holds them now."""
     out.scanned.remove()

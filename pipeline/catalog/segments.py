@@ -1,4 +1,4 @@
-"""Scan segments: what the scan learned about a batch of files, one row a file."""
+"""Scan segments: what the scan learned about a batch of files, one row per file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LARGE = ("header", "frame_attributes", "attributes")
 
 
 class SegmentWriter:
-    """Takes the rows of one segment, holding at most about 16 MiB of headers or 1,024 rows; see `open_segment`."""
+    """Writes the rows of one segment, holding at most about 16 MiB of headers or 1,024 rows; see `open_segment`."""
 
     def __init__(self, file: pq.ParquetWriter) -> None:
         self._file = file
@@ -34,7 +34,7 @@ class SegmentWriter:
         self._bytes = 0
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Append a row; columns that it doesn't name are null."""
+        """Append a row; columns that the row lacks are null."""
         self._rows.append(row)
         self._bytes += sum(len(row.get(name) or "") for name in _LARGE)
         if self._bytes >= GROUP_BYTES or len(self._rows) >= GROUP_ROWS:
@@ -51,7 +51,7 @@ class SegmentWriter:
 
 @contextmanager
 def open_segment(path: Anywhere, keywords: Mapping[str, str]) -> Iterator[SegmentWriter]:
-    """Give a writer of a segment's rows; the file appears under its name when the block ends without an error.
+    """Open a writer of a segment's rows; the file appears under its name if the block ends without an error.
 
     Parameters
     ----------
@@ -69,12 +69,12 @@ def open_segment(path: Anywhere, keywords: Mapping[str, str]) -> Iterator[Segmen
 def _column(field: pa.Field, values: list[Any]) -> pa.Array:
     try:
         return pa.array(values, field.type)
-    except UnicodeEncodeError:  # text of damaged headers can hold halves of surrogate pairs, which UTF-8 can't
+    except UnicodeEncodeError:  # text of damaged headers can hold lone surrogates, which UTF-8 can't encode
         return pa.array([_encodable(value) for value in values], field.type)
 
 
 def _encodable(value: Any) -> Any:
-    r"""Write what UTF-8 can't hold as ``\udc80``."""
+    r"""Write characters that UTF-8 can't encode as ``\udc80``."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     return [_encodable(item) for item in value] if isinstance(value, list | tuple) else value
@@ -88,21 +88,21 @@ def write_segment(path: Anywhere, rows: Iterable[Mapping[str, Any]], keywords: M
 
 
 def read_rows(path: Anywhere, rows: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the given columns of the given rows of a segment, in the order asked for.
+    """Return the given columns of the given rows of a segment, in the given order.
 
-    Only the row groups that hold one of them are read.
+    Only the row groups that hold one of the rows are read.
 
     Raises
     ------
     IndexError
-        Where the segment has no such row.
+        If the segment has no such row.
     """
     with open_table(place(path)) as file:
         starts = list(accumulate(file.sizes, initial=0))
         wanted: dict[int, list[int]] = defaultdict(list)
         for row in rows:
             if not 0 <= row < starts[-1]:
-                raise IndexError(f"{path} has {starts[-1]} rows, there is no row {row}")
+                raise IndexError(f"{path} has {starts[-1]} rows and no row {row}")
             wanted[bisect_right(starts, row) - 1].append(row)
         found: dict[int, dict[str, Any]] = {}
         for group, members in wanted.items():
@@ -112,7 +112,7 @@ def read_rows(path: Anywhere, rows: Sequence[int], columns: Sequence[str]) -> li
 
 
 Identity = tuple[int, int]
-"""What tells a file from a changed one: its size and time of change; -1 and 0 where it couldn't be looked at."""
+"""Size and time of change of a file, which tell it from a changed one; -1 and 0 if they couldn't be read."""
 
 
 def identity(file: SourceFile) -> Identity:
@@ -120,8 +120,8 @@ def identity(file: SourceFile) -> Identity:
     return max(file.size, -1), file.mtime_ns
 
 
-class Known(NamedTuple):
-    """What a segment has on a file."""
+class KnownFile(NamedTuple):
+    """What a segment records about a file."""
 
     identity: Identity
     status: str
@@ -129,7 +129,7 @@ class Known(NamedTuple):
     segment: int
     row: int
     sha256: str = ""
-    """Empty where it was scanned without ``source.hash``."""
+    """Empty if the file was scanned without ``source.hash``."""
 
 
 _LISTED = ("source", "file_size", "mtime_ns", "sha256", "status", "reason")
@@ -137,23 +137,23 @@ _LISTED = ("source", "file_size", "mtime_ns", "sha256", "status", "reason")
 
 def read_listing(
     out: OutputDir, segments: Iterable[int], without: Collection[tuple[int, int]] = ()
-) -> dict[str, Known]:
-    """Return what the segments have on every file, by source; rows `without` left out, given as ``(segment, row)``."""
-    known: dict[str, Known] = {}
+) -> dict[str, KnownFile]:
+    """Return what the segments record about every file, by source; rows in `without`, ``(segment, row)``, are left out."""
+    known: dict[str, KnownFile] = {}
     texts: dict[str, str] = {}
     for segment in segments:
         with open_table(out.segment(segment)) as file:
             tables = list(file.groups(_LISTED))
-        for row, (source, size, mtime, sha256, *ended) in enumerate(chain.from_iterable(map(_listed, tables))):
+        for row, (source, size, mtime, sha256, *ended) in enumerate(chain.from_iterable(map(_listing_rows, tables))):
             if (segment, row) not in without:
                 identity = (-1 if size is None else size, mtime or 0)
                 status, reason = (texts.setdefault(text or "", text or "") for text in ended)
-                known[source] = Known(identity, status, reason, segment, row, sha256 or "")
+                known[source] = KnownFile(identity, status, reason, segment, row, sha256 or "")
     return known
 
 
 def read_unstored(out: OutputDir, segments: Iterable[int]) -> Iterator[tuple[str, str]]:
-    """Yield the source of each file that is to be converted and holds what won't be stored, and what that is."""
+    """Yield source and message of each file that is to be converted and holds data that won't be stored."""
     for segment in segments:
         with open_table(out.segment(segment)) as file:
             tables = list(file.groups(("source", "status", "message")))
@@ -163,14 +163,14 @@ def read_unstored(out: OutputDir, segments: Iterable[int]) -> Iterator[tuple[str
                     yield source, message
 
 
-def _listed(table: pa.Table) -> Iterator[tuple[Any, ...]]:
-    if "sha256" not in table.column_names:  # written before there was one
+def _listing_rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    if "sha256" not in table.column_names:  # written by a version that had no such column
         table = table.append_column("sha256", pa.nulls(len(table), pa.string()))
     return zip(*(table[name].to_pylist() for name in _LISTED), strict=True)
 
 
 def count_scanned(out: OutputDir) -> dict[tuple[str, str], int]:
-    """Return how many rows of all segments there are have each ``(status, reason)``, while a scan is under way."""
+    """Return how many rows of all existing segments have each ``(status, reason)``, while a scan is under way."""
     counts: Counter[tuple[str, str]] = Counter()
     folder = out.segments
     for name in (name for name in folder.children() if name[0].isdecimal()):
@@ -182,16 +182,16 @@ def count_scanned(out: OutputDir) -> dict[tuple[str, str], int]:
 
 
 class RowAttributes(NamedTuple):
-    """What interprets the pixels of one instance, under DICOM keywords."""
+    """Attributes that the pixels of one instance need to be interpreted, under DICOM keywords."""
 
     constant: dict[str, Any]
-    """Values that hold for all its frames."""
+    """Values that hold for all frames of the instance."""
     by_frame: dict[str, list[Any]]
-    """Values that differ between its frames: one a frame."""
+    """Values that differ between frames: one per frame."""
 
 
 def read_attributes(out: OutputDir, rows: Sequence[tuple[int, int]]) -> list[RowAttributes]:
-    """Return the attributes of instances, given as ``(segment, row)``, in the order asked for.
+    """Return the attributes of instances, given as ``(segment, row)``, in the given order.
 
     Each segment is opened once, whatever the order.
     """

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pipeline.errors import ConfigError
 
 Kind = Literal["number", "integer", "text", "numbers", "integers", "texts"]
-"""What a keyword's column holds; the plural ones are lists, for attributes whose value multiplicity isn't 1."""
+"""Type of a keyword's column; the plural ones are lists, for attributes whose value multiplicity isn't 1."""
 
 _TYPES: dict[str, pa.DataType] = {
     "number": pa.float64(),
@@ -50,7 +50,7 @@ DEFAULT_KEYWORDS = (
     "LossyImageCompression",
     "BurnedInAnnotation",
 )
-"""Keywords that always become columns. No names of people: those are collected only when asked for."""
+"""Keywords that always become columns. People's names aren't among them: they are collected only on request."""
 
 CONTRACT = (
     pa.field("source", pa.string(), nullable=False),
@@ -85,14 +85,14 @@ FURTHER = (
     pa.field("frames_missing", pa.int64()),
     pa.field("sha256", pa.string()),
 )
-"""``assumptions``: what was assumed or not believed, for people. ``unconverted``: JSON object of keyword or tag path
-to the text of a value that couldn't be converted. ``attributes``: JSON object of what interprets the pixels.
-``frames_missing``: how many of the file's `num_frames` frames in `image` aren't stored, where others are.
-``sha256``: of the whole file, in hexadecimal digits; null where the file isn't to be converted, or was scanned without
+"""``assumptions``: what the reader assumed or didn't believe, for people. ``unconverted``: JSON object of keyword or tag
+path to the text of a value that couldn't be converted. ``attributes``: JSON object of the attributes that interpret the pixels.
+``frames_missing``: how many of the file's `num_frames` frames in `image` aren't stored, if others are.
+``sha256``: of the whole file, in hexadecimal digits; null if the file isn't to be converted, or was scanned without
 ``source.hash``."""
 
 SEGMENT_ONLY = (pa.field("frame_attributes", pa.string()),)
-"""``frame_attributes``: JSON object of keyword to one value a frame. They end as arrays beside the pixels, so the
+"""``frame_attributes``: JSON object of keyword to one value per frame. The values end as arrays beside the pixels, so the
 catalog needn't repeat them."""
 
 PENDING = "pending"
@@ -102,7 +102,7 @@ FORMAT = {b"dcm2zarr.catalog": b"1"}
 
 
 def catalog_schema(keywords: Mapping[str, str]) -> pa.Schema:
-    """Return the schema of ``catalog.parquet``: the contract's columns first, then ours, then one for each keyword.
+    """Return the schema of ``catalog.parquet``: the columns that readers rely on, then further ones, then one per keyword.
 
     Parameters
     ----------
@@ -113,12 +113,14 @@ def catalog_schema(keywords: Mapping[str, str]) -> pa.Schema:
 
 
 def segment_schema(keywords: Mapping[str, str]) -> pa.Schema:
-    """Return the schema of a scan segment: the catalog's, and `frame_attributes`."""
+    """Return the schema of a scan segment: the catalog's columns and `frame_attributes`."""
     return pa.schema([*CONTRACT, *FURTHER, *SEGMENT_ONLY, *_keyword_fields(keywords)], metadata=FORMAT)
 
 
 def _keyword_fields(keywords: Mapping[str, str]) -> list[pa.Field]:
     for keyword, kind in keywords.items():
         if kind not in _TYPES:
-            raise ConfigError(f"{keyword} can't become a column: its kind is {kind!r}, known are {', '.join(_TYPES)}")
+            raise ConfigError(
+                f"{keyword} can't become a column: its kind is {kind!r}; known kinds: {', '.join(_TYPES)}"
+            )
     return [pa.field(keyword, _TYPES[kind]) for keyword, kind in keywords.items()]

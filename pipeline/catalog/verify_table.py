@@ -1,4 +1,4 @@
-"""``verify.parquet``: what a verification says of each file."""
+"""``verify.parquet``: the verdict of a verification on each file."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def write_verdicts(path: str | PathLike[str] | Place, rows: Iterable[Mapping[str
     ----------
     path : path-like, URL or Place
     rows : iterable of mapping
-        One for each file, with the columns of :data:`VERDICT_SCHEMA`.
+        One per file, with the columns of :data:`VERDICT_SCHEMA`.
     """
     with place(path).replacing() as part, pq.ParquetWriter(part, VERDICT_SCHEMA, compression="zstd") as file:
-        for some in _some(rows):
-            file.write_table(pa.Table.from_pylist(some, schema=VERDICT_SCHEMA))
+        for batch in _batches(rows):
+            file.write_table(pa.Table.from_pylist(batch, schema=VERDICT_SCHEMA))
 
 
 def read_verified(path: Place) -> Iterator[dict[str, Any]]:
-    """Yield source, time and fingerprint of the files that were found equal, of a table by :func:`write_verdicts`.
+    """Yield source, time and fingerprint of the files that a verification found equal, from a table by :func:`write_verdicts`.
 
-    Nothing of a table of an earlier version, which doesn't tell.
+    Yields nothing for a table of an earlier version, which lacks these columns.
     """
     with open_table(path) as file:
         columns = ["source", "verified", "fingerprint"]
@@ -59,7 +59,7 @@ def read_verified(path: Place) -> Iterator[dict[str, Any]]:
                 yield from (row for row in batch.to_pylist() if row["verified"])
 
 
-def _some(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def _batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     left = iter(rows)
-    while some := [dict(row) for row in islice(left, GROUP_ROWS)]:
-        yield some
+    while batch := [dict(row) for row in islice(left, GROUP_ROWS)]:
+        yield batch

@@ -12,7 +12,7 @@ from pipeline.cli.terminal_progress import watched
 from pipeline.config import Cluster, RunConfig, load, parse_bytes
 from pipeline.errors import ConfigError
 from pipeline.printable import printable
-from pipeline.runs import doubts
+from pipeline.runs import find_doubt
 from pipeline.storage import absolute
 from pipeline.units import counted
 
@@ -74,7 +74,7 @@ def init(screen: Screen, given: Given, cut: Cut, *, overwrite: bool) -> int:
     if screen.quiet:
         screen.text(str(len(parts)))
         return 0
-    tasks, own = sum(map(len, parts.ranges)), given.options if doubts(parts.out) else ""
+    tasks, own = sum(map(len, parts.ranges)), given.options if find_doubt(parts.out) else ""
     screen.show("", f"{counted(tasks, 'task')} in {counted(len(parts), 'partition')}; each by a job of its own:", "")
     if parts.ranges:
         screen.text(

@@ -18,7 +18,7 @@ from pipeline.config import RunConfig, from_dict
 from pipeline.errors import ConfigError, OutputError
 from pipeline.inspection import plan_conversion
 from pipeline.output import refuse_links
-from pipeline.runs import cluster_line, doubts, kept_configuration
+from pipeline.runs import cluster_line, find_doubt, read_kept_configuration
 from pipeline.storage import OutputDir
 
 _HOST_AND_PORT = re.compile(r"[\w.-]+:[0-9]+")
@@ -44,8 +44,8 @@ def resume(screen: Screen, out: str, settings: Sequence[str], *, trusting: bool)
     """
     at = OutputDir.of(out)
     refuse_links(at)
-    config, _ = kept_configuration(at, settings, trusting=trusting)
-    if not doubts(at):
+    config, _ = read_kept_configuration(at, settings, trusting=trusting)
+    if not find_doubt(at):
         screen.show(escape(cluster_line(config.cluster)))
     return run(screen, config, overwrite=False, trusting=trusting)
 

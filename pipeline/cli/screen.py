@@ -21,7 +21,7 @@ from pipeline.cli.interrupts import Interrupted, end_now, heeding_signals
 from pipeline.cli.streams import Stream, allow_files
 from pipeline.errors import FAULT, FILES_FAILED, SURROUNDINGS, PipelineError, foreign_text
 from pipeline.printable import make_logs_printable, printable, printable_lines
-from pipeline.storage import check_address_space, exhausted
+from pipeline.storage import as_resource_error, check_address_space
 
 P = ParamSpec("P")
 
@@ -155,7 +155,7 @@ def _code(screen: Screen, action: Callable[[], int], interrupted: str) -> int:
 
 def _told(screen: Screen, error: Exception, *, has_catalog: bool) -> int:
     """Print an error, and return the exit code that it ends a command with."""
-    error = exhausted(error) or error
+    error = as_resource_error(error) or error
     if isinstance(error, PipelineError):
         screen.error(str(error))
         # of a run, 1 says that the catalog names files

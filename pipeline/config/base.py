@@ -1,4 +1,4 @@
-"""What all sections of the configuration are made of: their base class, and the types of their values."""
+"""Base class of all sections of the configuration, and the types of their values."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from pipeline.config.choices import check_path
 from pipeline.config.sizes import SIZE_PATTERN, format_bytes, parse_bytes
 
 MOST = 2**63
-"""Bytes: what tables can hold as a number."""
+"""Bytes; tables can't hold larger numbers."""
 LONGEST_TIME = 10**9
-"""Seconds: thirty years, and what clocks can wait for."""
+"""Seconds, about thirty years; clocks can't wait longer."""
 
-# Strict types: YAML has told text, numbers and booleans apart already, and a quoted "false" is not false.
+# Strict types: YAML already distinguishes text, numbers and booleans, and a quoted "false" is not false.
 Bytes = Annotated[
     StrictInt,
     BeforeValidator(parse_bytes),
@@ -49,13 +49,13 @@ Seconds = Annotated[
 ]
 Auto = Literal["auto"]
 Text = Annotated[StrictStr, Field(min_length=1)]
-# Not a `str` of pydantic's, which refuses the names of files that aren't UTF-8.
+# Not pydantic's `str`, which refuses file names that aren't UTF-8.
 FilePath = Annotated[str, PlainValidator(check_path), WithJsonSchema({"type": "string", "minLength": 1})]
 Finite = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 Scalar = Annotated[StrictStr | StrictInt | Finite, WithJsonSchema({"type": ["string", "number"]})]
 
 
 class Section(BaseModel):
-    """Base of all sections: frozen, and strict about names."""
+    """Base of all sections: frozen, refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="constants")

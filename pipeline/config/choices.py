@@ -32,11 +32,11 @@ _OPTIONS = frozenset(
         "virtual_hosted_style_request",
     ]
 )
-"""Settings of obstore that are no secrets, without the stores' prefixes."""
+"""Settings of obstore that aren't secrets, without the stores' prefixes."""
 
 
 def parse_slice(text: str) -> slice:
-    """Return the slice that a text such as ``::2`` or ``10:20`` stands for.
+    """Return the slice written as a text such as ``::2`` or ``10:20``.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def parse_slice(text: str) -> slice:
 
 
 def check_frames(frames: str | tuple[int, ...] | None) -> str | tuple[int, ...] | None:
-    """Refuse a text that isn't a slice, and frames that no file can have."""
+    """Refuse a text that isn't a slice, and frame indices that no file can have."""
     if isinstance(frames, str):
         parse_slice(frames)
     elif frames and max(map(abs, frames)) > _LAST_FRAME:
@@ -64,7 +64,7 @@ def check_frames(frames: str | tuple[int, ...] | None) -> str | tuple[int, ...] 
 
 
 def check_path(path: Any) -> str:
-    """Refuse what can't be the path of a file."""
+    """Refuse a value that can't be the path of a file."""
     if not isinstance(path, str) or not path or "\0" in path:
         raise PydanticCustomError("path", "expected a path")
     try:
@@ -74,41 +74,41 @@ def check_path(path: Any) -> str:
 
 
 def check_origin(name: str) -> str:
-    """Refuse what names neither a server, nor a bucket, nor files of this machine."""
+    """Refuse a name that is neither a server, nor a bucket, nor ``file`` for files of this machine."""
     if name != LOCAL_ORIGIN and (origin_of(name) in {LOCAL_ORIGIN, ""} or "@" in name):
-        raise ValueError(f"expected https://host, s3://bucket or such, or file, got {hidden(name)!r}")
+        raise ValueError(
+            f"expected a server or bucket such as https://host or s3://bucket, or file, got {hidden(name)!r}"
+        )
     return name
 
 
 def check_endpoint(endpoint: str) -> str:
-    """Refuse an endpoint that is no address of a server, or holds a password."""
+    """Refuse an endpoint that isn't a server's address, or that holds a password."""
     if endpoint and not endpoint.startswith(("http://", "https://")):
         raise ValueError(f"expected an address such as https://s3.example.org, got {hidden(endpoint)!r}")
     if {"@", "?", "#"}.intersection(endpoint):
         raise ValueError(
-            "an address without user, password, query and fragment is expected: secrets come from the environment (such as "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) or a profile"
+            "expected an address without user, password, query and fragment: give secrets in the environment (such as "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) or in a profile"
         )
     return endpoint
 
 
 def check_store_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Refuse secrets, and what isn't known not to be one: the configuration is copied to run.yaml."""
+    """Refuse options that are or may be secrets, because the configuration is copied to run.yaml."""
     for name in options:
         if _SECRET.search(name):
             raise ValueError(
-                f"{name} may be a secret, and the configuration is copied to run.yaml; give it by the environment "
-                f"({name.upper()}) or a profile"
+                f"{name} may be a secret, and the configuration is copied to run.yaml; give it in the environment "
+                f"({name.upper()}) or in a profile"
             )
         if _STORE.sub("", name.lower()) not in _OPTIONS:
-            raise ValueError(
-                f"{name} isn't known as a setting without a secret; there are {', '.join(sorted(_OPTIONS))}"
-            )
+            raise ValueError(f"{name} isn't known as a setting without a secret; known: {', '.join(sorted(_OPTIONS))}")
     return options
 
 
 def check_urls(settings: dict[str, Any]) -> dict[str, Any]:
-    """Refuse settings for anything but URLs without secrets."""
+    """Refuse settings whose key isn't a URL or path, or holds a secret."""
     for url in settings:
         check_path(url)
     return settings
@@ -118,18 +118,18 @@ def check_address(address: str) -> str:
     """Refuse a scheduler's address that holds a password."""
     if {"@", "?", "#"}.intersection(address):
         raise ValueError(
-            "an address without user, password, query and fragment is expected, such as tcp://10.0.0.1:8786: it would be "
-            "written to run.yaml, the report and the logs"
+            "expected an address without user, password, query and fragment, such as tcp://10.0.0.1:8786, because the "
+            "address is written to run.yaml, the report and the logs"
         )
     return address
 
 
 def check_no_secrets(options: dict[str, Any]) -> dict[str, Any]:
-    """Refuse arguments that are secrets by their names, at any depth: the configuration is copied to run.yaml."""
+    """Refuse arguments whose names suggest secrets, at any depth, because the configuration is copied to run.yaml."""
     for name in _names(options):
         if _ARGUMENT.search(name):
             raise ValueError(
-                f"{name} may be a secret, and the configuration is copied to run.yaml; give it by the environment, or in "
+                f"{name} may be a secret, and the configuration is copied to run.yaml; give it in the environment or in "
                 "Dask's own configuration"
             )
     return options
@@ -144,7 +144,7 @@ def _names(value: Any) -> Iterator[str]:
 
 
 def check_mode_bits(bits: str) -> str:
-    """Refuse permissions with which a result can't be written, or anybody could write it."""
+    """Refuse permissions that prevent writing the result, or that let others write it."""
     if bits and _BITS.fullmatch(bits) is None:
         raise ValueError(
             f'expected permissions such as "0640", in quotes: 6 for the owner, 0, 4 or 6 for the group, 0 or 4 for all '
@@ -154,7 +154,7 @@ def check_mode_bits(bits: str) -> str:
 
 
 def check_codec_name(codec: dict[str, Any]) -> dict[str, Any]:
-    """Refuse a codec without a name; which names and settings there are, the store knows."""
+    """Refuse a codec without a name; the store checks its name and settings."""
     name = codec.get("name")
     if not isinstance(name, str) or not name:
         raise ValueError(f"expected a mapping with the codec's name, such as {{name: zstd, level: 3}}, got {codec!r}")

@@ -1,4 +1,4 @@
-"""The section `cluster`: what runs the tasks, from this process to a batch system."""
+"""The section `cluster`: where tasks run, from this process to a batch system."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.config.base import Auto, Bytes, Count, FilePath, Section
 from pipeline.config.choices import check_address, check_no_secrets
 
 BATCH_SYSTEMS = ("slurm", "pbs", "lsf", "sge", "htcondor", "oar")
-"""Kinds that start their workers as jobs, by dask-jobqueue."""
+"""Kinds whose workers start as jobs, through dask-jobqueue."""
 
 _STARTED = (*BATCH_SYSTEMS, "custom")
 _FITS: dict[str, tuple[str, ...]] = {
@@ -23,7 +23,7 @@ _FITS: dict[str, tuple[str, ...]] = {
     "memory": ("local", *BATCH_SYSTEMS),
     "dashboard": ("local", *BATCH_SYSTEMS),
 }
-"""Keys that only some kinds have; for the others they must keep their default."""
+"""Key → the kinds that use the key; other kinds must keep its default."""
 _NEEDS: dict[str, str] = {
     "address": "kind address needs the scheduler's address, such as tcp://10.0.0.1:8786",
     "class_name": "kind custom needs the dotted name of a cluster class, such as dask_kubernetes.operator.KubeCluster",
@@ -31,7 +31,7 @@ _NEEDS: dict[str, str] = {
 
 
 def _rules(schema: dict[str, Any]) -> None:
-    """Add to the JSON Schema what the validators below say."""
+    """Add the rules of the validators below to the JSON Schema."""
     rules: list[dict[str, Any]] = []
     for key, kinds in _FITS.items():
         node = schema["properties"][key]
@@ -59,12 +59,12 @@ def _rules(schema: dict[str, Any]) -> None:
 
 
 class Adapt(Section):
-    """Between how many workers the cluster scales, with the tasks that wait."""
+    """Bounds between which the number of workers follows the number of waiting tasks."""
 
     minimum: Count = 1
-    """Workers that are kept while the run lasts."""
+    """Workers that the cluster keeps throughout the run."""
     maximum: Count
-    """Workers that are asked for while there are tasks enough."""
+    """Most workers that the cluster requests when many tasks wait."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -81,52 +81,53 @@ class Certificates(Section):
     """One certificate for scheduler, workers and client, and the authority that signed it; all in PEM format."""
 
     ca_file: FilePath
-    """The authority's certificate. Relative paths count from the configuration file's folder."""
+    """The authority's certificate. Relative paths start at the configuration file's folder."""
     cert: FilePath
     """The certificate of this run."""
     key: FilePath
-    """Its private key."""
+    """The private key of `cert`."""
 
 
 class Cluster(Section):
-    """What runs the tasks."""
+    """Where tasks run."""
 
     model_config = ConfigDict(json_schema_extra=_rules)
 
     kind: Literal[
         "synchronous", "threads", "local", "address", "slurm", "pbs", "lsf", "sge", "htcondor", "oar", "custom"
     ] = "local"
-    """"synchronous" runs in this process, "threads" in its threads, "local" in worker processes of this machine,
-    "address" on a running Dask scheduler, the names of batch systems in jobs that dask-jobqueue submits, "custom" on
-    any class of Dask clusters."""
+    """"synchronous": in this process; "threads": in threads of this process; "local": in worker processes of this machine;
+    "address": on a running Dask scheduler; a batch system's name: in jobs that dask-jobqueue submits; "custom": on any
+    Dask cluster class."""
     workers: Count | Auto = "auto"
-    """Worker processes (or threads); "auto" is one a core, and what a custom class starts by itself. Batch systems
-    need a number, or `adapt`."""
+    """Number of worker processes (or threads). "auto" means one per core, or a custom class's own number. Batch systems
+    need a number or `adapt`."""
     threads_per_worker: Count = 1
-    """Tasks at once in a worker process; codecs release the GIL, much of the rest doesn't."""
+    """Concurrent tasks in a worker process. Codecs release Python's GIL, but much other work holds it."""
     memory: Bytes | Auto = "auto"
-    """Memory of one worker process, for local workers and batch systems; "auto" shares out what the machine has, and
-    is what `options` or Dask's own configuration say of a job. Workers that exceed it are restarted; less than 300 MiB
-    don't hold one."""
+    """Memory of one worker process, for local workers and batch systems. "auto" divides the machine's memory among local
+    workers, and leaves jobs to `options` or Dask's own configuration. Workers that exceed it are restarted; a worker
+    needs at least 300 MiB."""
     adapt: Adapt | None = None
-    """Scale between a minimum and a maximum of workers instead of a fixed number; for batch systems and custom
+    """Scale between a minimum and a maximum number of workers instead of a fixed number; for batch systems and custom
     classes."""
     address: Annotated[StrictStr, AfterValidator(check_address)] = ""
     """The scheduler's address, such as tcp://10.0.0.1:8786, for kind "address"."""
     class_name: StrictStr = ""
-    """The dotted name of the class for kind "custom", such as dask_kubernetes.operator.KubeCluster."""
+    """The dotted name of the cluster class for kind "custom", such as dask_kubernetes.operator.KubeCluster."""
     options: Annotated[dict[str, Any], AfterValidator(check_no_secrets)] = {}
-    """Arguments of the cluster's class, such as queue, walltime and job_extra_directives of dask-jobqueue's."""
+    """Arguments of the cluster class, such as queue, walltime and job_extra_directives for dask-jobqueue."""
     security: Literal["auto", "none"] | Certificates = "auto"
-    """TLS between driver, scheduler and workers. "auto" is what Dask's own configuration says, and for batch systems
-    otherwise a certificate made for this run alone, which local workers always have; "none" is unencrypted, in a
-    network that nobody reaches but those you trust."""
+    """TLS between driver, scheduler and workers. "auto" follows Dask's own configuration; if it has no certificates, batch
+    systems get a certificate made for this run alone, as local workers always do. "none" is unencrypted: use it only in
+    a network that you trust."""
     task_work: Bytes = 512 * 2**20
-    """Work of one task, in bytes of native pixel data to store; the default takes about a second. Larger tasks spare a slow
-    scheduler, smaller ones are lost sooner. What is stored is the same, and a run may go on with another value."""
+    """Work of one task, in bytes of native pixel data; the default takes about a second. Larger tasks relieve a slow
+    scheduler, smaller tasks lose less work when a worker dies. The result is the same, and a run may continue with another
+    value."""
     dashboard: StrictStr = ""
-    """Where the scheduler's dashboard listens (needs bokeh), such as 127.0.0.1:8787, which is what batch systems use;
-    local workers have none unless it is given. It answers those who know its address, which the run prints."""
+    """Address on which the scheduler's dashboard listens (needs bokeh). Batch systems use 127.0.0.1:8787 by default; local
+    workers have a dashboard only if an address is given. Anyone who knows the address, which the run prints, can read it."""
 
     @model_validator(mode="after")
     def _keys_fit_kind(self) -> Self:

@@ -1,4 +1,4 @@
-"""The configuration's JSON Schema: for editors, and for saying what a value should have been."""
+"""The configuration's JSON Schema, for editors and for messages about wrong values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SINGULARS = {"boolean": "true or false", "integer": "a whole number", "number":
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of what :func:`pipeline.config.load` accepts."""
+    """Return the JSON Schema (draft 2020-12) of the configurations that :func:`pipeline.config.load` accepts."""
     body = RunConfig.model_json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -25,7 +25,7 @@ def schema() -> dict[str, Any]:
 
 
 def _tidy(node: Any) -> Any:
-    """Join the lines of descriptions, and leave out titles, which only repeat the keys."""
+    """Join the lines of descriptions, and drop titles, which only repeat the keys."""
     if isinstance(node, list):
         return [_tidy(item) for item in node]
     if not isinstance(node, dict):
@@ -42,7 +42,7 @@ def _root() -> Node:
 
 
 def lookup(path: tuple[str | int, ...]) -> Node | None:
-    """Return the schema of the value at a key path, None where there can't be one."""
+    """Return the schema of the value at a key path, or None if the path can't exist."""
     node: Node | None = _root()
     for part in path:
         node = _child(node, part) if node is not None else None
@@ -59,18 +59,18 @@ def _follow(node: Node) -> Node:
 def _child(node: Node, part: str | int) -> Node | None:
     for option in _options(node):
         properties = option.get("properties", {})
-        found = (
+        child = (
             option.get("items") if isinstance(part, int) else properties.get(part, option.get("additionalProperties"))
         )
-        if isinstance(found, dict):
-            return found
-        if found is True:
+        if isinstance(child, dict):
+            return child
+        if child is True:
             return {}
     return None
 
 
 def _options(node: Node) -> list[Node]:
-    """Return what may stand there: the branches of a union, or the node alone."""
+    """Return the alternatives of a node: the branches of a union, or the node alone."""
     node = _follow(node)
     return [_follow(option) for option in node["anyOf"]] if "anyOf" in node else [node]
 
@@ -82,25 +82,25 @@ def keys(path: tuple[str | int, ...]) -> list[str]:
 
 
 def all_keys() -> list[str]:
-    """Return every key path of the configuration that has a name of its own, dotted."""
-    found: list[str] = []
+    """Return every named key path of the configuration, dotted."""
+    paths: list[str] = []
     pending: list[tuple[str, ...]] = [()]
     while pending:
         path = pending.pop()
         children = [(*path, key) for key in keys(path)]
-        found += [".".join(child) for child in children]
+        paths += [".".join(child) for child in children]
         pending += children
-    return sorted(found)
+    return sorted(paths)
 
 
 def choices(path: tuple[str | int, ...]) -> list[str]:
-    """Return the words that may stand at `path`, where they are listed."""
+    """Return the words that are allowed at `path`; empty if the schema doesn't list them."""
     node = lookup(path) or {}
     return [word for option in node.get("anyOf", [node]) for word in option.get("enum", [option.get("const")]) if word]
 
 
 def expected(path: tuple[str | int, ...]) -> str:
-    """Return in words what should stand at `path`."""
+    """Describe in words which value belongs at `path`."""
     return _words(lookup(path) or {})
 
 

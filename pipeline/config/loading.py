@@ -1,4 +1,4 @@
-"""A YAML file, or a mapping, and ``--set`` overrides → a validated :class:`RunConfig`; and back."""
+"""YAML file or mapping, plus ``--set`` overrides → validated :class:`RunConfig`, and back to YAML."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.errors import ConfigError, OutputError
 from pipeline.storage import Place, hidden, holds_user, is_remote, place
 
 LONGEST = 16 * 2**20
-"""Bytes of a configuration, far more than any has."""
+"""Bytes; no configuration is nearly this long."""
 _CERTIFICATES: tuple[KeyPath, ...] = tuple(("cluster", "security", name) for name in Certificates.model_fields)
 
 
@@ -37,26 +37,26 @@ def load(
     path : str, path-like or Place
         A YAML file, or its URL in an object store.
     overrides : sequence of str
-        ``section.key=value`` each, the value in YAML; they win over the file.
+        ``section.key=value`` each, the value in YAML; overrides replace the file's values.
     without : collection of str
-        Sections of the file that don't count.
+        Sections of the file to ignore.
 
     Returns
     -------
     RunConfig
-        With absolute paths: relative ones count from the file's folder, those in `overrides` from the current one.
+        With absolute paths: relative paths start at the file's folder, those in `overrides` at the current folder.
 
     Raises
     ------
     ConfigError
-        Naming every mistake with its line and key, what was expected, the value seen and the nearest right name.
+        For wrong configurations. The message names every mistake: line, key, expected value, given value, nearest right name.
     """
     if isinstance(path, Place) or is_remote(str(path)):
         document = parse(_read_place(place(path)), name=str(path))
     else:
         document = parse(_read(Path(path).expanduser()), name=str(path))
     if document.value is None:
-        raise ConfigError(f"{path}: it is empty; at least source.paths and output.path are needed")
+        raise ConfigError(f"{path}: the file is empty; at least source.paths and output.path are needed")
     if isinstance(document.value, dict):
         for section in without:
             document.value.pop(section, None)
@@ -72,18 +72,18 @@ def from_dict(
     Parameters
     ----------
     values : mapping
-        Section to its keys, as in YAML.
+        Section → its keys, as in YAML.
     base : Path, optional
-        Folder that relative paths count from; the current one by default.
+        Folder at which relative paths start; by default the current folder.
     overrides : sequence of str
         ``section.key=value`` each, see :func:`load`.
     name : str
-        What messages call it.
+        Name of the configuration in messages.
 
     Raises
     ------
     ConfigError
-        Naming every mistake.
+        For wrong configurations; the message names every mistake.
     """
     return _configure(Document(values), overrides, base=base or Path.cwd(), name=name)
 
@@ -159,7 +159,7 @@ def _read(file: Path) -> str:
         with file.open("rb") as opened:
             data = opened.read(LONGEST + 1)
         if len(data) > LONGEST:
-            raise ConfigError(f"{file}: it has more than {LONGEST} bytes, so it is no configuration")
+            raise ConfigError(f"{file}: the file has more than {LONGEST} bytes, so it isn't a configuration")
         return data.decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{file}: can't be read: {error.strerror}") from error
@@ -170,25 +170,25 @@ def _read(file: Path) -> str:
 def _configure(document: Document, overrides: Sequence[str], *, base: Path, name: str) -> RunConfig:
     if not isinstance(document.value, Mapping):
         raise ConfigError(f"{name}: expected a mapping with source and output, got {shown(document.value)}")
-    data = _texts_kept(deepcopy(dict(document.value)), document.numbers)
+    data = _restore_texts(deepcopy(dict(document.value)), document.numbers)
     origins = {path: f"line {line}" for path, line in document.lines.items()}
     bases: dict[KeyPath, Path] = dict.fromkeys((("source", "paths"), ("output", "path"), *_CERTIFICATES), base)
     for override in overrides:
         path = _override(data, override)
-        origins = {key: where for key, where in origins.items() if key[: len(path)] != path} | {path: "--set"}
+        origins = {key: origin for key, origin in origins.items() if key[: len(path)] != path} | {path: "--set"}
         bases |= dict.fromkeys((key for key in bases if key[: len(path)] == path), Path.cwd())
     try:
         config = RunConfig.model_validate(data)
     except ValidationError as error:
         mistakes = sorted(translate(error, data), key=lambda mistake: _line(mistake.path, document.lines))
         raise config_error(name, mistakes, origins) from None
-    if told := list(_users(config)):
-        raise config_error(name, told, origins)
-    return _absolute(config, bases)
+    if mistakes := list(_find_urls_with_users(config)):
+        raise config_error(name, mistakes, origins)
+    return _make_paths_absolute(config, bases)
 
 
-def _users(config: RunConfig) -> Iterator[Mistake]:
-    """Yield where a URL with user and password stands: it would be written to run.yaml, whatever it is for."""
+def _find_urls_with_users(config: RunConfig) -> Iterator[Mistake]:
+    """Yield a mistake for each URL with user or password, because the configuration is copied to run.yaml."""
     pending: list[tuple[KeyPath, Any]] = [((), config.model_dump(mode="json", exclude={"select"}))]
     while pending:
         path, value = pending.pop()
@@ -198,7 +198,7 @@ def _users(config: RunConfig) -> Iterator[Mistake]:
             ]
         elif isinstance(value, str) and holds_user(value):
             yield Mistake(
-                path, "a URL with user or password, which would be copied to run.yaml; give them by the environment"
+                path, "a URL with user or password, which would be copied to run.yaml; give them in the environment"
             )
 
 
@@ -206,8 +206,8 @@ def _line(path: KeyPath, lines: Mapping[KeyPath, int]) -> int:
     return next((lines[path[:length]] for length in range(len(path), 0, -1) if path[:length] in lines), 0)
 
 
-def _texts_kept(data: dict[str, Any], numbers: Mapping[KeyPath, str]) -> dict[str, Any]:
-    """Restore what YAML's numbers lose of the values to select: 007 and 1.10 are compared as they are written."""
+def _restore_texts(data: dict[str, Any], numbers: Mapping[KeyPath, str]) -> dict[str, Any]:
+    """Restore the written form of numbers in `select.where`, so that 007 and 1.10 are compared as text."""
     for path, text in numbers.items():
         if path[:2] == ("select", "where"):
             *parents, last = path
@@ -220,7 +220,7 @@ def _texts_kept(data: dict[str, Any], numbers: Mapping[KeyPath, str]) -> dict[st
 
 
 def _override(data: dict[str, Any], override: str) -> KeyPath:
-    """Put one ``section.key=value`` into `data`, and return the key's path."""
+    """Put one ``section.key=value`` into `data` and return the key's path."""
     dotted_path, equals, text = override.partition("=")
     path = tuple(part.strip() for part in dotted_path.split("."))
     if not equals or not all(path):
@@ -232,7 +232,7 @@ def _override(data: dict[str, Any], override: str) -> KeyPath:
     if path == ("output", "codec", "name") and holder.get("name") != document.value:
         holder.clear()  # another codec has other settings
     holder[path[-1]] = document.value
-    _texts_kept(data, {(*path, *key): number for key, number in document.numbers.items()})
+    _restore_texts(data, {(*path, *key): number for key, number in document.numbers.items()})
     return path
 
 
@@ -246,9 +246,9 @@ def _parse_value(path: KeyPath, text: str) -> Document:
 
 
 def _holder(data: dict[str, Any], path: KeyPath) -> dict[str, Any]:
-    """Return the mapping that holds the last key of `path`, made where it isn't there yet."""
+    """Return the mapping that holds the last key of `path`; create it if it doesn't exist."""
     if path[:2] == ("output", "codec") and isinstance(data.get("output", {}), dict):
-        # a codec is given whole or not at all, so one setting of it changes the default
+        # a configuration holds a whole codec or none: with none, the setting changes the default codec
         data.setdefault("output", {}).setdefault("codec", deepcopy(Output.model_fields["codec"].default))
     holder = data
     for position, part in enumerate(path[:-1], start=1):
@@ -260,7 +260,7 @@ def _holder(data: dict[str, Any], path: KeyPath) -> dict[str, Any]:
     return holder
 
 
-def _absolute(config: RunConfig, bases: Mapping[KeyPath, Path]) -> RunConfig:
+def _make_paths_absolute(config: RunConfig, bases: Mapping[KeyPath, Path]) -> RunConfig:
     paths = tuple(_below(bases["source", "paths"], path) for path in config.source.paths)
     out = _below(bases["output", "path"], config.output.path)
     return config.model_copy(
@@ -290,10 +290,10 @@ def _below(base: Path, path: str) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that YAML 1.1 or 1.2 would read as something else."""
+    """A YAML writer that quotes every text that YAML 1.1 or 1.2 would read as another type."""
 
     def represent_float(self, data: float) -> yaml.ScalarNode:
-        """Write the shortest text that is the same number, so that it reads back as it was."""
+        """Write the shortest text that reads back as the same number."""
         text = repr(data) if isfinite(data) else f"{'-' if data < 0 else ''}.inf" if isinf(data) else ".nan"
         return self.represent_scalar("tag:yaml.org,2002:float", text)
 
@@ -312,10 +312,10 @@ def dump(config: RunConfig, *, versions: Mapping[str, str] | None = None) -> str
     config : RunConfig
         With absolute paths, as loaded.
     versions : mapping, optional
-        Package to version, put in front as a comment.
+        Package → version, written as a comment in the first line.
     """
-    told = ", ".join(f"{package} {version}" for package, version in (versions or {}).items())
-    head = f"# The configuration of this run as resolved. {told}".rstrip() + "\n"
+    versions_text = ", ".join(f"{package} {version}" for package, version in (versions or {}).items())
+    head = f"# The configuration of this run as resolved. {versions_text}".rstrip() + "\n"
     values = config.model_dump(mode="json")
     readable = json.dumps(values, ensure_ascii=False).isprintable()  # else PyYAML leaves line separators unescaped
     body = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=readable, width=120)

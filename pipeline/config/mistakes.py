@@ -1,4 +1,4 @@
-"""Mistakes in a configuration, each with its key's path, what was expected, the value seen and the nearest name."""
+"""Mistakes in a configuration, each with key path, expected value, given value and nearest name."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ _BITS = 200
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake: where, and what is wrong with it."""
+    """One mistake: its key path and a description."""
 
     path: KeyPath
     text: str
 
 
 def config_error(name: str, mistakes: Iterable[Mistake], origins: Mapping[KeyPath, str] | None = None) -> ConfigError:
-    """Return one error that tells all mistakes.
+    """Return one error that lists all mistakes.
 
     Parameters
     ----------
     name : str
-        What was read: the file's path.
+        Name of the configuration: the file's path.
     mistakes : iterable of Mistake
         At least one.
     origins : mapping, optional
-        Key path to where it was given: ``line 3``, ``--set``.
+        Key path → origin of its value: ``line 3``, ``--set``.
     """
-    told = [f"{_origin(m.path, origins or {})}{dotted(m.path)}: {m.text}" for m in mistakes]
-    if len(told) == 1:
-        return ConfigError(f"{name}: {told[0]}")
-    return ConfigError(f"{name}: {len(told)} mistakes", more=[f"  {line}" for line in told])
+    lines = [f"{_origin(m.path, origins or {})}{dotted(m.path)}: {m.text}" for m in mistakes]
+    if len(lines) == 1:
+        return ConfigError(f"{name}: {lines[0]}")
+    return ConfigError(f"{name}: {len(lines)} mistakes", more=[f"  {line}" for line in lines])
 
 
 def _origin(path: KeyPath, origins: Mapping[KeyPath, str]) -> str:
@@ -53,16 +53,16 @@ def _origin(path: KeyPath, origins: Mapping[KeyPath, str]) -> str:
 
 
 def translate(error: ValidationError, data: Any) -> list[Mistake]:
-    """Return the mistakes behind pydantic's errors, one a key, in our own words."""
-    found: dict[KeyPath, list[Mapping[str, Any]]] = {}
+    """Return the mistakes behind pydantic's errors, one per key, in our own words."""
+    by_path: dict[KeyPath, list[Mapping[str, Any]]] = {}
     for item in error.errors(include_url=False):
-        found.setdefault(_real_path(item, data), []).append(item)
-    parents = {path[:length] for path in found for length in range(len(path))}  # the item at fault tells more
-    return [Mistake(path, _text(path, items, data)) for path, items in found.items() if path not in parents]
+        by_path.setdefault(_real_path(item, data), []).append(item)
+    parents = {path[:length] for path in by_path for length in range(len(path))}  # the innermost mistake says most
+    return [Mistake(path, _text(path, items, data)) for path, items in by_path.items() if path not in parents]
 
 
 def _real_path(item: Mapping[str, Any], data: Any) -> KeyPath:
-    """Return where the error is in the data: pydantic's own path also names the branches of unions."""
+    """Return the error's key path in the data; pydantic's own path also names the branches of unions."""
     path: KeyPath = ()
     value = data
     for part in item["loc"]:
@@ -95,7 +95,7 @@ def _at(data: Any, path: KeyPath) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Return a value as a message shows it: its kind where that may be the mistake, and its start."""
+    """Return a value's start for a message, with its type if the type may be the mistake."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -132,42 +132,42 @@ def _text_hint(path: KeyPath, value: str, wanted: str) -> str:
 
 
 def unknown_key(path: KeyPath) -> str:
-    """Return what to say about a key that doesn't exist: the nearest one here, or of that name elsewhere."""
+    """Return a message about an unknown key: the nearest key here, or a key of that name in another section."""
     name, section = str(path[-1]), path[:-1]
     here = json_schema.keys(section)
     prefix = f"{dotted(section)}." if section else ""
     close = [prefix + key for key in nearest(name, here)]
     close += [key for key in json_schema.all_keys() if key.rsplit(".", 1)[-1] == name and key not in close]
     close = close or nearest(dotted(path), json_schema.all_keys())
-    there = f"; there are {', '.join(here)}" if here else ""
-    return f"unknown key{did_you_mean(close) or there}"
+    available = f"; available: {', '.join(here)}" if here else ""
+    return f"unknown key{did_you_mean(close) or available}"
 
 
 def nearest(name: str, names: Collection[str]) -> list[str]:
-    """Return up to three of `names` that `name` may have meant, best first."""
+    """Return up to three of `names` that resemble `name`, best first."""
     by_lower = {known.lower(): known for known in names}
     return [by_lower[key] for key in get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)]
 
 
 def did_you_mean(names: Collection[str]) -> str:
-    """Return ``; did you mean …?``, or nothing without names."""
+    """Return ``; did you mean …?``, or an empty text without names."""
     return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
 def unknown_keywords(config: RunConfig, known: Collection[str]) -> None:
-    """Check that every DICOM keyword in `config` is one.
+    """Refuse unknown DICOM keywords in ``select.where`` and ``metadata.keywords``.
 
     Parameters
     ----------
     config : RunConfig
-        Its ``select.where`` and ``metadata.keywords`` are checked.
+        The configuration to check.
     known : collection of str
-        All DICOM keywords, from which the nearest ones are proposed.
+        All DICOM keywords; messages propose the nearest ones.
 
     Raises
     ------
     ConfigError
-        Naming every unknown keyword.
+        For unknown keywords; the message names all of them.
     """
     places: list[tuple[KeyPath, str]] = [(("select", "where", keyword), keyword) for keyword in config.select.where]
     places += [(("metadata", "keywords", i), keyword) for i, keyword in enumerate(config.metadata.keywords)]

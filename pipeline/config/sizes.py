@@ -12,11 +12,11 @@ _SIZE = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kKMGTP]?i?)B?\s*")
 _DIGITS = 40
 _SHOWN = 60
 SIZE_PATTERN = r"^\s*[0-9]+(\.[0-9]+)?\s*([kKMGTP]i?)?B?\s*$"
-"""The same for JSON Schema, which knows no named groups."""
+"""The same pattern for JSON Schema, which has no named groups."""
 
 
 def parse_bytes(value: Any) -> Any:
-    """Return the number of bytes that a text such as ``64 MiB`` stands for; other types pass through.
+    """Return the bytes of a text such as ``64 MiB`` as a number; return other types unchanged.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def parse_bytes(value: Any) -> Any:
             f"expected a size: bytes as a number, or with a unit as in '64 MiB' or '2 GiB'; got {value[:_SHOWN]!r}"
         )
     if len(match["number"]) > _DIGITS:
-        raise ValueError(f"expected a size that bytes can be counted in, got a number of {len(match['number'])} digits")
+        raise ValueError(f"expected a size in bytes, got a number of {len(match['number'])} digits")
     return round(float(match["number"]) * _UNITS[unit])
 
 

@@ -1,7 +1,7 @@
 """YAML text → plain values, with the line of every key.
 
 Scalars follow the core schema of YAML 1.2: only ``true`` and ``false`` are booleans (``no`` and ``on`` are text),
-dates are text, ``010`` is ten. Only plain data is built, never Python objects.
+dates are text, ``010`` is ten. Tags can't create Python objects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipeline.errors import ConfigError
 
 KeyPath = tuple[str | int, ...]
 
-_MAX_VALUES = 100_000  # aliases of aliases can stand for any number of values
+_MAX_VALUES = 100_000  # nested aliases can expand to any number of values
 _LONGEST_NUMBER = 80
 """Characters: DICOM's longest identifiers have 64."""
 _SHOWN = 60
@@ -26,7 +26,7 @@ _NUMBER = list("-+.0123456789")
 
 
 class CoreLoader(yaml.SafeLoader):
-    """The safe loader, with scalars recognised as YAML 1.2 does."""
+    """The safe loader with the scalar types of YAML 1.2."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
@@ -42,13 +42,13 @@ for _name, _pattern, _first in (
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML document as plain values, and where they stand."""
+    """A YAML document as plain values, with their lines."""
 
     value: Any
     lines: dict[KeyPath, int] = field(default_factory=dict)
-    """Key path to line, from 1."""
+    """Key path → line, from 1."""
     numbers: dict[KeyPath, str] = field(default_factory=dict)
-    """Key path to the text, as written, of each number: ``1.10`` and ``007`` say more than their values."""
+    """Key path → each number as written: ``1.10`` and ``007`` say more than their values."""
 
 
 def dotted(path: KeyPath) -> str:
@@ -58,17 +58,17 @@ def dotted(path: KeyPath) -> str:
 
 
 def parse(text: str, *, name: str) -> Document:
-    """Read one YAML document; `name` stands for it in messages.
+    """Read one YAML document; messages call it `name`.
 
     Raises
     ------
     ConfigError
-        Where the text isn't YAML, a key is given twice, or a value has a tag of its own; with the line.
+        If the text isn't YAML, a key is given twice, or a value has an unknown tag; the message names the line.
     """
     try:
         root = yaml.compose(text, Loader=CoreLoader)
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{name} is not valid YAML: {_where(error)}") from error
+        raise ConfigError(f"{name} is not valid YAML: {_describe(error)}") from error
     except RecursionError as error:
         raise ConfigError(f"{name} is not valid YAML: it is nested too deeply") from error
     builder = _Builder(name)
@@ -78,14 +78,14 @@ def parse(text: str, *, name: str) -> Document:
     return Document(value, builder.lines, builder.numbers)
 
 
-def _where(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else problem
 
 
 class _Builder:
-    """Builds plain values from YAML's node tree and notes where each came from."""
+    """Builds plain values from YAML's node tree and records the line of each."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -131,14 +131,14 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         kind, text = node.tag.removeprefix(_TAG), str(node.value)
         if kind in {"int", "float"} and len(text) > _LONGEST_NUMBER:
-            what = f"a number of {len(text)} characters can't be used; an identifier, a text, needs quotes"
-            self._problem(node, f"{dotted(path)}: {what}")
+            problem = f"a number of {len(text)} characters can't be used; put an identifier in quotes, to make it text"
+            self._problem(node, f"{dotted(path)}: {problem}")
             return None
         if kind in {"int", "float"}:
             self.numbers[path] = text
         try:
             return _SCALARS[kind](text)
-        except (KeyError, ValueError):  # a tag written out, such as !!int or !!python/name, and text that isn't one
+        except (KeyError, ValueError):  # an explicit tag, such as !!python/name, or !!int with another text
             seen = repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
             self._problem(node, f"{dotted(path)}: {node.tag} {seen} can't be used; write the value without a tag")
             return None

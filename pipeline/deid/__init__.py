@@ -1,4 +1,4 @@
-"""De-identification: the gate through which everything passes that a file says of itself, before it is written or shown."""
+"""De-identification: the gate that every header value passes before it is written or shown."""
 
 from pipeline.deid.gate import IDENTITY, REMOVED, Element, Gate, Removed, Value
 

@@ -1,6 +1,6 @@
-"""Where tasks run: in this process, in its threads, in worker processes, or on a Dask scheduler; how far they are.
+"""Executors, which run tasks in this process, its threads, worker processes or on a Dask scheduler, and report progress.
 
-Only `isolation` and `access` know Dask besides.
+Besides this room, only `isolation` and `access` import Dask.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What runs tasks, and how: each item once, a window of them at a time, results as they come.
+"""Executors: call a function on each item and yield the results in order of completion.
 
-Every executor does the same: call a function on each item and give the results back as they come. Submission is
-windowed, so that neither this process nor the scheduler ever holds more than a few tasks per worker.
+Submission is windowed, so that neither this process nor the scheduler ever holds more than a few tasks per worker.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from pipeline.storage import Carried
 
 T = TypeVar("T")
 LOST_TRIES = 20
-"""How often a task is sent again that a dying worker took with it. It is mostly a bystander: what kills workers runs in
-processes of its own from the second time on."""
+"""How often to resend a task that was lost with its worker. Most lost tasks are bystanders: from the second time on, a task that
+kills workers runs in a separate process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Executor(Protocol):
 
     @property
     def workers(self) -> int:
-        """How many tasks run at once."""
+        """Number of tasks that run at the same time."""
 
     def map(
         self,
@@ -53,15 +52,15 @@ class Executor(Protocol):
     ) -> Iterator[Outcome]:
         """Yield an :class:`Outcome` for every item, in the order in which they finish.
 
-        `items` may yield None: nothing to do until another result is in. It is asked again then.
+        `items` may yield None, which means that there is nothing to do before the next result; then `items` is asked again.
 
-        An item whose worker died is done again, by `carefully` where that is given: the same in a way that what killed
-        the worker can't do so again. `function` must therefore be one that can be called twice.
+        An item whose worker died is repeated, with `carefully` if given: a function with the same result that protects the
+        worker. Therefore `function` must allow a second call with the same item.
         """
 
 
 class Synchronous:
-    """One after the other in this process: what this does is what the others must do."""
+    """Runs one item after the other in this process; the reference for all other executors."""
 
     workers = 1
 
@@ -84,27 +83,27 @@ class Synchronous:
 def _call(function: Callable[[Any], Any], item: Any) -> Outcome:
     try:
         return Outcome(item, result=function(item))
-    # a task's error is data here, as it is with Dask: the run goes on, and the driver records whom it hit
+    # a task's error is data here, as with Dask: the run goes on, and the driver records the failed item
     except Exception as error:  # noqa: BLE001
         return Outcome(item, error=error)
 
 
 def _no_task_is_lost(record: logging.LogRecord) -> bool:
-    """Drop what a scheduler in this process says of tasks whose worker died: they are done again."""
+    """Drop the scheduler's log records about tasks whose worker died, because they are repeated."""
     return "marked as failed because" not in str(record.msg)
 
 
 class Distributed:
-    """A Dask cluster: one future a task, a window of them at a time.
+    """Runs items on a Dask cluster, one future per item, in a window.
 
     Parameters
     ----------
     client : Client
     workers : int
-        How many tasks could run at once when all workers have come: the window is made for them, so that the scheduler
-        has work for those that join, and an adaptive cluster a reason to ask for them.
+        Number of tasks that can run at the same time when all workers have started. The window has this size, so that the
+        scheduler has work for joining workers, and an adaptive cluster has a reason to request them.
     known : Surroundings, optional
-        What is known of the workers, for when no task ends any more.
+        Facts about the workers, for messages when no task ends any more.
     """
 
     def __init__(self, client: Client, workers: int = 0, known: Surroundings | None = None) -> None:
@@ -116,7 +115,7 @@ class Distributed:
 
     @property
     def workers(self) -> int:
-        """Threads of all workers that are there now."""
+        """Number of threads of all current workers."""
         return int(sum(self._client.nthreads().values())) or 1
 
     def map(
@@ -132,7 +131,7 @@ class Distributed:
         Raises
         ------
         ClusterError
-            Where the scheduler is lost on the way, or the workers are paused, dead or gone for good.
+            If the scheduler is lost, or the workers are permanently paused, dead or gone.
         """
         again = Carried(carefully or function)
         function = Carried(function)
@@ -160,16 +159,16 @@ class Distributed:
                 fill()
 
 
-def _as_long_as_held(items: Iterable[T]) -> Iterator[T]:
+def _while_lock_is_held(items: Iterable[T]) -> Iterator[T]:
     for item in items:
         still_held()
         yield item
 
 
 class Deferred:
-    """An executor that is started when there is something to run: a run with nothing left to do needs no cluster.
+    """An executor that starts with the first item, so that a run with nothing to do starts no cluster.
 
-    A context manager that stops what it started.
+    A context manager that stops the started executor.
     """
 
     def __init__(self, start: Callable[[], AbstractContextManager[Executor]]) -> None:
@@ -201,12 +200,12 @@ class Deferred:
         Raises
         ------
         OutputError
-            Where this run has lost its lock on the output (reason ``in_use``).
+            If this run has lost its lock on the output, reason ``in_use``.
         """
-        queue = _as_long_as_held(items)
+        queue = _while_lock_is_held(items)
         for first in queue:
             outcomes = self._executor().map(function, chain([first], queue), name=name, carefully=carefully)
-            yield from _as_long_as_held(outcomes)
+            yield from _while_lock_is_held(outcomes)
 
     def _executor(self) -> Executor:
         if self._started is None:

@@ -1,4 +1,4 @@
-"""What a run tells whoever watches it."""
+"""Interface for showing a run's progress."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Receives a run's progress; called from one thread only, cheap enough to be called for every result."""
+    """Receives a run's progress. Called from one thread, for every result, so methods must be fast."""
 
     def phase(self, name: str, total: int | None) -> None:
         """Begin a phase: ``scan`` (total in files), ``plan``, ``convert`` (total in frames) or ``finalise`` (images).
 
-        `total` is None where it isn't known; a later call with the same name corrects it without starting anew.
+        `total` is None if unknown; a later call with the same name corrects it without starting the phase again.
         """
 
     def advance(self, *, files: int = 0, frames: int = 0, images: int = 0, bytes: int = 0, failures: int = 0) -> None:  # noqa: A002  the word of the summary
-        """Add what was done since the last call: `files` scanned, `frames` stored, `images` finalised, decoded
-        `bytes`, and `failures` (instances that failed).
+        """Add the work since the last call: scanned `files`, stored `frames`, finalised `images`, decoded `bytes`, and
+        `failures` (failed instances).
         """  # noqa: D205  one sentence
 
     def message(self, text: str) -> None:
-        """Say something worth a line of its own, such as the dashboard's address."""
+        """Show a message in a separate line, such as the dashboard's address."""
 
     def close(self) -> None:
-        """Stop showing anything; called once, also after an error."""
+        """End the display; called once, also after an error."""
 
 
 class NullProgress:
-    """Shows nothing."""
+    """A progress that shows nothing."""
 
     def phase(self, name: str, total: int | None) -> None:
-        """Ignore it."""
+        """Do nothing."""
 
     def advance(self, *, files: int = 0, frames: int = 0, images: int = 0, bytes: int = 0, failures: int = 0) -> None:  # noqa: A002  the word of the summary
-        """Ignore it."""
+        """Do nothing."""
 
     def message(self, text: str) -> None:
-        """Ignore it."""
+        """Do nothing."""
 
     def close(self) -> None:
         """Do nothing."""

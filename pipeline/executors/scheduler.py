@@ -1,4 +1,4 @@
-"""What is made of a scheduler that dies, or can't be reached any more, amid a run."""
+"""Report of a lost Dask scheduler as one clear error."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from pipeline.errors import ClusterError, PipelineError
 
 
 def scheduler_lost(client: Client) -> ClusterError:
-    """Return the error that ends a run: whatever the workers are still at, nobody would tell of it."""
+    """Return the error that ends a run whose scheduler is lost."""
     logging.getLogger("distributed.client").addFilter(_is_news)
     address = getattr(client.scheduler, "address", "") or "its address"
     return ClusterError(
-        f"the Dask scheduler at {address} was lost: it has ended, or the network to it has failed. What was finished is "
+        f"the Dask scheduler at {address} was lost: it has ended, or the network to it has failed. Finished work is "
         "recorded: make sure that the scheduler and its workers run, and give the same command again"
     )
 
 
 @contextmanager
 def reaching(client: Client) -> Iterator[None]:
-    """Tell errors that come of a lost scheduler as what they are.
+    """Turn errors in the block that a lost scheduler causes into a ClusterError.
 
     Raises
     ------
     ClusterError
+        If the scheduler is lost.
     """
     try:
         yield
-    # a client without a scheduler raises what happens to be in its way: TimeoutError, CommClosedError, RuntimeError, …
+    # a client without a scheduler raises many errors: TimeoutError, CommClosedError, RuntimeError, …
     except (OSError, RuntimeError, CancelledError) as error:
         if client.status == "running" or isinstance(error, PipelineError):
             raise
@@ -40,6 +41,6 @@ def reaching(client: Client) -> Iterator[None]:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Drop what the client logs while it tries in vain to connect again: the error says it."""
+    """Drop the client's log records about failed reconnections, because the error reports the loss."""
     cancelled = record.exc_info and isinstance(record.exc_info[1], CancelledError)
     return not cancelled and "reconnect" not in str(record.msg)

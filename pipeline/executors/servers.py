@@ -1,4 +1,4 @@
-"""Dask's scheduler and workers without their web servers, which tell all other users of a machine what a run is at."""
+"""Dask's scheduler and workers without web servers, which would show a run to all other users of the machine."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tornado.routing import PathMatches, Rule, RuleRouter
 
 
 class Scheduler(distributed.Scheduler):  # type: ignore[misc] # distributed is untyped
-    """Dask's scheduler; only where a dashboard is wanted does it listen for browsers, and answers below one path only.
+    """Dask's scheduler; it listens for browsers only if a dashboard is configured, and answers only below a secret path.
 
     Parameters
     ----------
     http_prefix : str
-        That path. Dask itself serves below it too, but also a list of all pages, and the way to the first, to whoever asks.
+        The secret path. Dask itself would also answer outside of it, with a list of all pages and a redirection.
     **options
-        Those of :class:`distributed.Scheduler`.
+        Options of :class:`distributed.Scheduler`.
     """
 
     def __init__(self, *, http_prefix: str, **options: Any) -> None:
@@ -27,7 +27,7 @@ class Scheduler(distributed.Scheduler):  # type: ignore[misc] # distributed is u
         super().__init__(http_prefix=http_prefix, **options)
 
     def start_http_server(self, routes: Any, dashboard_address: str | None, **options: Any) -> None:
-        """Listen where the dashboard is to be."""
+        """Listen at the dashboard's address, if it is configured."""
         if dashboard_address:
             super().start_http_server(routes, dashboard_address, **options)
             below = PathMatches(f"/{re.escape(self._path)}/.*")
@@ -35,18 +35,18 @@ class Scheduler(distributed.Scheduler):  # type: ignore[misc] # distributed is u
 
 
 class Worker(distributed.Worker):  # type: ignore[misc] # distributed is untyped
-    """Dask's worker, which doesn't listen for browsers."""
+    """Dask's worker without a web server."""
 
     def start_http_server(self, routes: Any, dashboard_address: str | None, **options: Any) -> None:
-        """Don't."""
+        """Do nothing."""
 
 
 def secret_path() -> str:
-    """Return a path that nobody guesses: below it is the dashboard, which asks for no password."""
+    """Return an unguessable path for the dashboard, which asks for no password."""
     return token_urlsafe(24)
 
 
 def link_below(path: str) -> dict[str, str]:
-    """Return Dask's configuration with which a dashboard's address is told with its path."""
+    """Return Dask's configuration that adds the path to the dashboard's address in messages."""
     link = "distributed.dashboard.link"
     return {link: str(dask.config.get(link)).replace("{port}", "{port}/" + path.strip("/"))}

@@ -1,7 +1,7 @@
-"""What is said and done when no task ends any more: workers that are paused, gone, or die again and again.
+"""Detection of a standstill: no task ends, because workers are paused, gone, or die again and again.
 
-Dask waits for such workers for ever and says nothing. A run that is only slow is never ended: as long as one worker is at a
-task, or could begin one, nothing is said.
+Dask silently waits for such workers forever. A slow run is never ended: nothing is reported as long as one worker executes a
+task or could start one.
 """
 
 from __future__ import annotations
@@ -18,43 +18,43 @@ from pipeline.errors import ClusterError
 from pipeline.executors.progress import NullProgress, Progress
 
 LOOK_SECONDS = 5.0
-"""Between two looks at the workers, while nothing ends."""
+"""Seconds between two checks of the workers, while no task ends."""
 SAY_SECONDS = 20.0
-"""How long all workers are paused, or none is there, before the first word about it."""
+"""Seconds for which all workers are paused, or none exists, before the first message."""
 PATIENCE = (60.0, 120.0, 300.0)
-"""Between further words about workers that haven't come; the last is repeated."""
+"""Seconds between further messages about missing workers; the last pause is repeated."""
 END_SECONDS = 90.0
-"""How long all workers are paused, and none is at a task, before the run ends."""
+"""Seconds for which all workers are paused, and none executes a task, before the run ends."""
 GONE_SECONDS = 15.0
-"""How long no process of a worker is there, and none is being started, before the run ends."""
+"""Seconds for which no worker process exists or is being started before the run ends."""
 LOSSES = 3
-"""How often a worker may be started in vain, and all tasks that are on their way be lost with their workers, while no other
-has ended in this phase …"""
+"""Number of failed starts of a worker, and of losses of every submitted task, that ends the run if no other task has ended in this
+phase …"""
 MORE_LOSSES = 6
-"""… and where others have, which takes as many of them as keep all workers busy: a few may be to blame themselves."""
+"""… and if other tasks have ended. Then as many tasks as keep all workers busy must be lost, since a few may be the cause."""
 _AT_WORK = ("executing", "long-running")
 _MEMORY = (
     "Most often their memory is too small, by their own limit or the machine's: give them more (cluster.memory, or fewer "
-    "cluster.workers), or look at what they log"
+    "cluster.workers), or read their logs"
 )
-_RECORDED = "What was finished is recorded: the same command goes on then."
+_RECORDED = "Finished work is recorded: afterwards, the same command continues."
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known of the workers, for people."""
+    """Facts about the workers, for messages."""
 
     progress: Progress = field(default_factory=NullProgress)
     memory: str = "Start them with more memory (dask worker --memory-limit), or another such setting"
-    """What gives workers more memory."""
-    look: str = "see whether their processes, or jobs, still run, and what they log"
-    """Where to look for workers that don't come."""
+    """How to give workers more memory."""
+    look: str = "check whether their processes or jobs still run, and read their logs"
+    """Where to look for missing workers."""
     processes: Callable[[], Collection[int]] | None = None
-    """Returns the processes of workers that are there, or are being started; None where nobody here knows."""
+    """Returns the processes of running and starting workers; None if this process can't know them."""
 
 
 class Standstill:
-    """Notices why no task ends.
+    """Finds out why no task ends.
 
     Parameters
     ----------
@@ -79,19 +79,19 @@ class Standstill:
         self._seen.clear()
 
     def look(self) -> None:
-        """See, every now and then, what the workers are at.
+        """Check the workers at intervals.
 
         Raises
         ------
         ClusterError
-            Where all are paused and stay so (reason ``workers_paused``), or have ended for good (``workers_failed``).
+            If all workers stay paused (reason ``workers_paused``), or have ended permanently (``workers_failed``).
         """
         now = monotonic()
         if now - self._looked < LOOK_SECONDS or self._client.status != "running":
             return
         try:
             workers = list(self._client.scheduler_info(n_workers=-1)["workers"].values())
-        except OSError:  # the scheduler is lost, as the tasks' futures will tell
+        except OSError:  # the scheduler is lost, which the tasks' futures will report
             return
         self._looked = monotonic()
         self._enter(_state(workers), now)
@@ -110,27 +110,29 @@ class Standstill:
         left = self._since + END_SECONDS - now
         if now >= self._say_at:
             self._say_at = float("inf")
-            told = f"The run ends in {max(left, 0):.0f} s if that stays so"
-            self._known.progress.message(f"Warning: {_paused(workers)}. {told}")
+            threat = f"The run ends in {max(left, 0):.0f} s unless that changes"
+            self._known.progress.message(f"Warning: {_describe_paused(workers)}. {threat}")
         elif left <= 0:
-            raise ClusterError(f"{_paused(workers)}. {self._known.memory}. {_RECORDED}", reason="workers_paused")
+            raise ClusterError(
+                f"{_describe_paused(workers)}. {self._known.memory}. {_RECORDED}", reason="workers_paused"
+            )
 
     def _none_there(self, now: float) -> None:
         if self._known.processes:
-            there = self._known.processes()
-            self._seen.update(there)
-            self._most = max(self._most, len(there))
+            processes = self._known.processes()
+            self._seen.update(processes)
+            self._most = max(self._most, len(processes))
             if len(self._seen) > LOSSES * self._most:
-                raise _dying("none of them lives long enough to be given anything")
-            if not there and now - self._since >= GONE_SECONDS:
+                raise _dying("none of them lives long enough to get a task")
+            if not processes and now - self._since >= GONE_SECONDS:
                 raise _failed(f"all worker processes have ended and could not be started again. {_MEMORY}")
         if now >= self._say_at:
             self._say_at = now + next(self._waits)
-            self._known.progress.message(f"Waiting: no worker is there; {self._known.look}")
+            self._known.progress.message(f"Waiting: no worker is running; {self._known.look}")
 
 
 def _state(workers: Sequence[Mapping[str, Any]]) -> str:
-    """Return ``none``, ``paused`` where all are and none is at a task, or an empty text where one may go on."""
+    """Return ``none`` without workers, ``paused`` if all are paused and idle, or an empty text if one can go on."""
     if not workers:
         return "none"
     return "paused" if all(worker["status"] == "paused" and not _at_work(worker) for worker in workers) else ""
@@ -141,11 +143,11 @@ def _at_work(worker: Mapping[str, Any]) -> bool:
     return any(counts.get(state) for state in _AT_WORK)
 
 
-def _paused(workers: Sequence[Mapping[str, Any]]) -> str:
-    """Say how full the fullest is."""
+def _describe_paused(workers: Sequence[Mapping[str, Any]]) -> str:
+    """Describe the memory of the paused worker that uses the largest part of its limit."""
     used, limit = max(
         ((worker["metrics"].get("memory", 0), worker["memory_limit"] or 0) for worker in workers),
-        key=lambda one: one[0] / (one[1] or 1),
+        key=lambda memory: memory[0] / (memory[1] or 1),
     )
     who = (
         "the only worker is paused: it uses"
@@ -153,30 +155,30 @@ def _paused(workers: Sequence[Mapping[str, Any]]) -> str:
         else f"all {len(workers)} workers are paused: one uses"
     )
     return (
-        f"{who} {used / 2**20:.0f} MiB of {limit / 2**20:.0f} MiB, and Dask begins nothing on a worker above its limit "
-        "(80 % of that, unless distributed.worker.memory.pause says otherwise)"
+        f"{who} {used / 2**20:.0f} MiB of {limit / 2**20:.0f} MiB, and Dask starts no task on a worker above its threshold "
+        "(80 % of its memory, unless distributed.worker.memory.pause sets another)"
     )
 
 
 def check_losses(losses: Sequence[int], busy: int, *, ended: bool) -> None:
-    """See whether workers die again and again, whatever they are given to do.
+    """Check whether workers die again and again, whatever their tasks.
 
-    What kills a worker is done in a process of its own from the second time on. So where all tasks that are on their way
-    were lost several times, the workers die of something else.
+    From the second time on, a task that kills workers runs in a separate process. So if all submitted tasks were lost several
+    times, the tasks aren't the cause.
 
     Parameters
     ----------
     losses : sequence of int
-        For each task on its way, with how many dying workers it was lost.
+        For each submitted task, the number of workers that died with it.
     busy : int
-        How many tasks keep all workers busy.
+        Number of tasks that keep all workers busy.
     ended : bool
         Whether any other task has ended.
 
     Raises
     ------
     ClusterError
-        Reason ``workers_failed``.
+        If workers keep dying, reason ``workers_failed``.
     """
     least = min(losses, default=0)
     if least >= (MORE_LOSSES if ended else LOSSES) and (not ended or len(losses) > busy):
@@ -187,5 +189,5 @@ def _dying(seen: str) -> ClusterError:
     return _failed(f"workers die again and again, and no task ends: {seen}. {_MEMORY}")
 
 
-def _failed(told: str) -> ClusterError:
-    return ClusterError(f"{told}. {_RECORDED}", reason="workers_failed")
+def _failed(problem: str) -> ClusterError:
+    return ClusterError(f"{problem}. {_RECORDED}", reason="workers_failed")

@@ -1,7 +1,7 @@
-"""Tasks on their way: as many as keep the workers busy, sent and fetched in groups.
+"""The window of submitted tasks: as many as keep the workers busy, sent and fetched in groups.
 
-Each call between driver, scheduler and workers costs a few tenths of a millisecond, whatever it carries. So tasks that
-end by the hundred a second are sent and their results fetched by the hundred.
+Each call between driver, scheduler and workers costs a few tenths of a millisecond, whatever its content. So if hundreds of
+tasks end per second, they are also sent and fetched by the hundred.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ from pipeline.executors.standstill import Standstill, Surroundings, check_losses
 from pipeline.isolation import IN_TASK
 
 TASKS_PER_WORKER = 4
-"""Tasks submitted ahead per thread of a worker: enough that none waits for the driver."""
+"""Tasks submitted ahead per worker thread: enough that no thread waits for the driver."""
 AHEAD_SECONDS = 1.0
-"""Short tasks are submitted ahead for this time instead …"""
+"""Seconds of work that are submitted ahead if tasks are short …"""
 MOST_AHEAD = 4096
-"""… but no more than these beyond TASKS_PER_WORKER, so that neither the driver nor the scheduler ever holds all."""
+"""… but at most this number of tasks, so that neither the driver nor the scheduler ever holds all."""
 ENDED = frozenset({"finished", "error"})
-"""What a future's status says when nothing more comes of it."""
+"""Statuses of ended futures."""
 PAUSE_SECONDS = 0.05
-"""While the workers have more to do than this, results are let gather before they are fetched."""
+"""Seconds for which results may gather before they are fetched, if the workers have enough to do."""
 POLL_SECONDS = 0.1
-"""Between two looks for results while there are none, as in Dask's own ``as_completed``."""
+"""Seconds between two checks for results, as in Dask's own ``as_completed``."""
 _REFRESH_SECONDS = 1.0
 _OBSERVED_SECONDS = 0.2
-"""How long tasks are counted for the rate at which they end."""
+"""Seconds over which the rate of ended tasks is measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An item on its way, and how many workers died under it."""
+    """A submitted item, and the number of workers that died with it."""
 
     item: Any
     lost: int = 0
 
 
 class Window:
-    """The tasks on their way to a Dask cluster and back.
+    """The tasks that are submitted to a Dask cluster and haven't been fetched.
 
     Parameters
     ----------
     client : Client
     threads : callable
-        How many tasks can run at once; asked about once a second, since it may ask the scheduler.
+        Returns the number of tasks that can run at the same time; called about once a second, since it may ask the scheduler.
     known : Surroundings, optional
-        What is known of the workers.
+        Facts about the workers, for messages.
     """
 
     def __init__(self, client: Client, threads: Callable[[], int], known: Surroundings | None = None) -> None:
@@ -72,12 +72,12 @@ class Window:
         self._ended, self._since = 0, time.monotonic()
 
     def __len__(self) -> int:
-        """How many tasks are on their way."""
+        """Return the number of submitted tasks."""
         return len(self._sent)
 
     @property
     def room(self) -> int:
-        """How many more tasks should be sent now."""
+        """Number of further tasks to send now."""
         now = time.monotonic()
         if now - self._asked >= _REFRESH_SECONDS:
             self._known_threads, self._asked = self._threads(), now
@@ -85,22 +85,22 @@ class Window:
         return max(TASKS_PER_WORKER * self._known_threads, short) - len(self._sent)
 
     def send(self, function: Callable[[Any], Any], sent: Sequence[Sent], keys: Sequence[str]) -> None:
-        """Submit `function` of each item sent, under these keys."""
+        """Submit the call of `function` on each item, under the given keys."""
         if sent:
-            # packed here, so that the scheduler passes on bytes instead of making objects of them and bytes again
-            packed = [pickle.dumps(one.item, pickle.HIGHEST_PROTOCOL) for one in sent]
+            # pickled here, so that the scheduler passes on bytes instead of unpickling and pickling objects
+            packed = [pickle.dumps(task.item, pickle.HIGHEST_PROTOCOL) for task in sent]
             futures = self._client.map(_call_packed, packed, key=list(keys), pure=False, function=function)
             self._sent.update(zip(keys, sent, strict=True))
-            self._lost = self._lost or any(one.lost for one in sent)
+            self._lost = self._lost or any(task.lost for task in sent)
             self._completed.update(futures)
 
     def fetch(self) -> Iterator[tuple[Sent, Any, Exception | None]]:
-        """Wait until something has ended, and yield ``(sent, result, error)`` of all that has.
+        """Wait until a task has ended, and yield ``(sent, result, error)`` for each ended task.
 
         Raises
         ------
         ClusterError
-            Where the scheduler was lost, or no worker will ever end anything. It takes nothing that was yielded with it.
+            If the scheduler is lost, or no worker will ever end a task. Results that were yielded before stay valid.
         """
         futures = self._first_ones()
         if len(self._sent) - len(futures) > self._rate * PAUSE_SECONDS * 2 > 1:
@@ -113,7 +113,7 @@ class Window:
             yield self._sent.pop(future.key), result, error
 
     def _first_ones(self) -> list[Future]:
-        """Wait until at least one has ended, with an eye on the workers."""
+        """Wait until at least one task has ended, and check the workers meanwhile."""
         while not (futures := self._completed.next_batch(block=False)):
             with self._completed.thread_condition:
                 self._completed.thread_condition.wait(POLL_SECONDS)
@@ -121,27 +121,27 @@ class Window:
         return list(futures)
 
     def check_losses(self) -> None:
-        """See whether any of the tasks on their way will ever end, where some were lost with their workers.
+        """If tasks were lost with their workers, check whether any submitted task will ever end.
 
         Raises
         ------
         ClusterError
-            Where workers die again and again.
+            If workers die again and again.
         """
         if self._lost:
-            check_losses([one.lost for one in self._sent.values()], self._known_threads, ended=self._some_ended)
+            check_losses([task.lost for task in self._sent.values()], self._known_threads, ended=self._some_ended)
             self._lost = False
 
     def note_ended(self) -> None:
-        """Take note that a task has ended by itself."""
+        """Record that a task has ended by itself."""
         self._some_ended = True
         self._standstill.moved()
 
     def _ended_ones(self, futures: Sequence[Future]) -> list[Future]:
-        """Go on waiting for those whose worker left with the result before it was fetched: they are done again."""
+        """Return the ended futures; keep waiting for those that are repeated, because their worker left with the result."""
         ended = []
         for future in futures:
-            if future.status == "cancelled":  # by the client itself, when it loses the scheduler: nobody else cancels
+            if future.status == "cancelled":  # only the client cancels, when it loses the scheduler
                 raise scheduler_lost(self._client)
             if future.status in ENDED:
                 ended.append(future)
@@ -158,14 +158,14 @@ class Window:
 
     def _results(self, futures: Sequence[Future]) -> tuple[list[Any], list[Exception | None]]:
         if all(future.status == "finished" for future in futures):
-            with suppress(Exception, CancelledError):  # a worker died with some of them: then each tells for itself
+            with suppress(Exception, CancelledError):  # a worker died with some results: fetch them one by one
                 pairs = [_unpacked(result) for result in self._client.gather(list(futures))]
                 return [result for result, _ in pairs], [error for _, error in pairs]
         pairs = [self._result(future) for future in futures]
         return [result for result, _ in pairs], [error for _, error in pairs]
 
     def _result(self, future: Future) -> tuple[Any, Exception | None]:
-        """Return what one future has, or waits for again: its worker may just have left with it."""
+        """Return one future's result or error; wait again if its worker has just left with the result."""
         try:
             return _unpacked(future.result())
         except (CommClosedError, CancelledError) as error:
@@ -176,13 +176,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """What a task raised that isn't its own fault: a result for Dask, lest it log the task with all its bytes."""
+    """An expected error of a task, returned as a result, because Dask would log the task with all its bytes."""
 
     error: Exception
 
 
 def _call_packed(packed: bytes, *, function: Callable[[Any], Any]) -> Any:
-    """Run in a worker."""
+    """Call the function on a pickled item, in a worker."""
     token = IN_TASK.set(True)
     try:
         return function(pickle.loads(packed))  # noqa: S301  the driver packed it, as Dask does  # nosec B301

@@ -1,6 +1,6 @@
 """Frames of DICOM instances: headers, frame indices, and a generator that needs memory for one frame.
 
-The only room that reads DICOM: what others need of a header, they get as plain Python values.
+Only this room reads DICOM; other rooms get header values as plain Python values.
 """
 
 from pipeline.frames.attempts import DecodedFrame

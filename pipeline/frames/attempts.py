@@ -1,7 +1,7 @@
-"""Decoding one frame by pydicom and one of its plugins, of which none is believed without a look at the codestream.
+"""Decoding of one frame by pydicom and one of its plugins, checked against the codestream.
 
-pydicom finds the bytes, calls the plugin and puts the pixels in order; which bits are the sample, and what colours they
-are, is done as for frames that are decoded without it.
+pydicom finds the bytes, calls the plugin and arranges the pixels. Bits of samples and colours are handled here, by the same
+rules as for frames that are decoded without pydicom.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Array = npt.NDArray[Any]
 
 _LONGEST_ITEM = 0xFFFFFFFE
 _SIGNS_OF_SIZE = ("reshape", "broadcast", "multiple of element size")
-"""How NumPy puts it that a decoded frame has another number of pixels than rows, columns and samples make."""
+"""Words in NumPy's errors if a decoded frame's size doesn't match rows, columns and samples."""
 _RUST_PANIC = "PanicException"
-"""What a plugin written in Rust raises where it finds its own assumptions wrong; no Exception, so nobody catches it."""
+"""Name of the error that plugins in Rust raise on a failed assumption; a BaseException, which pydicom doesn't catch."""
 _ALL_FAILED = "Unable to decode as exceptions were raised by all available plugins:\n  "
 _PROCESSORS: Final = tuple(base.PROCESSORS)
 _CORRECTIONS: Final = ("correct_unused_bits", "apply_j2k_sign_correction", "apply_jls_sign_correction")
@@ -35,22 +35,22 @@ _CORRECTIONS: Final = ("correct_unused_bits", "apply_j2k_sign_correction", "appl
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedFrame:
-    """One frame, and what it is."""
+    """One decoded frame with its colour space and decoder."""
 
     array: Array
     """``(rows, columns)`` or ``(rows, columns, samples)``, in the data's byte order."""
     photometric_interpretation: str
-    """Of `array`: YBR_FULL becomes RGB unless raw frames were asked for."""
+    """Colour space of `array`: YBR_FULL becomes RGB unless the caller wants raw frames."""
     decoder: str
     """Plugin and version, ``imagecodecs 2026.3.6``; empty for native data."""
 
     def cut(self, columns: int) -> DecodedFrame:
-        """Return the same with no more than so many columns."""
+        """Return the frame reduced to its first `columns` columns."""
         return replace(self, array=self.array[:, :columns].copy())
 
 
 class Attempts:
-    """Decodes frames of one instance by pydicom.
+    """Decodes frames of one instance with pydicom.
 
     Parameters
     ----------
@@ -66,27 +66,27 @@ class Attempts:
         self._raw = bool(options.get("raw", False))
         self._options = {name: value for name, value in options.items() if name not in ("raw", "high_bit")}
         self._options |= {"number_of_frames": 1, "validate": False}
-        # Whoever replaces pydicom's processors gets all that pydicom does around them.
+        # A caller that has replaced pydicom's processors gets pydicom's own handling of bits and colours too.
         self._finishes = tuple(base.PROCESSORS) == _PROCESSORS
         self._bits = _sample_bits(options) if self._finishes else None
         if self._finishes:
             self._options["correct_unused_bits"] = False
 
     def native(self, data: bytes | memoryview) -> DecodedFrame:
-        """Decode a native frame, given by its bytes alone."""
+        """Decode a native frame from its bytes."""
         return self._decode(data, "", codecs.WORDS, as_stored=True)
 
     def encapsulated(self, codestream: bytes, plugins: tuple[str, ...], *, as_stored: bool) -> DecodedFrame:
-        """Decode an encoded frame by the first plugin that can.
+        """Decode an encoded frame with the first plugin that succeeds.
 
         Raises
         ------
         CodestreamError
-            The codestream contradicts the attributes, or isn't all there: no plugin is believed then.
+            If the codestream contradicts the attributes or is incomplete; then no other plugin is tried.
         PixelDataError
-            With the reason ``frame_mismatch`` where the only plugin gives another number of pixels.
+            If the only plugin returns a wrong number of pixels, reason ``frame_mismatch``.
         DecodeError
-            No plugin can decode it, or its header can't be read, and so no plugin's output be checked.
+            If no plugin can decode the frame, or its codestream can't be read to check a plugin's output.
         """
         if codecs.stalls_pydicom(codestream):
             raise DecodeError("The JP2 file in the pixel data has a box of length 0 before its codestream")
@@ -120,17 +120,17 @@ class Attempts:
         except CodestreamError:
             raise
         except PixelDataError as error:
-            unasked = "" if plugin == codecs.PLUGIN else "not asked, for what it gives couldn't be checked: "
+            unasked = "" if plugin == codecs.PLUGIN else "not tried, because its output can't be checked: "
             raise DecodeError(f"{plugin}: {unasked}{error}") from error
         signed = bool(self._options["pixel_representation"])
         if unfit := codecs.unfit(plugin, codestream, request, coded, signed=signed):
-            raise DecodeError(f"{plugin}: not asked, for {unfit}")
+            raise DecodeError(f"{plugin}: not tried, because {unfit}")
         check = None if plugin == codecs.PLUGIN else (codestream, request)
-        # Of a JP2 file plugins convert the colours that its boxes name, and pydicom those of the header once more.
+        # Only the bare codestream: plugins convert the colours that a JP2 file's boxes name, pydicom those of the header again.
         return self._decode(_one_item(codecs.bare(codestream)), plugin, coded, as_stored=as_stored, check=check)
 
     def _request(self, plugin: str) -> codecs.FrameRequest:
-        """Return what the attributes say of a frame, for those who look at its codestream."""
+        """Return the frame's attributes, to compare its codestream with."""
         options = self._options
         return codecs.FrameRequest(
             transfer_syntax_uid=self._uid,
@@ -157,19 +157,19 @@ class Attempts:
             array, properties = self._run(data, plugin, as_stored=as_stored)
             if check:
                 codecs.require_complete(*check, array)
-            array, interpretation = self._finished(array, str(properties["photometric_interpretation"]), coded)
+            array, interpretation = self._finish(array, str(properties["photometric_interpretation"]), coded)
         except (RuntimeError, CodestreamError):
             raise
         except ValueError as error:
             if as_stored or "read-only" not in str(error):
                 raise self._mismatch(error) from error
-            # pydicom corrects signs in place and forgets that some plugins return immutable bytes; with an index it
-            # copies the frame first.
+            # pydicom corrects signs in place, which fails for plugins that return immutable bytes; with an index it copies
+            # the frame first.
             return self._decode(data, plugin, coded, as_stored=True, check=check)
         except MemoryError as error:
             raise DecodeError(f"Not enough memory for one frame: {error}", reason="memory") from error
         except Exception as error:
-            # pydicom looks into codestreams outside of its plugins' reach, where damage may raise anything.
+            # pydicom also parses codestreams itself, where damage may raise anything.
             raise DecodeError(f"{plugin}: {foreign_text(error)}") from error
         except BaseException as error:
             if type(error).__name__ != _RUST_PANIC:
@@ -178,12 +178,12 @@ class Attempts:
         return DecodedFrame(array, interpretation, plugin_label(plugin, self._uid) if plugin else "")
 
     def _run(self, data: bytes | memoryview, plugin: str, *, as_stored: bool) -> tuple[Array, dict[str, str | int]]:
-        """Decode with a runner of its own: pydicom's carries what one frame changed into the next."""
+        """Decode with a new runner, because pydicom's runners carry a frame's state over to the next frame."""
         indices, raw = [0] if as_stored else None, self._raw or self._finishes
         return next(self._decoder.iter_array(data, indices=indices, raw=raw, decoding_plugin=plugin, **self._options))
 
-    def _finished(self, array: Array, interpretation: str, coded: codecs.Coded) -> tuple[Array, str]:
-        """Do what is left to do to samples and colours."""
+    def _finish(self, array: Array, interpretation: str, coded: codecs.Coded) -> tuple[Array, str]:
+        """Correct the samples' bits and convert colours."""
         if self._bits is not None:
             array = self._bits.correct(array, coded)
         if self._raw or not self._finishes:
@@ -191,7 +191,7 @@ class Attempts:
         options = self._options
         if options.get("force_ybr", False):
             return convert_color_space(array, "RGB", "YBR_FULL"), "YBR_FULL"
-        # A single sample has no colour, whatever Photometric Interpretation calls it.
+        # A single sample has no colour, whatever Photometric Interpretation says.
         is_ybr = interpretation in codecs.YBR_FULL and options.get("as_rgb", True) and array.ndim > 2  # noqa: PLR2004
         if is_ybr or options.get("force_rgb", False):
             return convert_color_space(array, "YBR_FULL", "RGB"), "RGB"
@@ -201,14 +201,14 @@ class Attempts:
         if not any(sign in str(error) for sign in _SIGNS_OF_SIZE):
             return PixelDataError(f"The decoded frame can't be processed: {error}")
         return PixelDataError(
-            f"The decoded frame isn't what the attributes declare ({self._options['rows']} rows, "
+            f"The decoded frame contradicts the attributes ({self._options['rows']} rows, "
             f"{self._options['columns']} columns, {self._options['samples_per_pixel']} sample(s)): {error}",
             reason="frame_mismatch",
         )
 
 
 def _sample_bits(options: Mapping[str, Any]) -> codecs.SampleBits | None:
-    """Return where samples lie in their words; None where they are floats, or corrections aren't wanted."""
+    """Return the samples' bits in their words; None for floats, or if the caller disabled corrections."""
     if options.get("pixel_keyword") != "PixelData" or not all(options.get(name, True) for name in _CORRECTIONS):
         return None
     allocated, stored, representation = (
@@ -218,15 +218,15 @@ def _sample_bits(options: Mapping[str, Any]) -> codecs.SampleBits | None:
 
 
 def _raise_verdict(raised: list[BaseException]) -> None:
-    """Raise what our plugin has found wrong with a codestream, of which pydicom passes on the text alone."""
+    """Raise our plugin's original error about a codestream, because pydicom passes on only its text."""
     for error in raised:
         if isinstance(error, CodestreamError):
             raise error
 
 
 def _one_item(codestream: bytes) -> bytes:
-    """Return the codestream as one item behind an empty offset table: a pixel data value of its own."""
+    """Return a complete pixel data value: an empty offset table and the codestream as one item."""
     if len(codestream) > _LONGEST_ITEM:
-        raise PixelDataError(f"The frame's {len(codestream)} encoded bytes are more than an item can hold")
+        raise PixelDataError(f"The frame has {len(codestream)} encoded bytes, more than an item can hold")
     group, element = ITEM >> 16, ITEM & 0xFFFF
     return pack("<HHLHHL", group, element, 0, group, element, len(codestream)) + codestream

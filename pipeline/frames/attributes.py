@@ -1,4 +1,4 @@
-"""What a reader needs to interpret the numbers: attributes of the instance, and of each frame where they differ."""
+"""Attributes that interpret the pixels: one value for the instance, or one for each frame if they differ."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _IMAGE = (
 _IMAGE_TAGS = {keyword: tag_for_keyword(keyword) or 0 for keyword in _IMAGE}
 
 _VECTORS = ("FrameTimeVector", "GridFrameOffsetVector", "SliceLocationVector", "TimeSlotVector", "SliceVector")
-"""Elements outside of functional groups that hold one value a frame."""
+"""Elements outside of functional groups that hold one value per frame."""
 _VECTOR_TAGS = tuple((keyword, tag_for_keyword(keyword) or 0) for keyword in _VECTORS)
 
 _MACROS: Mapping[str, tuple[str, ...]] = {
@@ -72,7 +72,7 @@ _MACROS: Mapping[str, tuple[str, ...]] = {
     "CardiacSynchronizationSequence": ("NominalCardiacTriggerDelayTime",),
     "TemporalPositionSequence": ("TemporalPositionTimeOffset",),
 }
-"""Functional group macros (PS3.3 C.7.6.16.2) and what of them is kept."""
+"""Functional group macro (PS3.3 C.7.6.16.2) → its keywords that are kept."""
 
 _MACRO_TAGS = {
     tag_for_keyword(macro) or 0: {keyword: tag_for_keyword(keyword) or 0 for keyword in keywords}
@@ -86,56 +86,56 @@ _NUMBERS = {
     for keyword in INTERPRETIVE_KEYWORDS
     if keyword_kind(keyword).rstrip("s") in {"number", "integer"}
 }
-"""Keywords of numbers, each with how many there must be (PS3.6); 0 where there may be some."""
+"""Numeric keyword → its fixed number of values (PS3.6), or 0 if the number varies."""
 
 _SHARED, _PER_FRAME = 0x52009229, 0x52009230
 _UNUSABLE: Any = object()
-"""Stands for a value that is there and isn't what its keyword stands for."""
+"""Marks a value that contradicts its keyword's type."""
 
 
 class FrameAttributes(NamedTuple):
-    """What interprets the pixels of one instance, under DICOM keywords."""
+    """Interpretive attributes of one instance, under DICOM keywords."""
 
     constant: dict[str, Any]
-    """Values that hold for all frames: int, float, str, or a list of these; sequences as lists of dicts, bytes as base64
+    """Values that are equal in all frames: int, float, str, or a list of these; sequences as lists of dicts, bytes as base64
     text of little endian data."""
     by_frame: dict[str, list[Any]]
-    """Values that differ between frames: one a frame, None where a frame has none."""
+    """Values that differ between frames: one per frame, None for a frame without value."""
     notes: tuple[str, ...] = ()
-    """What the header says of frames and couldn't be used."""
+    """Notes about unusable values."""
 
 
 @dataclass(slots=True)
 class _Unusable:
-    """Values that are there and couldn't be used."""
+    """Collection of unusable values."""
 
     frames: dict[str, list[int]] = field(default_factory=dict)
-    """Keyword → frames; none for the instance's own value."""
+    """Keyword → frames; an empty list for the instance's own value."""
     notes: list[str] = field(default_factory=list)
 
-    def without(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the values that can be used, and take note of the others."""
+    def remove_from(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the usable values and record the others."""
         for keyword in [keyword for keyword, value in values.items() if value is _UNUSABLE]:
             self.frames[keyword] = []
             del values[keyword]
         return values
 
-    def told(self) -> tuple[str, ...]:
-        """Return all of it as notes, without values: those may be a patient's."""
-        return (*self.notes, *(self._told(keyword, frames) for keyword, frames in self.frames.items()))
+    def all_notes(self) -> tuple[str, ...]:
+        """Return a note on each unusable value, without the value, which may be a patient's."""
+        return (*self.notes, *(self._note(keyword, frames) for keyword, frames in self.frames.items()))
 
-    def _told(self, keyword: str, frames: list[int]) -> str:
+    def _note(self, keyword: str, frames: list[int]) -> str:
         count = _NUMBERS.get(keyword)
-        what = "can't be read" if not count else f"isn't {count} numbers" if count > 1 else "isn't one number"
-        where = f" in {len(frames)} frame(s), the first is frame index {frames[0]}" if frames else ""
-        return f"{keyword} {what}{where}: left out"
+        problem = "can't be read" if not count else f"isn't {count} numbers" if count > 1 else "isn't one number"
+        which = f" in {len(frames)} frame(s), the first is frame index {frames[0]}" if frames else ""
+        return f"{keyword} {problem}{which}: left out"
 
 
 def frame_attributes(header: Header, number_of_frames: int) -> FrameAttributes:
     """Return the interpretive attributes of an instance and of its frames.
 
-    Functional groups (PS3.3 C.7.6.16) are read once; what they say of a frame goes before what the data set says. A value
-    that isn't the numbers which its keyword stands for is none, and noted.
+    Functional groups (PS3.3 C.7.6.16) are read once and take precedence over the data set. Values that contradict their
+    keyword's type are left out and noted.
 
     Parameters
     ----------
@@ -143,9 +143,9 @@ def frame_attributes(header: Header, number_of_frames: int) -> FrameAttributes:
     number_of_frames : int
     """
     elements, unusable = header.released, _Unusable()
-    constant = unusable.without(_read(elements, _IMAGE_TAGS)) | unusable.without(_shared(elements))
+    constant = unusable.remove_from(_read(elements, _IMAGE_TAGS)) | unusable.remove_from(_shared(elements))
     if isinstance(stored := constant.get("BitsStored"), int) and "HighBit" in constant:
-        constant["HighBit"] = stored - 1  # of what is stored here: samples have been moved to the lowest bits
+        constant["HighBit"] = stored - 1  # in the image, samples are moved to the lowest bits
     varying: dict[str, list[Any]] = {}
     for keyword, values in _columns(elements, constant, number_of_frames, unusable):
         if number_of_frames > 1 and any(value != values[0] for value in values):
@@ -154,12 +154,12 @@ def frame_attributes(header: Header, number_of_frames: int) -> FrameAttributes:
         else:
             constant[keyword] = values[0]
     kept = {keyword: value for keyword, value in constant.items() if value is not None}
-    return FrameAttributes(kept, varying, unusable.told())
+    return FrameAttributes(kept, varying, unusable.all_notes())
 
 
 def shared_values(elements: Elements) -> dict[str, Any]:
-    """Return what the Shared Functional Groups of a data set say of every frame."""
-    return _Unusable().without(_shared(elements))
+    """Return the values in the Shared Functional Groups of a data set."""
+    return _Unusable().remove_from(_shared(elements))
 
 
 def _shared(elements: Elements) -> dict[str, Any]:
@@ -168,22 +168,22 @@ def _shared(elements: Elements) -> dict[str, Any]:
 
 
 def _read(elements: Elements, tags: Mapping[str, int]) -> dict[str, Any]:
-    """Return the values of those keywords that are there, :data:`_UNUSABLE` of one that can't be used."""
-    found: dict[str, Any] = {}
+    """Return the values of the keywords that are present; :data:`_UNUSABLE` for an unusable value."""
+    values: dict[str, Any] = {}
     present = elements.by_tag
     for keyword, tag in tags.items():
         if tag not in present:
             continue
         value = find_value(elements, tag)
         if value is not None and _is_sound(keyword, value):
-            found[keyword] = value
+            values[keyword] = value
         elif value is not None or has_value(elements, tag):
-            found[keyword] = _UNUSABLE
-    return found
+            values[keyword] = _UNUSABLE
+    return values
 
 
 def _is_sound(keyword: str, value: Any) -> bool:
-    """Whether a value is as many numbers as its keyword stands for; of texts and sequences, that it is."""
+    """Return whether a value has its keyword's number of numbers; always True for texts and sequences."""
     count = _NUMBERS.get(keyword)
     if count is None:
         return True
@@ -214,7 +214,7 @@ def _columns(
 
 def _per_frame_columns(elements: Elements, frames: int, unusable: _Unusable) -> Iterator[tuple[str, list[Any]]]:
     groups = [item.dataset for item in find_items(elements.dataset, _PER_FRAME)]
-    if len(groups) != frames:  # then nobody knows which item is which frame's
+    if len(groups) != frames:  # then items can't be assigned to frames
         if has_value(elements, _PER_FRAME):
             unusable.notes.append(
                 f"the Per-frame Functional Groups have {len(groups)} item(s) for {frames} frame(s): left out"
@@ -222,18 +222,18 @@ def _per_frame_columns(elements: Elements, frames: int, unusable: _Unusable) -> 
         return
     known: dict[tuple[int, bytes], dict[str, Any]] = {}
     columns: dict[str, list[Any]] = {}
-    for place, group in enumerate(groups):
+    for frame, group in enumerate(groups):
         for keyword, value in _group_values(group, known).items():
             column = columns.setdefault(keyword, [None] * frames)
             if value is _UNUSABLE:
-                unusable.frames.setdefault(keyword, []).append(place)
+                unusable.frames.setdefault(keyword, []).append(frame)
             else:
-                column[place] = value
+                column[frame] = value
     yield from columns.items()
 
 
 def _group_values(group: Dataset, known: dict[tuple[int, bytes], dict[str, Any]]) -> dict[str, Any]:
-    """Return what one functional group item says; macros with the same bytes are parsed once."""
+    """Return the values of one functional group item; macros with the same bytes are parsed once."""
     values: dict[str, Any] = {}
     for tag in _MACRO_TAGS.keys() & group.keys():
         raw = raw_element(group, tag)

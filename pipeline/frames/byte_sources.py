@@ -1,4 +1,4 @@
-"""Where bytes come from: files, file objects and buffers, read by range and never beyond what they hold."""
+"""Sources of bytes: files, file objects and buffers, read by ranges and never beyond their end."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ __all__ = [
 Bytes = npt.NDArray[np.uint8]
 
 _TRUSTED = 1 << 16
-"""Bytes that may be allocated before looking whether the file holds them."""
+"""Most bytes to allocate without checking that the file holds them."""
 _PIECE = 1 << 20
 _PADDING = b"\0 \r\n"
-"""What writers, tapes and multipart messages leave behind a file's last byte."""
+"""Bytes that writers, tapes and multipart messages append to files."""
 
 
 def size_of(file: BinaryIO) -> int:
-    """Return how many bytes `file` holds; its position moves."""
+    """Return the size of `file` in bytes; its position moves."""
     return file.seek(0, os.SEEK_END)
 
 
@@ -48,9 +48,9 @@ def clip(file: BinaryIO, offset: int, length: int) -> int:
 
 
 def read_range(file: BinaryIO, offset: int, length: int) -> Bytes:
-    """Return bytes ``[offset, offset + length)`` of `file`, fewer where it ends before.
+    """Return bytes ``[offset, offset + length)`` of `file`, fewer if the file ends earlier.
 
-    The array is writeable and nobody else's, so that a frame decoded in place needs no further copy.
+    The array is writeable and not shared, so that a frame decoded in place needs no further copy.
     """
     if isinstance(file, BufferFile):
         return file.view[offset : offset + length].copy()
@@ -62,7 +62,7 @@ def read_range(file: BinaryIO, offset: int, length: int) -> Bytes:
 
 
 def read_bytes(file: BinaryIO, offset: int, length: int) -> bytes:
-    """Like :func:`read_range`, but immutable: what most codecs take."""
+    """Return the same bytes as :func:`read_range` as an immutable object, as most codecs need."""
     if isinstance(file, io.FileIO):
         there = clip(file, offset, length) if length > _TRUSTED else length
         file.seek(offset)
@@ -73,13 +73,13 @@ def read_bytes(file: BinaryIO, offset: int, length: int) -> bytes:
 
 
 def fill_range(file: BinaryIO, offset: int, target: memoryview) -> bool:
-    """Read bytes from `offset` on into all of `target`; false where `file` ends before."""
+    """Fill `target` with the bytes from `offset` on; return False if `file` ends earlier."""
     file.seek(offset)
     return _fill(file, target) == len(target)
 
 
 def is_blank(file: BinaryIO, start: int, stop: int) -> bool:
-    """Return whether nothing but padding (zeros, blanks, ends of lines) lies from `start` to before `stop`."""
+    """Return whether the bytes ``[start, stop)`` are padding only: zeros, blanks, line ends."""
     for offset in range(start, stop, _PIECE):
         if read_bytes(file, offset, min(_PIECE, stop - offset)).strip(_PADDING):
             return False
@@ -87,14 +87,14 @@ def is_blank(file: BinaryIO, start: int, stop: int) -> bool:
 
 
 def view_range(file: BinaryIO, offset: int, length: int) -> Bytes:
-    """Like :func:`read_range`, but read-only and without a copy where `file` is a buffer."""
+    """Return the same bytes as :func:`read_range`, read-only, and without a copy if `file` is a buffer."""
     data = file.view[offset : offset + length] if isinstance(file, BufferFile) else read_range(file, offset, length)
     data.flags.writeable = False
     return data
 
 
 def _fill(file: BinaryIO, target: memoryview) -> int:
-    """Read until `target` is full or `file` ends: unbuffered and remote files may return less than asked for."""
+    """Read until `target` is full or `file` ends, because unbuffered and remote files may return less than requested."""
     readinto = getattr(file, "readinto", None)
     done = 0
     while done < len(target):
@@ -121,7 +121,7 @@ class BufferFile(PositionedFile):
         return len(self.view)
 
     def readinto(self, target: Any) -> int:
-        """Copy what fits into `target` and return how much that was."""
+        """Copy as many bytes as fit into `target` and return their number."""
         piece = self.view[self._position : self._position + len(target)]
         memoryview(target).cast("B")[: len(piece)] = piece.data
         self._position += len(piece)
@@ -129,7 +129,7 @@ class BufferFile(PositionedFile):
 
 
 class _Window(PositionedFile):
-    """A file object seen through its own position, so that a buffer above it can be thrown away without closing it."""
+    """A view of a file object with its own position; closing the view leaves the file open."""
 
     def __init__(self, file: BinaryIO, start: int) -> None:
         super().__init__(start)
@@ -146,10 +146,9 @@ class _Window(PositionedFile):
 
 
 class HeaderFile(io.BufferedReader):
-    """Buffered reading of a header that allocates no more than the file still holds.
+    """A buffered file for reading headers that allocates no more than the rest of the file.
 
-    pydicom asks for as many bytes as a damaged element declares, up to 4 GiB, and Python allocates them before it
-    looks at the file.
+    pydicom requests as many bytes as a damaged element declares, up to 4 GiB, and Python allocates them before it reads.
     """
 
     def __init__(self, file: BinaryIO, start: int = 0, buffer_size: int = 1 << 13) -> None:
@@ -157,7 +156,7 @@ class HeaderFile(io.BufferedReader):
         self.source = file
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read `size` bytes or what is left."""
+        """Read `size` bytes, or the rest of the file."""
         if size is not None and size > _TRUSTED:
             size = clip(self.source, self.tell(), size)
         return super().read(size)
@@ -165,7 +164,7 @@ class HeaderFile(io.BufferedReader):
 
 @contextmanager
 def kept_position(file: BinaryIO) -> Iterator[BinaryIO]:
-    """Put a file object back where it was, whatever happens."""
+    """Restore a file object's position after the block, also on errors."""
     position = file.tell()
     try:
         yield file

@@ -1,8 +1,8 @@
-"""The elements of a header that isn't ordinary, read one by one from any stream: what other toolkits make of it.
+"""Reader for irregular headers: reads elements one by one, and as tolerantly as other toolkits.
 
-pydicom's reader takes an unknown value representation for a short one, value representation UN for big endian where the
-data set is, and gives no element of a data set that ends inside a sequence. Here each element is read as the standard
-says, or as most toolkits do; what was mended is noted, and where the file ends inside an element is told.
+pydicom's reader treats an unknown value representation as a short one, and UN as big endian in big endian data sets; and it
+returns nothing from a data set that ends inside a sequence. This reader follows the standard, or most toolkits, notes what it
+repaired, and reports the element in which the file ends.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ Element = RawDataElement | DataElement
 
 _CHARSET, _NUMBER_OF_FRAMES = 0x00080005, 0x00280008
 _SEQUENCES = frozenset({None, VR.SQ, VR.UN})
-"""Value representations that may turn out to be a sequence."""
+"""Value representations that can hide a sequence."""
 _MANY_ITEMS, _AHEAD = 10_000, 1 << 24
-"""Items after which it is counted how many follow, and the bytes in which that is done."""
+"""Number of items after which the rest is counted ahead, and how many bytes of it."""
 
 
-class _Cut(Exception):  # noqa: N818  it is the file's end, no error of the program
+class _Cut(Exception):  # noqa: N818  the file's end, not an error of the program
     """The file ends inside a sequence."""
 
 
 @dataclass
 class CarefulReader(HeadReader):
-    """Reads the elements of a data set up to one that is to stop it, or the end.
+    """Reads the elements of a data set up to the first one that `stop_when` accepts, or the end.
 
     Parameters
     ----------
     stream : BinaryIO
-        At the first element. Afterwards at the element that stopped it, or behind the last one.
+        Positioned at the first element; afterwards at the element that stopped the reader, or after the last one.
     stop_when : callable
-        As pydicom takes it: gets tag, value representation and length, and says whether to stop in front of an element.
+        As for pydicom: gets tag, value representation and length, and returns whether to stop before the element.
     largest : int
-        Bytes of a value beyond which it isn't read: the element is left out.
+        Most bytes of a value; elements with longer values are left out.
     spent : Spent
-        Counts what is read, against the limits.
+        Counts what is read and checks the limits.
     """
 
     stream: BinaryIO
@@ -62,26 +62,26 @@ class CarefulReader(HeadReader):
     largest: int
     spent: Spent = field(default_factory=lambda: Spent(DEFAULT_LIMITS))
     mended: Counter[str] = field(default_factory=Counter)
-    """What isn't as it should be and was read all the same, with how many times."""
+    """Repaired irregularities, each with its number of occurrences."""
     left_out: dict[BaseTag, int] = field(default_factory=dict)
-    """Tags and lengths of the elements that were left out."""
+    """Tag → length of the elements that were left out."""
     cut: str = ""
-    """Where the file ends inside an element: which one; else empty."""
+    """Description of the element inside which the file ends; else empty."""
     value_at: int = 0
-    """First byte of the value of the element that stopped it."""
-    _asked: bool = False
+    """First byte of the value of the element that stopped the reader."""
+    _checked_padding: bool = False
     _nested: int = 0
-    """How many sequences are open."""
+    """Number of open sequences."""
 
     def read(self, *, implicit: bool, little: bool) -> Dataset:
-        """Return the data set; a first element that isn't in the encoding given decides on another one.
+        """Return the data set; if the first element contradicts the given encoding, use the element's.
 
         Raises
         ------
         ValueError
-            Where a sequence holds what can't be in one.
+            If a sequence holds something other than items.
         HeaderLimitError
-            Where there is more than the limits allow.
+            If the header exceeds the limits.
         """
         mode = self._mode_of_first(Mode(implicit, little))
         elements, encoding = self._elements(mode)
@@ -89,12 +89,12 @@ class CarefulReader(HeadReader):
         dataset.set_original_encoding(mode.implicit, little, encoding)
         return dataset
 
-    def told(self) -> list[str]:
-        """Return what was mended, as notes."""
+    def notes(self) -> list[str]:
+        """Return a note on each kind of repair."""
         return [text if times == 1 else f"{text} ({times} times)" for text, times in self.mended.items()]
 
     def _mode_of_first(self, mode: Mode, *, nested: bool = False) -> Mode:
-        """Return the mode that the first element gives away; sequences never switch from implicit to explicit VR."""
+        """Return the encoding of the first element; sequences never switch from implicit to explicit VR."""
         at = self.stream.tell()
         data = self.stream.read(HEADER)
         self.stream.seek(at)
@@ -109,7 +109,7 @@ class CarefulReader(HeadReader):
     def _elements(
         self, mode: Mode, stop: int | None = None, *, nested: bool = False
     ) -> tuple[dict[BaseTag, Element], Encoding]:
-        """Read elements up to byte `stop` or what ends the data set; return them, and their character sets."""
+        """Read elements up to byte `stop` or the end of the data set; return the elements and their character sets."""
         elements: dict[BaseTag, Element] = {}
         own = 0
         while (head := self._next(mode, stop, nested=nested)) is not None:
@@ -126,7 +126,7 @@ class CarefulReader(HeadReader):
         return elements, mode.encoding
 
     def _next(self, mode: Mode, stop: int | None, *, nested: bool) -> Head | None:
-        """Read the header of the next element; None where the data set ends."""
+        """Read the next element's head; return None at the end of the data set."""
         while stop is None or self.stream.tell() < stop:
             at = self.stream.tell()
             head = self.read_head(data := self.stream.read(HEADER), mode, at)
@@ -146,7 +146,7 @@ class CarefulReader(HeadReader):
         return None
 
     def _ends(self, head: Head, data: bytes, at: int) -> bool:
-        """Whether the data set ends in front of an element: because that stops it, or is padding."""
+        """Return whether the data set ends before an element, because the element stops the reader or is padding."""
         if any(data) or not self._padded(at):
             if not self.stop_when(BaseTag(head.tag), head.vr, head.length):
                 return False
@@ -155,16 +155,16 @@ class CarefulReader(HeadReader):
         return True
 
     def _padded(self, at: int) -> bool:
-        """Whether nothing but padding follows; asked once, so that a file of zeros isn't read again and again."""
-        if not self._asked:
-            self._asked = True
+        """Return whether only padding follows; checked once, so that a file of zeros isn't read repeatedly."""
+        if not self._checked_padding:
+            self._checked_padding = True
             return is_blank(self._file, at, size_of(self._file))
         return False
 
     def _element(self, head: Head, mode: Mode, *, nested: bool) -> Element | None:
-        """Read an element's value; None where it is left out, or where the file ends inside it."""
+        """Read an element's value; return None if it is left out, or if the file ends inside it."""
         try:
-            # Sequences are left for later, as pydicom does, but for those of which it would mistake the elements.
+            # Like pydicom, leave sequences unparsed, except those whose elements pydicom would misread later.
             if head.length == UNDEFINED or (head.vr == VR.SQ and not mode.little):
                 return self._undefined(head, mode)
             return self._defined(head, mode, nested=nested)
@@ -175,7 +175,7 @@ class CarefulReader(HeadReader):
             return None
 
     def _defined(self, head: Head, mode: Mode, *, nested: bool) -> Element | None:
-        """Read as many bytes as are declared, fewer where the file ends; None where they are left out."""
+        """Read a value of declared length, shorter if the file ends; return None if the element is left out."""
         tag, large = BaseTag(head.tag), head.length > self.largest
         value = None if large else self.stream.read(head.length)
         if value:
@@ -193,7 +193,7 @@ class CarefulReader(HeadReader):
         return RawDataElement(tag, head.vr, head.length, value, head.value_at, mode.implicit, head.little)
 
     def _count(self, head: Head, value: bytes) -> None:
-        """Count a value, and what it will be when somebody asks for it."""
+        """Count a value, and the elements and values that it will become when it is converted."""
         self.spent.add(size=len(value))
         if head.vr in _SEQUENCES and value.startswith(ITEM_TAGS[head.little]):
             count_nested(value, self.spent, little=head.little)
@@ -203,11 +203,11 @@ class CarefulReader(HeadReader):
             self.spent.add(values=count_values(head.tag, head.vr, value))
 
     def _undefined(self, head: Head, mode: Mode) -> Element | None:
-        """Read a sequence, or bytes of undefined length up to a delimiter; None where they are left out."""
+        """Read a sequence, or bytes of undefined length up to a delimiter; return None if the element is left out."""
         ahead = self.stream.read(4)
         self.stream.seek(head.value_at)
         vr = head.vr
-        if vr == VR.UN:  # a sequence in implicit VR little endian (PS3.5 6.2.2); some leave it as it was
+        if vr == VR.UN:  # a sequence in implicit VR little endian (PS3.5 6.2.2); some writers keep big endian
             vr, mode = VR.SQ.value, mode._replace(little=not ahead.startswith(b"\xff\xfe"))
         elif vr is None:
             vr = dictionary_VR(head.tag) if dictionary_has_tag(head.tag) else None
@@ -256,14 +256,14 @@ class CarefulReader(HeadReader):
         return DataElement(BaseTag(head.tag), VR.SQ.value, sequence, head.value_at, is_undefined_length=is_undefined)
 
     def _count_ahead(self, at: int, mode: Mode) -> None:
-        """Count what follows in a sequence, before objects are made of it: it is refused now if it will be anyway."""
+        """Count the rest of a long sequence before objects are made of it, so that an excessive one is refused early."""
         behind = self.stream.tell()
         self.stream.seek(at)
         count_nested(self.stream.read(_AHEAD), replace(self.spent), little=mode.little)
         self.stream.seek(behind)
 
     def _kept(self, _item: Dataset) -> bool:
-        """Whether an item is to be kept."""
+        """Return whether to keep an item."""
         return True
 
     def _item(self, at: int, length: int, mode: Mode) -> Dataset:
@@ -286,7 +286,7 @@ def _is_capital(code: bytes) -> bool:
 
 
 def _encodings(value: Any, mode: Mode) -> Encoding:
-    """Return Python's names of the character sets; those of the data set around where the element is damaged."""
+    """Return Python's names of the character sets; for a damaged element, those of the enclosing data set."""
     try:
         found: Encoding = convert_encodings(convert_string(value or b"", mode.little))
     except Exception:  # noqa: BLE001  pydicom converts here, and damaged values fail in many ways

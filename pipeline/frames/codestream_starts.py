@@ -1,4 +1,4 @@
-"""Which fragments begin a codestream: how surplus frames are told from the further pieces of one frame."""
+"""Recognition of fragments that begin a codestream, which distinguishes surplus frames from further pieces of one frame."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PIECE = 1 << 20
 
 
 def begins_codestream(starts: Numbers, uid: str) -> Flags:
-    """Tell which of these beginnings are a codestream's in a transfer syntax; none where nothing tells.
+    """Return which byte sequences begin a codestream of a transfer syntax; all False without a known signature.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def begins_codestream(starts: Numbers, uid: str) -> Flags:
         Of the same shape.
     """
     if uid == syntaxes.RLE_LOSSLESS:
-        # The number of segments, and the first one's offset: right behind the header (PS3.5 G.5).
+        # The number of segments, and the offset of the first one, directly after the header (PS3.5 G.5).
         segments = starts & np.uint64(0xFFFFFFFF)
         return np.asarray((segments >= 1) & (segments <= _RLE_SEGMENTS) & (starts >> np.uint64(32) == _RLE_HEADER))
     found = np.zeros(starts.shape, np.bool_)
@@ -54,10 +54,10 @@ def begins_codestream(starts: Numbers, uid: str) -> Flags:
 
 
 def codestream_starts(file: BinaryIO, items: Items, uid: str, frame_bytes: int) -> Flags:
-    """Tell which fragments begin a codestream.
+    """Return which fragments begin a codestream.
 
-    Frames that are uncompressed or deflated by themselves begin with nothing that tells; but the standard asks for one
-    fragment each (PS3.5 A.4), and where the first fragment is a whole frame, so are all others.
+    Encapsulated uncompressed and deflated frames have no signature. The standard requires one fragment per frame
+    (PS3.5 A.4), so if the first fragment is a whole frame, all others are taken as whole frames too.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def codestream_starts(file: BinaryIO, items: Items, uid: str, frame_bytes: int) 
 
 
 def _first_bytes(file: BinaryIO, offsets: Numbers) -> Numbers:
-    """Return the eight bytes at each offset, as far as they are there, as a little endian number."""
+    """Return the eight bytes at each offset as a little endian number, padded with zeros at the file's end."""
     expect = getattr(file, "expect", None)
     if expect is not None:
         expect([(offset, offset + 8) for offset in offsets.tolist()])
@@ -89,12 +89,12 @@ def _first_bytes(file: BinaryIO, offsets: Numbers) -> Numbers:
 
 
 def is_one_fragment_a_frame(uid: str) -> bool:
-    """Return whether the standard asks for each frame to be one fragment, so that it ends with it (PS3.5 A.4)."""
+    """Return whether the standard requires one fragment per frame (PS3.5 A.4)."""
     return uid in syntaxes.ONE_FRAGMENT
 
 
 def _inflates(file: BinaryIO, offset: int, length: int) -> bool:
-    """Whether a deflated stream ends within these bytes (RFC 1951)."""
+    """Return whether a deflated stream ends within the bytes (RFC 1951)."""
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         for start in range(offset, offset + length, _PIECE):

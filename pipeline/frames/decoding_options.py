@@ -32,16 +32,16 @@ OPTION_TAGS = {
     "pixel_representation": 0x00280103,
 }
 _EXTENDED_OFFSETS = (0x7FE00001, 0x7FE00002)
-"""Extended Offset Table and its lengths (PS3.3 C.7.6.3.1.8)."""
+"""Extended Offset Table and Extended Offset Table Lengths (PS3.3 C.7.6.3.1.8)."""
 _XYB = "XYB"
 """JPEG XL's own colour space (PS3.3 C.7.6.3.1.2), which pydicom's list of Photometric Interpretations lacks."""
 _INSIGNIFICANT = " \0"
-"""What a code string may begin and end with (PS3.5 6.2), and what some writers fill it up with."""
+"""Padding around a code string: blanks (PS3.5 6.2), and the zeros of some writers."""
 _FLOAT_BITS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 
 
 def pixel_options(header: Header, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the header's Image Pixel attributes under the names of pydicom's decoding options, checked for type.
+    """Return the header's Image Pixel attributes under the names of pydicom's decoding options, with checked types.
 
     Parameters
     ----------
@@ -52,14 +52,14 @@ def pixel_options(header: Header, overrides: Mapping[str, Any] | None = None) ->
     Returns
     -------
     dict[str, Any]
-        Plain int and str; absent attributes are left out, except ``number_of_frames``, which is 1 then. ``high_bit`` is
-        there only where it isn't the one that follows from ``bits_stored``, and can be. ``extended_offsets`` holds the
-        two tables' bytes where both are there.
+        Plain int and str. Missing attributes are left out, except ``number_of_frames``, which becomes 1. ``high_bit`` is
+        included only if it is valid and differs from ``bits_stored - 1``. ``extended_offsets`` holds the bytes of both
+        tables if both are present.
 
     Raises
     ------
     InvalidAttributeError
-        A value of the wrong type or multiplicity.
+        For a value of the wrong type or multiplicity.
     """
     elements, source = header.elements, header.source
     options: dict[str, Any] = {}
@@ -79,19 +79,19 @@ def pixel_options(header: Header, overrides: Mapping[str, Any] | None = None) ->
 
 
 def _is_elsewhere(options: Mapping[str, Any]) -> bool:
-    """Whether samples don't lie in the lowest bits of their words, but where High Bit says (PS3.5 8.1.1)."""
+    """Return whether High Bit is valid and puts samples above the lowest bits of their words (PS3.5 8.1.1)."""
     high, stored, allocated = (options.get(name) for name in ("high_bit", "bits_stored", "bits_allocated"))
     return None not in (high, stored, allocated) and bool(stored <= high < allocated)  # type: ignore[operator]  # not None
 
 
 def describe_options(header: Header, options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return notes on attributes that were assumed, or not believed.
+    """Return notes on attributes that were assumed or ignored.
 
     Parameters
     ----------
     header : Header
     options : Mapping[str, Any]
-        As :func:`pixel_options` made them of it, and :func:`validate_options` found them right.
+        The result of :func:`pixel_options`, checked by :func:`validate_options`.
     """
     tag = OPTION_TAGS["number_of_frames"]
     notes = []
@@ -101,7 +101,7 @@ def describe_options(header: Header, options: Mapping[str, Any]) -> tuple[str, .
 
 
 def _place_notes(header: Header, options: Mapping[str, Any]) -> Iterator[str]:
-    """Say where samples lie in their words, if it isn't in the lowest bits."""
+    """Yield a note if High Bit moves the samples, or contradicts Bits Stored."""
     stored = options.get("bits_stored")
     if "high_bit" in options:
         low = options["high_bit"] - stored + 1
@@ -150,7 +150,7 @@ def _whole(value: Any, tag: int, source: str) -> int | None:
 
 
 def _seen(value: Any) -> str:
-    """Return what stands there instead of a number or a text: numbers, but no text, which may be a patient's."""
+    """Describe a wrong value for a message: numbers are shown, texts aren't, because they may be a patient's."""
     several = isinstance(value, list | tuple) or hasattr(value, "_list")
     if all(isinstance(part, int | float) for part in (value if several else [value])):
         return repr(list(value) if several else value)[:80]
@@ -166,15 +166,15 @@ def _is_xyb(options: Mapping[str, Any]) -> bool:
 
 
 def validate_options(uid: str, options: Mapping[str, Any], source: str) -> None:
-    """Check the options as pydicom does, with its messages.
+    """Check the options like pydicom, with its messages.
 
     Raises
     ------
     MissingAttributeError
-        A required attribute is absent or empty.
+        If a required attribute is absent or empty.
     InvalidAttributeError
-        A value outside what the standard allows, or a type NumPy doesn't have; with the reason
-        ``contradictory_attributes`` where two contradict each other so that pixels can't be told.
+        For a value that the standard forbids, or bits that no NumPy type has; reason ``contradictory_attributes`` if two
+        attributes contradict each other, so that the pixels' layout is unknown.
     """
     try:
         _validate(uid, {**options, "photometric_interpretation": "RGB"} if _is_xyb(options) else options)
@@ -183,7 +183,7 @@ def validate_options(uid: str, options: Mapping[str, Any], source: str) -> None:
     except ValueError as error:
         text = str(error).removesuffix(
             f" '{options.get('photometric_interpretation')}'"
-        )  # no code string if it is unknown
+        )  # an unknown value may be any text, so it isn't shown
         raise InvalidAttributeError(text, source=source) from error
     needed = _FLOAT_BITS.get(options["pixel_keyword"])
     if needed not in (None, options["bits_allocated"]):
@@ -197,7 +197,7 @@ def validate_options(uid: str, options: Mapping[str, Any], source: str) -> None:
 
 
 def stored_dtype(uid: str, options: Mapping[str, Any], source: str) -> np.dtype[Any]:
-    """Return the type that Bits Allocated and Pixel Representation declare, in the data's byte order."""
+    """Return the type of Bits Allocated and Pixel Representation, in the data's byte order."""
     try:
         return _pixel_dtype(uid, options)
     except NotImplementedError as error:
@@ -207,14 +207,14 @@ def stored_dtype(uid: str, options: Mapping[str, Any], source: str) -> np.dtype[
 
 
 def native_frame_bits(uid: str, options: Mapping[str, Any]) -> int:
-    """Return the bits from one native frame's first pixel to the next one's (PS3.5 8.1.1)."""
+    """Return the distance in bits between the first pixels of two consecutive native frames (PS3.5 8.1.1)."""
     if options["bits_allocated"] == 1:
         return _frame_pixels(uid, options)
     return _frame_bytes(uid, options) * 8
 
 
-def _asked_once(question: Callable[[DecodeRunner], Answer]) -> Callable[[str, Mapping[str, Any]], Answer]:
-    """Ask pydicom once for all instances with the same options: making a runner costs more than a whole short header."""
+def _cached(question: Callable[[DecodeRunner], Answer]) -> Callable[[str, Mapping[str, Any]], Answer]:
+    """Cache pydicom's answers by options, because making a runner costs more than reading a short header."""
 
     @lru_cache(256)
     def known(uid: str, items: tuple[tuple[str, type, Any], ...]) -> Answer:
@@ -229,18 +229,18 @@ def _asked_once(question: Callable[[DecodeRunner], Answer]) -> Callable[[str, Ma
 
 
 _PLAIN = int | str | None
-_validate = _asked_once(DecodeRunner.validate)
-_pixel_dtype = _asked_once(lambda runner: runner.pixel_dtype)
-_frame_pixels = _asked_once(lambda runner: int(runner.frame_length(unit="pixels")))
-_frame_bytes = _asked_once(lambda runner: int(runner.frame_length(unit="bytes")))
+_validate = _cached(DecodeRunner.validate)
+_pixel_dtype = _cached(lambda runner: runner.pixel_dtype)
+_frame_pixels = _cached(lambda runner: int(runner.frame_length(unit="pixels")))
+_frame_bytes = _cached(lambda runner: int(runner.frame_length(unit="bytes")))
 _VALUES: Memo[tuple[Any]] = Memo(lambda element: None if element.VR == "SQ" else (element.value,))
 
 
 def _runner(uid: str, options: Mapping[str, Any]) -> DecodeRunner:
     runner = DecodeRunner(UID(uid))
-    runner.set_source(io.BytesIO())  # a file's length isn't validated by pydicom; the frame index does that
+    runner.set_source(io.BytesIO())  # pydicom doesn't validate a file's length; the frame index does
     runner.set_options(**{name: value for name, value in options.items() if value is not None})
     if not runner.transfer_syntax.is_encapsulated or runner.get_option("planar_configuration") is not None:
         return runner
-    runner.set_option("planar_configuration", 0)  # the codestream decides in compressed data
+    runner.set_option("planar_configuration", 0)  # in compressed data, the codestream decides
     return runner

@@ -1,4 +1,4 @@
-"""Deflated data sets (PS3.5 A.5) as seekable files that are inflated only as far as somebody reads."""
+"""Deflated data sets (PS3.5 A.5) as seekable files that are inflated only as far as they are read."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _IN_MEMORY = 16 << 20
 class InflatedFile(PositionedFile):
     """The inflated data set of a deflated file, read-only; offset 0 is its first byte.
 
-    What has been inflated is kept in a temporary file (in memory up to 16 MiB), so that memory stays bounded, going
-    back is cheap, and nothing behind the last byte asked for is inflated.
+    A temporary file (in memory up to 16 MiB) keeps the inflated bytes, so that memory stays bounded and seeking back is
+    cheap. Bytes after the last requested one aren't inflated.
 
     Parameters
     ----------
     file : BinaryIO
-        The file; stays open when this is closed.
+        The deflated file; stays open when this object is closed.
     start : int
-        First byte of the deflated stream in it.
+        First byte of the deflated stream in the file.
     source : str
-        Its name for messages.
+        The file's name for messages.
     most : int, optional
-        Bytes that it may inflate to.
+        Most bytes to inflate to.
     """
 
     def __init__(self, file: BinaryIO, start: int, source: str, most: int | None = None) -> None:
@@ -45,7 +45,7 @@ class InflatedFile(PositionedFile):
         self._finished = False
 
     def close(self) -> None:
-        """Drop what was inflated."""
+        """Drop the inflated bytes."""
         self._kept.close()
         super().close()
 
@@ -62,14 +62,14 @@ class InflatedFile(PositionedFile):
         return count
 
     def reach(self, end: int | None) -> int:
-        """Inflate up to byte `end`, or everything, and return how many bytes there are by now.
+        """Inflate up to byte `end`, or everything, and return the number of inflated bytes.
 
         Raises
         ------
         PixelDataError
-            Where the stream is corrupt.
+            If the stream is corrupt.
         HeaderLimitError
-            Where there is more than there may be, reason ``inflated_too_large``.
+            If the stream inflates to more than allowed, reason ``inflated_too_large``.
         """
         self._kept.seek(self._size)
         while not self._finished and (end is None or self._size < end):
@@ -85,7 +85,7 @@ class InflatedFile(PositionedFile):
         return self._size
 
     def left_over(self) -> int:
-        """Inflate everything, and return how many bytes lie behind the deflated stream, 0 where they are padding."""
+        """Inflate everything and return the number of bytes after the deflated stream; 0 if they are padding."""
         self.reach(None)
         start, size = self._next - len(self._inflate.unused_data), size_of(self._file)
         return 0 if is_blank(self._file, start, size) else size - start
@@ -98,7 +98,7 @@ class InflatedFile(PositionedFile):
             pending = self._file.read(_PIECE)
             self._next += len(pending)
         try:
-            # A piece of zeros may inflate a thousandfold: the rest of it waits in unconsumed_tail.
+            # A piece of zeros may inflate a thousandfold; the rest waits in unconsumed_tail.
             piece = self._inflate.decompress(pending, 4 * _PIECE)
         except zlib.error as error:
             raise PixelDataError(

@@ -1,4 +1,4 @@
-"""What the scan asks of a header, in plain Python types."""
+"""Answers to the scan's questions about a header, in plain Python types."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _POSITION, _ORIENTATION = 3, 6
 
 
 def pixel_format(header: Header) -> PixelFormat:
-    """Return what all frames of an instance share.
+    """Return the pixel format that all frames of an instance share.
 
     Raises
     ------
     NoPixelDataError, PixelDataError
-        Without pixel data; by nature, or because the file is cut short.
+        If the file has no pixel data, by its nature or because it is cut short.
     UnsupportedTransferSyntaxError
-        No decoder for the transfer syntax, or none of its plugins is installed.
+        If the transfer syntax has no decoder, or none of its plugins is installed.
     MissingAttributeError, InvalidAttributeError
-        An Image Pixel attribute is absent, or its value isn't allowed.
+        If an Image Pixel attribute is missing, or its value isn't allowed.
     """
     if header.pixel_keyword is None:
         raise no_pixel_data(header)
@@ -52,23 +52,23 @@ def pixel_format(header: Header) -> PixelFormat:
 
 
 def keyword_values(header: Header, keywords: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values of DICOM keywords, as the gate lets them through.
+    """Return the values of DICOM keywords, after the gate.
 
-    A keyword of group 0002 is looked for in the File Meta Information; one that the data set lacks, in the Shared
-    Functional Groups.
+    Keywords of group 0002 come from the File Meta Information; keywords that the data set lacks, from the Shared Functional
+    Groups.
 
     Returns
     -------
     dict[str, Any]
-        Keyword → int, float, str, None, or a list of these; None where absent, empty or not convertible.
+        Keyword → int, float, str, None, or a list of these; None if absent, empty or not convertible.
     dict[str, str]
-        Keyword → the bytes, as text, of values that pydicom can't convert.
+        Keyword → bytes as text, for values that pydicom can't convert.
     """
     return _keyword_values(header.released, header.released_meta, keywords)
 
 
 def unreleased_values(header: Header, keywords: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the same as the file has it, in front of the gate: to decide by, never to be written or shown."""
+    """Return the same values before the gate: for decisions only, never to be written or shown."""
     return _keyword_values(header.elements, header.meta, keywords)
 
 
@@ -96,9 +96,9 @@ def _keyword_values(
 
 
 def geometry(header: Header) -> tuple[Vector | None, tuple[Vector, Vector] | None]:
-    """Return Image Position (Patient) in mm and Image Orientation (Patient), where they are there and sound.
+    """Return Image Position (Patient) in mm and Image Orientation (Patient); None for missing or unsound values.
 
-    Of an instance with functional groups, those that hold for all its frames.
+    For an instance with functional groups, return the values that all its frames share.
     """
     values, _ = keyword_values(header, ("ImagePositionPatient", "ImageOrientationPatient"))
     if None in values.values() and _PER_FRAME in header.released.by_tag:

@@ -1,4 +1,4 @@
-"""A header in the DICOM JSON Model (PS3.18 Annex F), whatever state it is in."""
+"""Headers, also damaged ones, in the DICOM JSON Model (PS3.18 Annex F)."""
 
 from __future__ import annotations
 
@@ -23,23 +23,22 @@ _PIXELS = {0x7FE00001, 0x7FE00002, *PIXEL_KEYWORDS}
 _PN_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _NUMBERS = {"IS", "US", "SS", "UL", "SL", "UV", "SV", "DS", "FL", "FD"}
 _STRING_OR_NUMBER = {"DS", "IS", "SV", "UV"}
-"""Numbers that the model also allows as text (PS3.18 Table F.2.3-1)."""
+"""Value representations of numbers that the model also allows as text (PS3.18 Table F.2.3-1)."""
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def header_json(header: Header) -> tuple[str, dict[str, str]]:
-    """Return a header as DICOM JSON text, as the gate lets it through.
+    """Return a header as DICOM JSON text, after the gate.
 
-    Pixel data and their offset tables are left out, and, as the model asks, group lengths, the File Meta Information
-    and command elements. Bytes are inline.
+    The text has no pixel data, no offset tables and, as the model demands, no group lengths, File Meta Information or command
+    elements. Bytes are inline.
 
     Returns
     -------
     str
         Strict JSON.
     dict[str, str]
-        Of elements that pydicom can't convert: the tag path (``00081140/0/00081150``) and the text that stands in
-        the JSON instead.
+        For elements that pydicom can't convert: tag path (``00081140/0/00081150``) → the text in the JSON.
     """
     unconverted: dict[str, str] = {}
     return _item(header.released, "", unconverted, 0), unconverted
@@ -48,7 +47,7 @@ def header_json(header: Header) -> tuple[str, dict[str, str]]:
 def _item(elements: Elements, path: str, unconverted: dict[str, str], depth: int) -> str:
     model = []
     slots = elements.slots
-    icon = depth > 0  # an icon's pixel data are a small part of the header
+    icon = depth > 0  # pixel data in a sequence are an icon's: small, and part of the header
     for tag in sorted(elements.by_tag):
         if tag & 0xFFFF and tag >> 16 not in _LEFT_OUT and (icon or tag not in _PIXELS):
             slot = slots.get(tag)
@@ -58,16 +57,16 @@ def _item(elements: Elements, path: str, unconverted: dict[str, str], depth: int
 
 
 def _element(elements: Elements, tag: int, path: str, unconverted: dict[str, str], depth: int) -> str:
-    """Return one element's tag and model; of one that can't be converted, its bytes as text."""
+    """Return one element's tag and model; an element that can't be converted becomes its bytes as text."""
     try:
         known = _LEAVES.get(elements, tag)
-    except Exception:  # noqa: BLE001  see _other, which tries again and says so
+    except Exception:  # noqa: BLE001  _other tries again and records the problem
         known = None
     return known or _sequence(elements, tag, path, unconverted, depth)
 
 
 def _sequence(elements: Elements, tag: int, path: str, unconverted: dict[str, str], depth: int) -> str:
-    """Return the tag and model of a sequence, those of the same bytes made once, or of what else isn't a leaf."""
+    """Return the tag and model of a sequence or another element that isn't a leaf; equal bytes are converted once."""
     slot = None if depth else elements.sequence_slot(tag)
     if slot is None:
         return f'"{tag:08X}":{_other(elements.dataset, tag, f"{path}{tag:08X}", unconverted, depth)}'
@@ -82,13 +81,13 @@ def _sequence(elements: Elements, tag: int, path: str, unconverted: dict[str, st
 
 
 def _other(dataset: Dataset, tag: int, path: str, unconverted: dict[str, str], depth: int) -> str:
-    """Return the model of a sequence, and of a value that is long or damaged."""
+    """Return the model of a sequence, or of a long or damaged value."""
     try:
         element = _converted(dataset, tag)
         if element.VR == "SQ" and depth < _DEEPEST:
             items = [
-                _item(Elements(item), f"{path}/{place}/", unconverted, depth + 1)
-                for place, item in enumerate(element.value)
+                _item(Elements(item), f"{path}/{number}/", unconverted, depth + 1)
+                for number, item in enumerate(element.value)
             ]
             return f'{{"vr":"SQ","Value":[{",".join(items)}]}}' if items else '{"vr":"SQ"}'
         return _encode(_leaf(element, path, unconverted))
@@ -102,7 +101,7 @@ def _converted(dataset: Dataset, tag: int) -> DataElement:
     try:
         return dataset[tag]
     except Exception:
-        # pydicom hands Pixel Representation down to a sequence already parsed, and that may not be convertible.
+        # pydicom passes Pixel Representation on to a parsed sequence, which fails if it can't be converted.
         if isinstance(element := raw_element(dataset, tag), DataElement) and isinstance(element.value, Sequence):
             return element
         raise
@@ -114,7 +113,7 @@ def _leaf(element: DataElement, path: str, unconverted: dict[str, str]) -> dict[
         unconverted[path] = "nested too deeply"
         return {"vr": vr}
     if isinstance(value, bytes | bytearray):
-        # "US or SS" and the like stay unresolved where the deciding attribute is missing.
+        # "US or SS" and the like stay unresolved if the deciding attribute is missing.
         return {"vr": vr if len(vr) == 2 else "UN"} | ({"InlineBinary": _base64(value)} if value else {})  # noqa: PLR2004
     parts = list(value) if isinstance(value, MultiValue | list) else [] if value in (None, "") else [value]
     if not parts:
@@ -149,13 +148,13 @@ def _base64(value: bytes | bytearray) -> str:
     return base64.b64encode(value).decode()
 
 
-def _sound(element: DataElement) -> str | None:
-    """Return tag and model of an element that is converted without loss; None for others, and for sequences."""
-    if element.VR == "SQ":  # what is in it depends on the data set around it
+def _lossless_model(element: DataElement) -> str | None:
+    """Return the tag and model of an element that converts without loss; None for others, and for sequences."""
+    if element.VR == "SQ":  # the conversion depends on the enclosing data set
         return None
     unconverted: dict[str, str] = {}
     model = _leaf(element, "", unconverted)
     return None if unconverted else f'"{int(element.tag):08X}":{_encode(model)}'
 
 
-_LEAVES = Memo(_sound)
+_LEAVES = Memo(_lossless_model)

@@ -1,4 +1,4 @@
-"""A DICOMDIR's references, read record by record: a directory of a million files is not held for that (PS3.3 F.3)."""
+"""File references of a DICOMDIR (PS3.3 F.3), read record by record, so that large directories need little memory."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from pipeline.model import syntaxes
 RECORDS, FILE_ID = 0x00041220, 0x00041500
 """Directory Record Sequence, and Referenced File ID in its items."""
 DIRECTORY_LIMITS = HeaderLimits(header_elements=4_000_000)
-"""Elements cost time here, and no memory."""
+"""More elements than for other headers, because here they cost no memory."""
 _LARGEST = 1 << 20
 _UNREADABLE = "(unreadable Referenced File ID)"
 
 
 def read_file_ids(file: BinaryIO, source: str) -> list[list[str]]:
-    """Return the values of Referenced File ID of each record that has one, in order.
+    """Return the components of each record's Referenced File ID, in order; records without one are skipped.
 
     Raises
     ------
     PipelineError
-        Where the file ends inside an element, or holds more than any directory does.
+        If the file ends inside an element, or exceeds the limits.
     Exception
-        Anything, of a damaged file.
+        A damaged file may raise anything.
     """
     spent = Spent(DIRECTORY_LIMITS, source)
     stream = HeaderFile(file)
@@ -50,7 +50,7 @@ def read_file_ids(file: BinaryIO, source: str) -> list[list[str]]:
 
 @dataclass
 class _RecordReader(CarefulReader):
-    """Keeps nothing of a record but the file that it refers to."""
+    """A reader that keeps only the referenced file of each record."""
 
     ids: list[list[str]] = field(default_factory=list)
 
@@ -67,7 +67,7 @@ class _RecordReader(CarefulReader):
 
 
 def _values(element: Any) -> list[str]:
-    """Return a file ID's components as they are written: PS3.10 8.2 keeps them apart with backslashes."""
+    """Return a file ID's components as written, separated by backslashes (PS3.10 8.2)."""
     if not isinstance(element, RawDataElement) or element.VR not in {None, "CS", "UN"}:
         return [_UNREADABLE]
     text = (element.value or b"").decode("latin-1").strip(" \0")

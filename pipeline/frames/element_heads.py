@@ -1,4 +1,4 @@
-"""What stands in front of an element's value: tag, value representation, length; also of elements that aren't written as they should."""
+"""Parsing of element heads (tag, value representation, length), including irregular ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEADER = 8
 
 
 class Mode(NamedTuple):
-    """How a data set is encoded."""
+    """A data set's encoding."""
 
     implicit: bool
     little: bool
@@ -36,7 +36,7 @@ class Mode(NamedTuple):
         return int.from_bytes(data, "little" if self.little else "big")
 
     def tag(self, data: bytes) -> int:
-        """Return the tag that bytes begin with."""
+        """Return the tag at the beginning of the bytes."""
         return self.number(data[:2]) << 16 | self.number(data[2:4])
 
 
@@ -45,7 +45,7 @@ class Head(NamedTuple):
 
     tag: int
     vr: str | None
-    """As written, UN for one that isn't known; None in implicit VR."""
+    """As written; UN for an unknown one, None in implicit VR."""
     length: int
     value_at: int
     little: bool
@@ -53,23 +53,23 @@ class Head(NamedTuple):
 
 
 class HeadReader:
-    """Reads the heads of elements, one at a time."""
+    """Reads element heads, one at a time."""
 
     stream: BinaryIO
-    """Where they are read from."""
+    """The source of the heads."""
     mended: Counter[str]
-    """What isn't as it should be and was read all the same, with how many times."""
+    """Repaired irregularities, each with its number of occurrences."""
     _nested: int
-    """How many sequences are open."""
+    """Number of open sequences."""
 
     @cached_property
     def _file(self) -> BinaryIO:
-        """What the stream reads from."""
-        found: BinaryIO = getattr(self.stream, "source", self.stream)
-        return found
+        """The file behind the stream."""
+        file: BinaryIO = getattr(self.stream, "source", self.stream)
+        return file
 
     def read_head(self, data: bytes, mode: Mode, at: int) -> Head | None:
-        """Read an element's header, of which `data` are the first eight bytes, up to its value; None where it is cut."""
+        """Read an element's head up to its value; `data` are its first eight bytes. Return None if the head is cut."""
         if len(data) < HEADER:
             return None
         tag, code, value_at = mode.tag(data), data[4:6], at + HEADER
@@ -80,7 +80,7 @@ class HeadReader:
             head = self._unknown(data, mode, at)
             self.stream.seek(head.value_at)
             return head
-        # What was written as UN is little endian, whatever the data set is (PS3.5 6.2.2).
+        # UN is always little endian, even in a big endian data set (PS3.5 6.2.2).
         little = mode.little or vr == VR.UN
         if vr not in LONG:
             return Head(tag, vr, mode.number(data[6:]), value_at, little)
@@ -88,10 +88,11 @@ class HeadReader:
         return Head(tag, vr, mode.number(length), value_at + 4, little) if len(length) == 4 else None  # noqa: PLR2004
 
     def _unknown(self, data: bytes, mode: Mode, at: int) -> Head:
-        """Read the header of an element whose value representation isn't known.
+        """Read the head of an element with an unknown value representation.
 
-        One that is new has a length of 32 bits behind two zero bytes (PS3.5 7.1.2), one that is a mistake of 16 bits, and
-        some writers switch to implicit VR. That form is right which another element follows; else pydicom's choice is.
+        A new value representation has a 32-bit length after two zero bytes (PS3.5 7.1.2), a mistaken one a 16-bit length, and
+        some writers switch to implicit VR. Choose the form after whose value another element follows; else choose like
+        pydicom.
         """
         tag, value_at = mode.tag(data), at + HEADER
         long = Head(tag, "UN", mode.number(self.stream.read(4)), value_at + 4, mode.little)
@@ -107,14 +108,14 @@ class HeadReader:
         return head
 
     def _is_followed(self, head: Head, mode: Mode) -> bool:
-        """Whether what lies behind a value is an element of a higher tag, the end of an item, or that of the data."""
+        """Return whether the value is followed by an element with a higher tag, or by the end of an item or of the data."""
         self.stream.seek(head.value_at + head.length)
         data = self.stream.read(HEADER)
         if len(data) < HEADER:
             return not data and self._fits(head)
         tag = mode.tag(data)
         if tag in DELIMITERS:
-            # an item behind nothing is the first one of a sequence in implicit VR
+            # an item after an empty value is the first item of a sequence in implicit VR
             return self._nested > 0 and (tag != ITEM or head.length > 0)
         return tag > head.tag and data[4:6] in VRS
 

@@ -1,7 +1,7 @@
-"""Elements with the same bytes are converted once: the slices of a series repeat nearly all of their header.
+"""Cache for conversions of elements: the slices of a series repeat nearly all of their header.
 
-pydicom converts an element when it is asked for, some 20 µs each. What most elements become depends on nothing but
-their tag, value representation, bytes, byte order and character set, so one conversion serves all files of an archive.
+pydicom converts an element on access, in some 20 µs. For most elements the result depends only on tag, value representation,
+bytes, byte order and character set, so one conversion serves all files of an archive.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_eleme
 from pydicom.dataset import Dataset
 
 LONGEST = 256
-"""Bytes of a value up to which its conversion is kept: longer ones are rarely repeated, or rarely small."""
+"""Most bytes of a value whose conversion is kept; longer values rarely repeat."""
 LONGEST_SEQUENCE = 16
-"""The same for a sequence, in multiples of LONGEST: most of a series' sequences name codes, procedures and other series."""
+"""The same for sequences, in multiples of LONGEST; most sequences name codes, procedures and other series."""
 MOST = 8192
-"""Elements of which conversions are kept, so that a process never holds more than some megabytes of them."""
+"""Most elements whose conversions are kept, which limits the cache to some megabytes per process."""
 MOST_SEQUENCES = 512
 
 Element = RawDataElement | DataElement
 Kept = TypeVar("Kept")
 
 _IMPLICIT = (None, "UN")
-"""Value representations that aren't the element's own: the data dictionary's, or the private creator's, counts."""
+"""Value representations that say nothing: the data dictionary's or the private creator's value representation counts."""
 _PUBLIC = frozenset(tag for tag, entry in DicomDictionary.items() if len(entry[0]) == 2 and entry[0] != "SQ")  # noqa: PLR2004
-"""Tags whose value representation is one in the dictionary (not "US or SS") and no sequence."""
+"""Tags with exactly one value representation in the dictionary (not "US or SS"), which isn't a sequence."""
 
 
 Slot = dict["Memo[Any]", Any]
-"""What has been made of an element's bytes, by what made it."""
+"""Cached conversions of an element's bytes: memo → result."""
 
 
 class _Slots(dict[Hashable, Slot]):
-    """The slots of elements, by all that their conversions depend on; it forgets them all when there are too many."""
+    """Slots by everything that the conversions depend on; drops all slots when there are too many."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -53,11 +53,11 @@ _SLOTS, _SEQUENCE_SLOTS = _Slots(MOST), _Slots(MOST_SEQUENCES)
 
 
 class Elements:
-    """One data set's elements by plain tag: a view for reading, of the data set as it is now."""
+    """A read-only view of a data set's current elements by plain tag."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
-        # Tags of pydicom's own type compare in Python code: most of the time of a look-up.
+        # Plain integers, because pydicom's tag type compares in Python code, which would take most of a look-up's time.
         self.by_tag: Mapping[int, Element] = {int(tag): element for tag, element in dataset._dict.items()}  # noqa: SLF001
         self._encoding = _encoding(dataset)
         self._charset: Hashable = self._encoding if isinstance(self._encoding, str) else tuple(self._encoding)
@@ -65,7 +65,7 @@ class Elements:
 
     @cached_property
     def slots(self) -> Mapping[int, Slot]:
-        """By tag, where conversions of an element's bytes are kept; without those that depend on more or aren't small."""
+        """Tag → slot of the element; without elements that are long or whose conversion depends on more than the key."""
         slots: dict[int, Slot] = {}
         charset = self._charset
         if not charset:
@@ -85,7 +85,7 @@ class Elements:
         return slots
 
     def sequence_slot(self, tag: int) -> Slot | None:
-        """Return the same for a sequence that holds all that decides what its items become: it has explicit VR."""
+        """Return the slot of a sequence; None if its conversion depends on more than its bytes, as in implicit VR."""
         element = self.by_tag[tag]
         if not isinstance(element, RawDataElement) or element.VR != "SQ" or element.is_implicit_VR:
             return None
@@ -95,23 +95,23 @@ class Elements:
         return _SEQUENCE_SLOTS[tag, value, element.is_little_endian, self._charset]
 
     def _creator(self, tag: int) -> Hashable:
-        """Return the private creator of a private element, which tells its value representation (PS3.5 7.8.1)."""
+        """Return the private creator of an element, which determines its value representation (PS3.5 7.8.1)."""
         creator = self.by_tag.get(tag & 0xFFFF0000 | (tag & 0xFFFF) >> 8)
         value = creator.value if creator is not None else b""
         return value if isinstance(value, str | bytes) else str(value)
 
     def convert(self, tag: int) -> DataElement:
         """Convert an element without putting the result into the data set."""
-        found = self._converted.get(tag)
-        if found is None:
+        element = self._converted.get(tag)
+        if element is None:
             raw = self.by_tag[tag]
             assert isinstance(raw, RawDataElement)  # noqa: S101  it has a slot
-            found = self._converted[tag] = convert_raw_data_element(raw, encoding=self._encoding, ds=self.dataset)
-        return found
+            element = self._converted[tag] = convert_raw_data_element(raw, encoding=self._encoding, ds=self.dataset)
+        return element
 
 
 def _encoding(dataset: Dataset) -> str | MutableSequence[str]:
-    """Return the character sets of a data set's texts, none of a damaged one: then no text is kept."""
+    """Return the character sets of a data set's texts; empty if they are damaged, so that nothing is cached."""
     try:
         return dataset.original_character_set or dataset._character_set  # noqa: SLF001  as Dataset does it
     except Exception:  # noqa: BLE001  pydicom converts here, and damaged values fail in many ways
@@ -119,20 +119,20 @@ def _encoding(dataset: Dataset) -> str | MutableSequence[str]:
 
 
 class Memo(Generic[Kept]):
-    """Conversions of one kind, each made once for the same bytes.
+    """A cache of conversions of one kind; equal bytes are converted once.
 
     Parameters
     ----------
     make : callable
-        Takes a converted element and returns what is to be kept of it, an immutable value; None where it depends on
-        more than the element. What it raises isn't kept.
+        Takes a converted element and returns the immutable value to keep; None if the value depends on more than the
+        element. Exceptions aren't cached.
     """
 
     def __init__(self, make: Callable[[DataElement], Kept | None]) -> None:
         self._make = make
 
     def get(self, elements: Elements, tag: int) -> Kept | None:
-        """Return what is known of an element's bytes, making it where it is new; None where it depends on more.
+        """Return the cached value of an element, made now if it is new; None if it can't be cached.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Frames of encapsulated pixel data: which fragments make which frame (PS3.5 A.4, PS3.3 C.7.6.3.1.8)."""
+"""Frames of encapsulated pixel data: assign fragments to frames (PS3.5 A.4, PS3.3 C.7.6.3.1.8)."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ Numbers = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class Boundaries:
-    """Fragments in frame order, and where each frame begins among them."""
+    """Fragments in frame order, and the first fragment of each frame."""
 
     source: str
-    """What decided: see :attr:`pipeline.model.FrameIndex.boundaries`."""
+    """The rule that decided, see :attr:`pipeline.model.FrameIndex.boundaries`."""
     offsets: Numbers
     lengths: Numbers
     starts: Numbers
-    """Positions of the first fragment of each frame, and one behind the last."""
+    """Position of each frame's first fragment, and the position after the last fragment."""
     notes: tuple[str, ...] = ()
     problem: str = ""
-    """Why fewer frames than declared were found; empty where all are there."""
+    """Why fewer frames than declared were found; empty if all were found."""
     surplus: int = 0
-    """Frames that the pixel data hold beyond the declared ones, as far as can be told."""
+    """Recognised frames beyond the declared ones."""
     left: int = 0
-    """Fragments that belong to no frame that can be told."""
+    """Fragments that can't be assigned to a frame."""
 
     @property
     def frames(self) -> int:
-        """How many frames were found, at most the declared number."""
+        """Number of frames that were found, at most the declared number."""
         return len(self.starts) - 1
 
 
 @dataclass(slots=True)
 class _Finder:
-    """The rules, tried in turn; each returns boundaries, or None after noting why not."""
+    """The rules, tried in turn; each returns boundaries, or None after noting the reason."""
 
     file: BinaryIO
     items: Items
@@ -53,26 +53,26 @@ class _Finder:
     def find(self) -> Boundaries:
         for rule in (self.by_extended_table, self.by_basic_table, self.by_count, self.by_markers, self.by_starts):
             if (found := rule()) is not None:
-                return self._without_surplus(found)
+                return self._remove_surplus(found)
         return self._all("one_fragment_per_frame", np.zeros(1, np.uint64), self._missing_text())
 
     def by_extended_table(self) -> Boundaries | None:
-        """Take the Extended Offset Table where each entry is exactly one fragment."""
+        """Use the Extended Offset Table if each entry is exactly one fragment."""
         if self.extended is None:
             return None
         offsets, lengths = (_entries(table) for table in self.extended)
         if offsets is None or lengths is None or len(offsets) != len(lengths):
-            return self._disbelieve("Extended Offset Table", "its two tables don't match")
+            return self._reject("Extended Offset Table", "its two tables don't match")
         if (entries := len(offsets)) < self.frames:
-            return self._disbelieve("Extended Offset Table", f"{entries} entries for {self.frames} frames")
+            return self._reject("Extended Offset Table", f"{entries} entries for {self.frames} frames")
         offsets, lengths = offsets[: self.frames], lengths[: self.frames]
         at = self._positions(offsets)
         if at is None or len(np.unique(at)) < len(at):
-            return self._disbelieve("Extended Offset Table", "an offset isn't an item's")
+            return self._reject("Extended Offset Table", "an offset isn't an item's")
         real = self.items.lengths[at]
-        # An odd frame is padded in its item; the table tells the length without the padding.
+        # A frame of odd length is padded in its item; the table holds the length without padding.
         if not np.all((lengths == real) | (lengths + np.uint64(1) == real)):
-            return self._disbelieve("Extended Offset Table", "a length isn't its item's")
+            return self._reject("Extended Offset Table", "a length isn't its item's")
         return Boundaries(
             "extended_offset_table",
             self.items.offsets[at],
@@ -83,27 +83,27 @@ class _Finder:
         )
 
     def by_basic_table(self) -> Boundaries | None:
-        """Take the Basic Offset Table where it begins at 0, rises, and each entry is an item's offset."""
+        """Use the Basic Offset Table if it starts at 0, rises, and each entry is an item's offset."""
         if not self.items.table_length:
             return None
         table = read_table(self.file, self.items, max(2 * self.frames + 1024, len(self.items.offsets)))
         if table is None or not len(table):
-            return self._disbelieve("Basic Offset Table", f"{self.items.table_length} bytes are no table")
+            return self._reject("Basic Offset Table", f"{self.items.table_length} bytes aren't a table")
         if table[0] != 0 or np.any(table[1:] <= table[:-1]):
-            return self._disbelieve("Basic Offset Table", "its offsets don't start at 0 and rise")
+            return self._reject("Basic Offset Table", "its offsets don't start at 0 and rise")
         here = table[table < np.uint64(max(self.items.end - self.items.first_item, 0))]
         at = self._positions(here)
         if at is None:
-            return self._disbelieve("Basic Offset Table", "an offset isn't an item's")
+            return self._reject("Basic Offset Table", "an offset isn't an item's")
         cut = len(here) < min(len(table), self.frames)
         if not cut and len(table) < self.frames and len(self.items.offsets) > len(table):
-            return self._disbelieve("Basic Offset Table", f"{len(table)} entries for {self.frames} frames")
+            return self._reject("Basic Offset Table", f"{len(table)} entries for {self.frames} frames")
         ends = np.append(at, len(self.items.offsets))[: self.frames + 1].astype(np.uint64)
         problem = self._missing_text() if len(ends) <= self.frames else ""
         return replace(self._all("basic_offset_table", ends, problem), surplus=max(len(table) - self.frames, 0))
 
     def by_count(self) -> Boundaries | None:
-        """One frame takes all fragments; as many fragments as frames are one each."""
+        """Give all fragments to a single frame, or one fragment to each frame if the numbers are equal."""
         fragments = len(self.items.offsets)
         if self.frames == 1 and fragments:
             return self._all("single_frame", np.array([0, fragments], np.uint64))
@@ -112,9 +112,9 @@ class _Finder:
         return None
 
     def by_markers(self) -> Boundaries | None:
-        """End a frame with each fragment that has an end-of-image marker in its last ten bytes, as pydicom does.
+        """End a frame with each fragment that has an end-of-image marker in its last ten bytes, like pydicom.
 
-        None where that gives too few frames, and the codestreams' beginnings give more.
+        Return None if that finds too few frames and the beginnings of codestreams find more.
         """
         fragments = len(self.items.offsets)
         if fragments <= self.frames:
@@ -131,7 +131,7 @@ class _Finder:
         return replace(found, surplus=max(len(ends) - self.frames, 0), left=left)
 
     def by_starts(self) -> Boundaries | None:
-        """Begin a frame with each fragment that begins a codestream, where the first one does."""
+        """Begin a frame with each fragment that begins a codestream, if the first fragment does."""
         if not len(self.begins) or not self.begins[0]:
             return None
         at = np.append(np.flatnonzero(self.begins), len(self.begins)).astype(np.uint64)
@@ -141,11 +141,12 @@ class _Finder:
             surplus=max(found - self.frames, 0),
         )
 
-    def _without_surplus(self, found: Boundaries) -> Boundaries:
-        """Take fragments out of a frame that begin another codestream: they are frames that nothing declares."""
+    def _remove_surplus(self, found: Boundaries) -> Boundaries:
+        """Remove fragments that begin another codestream inside a frame: they are undeclared frames."""
         used = int(found.starts[-1]) if found.frames else 0
         if found.source == "extended_offset_table" or used <= found.frames:
             return found
+        # a fragment is surplus if it begins a codestream and an earlier fragment of its frame begins one too
         begun = np.cumsum(self.begins[:used])
         starts = found.starts.astype(np.intp)
         frame = np.repeat(starts[:-1], starts[1:] - starts[:-1])
@@ -161,14 +162,14 @@ class _Finder:
         return Boundaries(source, self.items.offsets, self.items.lengths, starts, tuple(self.notes), problem)
 
     def _positions(self, offsets: Numbers) -> npt.NDArray[np.intp] | None:
-        """Return which fragments begin at these table offsets, None unless all do."""
+        """Return the fragments that begin at the table's offsets; None if an offset isn't a fragment's."""
         values = offsets + np.uint64(self.items.first_item + 8)
         at = np.searchsorted(self.items.offsets, values)
         if not len(self.items.offsets) or np.any(at == len(self.items.offsets)):
             return None
         return at if np.array_equal(self.items.offsets[at], values) else None
 
-    def _disbelieve(self, table: str, why: str) -> Boundaries | None:
+    def _reject(self, table: str, why: str) -> Boundaries | None:
         self.notes.append(f"{table} not believed: {why}")
         return None
 
@@ -188,14 +189,14 @@ class _Finder:
 def find_boundaries(
     file: BinaryIO, items: Items, frames: int, extended: Sequence[Any] | None, begins: npt.NDArray[np.bool_]
 ) -> Boundaries:
-    """Tell which fragments make which frame.
+    """Assign fragments to frames.
 
     Parameters
     ----------
     file : BinaryIO
-        To read the basic offset table from.
+        The file, for its basic offset table.
     items : Items
-        The walk.
+        The items of the pixel data.
     frames : int
         Number of Frames as declared.
     extended : Sequence, optional
@@ -207,7 +208,7 @@ def find_boundaries(
 
 
 def _entries(table: Any) -> Numbers | None:
-    """Return a table's entries: 64-bit little endian numbers, or numbers already."""
+    """Return a table's entries, given as numbers or as bytes of 64-bit little endian numbers; None if it is no table."""
     if not isinstance(table, bytes | bytearray):
         try:
             return np.array(table, np.uint64)

@@ -1,4 +1,4 @@
-"""What a file is that isn't DICOM, as far as its first bytes tell."""
+"""Recognition of files that aren't DICOM by their first bytes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _ARCHIVES = (
     (re.compile(rb"7z\xbc\xaf\x27\x1c"), "a 7z archive"),
     (re.compile(rb"Rar!\x1a\x07"), "a rar archive"),
 )
-"""How archives and compressed files begin, by their formats' own definitions."""
+"""Signatures of archives and compressed files, from the definitions of their formats."""
 _CHECKSUM = slice(148, 156)
 
 
 def not_dicom(source: str, head: bytes, size: int) -> NotDicomError:
-    """Return the error of a file that isn't DICOM: reason ``archive``, ``empty_file``, or else ``not_dicom``.
+    """Return the error for a file that isn't DICOM, with reason ``archive``, ``empty_file`` or ``not_dicom``.
 
     Parameters
     ----------
     source : str
     head : bytes
-        The file's beginning: at least 512 bytes where it has so many.
+        The file's first 512 bytes or more, or the whole shorter file.
     size : int
         Bytes in the whole file.
     """
@@ -38,8 +38,8 @@ def not_dicom(source: str, head: bytes, size: int) -> NotDicomError:
         return NotDicomError(f"{source}: not DICOM: the file is empty", reason="empty_file", source=source)
     kind = archive_kind(head)
     if kind:
-        told = f"{source}: not DICOM but {kind}, and not looked into: unpack it first"
-        return NotDicomError(told, reason="archive", source=source)
+        message = f"{source}: not DICOM but {kind}, and not looked into: unpack it first"
+        return NotDicomError(message, reason="archive", source=source)
     return NotDicomError(
         f"{source}: not DICOM: no 'DICM' at byte 128, and it doesn't begin with a data element",
         source=source,
@@ -47,17 +47,17 @@ def not_dicom(source: str, head: bytes, size: int) -> NotDicomError:
 
 
 def archive_kind(head: bytes) -> str:
-    """Return what an archive or a compressed file is, by its first bytes; empty for other files.
+    """Describe an archive or a compressed file by its first bytes; empty for other files.
 
     >>> archive_kind(bytes.fromhex("1f8b0800"))
     'compressed by gzip'
     """
-    found = (kind for beginning, kind in _ARCHIVES if beginning.match(head))
-    return next(found, "a tar archive" if _is_tar(head) else "")
+    kinds = (kind for signature, kind in _ARCHIVES if signature.match(head))
+    return next(kinds, "a tar archive" if _is_tar(head) else "")
 
 
 def _is_tar(head: bytes) -> bool:
-    """Whether the first block is a tar header: by POSIX's mark, or before there was one, by its checksum alone."""
+    """Return whether the first block is a tar header, by POSIX's mark or, for older archives, by its checksum."""
     block = head[:TAR_BLOCK]
     if len(block) < TAR_BLOCK:
         return False

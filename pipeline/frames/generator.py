@@ -1,4 +1,4 @@
-"""A drop-in for :func:`pydicom.pixels.iter_pixels` that needs memory for one frame and time for those asked for."""
+"""A drop-in replacement of :func:`pydicom.pixels.iter_pixels` that holds one frame and decodes only requested ones."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ def iter_frames(
 ) -> Iterator[npt.NDArray[Any]]:
     """Yield an instance's decoded frames one at a time.
 
-    Takes what :func:`pydicom.pixels.iter_pixels` takes and yields what it yields; where it differs (see
-    ``DIFFERENCES.md`` beside this file), pydicom is wrong or slow.
+    Parameters and results are those of :func:`pydicom.pixels.iter_pixels`, except where pydicom is wrong or slow (see
+    ``DIFFERENCES.md`` beside this file).
 
     Parameters
     ----------
     src : str, path-like, binary file object or Dataset
-        A path, or a URL (``s3://…``, ``https://…``, see :func:`pipeline.storage_options`). A seekable file object is read from its beginning, only in the ranges needed; it is left open and where it
-        was.
+        A path, or a URL (``s3://…``, ``https://…``, see :func:`pipeline.storage_options`). A seekable file object is read
+        from its beginning, only in the necessary ranges; it stays open, and its position is restored.
     ds_out : Dataset, optional
-        Receives the File Meta Information, the elements of group 0028, the extended offset table, and those of
-        `specific_tags`, before the first frame is yielded. Not used where `src` is a Dataset.
+        Receives the File Meta Information, the elements of group 0028, the extended offset table, and the elements of
+        `specific_tags`, before the first frame is yielded. Ignored if `src` is a Dataset.
     specific_tags : list of int, optional
         Further tags for `ds_out`.
     indices : Iterable[int], optional
-        Frame indices from 0, in any order, also repeatedly; consumed lazily. None for all frames; empty for none.
+        Frame indices from 0 in any order, with or without repetitions; consumed lazily. None for all frames; empty for none.
     raw : bool
         Don't convert YBR_FULL and YBR_FULL_422 to RGB.
     decoding_plugin : str
@@ -70,22 +70,22 @@ def iter_frames(
     Yields
     ------
     numpy.ndarray
-        ``(rows, columns)`` or ``(rows, columns, samples)``; writeable and nobody else's, or with ``view_only=True``
-        read-only for native data. Without `indices`, the type may be the smallest that a codestream's precision
-        needs; with them, it is the one that Bits Allocated declares.
+        ``(rows, columns)`` or ``(rows, columns, samples)``; writeable and not shared, or with ``view_only=True`` read-only for
+        native data. Without `indices`, the type may be the smallest for a codestream's precision; with `indices`, it is
+        the type of Bits Allocated.
 
     Raises
     ------
     FrameIndexError
-        An index outside ``[0, Number of Frames)``; an IndexError.
+        For an index outside ``[0, Number of Frames)``; an IndexError.
     PixelDataError
-        Frames are missing or damaged (after those that are there); a ValueError.
+        If frames are missing or damaged, after the found frames have been yielded; a ValueError.
     DecodeError
-        A frame that no plugin decodes; a RuntimeError.
+        If no plugin can decode a frame; a RuntimeError.
     MissingAttributeError, NoPixelDataError, InvalidAttributeError, UnsupportedTransferSyntaxError
-        As pydicom: AttributeError, AttributeError, ValueError, NotImplementedError.
+        As in pydicom: AttributeError, AttributeError, ValueError, NotImplementedError.
     FileNotFoundError
-        No such path; for a URL, a SourceError.
+        If the path doesn't exist; for a URL, a SourceError.
     """
     with ExitStack() as stack:
         file, header = _open_source(src, stack, kwargs, whole=indices is None)
@@ -97,7 +97,7 @@ def iter_frames(
 def _open_source(
     src: str | os.PathLike[str] | BinaryIO | Dataset, stack: ExitStack, kwargs: Mapping[str, Any], *, whole: bool
 ) -> tuple[BinaryIO, Header]:
-    """Return the file, open as long as `stack` is, and its header; `whole` tells that all frames will be read."""
+    """Return the file, which `stack` closes, and its header; `whole` means that all frames will be read."""
     if isinstance(src, Dataset):
         file, header = dataset_header(src)
         stack.enter_context(kept_position(file))
@@ -116,7 +116,7 @@ def _decode(
     overrides = {name: value for name, value in kwargs.items() if name != "transfer_syntax_uid"}
     index = index_frames(data, header, lenient=True, **overrides)
     reader = FrameReader(data, index, options=overrides, source=header.source, as_stored=indices is not None, **how)
-    reader.expect(_foreseen(index, indices))
+    reader.expect(_predictable_frames(index, indices))
     for frame in _chosen(index, indices):
         yield reader.read(frame).array
     if indices is None and available_frames(index) < index.number_of_frames:
@@ -129,7 +129,7 @@ def _open(src: str | os.PathLike[str] | BinaryIO, stack: ExitStack) -> BinaryIO:
     name = os.fspath(cast(str, src))
     if is_remote(name):
         return stack.enter_context(open_source(name))
-    # A path opened as pydicom does, so that its errors are the same.
+    # Open a path like pydicom, so that errors are the same.
     path = Path(local_path(name)).resolve(strict=True)
     return cast(BinaryIO, stack.enter_context(path.open("rb", buffering=0)))
 
@@ -146,23 +146,23 @@ def _header(file: BinaryIO, source: str, kwargs: Mapping[str, Any]) -> Header:
 
 
 def _fill(ds_out: Dataset, header: Header, specific_tags: list[BaseTag | int] | None) -> None:
-    """Put into `ds_out` what pydicom puts there: raw elements, converted when somebody looks at them."""
+    """Put the same raw elements into `ds_out` as pydicom; they are converted on access."""
     wanted = {_CHARACTER_SET, *_IMAGE_GROUP, *_OFFSET_TABLES, *(specific_tags or ())}
     ds_out.file_meta = header.file_meta
     ds_out.set_original_encoding(*header.dataset.original_encoding)
-    elements = header.dataset._dict  # noqa: SLF001  as pydicom does it; no public way copies raw elements
+    elements = header.dataset._dict  # noqa: SLF001  like pydicom; no public method copies raw elements
     ds_out._dict.update({tag: element for tag, element in elements.items() if tag in wanted})  # noqa: SLF001
 
 
-def _foreseen(index: FrameIndex, indices: Iterable[int] | None) -> Iterable[int]:
-    """Return the frames that are known to be asked for, without consuming what is lazy."""
+def _predictable_frames(index: FrameIndex, indices: Iterable[int] | None) -> Iterable[int]:
+    """Return the frames to be read as far as they are known without consuming a lazy iterable."""
     if indices is None:
         return range(available_frames(index))
     return indices if isinstance(indices, Sequence) else ()
 
 
 def _chosen(index: FrameIndex, indices: Iterable[int] | None) -> Iterator[int]:
-    """Yield the frames to decode: those asked for, each checked when its turn comes, or all that are there."""
+    """Yield the frames to decode: requested ones, each checked just before its decoding, or all that were found."""
     if indices is None:
         yield from range(available_frames(index))
         return

@@ -1,4 +1,4 @@
-"""A header: what one pass over a file leaves of everything but the pixel data's value."""
+"""Headers: everything that one pass over a file reads, except the pixel data's value."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelDat
 
 @dataclass(frozen=True)
 class Header:
-    """One file's elements and where its pixel data lie.
+    """One file's elements and the place of its pixel data.
 
-    Offsets are absolute in the file, or in the inflated data set where `deflated`.
+    Offsets are absolute in the file or, if `deflated`, in the inflated data set.
     """
 
     source: str
     dataset: Dataset
-    """All elements but the pixel data, also those behind them."""
+    """All elements except the pixel data, including those after them."""
     file_meta: FileMetaDataset
     transfer_syntax_uid: str
     pixel_keyword: str | None = None
@@ -35,26 +35,26 @@ class Header:
     """As written; empty in implicit VR."""
     value_offset: int = 0
     value_length: int | None = None
-    """As declared; None where undefined (or without pixel data)."""
+    """As declared; None if undefined (or without pixel data)."""
     deflated: bool = False
     assumptions: tuple[str, ...] = ()
-    """What the file doesn't say or says wrongly, and what was assumed instead."""
+    """Notes on missing or wrong declarations of the file, and what was assumed instead."""
     items: Items | None = None
-    """The walk over encapsulated pixel data, where it was needed to find the elements behind them."""
+    """Items of encapsulated pixel data, if they were walked to find the elements after them."""
     trailing: frozenset[int] = frozenset()
-    """Tags of the elements behind the pixel data."""
+    """Tags of the elements after the pixel data."""
     truncated: str = ""
-    """Where the file ends inside an element before the pixel data: which one; else empty."""
+    """Description of the element before the pixel data inside which the file ends; else empty."""
     left_over: int = 0
-    """Bytes behind the last element of a file without pixel data that are neither an element nor padding."""
+    """Bytes after the last element of a file without pixel data that are neither an element nor padding."""
     unstored: tuple[str, ...] = ()
-    """What the file holds beside its elements and pixel data, that may be an image and is stored nowhere."""
+    """Descriptions of further data in the file that may be an image and isn't stored anywhere."""
     limits: HeaderLimits = DEFAULT_LIMITS
-    """What the file may hold and inflate to."""
+    """Limits of the file's header and inflated size."""
     checked: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    """The Image Pixel attributes as :func:`~pipeline.frames.index.checked_options` found them; empty before."""
+    """Cached Image Pixel attributes of :func:`~pipeline.frames.index.checked_options`; empty before the first call."""
     gate: Gate = IDENTITY
-    """What header values leave by."""
+    """The gate that header values pass before they are written or shown."""
 
     @cached_property
     def elements(self) -> Elements:
@@ -68,10 +68,10 @@ class Header:
 
     @cached_property
     def released(self) -> Elements:
-        """What the gate lets through of the data set: whatever is written or shown comes from here, not from `elements`."""
+        """The data set's elements after the gate; only these, never `elements`, may be written or shown."""
         return Elements(release(self.dataset, self.gate)) if self.gate.changes else self.elements
 
     @cached_property
     def released_meta(self) -> Elements:
-        """The same of the File Meta Information."""
+        """The File Meta Information's elements after the gate."""
         return Elements(release(self.file_meta, self.gate)) if self.gate.changes else self.meta

@@ -1,8 +1,8 @@
-"""The elements of an ordinary header, read from memory: what pydicom reads, in a fraction of the time.
+"""Fast reader for regular headers in memory, with the same result as pydicom's.
 
-pydicom's reader takes every element through its file object and looks for all that can be wrong with it. Here only what
-is right is read: little endian, known value representations, lengths within the bytes that are there. Whatever else a
-header holds, pydicom reads it as a whole.
+pydicom's reader takes every element through its file object and checks it for all irregularities. This reader accepts only
+little endian, known value representations and lengths within the available bytes. For any other header it returns None, and
+the whole header is read by a slower reader.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LONG = frozenset(vr.value for vr in EXPLICIT_VR_LENGTH_32)
 _CHARSET = 0x00080005
 _FIRST_OF_ITEMS = 0xFFFE0000
 MOST_IN_A_GROUP = 1 << 24
-"""Bytes from which an element of the file meta information or of a command is left out: nothing real is so long."""
+"""Most bytes of an element of the file meta information or of a command; longer ones are left out. Real ones are far shorter."""
 _tag = lru_cache(4096)(BaseTag)
 _raw = partial(tuple.__new__, RawDataElement)
 
@@ -40,7 +40,7 @@ _raw = partial(tuple.__new__, RawDataElement)
 def quick_dataset(
     stream: BytesIO, *, implicit: bool, stop_when: StopWhen, first: int = 0, last: int = _FIRST_OF_ITEMS - 1
 ) -> Dataset | None:
-    """Read little endian elements as pydicom's ``read_dataset`` does; None, and nothing read, of what isn't ordinary.
+    """Read little endian elements like pydicom's ``read_dataset``; for an irregular header, return None and read nothing.
 
     Parameters
     ----------
@@ -48,16 +48,16 @@ def quick_dataset(
     implicit : bool
         Whether the elements are in implicit VR.
     stop_when : callable
-        As pydicom takes it: gets tag, value representation and length, and says whether to stop in front of an element.
+        As for pydicom: gets tag, value representation and length, and returns whether to stop before the element.
     first, last : int
-        Tags from the first to the last one never stop the reading, so that it isn't asked about them.
+        Range of tags that never stop the reader, so that `stop_when` isn't called for them.
     """
     start = stream.tell()
     if config.debugging or (implicit and _looks_explicit(stream.getvalue()[start + 4 : start + 6])):
         return None
     try:
         dataset = _read(stream, stop_when, range(first, last + 1), implicit=implicit)
-    # whatever is wrong, pydicom's own reader says it, or knows how to go on
+    # a slower reader will report the problem or cope with it
     except Exception:  # noqa: BLE001
         dataset = None
     if dataset is None:
@@ -66,7 +66,7 @@ def quick_dataset(
 
 
 def _looks_explicit(code: bytes) -> bool:
-    """Whether two bytes of a length could be a value representation: then what is declared as implicit isn't."""
+    """Return whether two bytes of a length could be a value representation, so that the data set isn't implicit."""
     return code.isalpha() and code.isupper()
 
 
@@ -99,7 +99,7 @@ def _read(stream: BytesIO, stop_when: StopWhen, wanted: range, *, implicit: bool
             value = data[value_at:at] if length else empty_value_for_VR(vr, raw=True)
             elements[key] = _raw((key, vr, length, value, value_at, implicit, True, True, False))
             if tag == _CHARSET:
-                encoding = list(_encodings(vr, value))  # type: ignore[arg-type]  # it isn't converted
+                encoding = list(_encodings(vr, value))  # type: ignore[arg-type]  # unconverted, so bytes
         elif length == UNDEFINED and vr == "SQ":
             stream.seek(value_at)
             items = read_sequence(stream, implicit, True, length, encoding or default_encoding)
@@ -116,7 +116,7 @@ def _read(stream: BytesIO, stop_when: StopWhen, wanted: range, *, implicit: bool
 
 @lru_cache(64)
 def _encodings(vr: str | None, value: bytes | None) -> tuple[str, ...]:
-    """Return Python's names of the character sets; KeyError where the element isn't a text."""
+    """Return Python's names of the character sets; KeyError if the element isn't a text."""
     if vr not in {None, "CS"}:
         raise KeyError(vr)
     raw = RawDataElement(_tag(_CHARSET), vr, len(value or b""), value, 0, vr is None, True)
@@ -126,23 +126,23 @@ def _encodings(vr: str | None, value: bytes | None) -> tuple[str, ...]:
 def read_group(
     stream: BinaryIO, group: int, assumptions: list[str], *, implicit: bool, spent: Spent | None = None
 ) -> Dataset:
-    """Read the elements of one group, which is always little endian, up to the first that was there before.
+    """Read the elements of one little endian group, up to the first repeated element.
 
-    `assumptions` gets what isn't as it should be.
+    Notes on irregularities are appended to `assumptions`.
     """
     if isinstance(stream, BytesIO):
-        # No tag is beyond asking: the group's few elements may be followed by the same once more.
+        # `stop_when` is called for every tag, because the group may be repeated.
         dataset = quick_dataset(stream, implicit=implicit, stop_when=_once(group), first=0, last=-1)
         if dataset is not None:
             return dataset
     reader = CarefulReader(stream, _once(group), MOST_IN_A_GROUP, spent or Spent(DEFAULT_LIMITS))
     dataset = reader.read(implicit=implicit, little=True)
-    assumptions += reader.told()
+    assumptions += reader.notes()
     return dataset
 
 
 def _once(group: int) -> StopWhen:
-    """Stop in front of another group, and of an element that was there before."""
+    """Return a function that stops before another group and before a repeated element."""
     seen: set[int] = set()
 
     def stops(tag: BaseTag, _vr: str | None, _length: int) -> bool:
@@ -155,7 +155,7 @@ def _once(group: int) -> StopWhen:
 
 
 def next_group(stream: BinaryIO) -> int | None:
-    """Return the group of the next element in little endian, None at the end."""
+    """Return the group of the next little endian element; None at the end."""
     start = stream.tell()
     group = stream.read(2)
     stream.seek(start)
@@ -163,7 +163,7 @@ def next_group(stream: BinaryIO) -> int | None:
 
 
 def is_explicit_group(stream: BinaryIO, group: int) -> bool:
-    """Return whether the next element is of a group, in explicit VR and little endian."""
+    """Return whether the next element belongs to a group and is in explicit VR little endian."""
     start = stream.tell()
     head = stream.read(6)
     stream.seek(start)

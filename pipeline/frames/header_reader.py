@@ -1,4 +1,4 @@
-"""Reading a header: one pass over everything but the pixel data's value."""
+"""Reading of headers: one pass over everything except the pixel data's value."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from pipeline.frames.meta import Stream, assumed_syntax, declared_syntax, drop_m
 from pipeline.model import syntaxes
 
 LARGE_ELEMENT = 64 << 20
-"""Bytes from which an element other than pixel data is left out of the header (with a note): nobody reads it there."""
+"""Most bytes of an element other than pixel data; a longer one is left out of the header, with a note."""
 LEAST_IMAGE = 16
-"""Bytes behind everything else from which they may be an image: a checksum or the end of a line is shorter."""
+"""Fewest bytes after all elements that may be an image; checksums and line ends are shorter."""
 HEAD = 1 << 14
-"""Bytes that hold most headers whole: read at once and parsed from memory."""
+"""Bytes that are read at once and parsed in memory; most headers are shorter."""
 _BEFORE_PIXELS = min(PIXEL_KEYWORDS) - 1
 _LAST_TAG = 0xFFFCFFFC
-"""Data Set Trailing Padding: no data element has a higher tag."""
+"""Data Set Trailing Padding, the highest tag of all data elements."""
 
 
 @dataclass(slots=True)
 class _Parse:
-    """What one pass gathers."""
+    """Results of one pass."""
 
     source: str
     limits: HeaderLimits = DEFAULT_LIMITS
@@ -44,7 +44,7 @@ class _Parse:
     pixel_vr: str = ""
     pixel_length: int = 0
     value_offset: int = 0
-    """First byte of the pixel data's value, where it isn't as far from the element's beginning as it should be."""
+    """First byte of the pixel data's value, if the careful reader has found it; else 0."""
     truncated: str = ""
     left_over: int = 0
     unstored: list[str] = field(default_factory=list)
@@ -54,18 +54,18 @@ class _Parse:
         self.spent = Spent(self.limits, self.source)
 
     def at_pixel_data(self, tag: BaseTag, vr: str | None, length: int) -> bool:
-        """Stop pydicom's reading at pixel data, and remember its element header."""
+        """Stop at pixel data and record the element's head."""
         if tag not in PIXEL_KEYWORDS:
             return False
         self.pixel_tag, self.pixel_vr, self.pixel_length = int(tag), vr or "", length
         return True
 
     def read_carefully(self, stream: Stream, stop_when: StopWhen, *, implicit: bool, little: bool) -> Dataset:
-        """Read elements that aren't ordinary, and note what is wrong with them."""
+        """Read irregular elements and note their irregularities."""
         reader = CarefulReader(stream, stop_when, LARGE_ELEMENT, self.spent)
         dataset = reader.read(implicit=implicit, little=little)
         self.value_offset, self.truncated = reader.value_at, reader.cut
-        self.assumptions += reader.told()
+        self.assumptions += reader.notes()
         for tag, length in reader.left_out.items():
             self.unstored.append(f"{tag} of {length} bytes left out of the header")
         return dataset
@@ -81,7 +81,7 @@ def read_header(
     limits: HeaderLimits | None = None,
     gate: Gate = IDENTITY,
 ) -> Header:
-    """Read all elements of a file but the value of its pixel data.
+    """Read all elements of a file except the value of its pixel data.
 
     Parameters
     ----------
@@ -90,30 +90,30 @@ def read_header(
     source : str
         The file's name for messages.
     trailing : bool
-        Read also the elements behind the pixel data. For encapsulated data this walks the items, once: the walk
-        is kept for :func:`~pipeline.frames.index.index_frames`.
+        Also read the elements after the pixel data. For encapsulated data this walks over the items; the result is kept for
+        :func:`~pipeline.frames.index.index_frames`.
     transfer_syntax_uid : str
         Takes precedence over the file's own.
     guess : bool
-        Where there is no transfer syntax, assume what the first element's encoding suggests.
+        Without a transfer syntax, assume the one that the first element's encoding suggests.
     limits : HeaderLimits, optional
-        What the header may hold and inflate to, by default what no real one does.
+        Limits of size, depth and inflated size; the defaults are above every real header.
     gate : Gate
-        What the header's values leave by, if they are to be written or shown.
+        The gate that the header's values pass before they are written or shown.
 
     Raises
     ------
     NotDicomError
-        Without DICOM prefix, and the first elements aren't plausible either.
+        If the DICOM prefix is missing and the first elements aren't plausible.
     MissingAttributeError
-        No transfer syntax, and `guess` is off.
+        If the transfer syntax is missing and `guess` is off.
     PipelineError
-        With the reason ``header_unreadable`` where the elements can't be parsed.
+        If the elements can't be parsed, reason ``header_unreadable``.
     HeaderLimitError
-        Where it holds more than `limits` allow: ``header_too_large``, ``header_too_deep``, ``too_many_fragments``,
+        If the header exceeds `limits`, reason ``header_too_large``, ``header_too_deep``, ``too_many_fragments`` or
         ``inflated_too_large``.
     SourceError
-        Where the file can't be read.
+        If the file can't be read.
     """
     options: dict[str, Any] = {"trailing": trailing, "uid": transfer_syntax_uid, "guess": guess}
     limits = limits or DEFAULT_LIMITS
@@ -124,16 +124,16 @@ def read_header(
     except PipelineError:
         raise
     except OSError as error:
-        if error.errno is None:  # pydicom's own, for items cut short
+        if error.errno is None:  # raised by pydicom for items cut short
             raise _header_unreadable(error, source) from error
         raise SourceError(f"{source}: reading failed: {error.strerror}", source=source) from error
     except Exception as error:
-        # pydicom parses lazily and trusts what it reads: a damaged header may raise anything, RecursionError included.
+        # pydicom parses lazily and trusts its input: a damaged header may raise anything, even RecursionError.
         raise _header_unreadable(error, source) from error
 
 
 def open_data_set(file: BinaryIO, *, deflated: bool, source: str, most: int | None = None) -> BinaryIO:
-    """Return the file that an index's offsets count in: `file` itself, or its data set, which may inflate to `most` bytes."""
+    """Return the file to which an index's offsets refer: `file` itself, or its inflated data set of up to `most` bytes."""
     if not deflated or isinstance(file, InflatedFile):
         return file
     stream = HeaderFile(file)
@@ -142,13 +142,13 @@ def open_data_set(file: BinaryIO, *, deflated: bool, source: str, most: int | No
 
 
 def _read_head(file: BinaryIO, parse: _Parse, **options: Any) -> Header | None:
-    """Return the header from the file's first bytes, None where they don't hold all of it, or it can't be read."""
+    """Read the header from the file's first bytes; return None if they don't suffice or can't be parsed."""
     head = read_range(file, 0, HEAD).tobytes()
     try:
         header = _read(BytesIO(head), file, parse, **options)
     except HeaderLimitError:
-        raise  # what is too much for the beginning is too much
-    # Whatever is wrong may be so because the head is cut: reading the whole file tells.
+        raise  # the beginning alone exceeds the limits
+    # The head may only be cut: reading the whole file decides.
     except Exception:  # noqa: BLE001
         return None
     return header if parse.pixel_tag or len(head) < HEAD else None
@@ -180,7 +180,7 @@ def _read(stream: Stream, file: BinaryIO, parse: _Parse, *, trailing: bool, uid:
 
 
 def _elements(stream: Stream, parse: _Parse, *, implicit: bool, little: bool) -> Dataset:
-    """Read all elements in front of the pixel data."""
+    """Read all elements before the pixel data."""
     if isinstance(stream, BytesIO) and little and len(stream.getvalue()) <= LARGE_ELEMENT:
         dataset = quick_dataset(stream, implicit=implicit, stop_when=parse.at_pixel_data, last=_BEFORE_PIXELS)
         if dataset is not None:
@@ -215,20 +215,20 @@ def _note_encoding(parse: _Parse, dataset: Dataset, *, implicit: bool) -> None:
 
 
 def _has_long_length(parse: _Parse, dataset: Dataset) -> bool:
-    """Whether the pixel data's element header has 12 bytes: explicit VR with a 32-bit length (PS3.5 7.1.2)."""
+    """Return whether the pixel data's head has 12 bytes: explicit VR with a 32-bit length (PS3.5 7.1.2)."""
     return not dataset.original_encoding[0] and parse.pixel_vr in EXPLICIT_VR_LENGTH_32
 
 
 def _note_left_over(parse: _Parse, data: BinaryIO, start: int) -> None:
-    """Note what lies behind the last element of a file without pixel data."""
+    """Note bytes after the last element of a file without pixel data."""
     size = size_of(data)
     if not parse.truncated and not is_blank(data, start, size):
         parse.left_over = size - start
-        parse.assumptions.append(f"{size - start} bytes after the last element are no data element")
+        parse.assumptions.append(f"{size - start} bytes after the last element aren't a data element")
 
 
 def _with_trailing(header: Header, data: BinaryIO, parse: _Parse) -> Header:
-    """Add the elements behind the pixel data."""
+    """Add the elements after the pixel data."""
     items = None
     if header.value_length is None:
         items = walk_items(data, header.value_offset, size_of(data), header.limits.fragments)
@@ -239,7 +239,7 @@ def _with_trailing(header: Header, data: BinaryIO, parse: _Parse) -> Header:
     if not (items and items.damage) and clip(data, end, 8):
         tags = _read_trailing(header, HeaderFile(data, end), parse)
     if isinstance(data, InflatedFile):
-        parse.unstored += _behind_deflated(data)
+        parse.unstored += _describe_bytes_after(data)
     return replace(
         header,
         items=items,
@@ -249,18 +249,18 @@ def _with_trailing(header: Header, data: BinaryIO, parse: _Parse) -> Header:
     )
 
 
-def _behind_deflated(data: InflatedFile) -> list[str]:
+def _describe_bytes_after(data: InflatedFile) -> list[str]:
     try:
         left = data.left_over()
     except HeaderLimitError:
         raise
     except PipelineError:
-        return ["what follows the pixel data can't be inflated"]
-    return [f"{left} bytes after the deflated data set are no part of it"] if left >= LEAST_IMAGE else []
+        return ["the bytes after the pixel data can't be inflated"]
+    return [f"{left} bytes after the deflated data set don't belong to it"] if left >= LEAST_IMAGE else []
 
 
 def _read_trailing(header: Header, stream: HeaderFile, parse: _Parse) -> list[int]:
-    """Read elements as long as their tags rise; whatever else lies there is noted, not believed."""
+    """Read elements while their tags rise, return their tags, and note all other bytes."""
     implicit, little = header.dataset.original_encoding[:2]
     last = parse.pixel_tag
 
@@ -276,18 +276,18 @@ def _read_trailing(header: Header, stream: HeaderFile, parse: _Parse) -> list[in
         extra = parse.read_carefully(stream, out_of_order, implicit=bool(implicit), little=bool(little))
     except HeaderLimitError:
         raise
-    except Exception as error:  # noqa: BLE001  garbage may raise anything, and the image before it is whole
-        parse.unstored.append(f"what follows the pixel data can't be read ({type(error).__name__})")
+    except Exception as error:  # noqa: BLE001  garbage may raise anything, but the image before it is whole
+        parse.unstored.append(f"the bytes after the pixel data can't be read ({type(error).__name__})")
         return []
     start, size = stream.tell(), size_of(stream.source)
     if parse.truncated:
-        parse.unstored.append(f"{parse.truncated}, behind the pixel data")
+        parse.unstored.append(f"{parse.truncated}, after the pixel data")
     elif size - start >= LEAST_IMAGE and not is_blank(stream.source, start, size):
-        parse.unstored.append(f"{size - start} bytes after the last element are no data elements")
+        parse.unstored.append(f"{size - start} bytes after the last element aren't data elements")
     elif start < size:
-        parse.assumptions.append(f"{size - start} bytes after the last element, of no account")
+        parse.assumptions.append(f"{size - start} bytes after the last element are ignored")
     for tag in PIXEL_KEYWORDS.keys() & extra.keys():
-        parse.unstored.append(f"{PIXEL_KEYWORDS[tag]} is there too, only {header.pixel_keyword} is stored")
+        parse.unstored.append(f"the file also has {PIXEL_KEYWORDS[tag]}, but only {header.pixel_keyword} is stored")
         del extra[tag]
     header.dataset.update(extra)
     return [int(tag) for tag in extra._dict]  # noqa: SLF001  keys without converting elements

@@ -1,4 +1,4 @@
-"""The frame index: the byte ranges of every frame, from one walk over a file."""
+"""Frame indices: the byte ranges of every frame, from one walk over a file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def build_index(src: str | os.PathLike[str] | BinaryIO | Dataset, **kwargs: Any)
     Parameters
     ----------
     src : str, path-like, binary file object or Dataset
-        A file object is left open and where it was. The offsets of a Dataset's index count within its pixel data.
+        A file object stays open, and its position is restored. The offsets of a Dataset's index count within its pixel data.
     **kwargs
         Image Pixel attributes (``rows=…``) that take precedence over the header's; ``lenient=True`` as in
         :func:`index_frames`.
@@ -49,7 +49,7 @@ def build_index(src: str | os.PathLike[str] | BinaryIO | Dataset, **kwargs: Any)
     Raises
     ------
     PipelineError
-        One of its children, as :func:`read_header` and :func:`index_frames` do.
+        One of its children, see :func:`read_header` and :func:`index_frames`.
     """
     if isinstance(src, str | os.PathLike):
         with open_source(os.fspath(src)) as file:
@@ -73,18 +73,19 @@ def index_frames(file: BinaryIO, header: Header, *, lenient: bool = False, **ove
     file : BinaryIO
         The file the header was read from; its position moves.
     header : Header
-        As :func:`~pipeline.frames.header_reader.read_header` returned it.
+        The result of :func:`~pipeline.frames.header_reader.read_header`.
     lenient : bool
-        Index the frames that are there where some are missing; :func:`available_frames` tells how many.
+        If frames are missing, index the found ones; :func:`available_frames` returns their number.
     **overrides
         Image Pixel attributes that take precedence over the header's.
 
     Raises
     ------
     NoPixelDataError, MissingAttributeError, InvalidAttributeError
-        The header doesn't describe an image.
+        If the header doesn't describe an image.
     PixelDataError
-        The pixel data contradict it; reasons ``damaged_pixel_data``, ``frames_missing``, ``pixel_data_too_short``.
+        If the pixel data contradict the header, reason ``damaged_pixel_data``, ``frames_missing`` or
+        ``pixel_data_too_short``.
     """
     if header.pixel_keyword is None:
         raise no_pixel_data(header)
@@ -96,12 +97,12 @@ def index_frames(file: BinaryIO, header: Header, *, lenient: bool = False, **ove
 
 
 def checked_options(header: Header, overrides: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-    """Return the header's Image Pixel attributes, validated; without overrides they are looked for once.
+    """Return the header's validated Image Pixel attributes; without overrides they are cached in the header.
 
     Raises
     ------
     MissingAttributeError, InvalidAttributeError
-        One is absent, or its value isn't allowed.
+        If an attribute is missing, or its value isn't allowed.
     """
     if header.checked and not overrides:
         return header.checked
@@ -115,19 +116,19 @@ def checked_options(header: Header, overrides: Mapping[str, Any] | None = None) 
 
 
 def available_frames(index: FrameIndex) -> int:
-    """Return how many frames an index made leniently has: all of them, or the first so many."""
+    """Return the number of frames in a lenient index: all declared frames, or only the first ones."""
     if index.encapsulated:
         return index.first_frame + len(index.frame_fragments) - 1
     return native.available_native(index)
 
 
 def encapsulates(header: Header) -> bool:
-    """Return whether the transfer syntax says that the pixel data are items."""
+    """Return whether the transfer syntax encapsulates pixel data in items."""
     return syntaxes.is_encapsulated(header.transfer_syntax_uid)
 
 
 def _index(header: Header, options: Mapping[str, Any], **fields: Any) -> FrameIndex:
-    # What was written as UN is little endian, whatever the data set is (PS3.5 6.2.2).
+    # UN is always little endian, even in a big endian data set (PS3.5 6.2.2).
     swapped = header.transfer_syntax_uid == syntaxes.BIG_ENDIAN and header.pixel_vr == "UN"
     return FrameIndex(
         transfer_syntax_uid=syntaxes.EXPLICIT if swapped else header.transfer_syntax_uid,
@@ -160,7 +161,7 @@ def _native(file: BinaryIO, header: Header, options: Mapping[str, Any], *, lenie
 
 
 def _encapsulated(file: BinaryIO, header: Header, options: Mapping[str, Any], *, lenient: bool) -> FrameIndex:
-    items, told = _items(file, header)
+    items, item_notes = _items(file, header)
     frames, uid = options["number_of_frames"], header.transfer_syntax_uid
     begins = np.zeros(len(items.offsets), np.bool_)
     if len(begins) > frames:
@@ -182,13 +183,13 @@ def _encapsulated(file: BinaryIO, header: Header, options: Mapping[str, Any], *,
         fragment_lengths=found.lengths,
         frame_fragments=starts,
         boundaries=found.source,
-        notes=describe_options(header, options) + told + found.notes + _item_notes(header, items, problem),
+        notes=describe_options(header, options) + item_notes + found.notes + _item_notes(header, items, problem),
         unstored=_unstored(header, found, items, frames),
     )
 
 
 def _items(file: BinaryIO, header: Header) -> tuple[Items, tuple[str, ...]]:
-    """Return the items, and a note where the first one isn't the basic offset table that it should be."""
+    """Return the items, and a note if the first item is a fragment instead of the basic offset table."""
     items = header.items or _walk(file, header)
     if begins_codestream(np.array([items.table_start], np.uint64), header.transfer_syntax_uid).any():
         note = "the basic offset table is missing: the first item is a fragment"
@@ -211,14 +212,14 @@ def _walk(file: BinaryIO, header: Header) -> Items:
 
 
 def _problem(found: Boundaries, items: Items, uid: str) -> tuple[str, Any]:
-    """Return what is wrong and where the sound frames begin: damage makes the last frame before it doubtful."""
+    """Return the problem and the starts of the sound frames; the last frame before damage may be incomplete."""
     if not items.damage or found.source == "extended_offset_table" or _ends_whole(found, items, uid):
         return found.problem, found.starts
     return items.damage, found.starts[: max(len(found.starts) - 1, 1)]
 
 
 def _ends_whole(found: Boundaries, items: Items, uid: str) -> bool:
-    """Whether all frames are there, and nothing of the last one can lie behind its last fragment."""
+    """Return whether all frames were found and the last one certainly ends with its last fragment."""
     if found.problem:
         return False
     last = np.searchsorted(items.offsets, found.offsets[int(found.starts[-1]) - 1])
@@ -226,20 +227,20 @@ def _ends_whole(found: Boundaries, items: Items, uid: str) -> bool:
 
 
 def _surplus(header: Header, found: int, declared: int) -> str:
-    """Say how many frames there are beyond the declared ones."""
+    """Describe frames beyond the declared ones."""
     stated = "" if "NumberOfFrames" in header.dataset else " (Number of Frames is absent)"
     verb = "is" if declared == 1 else "are"
     return f"{found} frames found, only the declared {declared} {verb} stored{stated}"
 
 
 def _unstored(header: Header, found: Boundaries, items: Items, frames: int) -> tuple[str, ...]:
-    """Say what else the items hold."""
-    told = [_surplus(header, frames + found.surplus, frames)] if found.surplus else []
+    """Describe data in the items that belong to no declared frame."""
+    descriptions = [_surplus(header, frames + found.surplus, frames)] if found.surplus else []
     if found.left:
-        told.append(f"{found.left} fragment(s) behind the last end-of-image marker belong to no frame")
+        descriptions.append(f"{found.left} fragment(s) after the last end-of-image marker belong to no frame")
     if items.damage:
-        told.append(f"what follows the last fragment can't be read: {items.damage}")
-    return tuple(told)
+        descriptions.append(f"the bytes after the last fragment can't be read: {items.damage}")
+    return tuple(descriptions)
 
 
 def _missing(source: str, problem: str, found: int, declared: int) -> str:
@@ -250,7 +251,7 @@ def _missing(source: str, problem: str, found: int, declared: int) -> str:
 
 
 def missing_frames(index: FrameIndex, source: str) -> PixelDataError:
-    """Return the error that names the declared frames which an index made leniently lacks."""
+    """Return the error that names the declared frames missing in a lenient index."""
     found, declared = available_frames(index), index.number_of_frames
     which = f"frame index {found}" if found == declared - 1 else f"frame indices {found} to {declared - 1}"
     return PixelDataError(
@@ -267,10 +268,10 @@ def _item_notes(header: Header, items: Items, problem: str) -> tuple[str, ...]:
     if header.value_length is not None:
         notes.append("encapsulated pixel data in an element of defined length")
     elif not items.delimited and not items.damage:
-        padding = f": {items.padding} bytes of padding stand in its place" if items.padding else ""
+        padding = f": {items.padding} bytes of padding are in its place" if items.padding else ""
         notes.append(f"the sequence delimiter is missing{padding}")
     if items.truncated:
-        notes.append("the file ends inside the last fragment, which is cut")
+        notes.append("the file ends inside the last fragment")
     if problem:
         notes.append(problem)
     return tuple(notes)

@@ -21,64 +21,64 @@ _PIXEL_DATA = 0x7FE00010
 
 _HEADER = struct.Struct("<HHL")
 _TAIL = 10
-"""How many of a fragment's last bytes may hold its end-of-image marker (pydicom's rule: padding may follow it)."""
+"""Last bytes of a fragment in which its end-of-image marker may lie (pydicom's rule: padding may follow the marker)."""
 _FIRST = 8
-"""Bytes that tell what begins."""
+"""Bytes in which a codestream is recognised."""
 _LONGEST_TABLE = 1 << 26
 _END_OF_IMAGE = b"\xff\xd9"
 _DELIMITER = _HEADER.pack(SEQUENCE_DELIMITER >> 16, SEQUENCE_DELIMITER & 0xFFFF, 0)
 _SMALL = 1 << 11
 _BLOCK = 1 << 16
 _IN_A_ROW = 8
-"""Small fragments that are followed by others, as far as can be told."""
+"""Number of small fragments in a row after which more are expected."""
 _MUCH_LONGER = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """What one walk found: the offset table's place and every fragment."""
+    """Result of one walk: the place of the offset table and of every fragment."""
 
     table_offset: int
     table_length: int
     table_start: int
     """The first eight bytes of the basic offset table's item, as a little endian number."""
     first_item: int
-    """Offset of the item tag that follows the basic offset table: what offset tables count from."""
+    """Offset of the item tag after the basic offset table, at which offset tables start to count."""
     offsets: npt.NDArray[np.uint64]
     """First byte of each fragment's value."""
     lengths: npt.NDArray[np.uint64]
     ends_image: npt.NDArray[np.bool_]
-    """Whether an end-of-image marker is among a fragment's last ten bytes."""
+    """Whether a fragment's last ten bytes hold an end-of-image marker."""
     end: int
-    """First byte after the last fragment, that is, of the sequence delimiter."""
+    """First byte after the last fragment: the sequence delimiter."""
     after: int
     """First byte after the pixel data element."""
     damage: str = ""
-    """Why the walk ended before a delimiter or the end of the data; empty where it didn't."""
+    """Why the walk ended before a delimiter or the end of the data; else empty."""
     truncated: bool = False
-    """Whether the file ends inside an item: the last fragment is cut to what is there."""
+    """Whether the file ends inside the last fragment, which is then shortened."""
     delimited: bool = True
-    """Whether a sequence delimiter ended it."""
+    """Whether a sequence delimiter ended the items."""
     padding: int = 0
-    """Bytes that stand where the delimiter should: padding, or its beginning."""
+    """Bytes in place of the delimiter: padding, or a part of the delimiter."""
     shifted: bool = False
-    """Whether a sequence delimiter lies near the damage: then bytes were lost or added before it."""
+    """Whether a sequence delimiter lies near the damage, which means that bytes were lost or added before it."""
 
 
 @dataclass(slots=True)
 class _Peek:
-    """Small reads at rising offsets: blocks where fragments are small, else just the bytes asked for."""
+    """Small reads at rising offsets: whole blocks if fragments are small, else only the requested bytes."""
 
     file: BinaryIO
     stop: int
     near: int
-    """Length of a fragment below which reading through it costs less than hopping over it."""
+    """Length of a fragment below which reading it costs less than skipping it."""
     start: int = 0
     data: bytes = b""
     block: int = field(default=_BLOCK)
 
     def at(self, offset: int, length: int) -> bytes:
-        """Return `length` bytes at `offset`, fewer where the data end."""
+        """Return `length` bytes at `offset`, fewer at the end of the data."""
         skip = offset - self.start
         if skip < 0 or skip + length > len(self.data):
             wanted = min(max(length, self.block), max(self.stop - offset, 0))
@@ -92,17 +92,17 @@ class _Peek:
 
 @dataclass(slots=True)
 class _Ahead:
-    """Reading on through fragments of a remote file, where hopping over them would take longer and all are wanted."""
+    """Decides when to read through the fragments of a remote file, because skipping them would take longer."""
 
     file: Any
     stop: int
     limit: int
-    """Length of a fragment below which that is so; 0 where nothing is to be read on. Much longer ones end it."""
+    """Length of a fragment below which reading through is faster; 0 to always skip. Much longer fragments end the reading."""
     small: int = 0
     reading: bool = False
 
     def passes(self, length: int, end: int) -> None:
-        """Take note of a fragment; once some in a row are small, what follows the last one is announced."""
+        """Record a fragment; after some small ones in a row, announce that everything after them will be read."""
         if self.reading:
             if length >= _MUCH_LONGER * self.limit:
                 self.file.expect(())
@@ -116,13 +116,13 @@ class _Ahead:
 
 @dataclass(slots=True)
 class _Walk:
-    """A walk under way: the next item's place, and what was found so far."""
+    """State of a walk: the next item's position and the results so far."""
 
     peek: _Peek
     ahead: _Ahead
     position: int
     most: int = sys.maxsize
-    """Fragments that there may be."""
+    """Most fragments."""
     offsets: array[int] = field(default_factory=lambda: array("Q"))
     lengths: array[int] = field(default_factory=lambda: array("Q"))
     ends_image: bytearray = field(default_factory=bytearray)
@@ -133,7 +133,7 @@ class _Walk:
     shifted: bool = False
 
     def run(self) -> None:
-        """Hop from item to item until something else comes."""
+        """Hop from item to item until something else follows."""
         while self.position < self.peek.stop:
             head = self.peek.at(self.position, _HEADER.size)
             if len(head) < _HEADER.size:
@@ -152,18 +152,18 @@ class _Walk:
         self.ahead.passes(end - value, end)
         self.peek.block = _BLOCK if length < self.peek.near else _HEADER.size + _TAIL
         tail = min(_TAIL, end - value)
-        # The marker and the next header lie side by side: one read brings both.
+        # The marker and the next item's header are adjacent: one read covers both.
         self.ends_image.append(_END_OF_IMAGE in self.peek.at(end - tail, tail + _HEADER.size)[:tail])
         self.offsets.append(value)
         self.lengths.append(end - value)
         self.position = end
         if len(self.offsets) > self.most:
             raise HeaderLimitError(
-                f"the pixel data are more than {self.most:,} fragments (limits.fragments)", reason="too_many_fragments"
+                f"the pixel data have more than {self.most:,} fragments (limits.fragments)", reason="too_many_fragments"
             )
 
     def _cut(self, head: bytes) -> None:
-        """Judge the last bytes, fewer than an item's header has: padding, the delimiter's beginning, or an item's."""
+        """Classify last bytes that are too few for an item's header: padding, a cut delimiter, or a cut item."""
         if _DELIMITER.startswith(head) or is_blank(self.peek.file, self.position, self.peek.stop):
             self.padding = len(head)
             self.position = self.peek.stop
@@ -182,7 +182,7 @@ class _Walk:
             self.shifted = _DELIMITER in read_bytes(self.peek.file, start, self.position + _BLOCK - start)
 
     def _padding(self, *, zeros: bool) -> int:
-        """Return how many bytes stand in place of the delimiter: zeros as long as it, or all up to the end; else 0."""
+        """Return the bytes of padding in place of the delimiter: zeros of its length, or all up to the end; else 0."""
         tag, _ = _header(self.peek.at(self.position + _HEADER.size, _HEADER.size))
         if zeros and _may_follow(tag):
             return _HEADER.size
@@ -199,21 +199,21 @@ def walk_items(file: BinaryIO, start: int, stop: int, most: int = sys.maxsize) -
     start : int
         First byte of the pixel data element's value: the basic offset table's item.
     stop : int
-        End of the value where its length is given, else of the file.
+        End of the value if its length is defined, else of the file.
     most : int, optional
-        Fragments that there may be.
+        Most fragments.
 
     Returns
     -------
     Items
-        Of a damaged sequence, what comes before the damage.
+        For a damaged sequence, the items before the damage.
 
     Raises
     ------
     HeaderLimitError
-        Where there are more, reason ``too_many_fragments``.
+        If the sequence has more than `most` fragments, reason ``too_many_fragments``.
     """
-    # An object far away says itself what another request costs.
+    # A remote file declares by `near` and `through` what another request costs.
     peek = _Peek(file, stop, block=_HEADER.size, near=getattr(file, "near", _SMALL))
     ahead = _Ahead(file, stop, getattr(file, "through", 0))
     head = peek.at(start, _HEADER.size + _FIRST)
@@ -222,7 +222,7 @@ def walk_items(file: BinaryIO, start: int, stop: int, most: int = sys.maxsize) -
         walk = _Walk(peek, ahead, start, damage=_problem(tag, length, start, "the basic offset table's item"))
         return _items(walk, start, start, 0)
     table = start + _HEADER.size
-    if _foresee(file, table, length, table + length, stop):
+    if _announce(file, table, length, table + length, stop):
         ahead.limit = 0
     walk = _Walk(peek, ahead, table + length, most)
     walk.run()
@@ -231,7 +231,7 @@ def walk_items(file: BinaryIO, start: int, stop: int, most: int = sys.maxsize) -
 
 
 def with_first_item(file: BinaryIO, items: Items) -> Items:
-    """Return the items of a writer that leaves out the basic offset table: its item is the first fragment."""
+    """Add the first item as a fragment, for writers that leave out the basic offset table."""
     end = items.table_offset + items.table_length
     tail = read_range(file, max(end - _TAIL, items.table_offset), min(_TAIL, items.table_length)).tobytes()
     return replace(
@@ -243,18 +243,18 @@ def with_first_item(file: BinaryIO, items: Items) -> Items:
     )
 
 
-def _foresee(file: BinaryIO, table: int, length: int, first: int, stop: int) -> bool:
-    """Let a remote file fetch ahead what the walk will look at, as far as a basic offset table tells; whether it does."""
+def _announce(file: BinaryIO, table: int, length: int, first: int, stop: int) -> bool:
+    """Announce the walk's reads to a remote file, if a basic offset table predicts them; return whether it does."""
     expect = getattr(file, "expect", None)
     if expect is None or length % 4 or not _HEADER.size <= length <= _LONGEST_TABLE or first >= stop:
         return False
     offsets = read_range(file, table, length).view("<u4").astype(np.int64)
     if not len(offsets) or offsets[0] or not np.all(np.diff(offsets) > 0):
         return False
-    places = offsets + first
-    before = np.maximum(places - _TAIL, first)
+    positions = offsets + first
+    before = np.maximum(positions - _TAIL, first)
     gap = max(getattr(file, "near", 0), getattr(file, "through", 0))
-    expect(zip(before.tolist(), np.minimum(places + _HEADER.size, stop).tolist(), strict=True), gap)
+    expect(zip(before.tolist(), np.minimum(positions + _HEADER.size, stop).tolist(), strict=True), gap)
     return True
 
 
@@ -282,7 +282,7 @@ def _numbers(values: array[int]) -> npt.NDArray[np.uint64]:
 
 
 def _header(head: bytes) -> tuple[int, int]:
-    """Return tag and length, zeros where the data end."""
+    """Return tag and length; zeros at the end of the data."""
     if len(head) < _HEADER.size:
         return 0, 0
     group, element, length = _HEADER.unpack_from(head)
@@ -290,7 +290,7 @@ def _header(head: bytes) -> tuple[int, int]:
 
 
 def _may_follow(tag: int) -> bool:
-    """Whether a tag belongs behind pixel data: then only the sequence delimiter is missing."""
+    """Return whether a tag may follow pixel data, so that only the sequence delimiter is missing."""
     return tag > _PIXEL_DATA and tag >> 16 != ITEM >> 16
 
 
@@ -301,7 +301,7 @@ def _problem(tag: int, length: int, position: int, expected: str) -> str:
 
 
 def read_table(file: BinaryIO, items: Items, most: int) -> npt.NDArray[np.uint64] | None:
-    """Return the basic offset table's entries; None where it is no table (bad length, or absurdly long)."""
+    """Return the basic offset table's entries; None if its length is wrong or absurd."""
     if items.table_length % 4 or items.table_length // 4 > most:
         return None
     return read_range(file, items.table_offset, items.table_length).view("<u4").astype(np.uint64)

@@ -1,4 +1,4 @@
-"""DICOM keywords for rooms that don't know pydicom."""
+"""DICOM keywords for rooms that don't import pydicom."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ def all_keywords() -> frozenset[str]:
 
 
 def nearest_keywords(keyword: str, count: int = 3) -> list[str]:
-    """Return the known keywords most like a mistaken one, the most alike first; none where nothing is."""
+    """Return the keywords that resemble a mistaken one, best first; empty if none does."""
     lowered = {known.lower(): known for known in all_keywords()}
     return [lowered[match] for match in difflib.get_close_matches(keyword.lower(), lowered, n=count, cutoff=0.75)]
 
 
 def dictionary_keyword(keyword: str) -> tuple[str, str] | None:
-    """Return a keyword's ``(value representation, value multiplicity)``, None where it isn't known."""
+    """Return a keyword's ``(value representation, value multiplicity)``; None if the keyword is unknown."""
     tag = tag_for_keyword(keyword)
     return None if tag is None else (dictionary_VR(tag), dictionary_VM(tag))
 
 
 def keyword_kind(keyword: str) -> str:
-    """Return what a keyword's values are: ``text``, ``integer`` or ``number``, with an ``s`` where there may be several.
+    """Return the kind of a keyword's values: ``text``, ``integer`` or ``number``, with an ``s`` for several values.
 
     Raises
     ------
     ConfigError
-        The data dictionary has no such keyword.
+        If the data dictionary has no such keyword.
     """
     entry = dictionary_keyword(keyword)
     if entry is None:

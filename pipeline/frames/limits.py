@@ -1,7 +1,7 @@
-"""What a header may hold: counted while it is read, and in values that stay bytes until somebody asks, before anybody does.
+"""Limits of headers, counted while a header is read; unparsed values are counted before anybody converts them.
 
-pydicom makes an object of every element, item and value, and goes down into each sequence: some kilobytes of a file can cost
-gigabytes of memory and hours. A header beyond the limits is refused as soon as that is known, for a reason of its own.
+pydicom makes an object of every element, item and value, and parses nested sequences, so a few kilobytes of a file can cost
+gigabytes of memory and hours. A header that exceeds a limit is refused at once, with its own reason.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from pipeline.errors import HeaderLimitError
 from pipeline.frames.items import ITEM, UNDEFINED
 
 MOST_IN_A_DATA_SET = 1 << 16
-"""Elements of one data set or item: the data dictionary has some 5,000, and few private creators have more than 100."""
+"""Most elements of one data set or item; the data dictionary has some 5,000, and few private creators have more than 100."""
 PER_FRAME = 100
-"""Elements and items by which a multi-frame instance may have more, for each of its frames …"""
+"""Further elements and items that a multi-frame instance may have for each of its frames …"""
 MOST_FRAMES = 20_000
-"""… up to so many of them: a Number of Frames is quickly written."""
+"""… up to this number of frames, because the declared Number of Frames may be false."""
 _OFTEN = 1 << 12
-"""Elements between two looks at the limit."""
+"""Elements between two checks of the limit."""
 _LONG_VALUE = 1 << 10
-"""Bytes up to which nobody looks how many values an element has."""
+"""Most bytes of an element whose values aren't counted."""
 _VRS = {vr.value.encode(): vr.value for vr in VR if len(vr.value) == 2}  # noqa: PLR2004  the others are choices of two
 _LONG = frozenset(vr.value.encode() for vr in EXPLICIT_VR_LENGTH_32)
 _SIZES: Mapping[str, int] = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "AT": 4, "FD": 8, "SV": 8, "UV": 8}
-"""Bytes of a number."""
+"""Value representation → bytes of one number."""
 _TEXTS = frozenset(["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC", "UI"])
-"""Value representations of which an element may have several values, with backslashes between (PS3.5 6.4)."""
+"""Value representations with several values separated by backslashes (PS3.5 6.4)."""
 _HIDING = frozenset({None, "UN"})
-"""Value representations that don't tell whether an element is a sequence."""
+"""Value representations that may hide a sequence."""
 _ITEM_GROUP, _ITEM, _ITEM_DELIMITER, _SEQUENCE_DELIMITER = 0xFFFE, 0xE000, 0xE00D, 0xE0DD
 _HEADER = 8
 _STRUCTS = {
@@ -46,7 +46,7 @@ ITEM_TAGS = {little: Struct("<HH" if little else ">HH").pack(ITEM >> 16, ITEM & 
 
 @dataclass(frozen=True, slots=True)
 class HeaderLimits:
-    """What a header may hold; see the configuration's section ``limits``."""
+    """Limits of a header; see the configuration's section ``limits``."""
 
     header_bytes: int = 128 << 20
     header_elements: int = 1_000_000
@@ -61,7 +61,7 @@ DEFAULT_LIMITS = HeaderLimits()
 
 @dataclass(slots=True)
 class Spent:
-    """What has been read of one header so far."""
+    """Counts of what has been read of one header so far."""
 
     limits: HeaderLimits
     source: str = ""
@@ -71,15 +71,15 @@ class Spent:
     size: int = 0
     """Bytes of values."""
     frames: int = 0
-    """Number of Frames, as far as it is believed here."""
+    """Number of Frames, up to :data:`MOST_FRAMES`."""
 
     def add(self, elements: int = 0, values: int = 0, size: int = 0) -> None:
-        """Count what was read.
+        """Add to the counts.
 
         Raises
         ------
         HeaderLimitError
-            ``header_too_large``, where that is too much.
+            If a count exceeds its limit, reason ``header_too_large``.
         """
         self.elements += elements
         self.values += values
@@ -94,17 +94,17 @@ class Spent:
             self.refuse(f"more than {limits.header_bytes:,} bytes", "header_bytes")
 
     def add_frames(self, text: bytes) -> None:
-        """Take note of the value of Number of Frames."""
+        """Record the value of Number of Frames."""
         number = text.strip(b" \0")
         self.frames = min(int(number), MOST_FRAMES) if number.isdigit() and len(number) <= 12 else 0  # noqa: PLR2004  IS
 
     def check_data_set(self, elements: int) -> None:
-        """Refuse a data set with more elements of its own than any has."""
+        """Refuse a data set with more elements than any real one."""
         if elements > MOST_IN_A_DATA_SET:
             self.refuse(f"more than {MOST_IN_A_DATA_SET:,} elements in one data set", "")
 
     def check_depth(self, depth: int) -> None:
-        """Refuse sequences in sequences in sequences …."""
+        """Refuse sequences that are nested too deeply."""
         if depth > self.limits.header_depth:
             raise HeaderLimitError(
                 f"{self.source}: sequences are nested more than {self.limits.header_depth} deep (limits.header_depth)",
@@ -113,18 +113,18 @@ class Spent:
             )
 
     def refuse(self, what: str, limit: str) -> NoReturn:
-        """Raise the error for a header that holds too much."""
+        """Raise the error for a header that exceeds a limit."""
         allowed = f" (limits.{limit})" if limit else ""
         raise HeaderLimitError(f"{self.source}: the header holds {what}{allowed}", source=self.source)
 
 
 def count_values(tag: int, vr: str | None, value: bytes) -> int:
-    """Return how many values a long element will become, 0 of a short one; see :func:`_multiplicity`."""
+    """Return the number of values of a long element, 0 for a short one; see :func:`_multiplicity`."""
     return _multiplicity(tag, vr, value, 0, len(value)) if len(value) > _LONG_VALUE else 0
 
 
 def _multiplicity(tag: int, vr: str | None, data: bytes, start: int, stop: int) -> int:
-    """Return how many values the bytes are by their value representation, in implicit VR that of the dictionary."""
+    """Return the number of values in the bytes by value representation; in implicit VR, by the dictionary's."""
     if vr is None or vr == "UN":
         vr = str(dictionary_VR(tag))[:2] if dictionary_has_tag(tag) else ""
     if vr in _TEXTS:
@@ -133,28 +133,29 @@ def _multiplicity(tag: int, vr: str | None, data: bytes, start: int, stop: int) 
 
 
 def count_nested(value: bytes, spent: Spent, *, little: bool) -> None:
-    """Count what a sequence holds that is bytes still, at all depths, without making anything of it.
+    """Count elements, items and values of an unparsed sequence, at all depths, without making objects of them.
 
-    What isn't understood is counted as it comes: every step costs a file eight bytes.
+    Damaged content is counted like elements; the count stays bounded, because every step consumes at least eight bytes.
 
     Parameters
     ----------
     value : bytes
         The sequence's value: items.
     spent : Spent
+        Receives the counts.
     little : bool
-        Its byte order.
+        Whether the value is little endian.
 
     Raises
     ------
     HeaderLimitError
-        ``header_too_large`` or ``header_too_deep``.
+        If a limit is exceeded, reason ``header_too_large`` or ``header_too_deep``.
     """
     _Nested(value, spent, little).run()
 
 
 class _Nested:
-    """One count under way: which items are open."""
+    """State of one count: the open items and sequences."""
 
     def __init__(self, value: bytes, spent: Spent, little: bool) -> None:
         self._value, self._spent = value, spent
@@ -162,11 +163,11 @@ class _Nested:
         self._head, self._short = _STRUCTS[little]
         self._item_tag = ITEM_TAGS[little]
         self._ends: list[int] = []
-        """Where the open items end; behind everything for those of undefined length."""
+        """End of each open item; after the whole value for items of undefined length."""
         self._owns: list[int] = []
-        """How many elements each has of its own."""
+        """Number of direct elements of each open item."""
         self._undelimited = 0
-        """Open sequences that a delimiter ends."""
+        """Number of open sequences that need a delimiter."""
 
     def run(self) -> None:
         """Go from element to element, into each sequence and item."""
@@ -176,7 +177,7 @@ class _Nested:
                 self._close()
             group, number, length = self._head(self._value, at)
             if group == _ITEM_GROUP and number == _SEQUENCE_DELIMITER:
-                if not self._undelimited:  # the sequence's own
+                if not self._undelimited:  # the delimiter of the counted sequence itself
                     break
                 self._undelimited -= 1
                 at += _HEADER
@@ -196,7 +197,7 @@ class _Nested:
         self._owns.pop()
 
     def _item(self, at: int, number: int, length: int) -> int:
-        """Open or close an item; return where what is in it, or behind its delimiter, begins."""
+        """Open or close an item; return the offset of its content, or the offset after its delimiter."""
         if number == _ITEM:
             self._ends.append(len(self._value) + 1 if length == UNDEFINED else at + length)
             self._owns.append(0)
@@ -206,7 +207,7 @@ class _Nested:
         return at
 
     def _element(self, at: int, tag: int, length: int) -> int:
-        """Count an element's values; return where the next one begins, or what is in it where it is a sequence."""
+        """Count an element's values; return the offset of the next element, or of the first item of a sequence."""
         value = self._value
         if self._owns:
             self._owns[-1] += 1

@@ -1,4 +1,4 @@
-"""Preamble and File Meta Information (PS3.10 7.1): what they say, and what is assumed where they don't."""
+"""Preamble and File Meta Information (PS3.10 7.1), and assumptions if they are missing."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ Stream = HeaderFile | BytesIO
 META_GROUP = 2
 _BEGINNING = 1 << 10
 _COPIES = 16
-"""Copies of the group that are read as such: more are elements of the data set, in the wrong place."""
+"""Most copies of the group that are read as such; further ones count as misplaced elements of the data set."""
 _PREAMBLE, _PREFIX_END = 128, 132
-_REPEATED = "the file meta information is repeated in the data set: the first one holds"
+_REPEATED = "the file meta information is repeated in the data set: the first copy counts"
 
 
 def read_meta(
     stream: Stream, file: BinaryIO, source: str, assumptions: list[str], *, guess: bool, spent: Spent | None = None
 ) -> FileMetaDataset:
-    """Read preamble and File Meta Information; leave `stream` behind them.
+    """Read preamble and File Meta Information, and leave `stream` after them.
 
-    Where the data set begins with a second copy of the group, the first one's elements hold, as in most toolkits, which go by the
-    group's length.
+    If the data set begins with a second copy of the group, the elements of the first copy count, as in most toolkits, which use
+    the group's length.
 
     Parameters
     ----------
     stream : HeaderFile or BytesIO
-        The file from its beginning, or that beginning.
+        The whole file, or its beginning in memory.
     file : BinaryIO
     source : str
         The file's name for messages.
     assumptions : list of str
-        Gets what isn't as it should be.
+        Receives notes on irregularities.
     guess : bool
-        Whether a file without DICOM prefix is to be looked at closer.
+        Whether to accept a file without DICOM prefix if its first elements are plausible.
     spent : Spent, optional
-        Counts what is read, against the limits.
+        Counts what is read and checks the limits.
 
     Raises
     ------
     NotDicomError
-        Without prefix, and the first elements aren't plausible either.
+        If the prefix is missing and the first elements aren't plausible.
     """
     head = stream.read(_BEGINNING) if guess else b""
     stream.seek(0)
-    # A data set without preamble may hold "DICM" in the 129th byte by chance: then only its beginning is plausible.
+    # A data set without preamble may hold "DICM" at byte 128 by chance; then its beginning is plausible.
     if guess and not _is_file_format(head):
         if not looks_like_dicom(head, size_of(file)):
             raise not_dicom(source, head, size_of(file))
@@ -79,7 +79,7 @@ def read_meta(
 
 
 def declared_syntax(file_meta: FileMetaDataset, source: str) -> str:
-    """Return the Transfer Syntax UID, empty where there is none; InvalidAttributeError where it isn't one UID."""
+    """Return the Transfer Syntax UID, empty if it is missing; InvalidAttributeError if it isn't a single UID."""
     value = file_meta.get("TransferSyntaxUID")
     if value is not None and not isinstance(value, str):
         raise InvalidAttributeError(f"{source}: (0002,0010) 'Transfer Syntax UID' must be one UID", source=source)
@@ -87,7 +87,7 @@ def declared_syntax(file_meta: FileMetaDataset, source: str) -> str:
 
 
 def assumed_syntax(stream: Stream, source: str, assumptions: list[str], *, guess: bool) -> str:
-    """Return the transfer syntax that the data set's beginning suggests; MissingAttributeError where none may be guessed."""
+    """Return the transfer syntax that the data set's beginning suggests; MissingAttributeError if `guess` is off."""
     if not guess:
         raise MissingAttributeError(
             "'transfer_syntax_uid' is required if the dataset in 'src' is not in the DICOM File Format",
@@ -101,7 +101,7 @@ def assumed_syntax(stream: Stream, source: str, assumptions: list[str], *, guess
 
 
 def drop_meta(dataset: Dataset, assumptions: list[str]) -> None:
-    """Take out a copy of the file meta information that is encoded as the data set it begins."""
+    """Remove a copy of the file meta information at the data set's beginning, in the data set's own encoding."""
     for tag in list(dataset._dict):  # noqa: SLF001  keys without converting elements
         if tag >> 16 != META_GROUP:
             return
@@ -115,7 +115,7 @@ def _note_once(assumptions: list[str], note: str) -> None:
 
 
 def _is_file_format(head: bytes) -> bool:
-    """Whether preamble and prefix are there (PS3.10 7.1), and no data set that only looks so."""
+    """Return whether the file has preamble and prefix (PS3.10 7.1), and isn't a data set with "DICM" by chance."""
     if head[_PREAMBLE:_PREFIX_END] != b"DICM":
         return False
     return looks_like_dicom(head[_PREFIX_END:], 1 << 62) or not looks_like_dicom(head, 1 << 62)

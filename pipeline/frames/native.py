@@ -1,4 +1,4 @@
-"""Frames of native pixel data: where each lies, and its bytes made ready for decoding alone (PS3.5 8.1.1)."""
+"""Frames of native pixel data: their places, and their bytes prepared for separate decoding (PS3.5 8.1.1)."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ _ITEM_TAGS = {(ITEM >> 16).to_bytes(2, order) + (ITEM & 0xFFFF).to_bytes(2, orde
 
 
 def value_extent(file: BinaryIO, header: Header, *, inflate: bool) -> int:
-    """Return the bytes of a native value that the file holds.
+    """Return how many bytes of a native value the file holds.
 
-    Of a deflated file that is known only after inflating all of it; without `inflate`, what is declared.
+    For a deflated file, this needs the whole file inflated; without `inflate`, return the declared length.
 
     Raises
     ------
     PixelDataError
-        Undefined length, which only encapsulated data may have (``transfer_syntax_mismatch``).
+        If the length is undefined, as only encapsulated data may be; reason ``transfer_syntax_mismatch``.
     """
     if header.value_length is None:
         raise PixelDataError(
-            f"{header.source}: the pixel data are encapsulated (undefined length), but the transfer syntax is a "
-            "native one",
+            f"{header.source}: the pixel data are encapsulated (undefined length), but the transfer syntax is native",
             reason="transfer_syntax_mismatch",
             source=header.source,
         )
@@ -46,8 +45,8 @@ def check_extent(file: BinaryIO, index: FrameIndex, source: str) -> tuple[str, .
     Raises
     ------
     PixelDataError
-        With the reason ``pixel_data_too_short`` where it can't hold all frames, ``transfer_syntax_mismatch`` where it
-        holds items instead, ``contradictory_attributes`` where its length contradicts YBR_FULL_422.
+        If the value can't hold all frames (``pixel_data_too_short``), holds items instead (``transfer_syntax_mismatch``), or
+        has a length that contradicts YBR_FULL_422 (``contradictory_attributes``).
     """
     bits, frames = index.frame_bits, index.number_of_frames
     expected, actual = -(-bits * frames // 8), index.value_length
@@ -56,7 +55,7 @@ def check_extent(file: BinaryIO, index: FrameIndex, source: str) -> tuple[str, .
         raise PixelDataError(
             f"The number of bytes of pixel data is less than expected ({actual} vs {expected + expected % 2} bytes) - "
             f"the dataset may be corrupted, have an invalid group 0028 element value, or the transfer syntax may be "
-            f"incorrect; {available_native(index)} of {frames} frame(s) are there{hint}",
+            f"incorrect; the file holds {available_native(index)} of {frames} frame(s){hint}",
             reason="transfer_syntax_mismatch" if hint else "pixel_data_too_short",
             source=source,
         )
@@ -75,7 +74,7 @@ def check_extent(file: BinaryIO, index: FrameIndex, source: str) -> tuple[str, .
 
 
 def whole_frames(index: FrameIndex) -> int:
-    """Return how many frames the value holds whole, declared or not; the byte that pads it to even length is none."""
+    """Return the number of whole frames in the value, declared or not, without counting a padding byte."""
     expected = -(-index.frame_bits * index.number_of_frames // 8)
     if expected <= index.value_length <= expected + expected % 2:
         return index.number_of_frames
@@ -85,20 +84,20 @@ def whole_frames(index: FrameIndex) -> int:
 def shared_chroma_bits(options: Mapping[str, Any], length: int, source: str) -> tuple[int, tuple[str, ...]]:
     """Return the bits of one frame whose pixels share their chroma in pairs, and a note on its layout.
 
-    Rows of an odd number of columns are filled up with a pixel each, or pairs go on from row to row; the length of the
-    value tells.
+    With an odd number of columns, either each row has an additional pixel, or pairs continue across rows; the length of the
+    value decides.
 
     Raises
     ------
     InvalidAttributeError
-        Neither is possible (``contradictory_attributes``).
+        If neither is possible, reason ``contradictory_attributes``.
     """
     rows, columns, bits = (int(options[name]) for name in ("rows", "columns", "bits_allocated"))
     if not columns % 2:
         return rows * columns * 2 * bits, ()
     filled = rows * (columns + 1) * 2 * bits
     if length * 8 == filled * int(options["number_of_frames"]):
-        return filled, ("an odd number of columns: each row ends with a pixel more, which isn't part of it",)
+        return filled, ("an odd number of columns: each row ends with an additional pixel, which isn't stored",)
     if rows % 2:
         raise InvalidAttributeError(
             f"(0028,0004) 'Photometric Interpretation' is YBR_FULL_422, but {rows} rows of {columns} columns make no pairs "
@@ -110,35 +109,35 @@ def shared_chroma_bits(options: Mapping[str, Any], length: int, source: str) -> 
 
 
 def uneven_columns(index: FrameIndex) -> bool:
-    """Whether pixels share their chroma in pairs, but there is an odd number of columns."""
+    """Return whether pixels share their chroma in pairs although the number of columns is odd."""
     shares = not index.encapsulated and index.options["photometric_interpretation"] == SHARED_CHROMA
     return shares and int(index.options["columns"]) % 2 == 1
 
 
 def filling_columns(index: FrameIndex) -> int:
-    """Return how many columns a native frame has more than it shows: see :func:`shared_chroma_bits`."""
+    """Return the number of additional columns in a native frame's bytes; see :func:`shared_chroma_bits`."""
     rows, columns, bits = (int(index.options[name]) for name in ("rows", "columns", "bits_allocated"))
     return int(uneven_columns(index) and index.frame_bits == rows * (columns + 1) * 2 * bits)
 
 
 def available_native(index: FrameIndex) -> int:
-    """Return how many of the declared frames the value holds whole."""
+    """Return the number of declared frames that the value holds whole."""
     return min(index.number_of_frames, index.value_length * 8 // index.frame_bits)
 
 
 def _hint(file: BinaryIO, index: FrameIndex) -> str:
-    """Say so where a native value begins like encapsulated data."""
+    """Return a hint for the message if a native value begins like encapsulated data."""
     items = bytes(read_range(file, index.value_offset, 4)) in _ITEM_TAGS
-    return "; they begin with an item, as encapsulated pixel data do" if items else ""
+    return "; the pixel data begin with an item, as encapsulated pixel data do" if items else ""
 
 
 def swaps_bits(index: FrameIndex) -> bool:
-    """Whether single bits were written as big endian 16-bit words."""
+    """Return whether single bits were written as big endian 16-bit words."""
     return index.options["bits_allocated"] == 1 and swaps_pairs(index, {})
 
 
 def swaps_pairs(index: FrameIndex, options: Mapping[str, Any]) -> bool:
-    """Whether bytes or single bits were written as big endian 16-bit words, that is, with the bytes of each pair swapped."""
+    """Return whether bytes or single bits were written as big endian 16-bit words, with swapped bytes in each pair."""
     if options.get("be_swap_ow"):
         return True
     stored = index.options
@@ -151,19 +150,19 @@ def swaps_pairs(index: FrameIndex, options: Mapping[str, Any]) -> bool:
 
 
 def read_native(file: BinaryIO, index: FrameIndex, frame: int, *, swap: bool, view: bool) -> Bytes:
-    """Return the bytes of one frame as they would be were it the only one: starting at a byte, pairs unswapped.
+    """Return the bytes of one frame as if it were the only one: starting at a byte, with unswapped pairs.
 
     Parameters
     ----------
     swap : bool
         See :func:`swaps_pairs`.
     view : bool
-        Read-only and, where possible, without a copy; else writeable.
+        Return read-only bytes, if possible without a copy; else writeable ones.
 
     Raises
     ------
     PixelDataError
-        Where the file ends before the frame does.
+        If the file ends before the frame.
     """
     ((offset, length),) = index.ranges(frame)
     lead = (offset - index.value_offset) % 2 if swap else 0
@@ -185,7 +184,7 @@ def read_native(file: BinaryIO, index: FrameIndex, frame: int, *, swap: bool, vi
 
 
 def _aligned(data: Bytes, skip: int, bits: int) -> Bytes:
-    """Return `bits` bits from bit `skip` on, packed from the first bit of the first byte."""
+    """Return `bits` bits from bit `skip` on, packed from the first bit of the first byte on."""
     if not skip:
         return data
     unpacked = np.unpackbits(data, bitorder="little", count=skip + bits)

@@ -1,6 +1,6 @@
-"""Native frames that are stored as they are wanted: read straight into the caller's array, without pydicom.
+"""Fast path for native frames that need no conversion: read directly into the caller's array, without pydicom.
 
-Every other kind of frame is left to pydicom.
+pydicom handles all other frames.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PROCESSORS: Final = tuple(base.PROCESSORS)
 
 @dataclass(frozen=True, slots=True)
 class PlainFrames:
-    """The native frames of one instance."""
+    """The native frames of one instance that need no conversion."""
 
     index: FrameIndex
     shape: tuple[int, ...]
@@ -43,7 +43,7 @@ class PlainFrames:
     photometric_interpretation: str
 
     def read_into(self, file: BinaryIO, frame: int, out: Array) -> bool:
-        """Read a frame into `out`; false where it isn't what `out` holds, or isn't there: `out` may hold anything then."""
+        """Read a frame into `out`; return False if it doesn't fit or is missing; then `out` may hold anything."""
         if out.shape != self.shape or out.dtype != self.dtype or not out.flags.c_contiguous:
             return False
         ((offset, length),) = self.index.ranges(frame)
@@ -54,7 +54,7 @@ class PlainFrames:
 
 
 def plain_frames(index: FrameIndex, options: Mapping[str, Any]) -> PlainFrames | None:
-    """Return how to read the frames of `index`, None where pydicom's own way must be taken.
+    """Return the fast path for the frames of `index`; None if pydicom must decode them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Decoding plugins: which are there, in which order they are tried, and what they are called in the catalog."""
+"""Decoding plugins: availability, order of trial, and names in the catalog."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from pipeline.model import syntaxes
 _PYDICOM_ORDER = ("gdcm", "pylibjpeg", "pillow", "pyjpegls", "pydicom")
 _DISTRIBUTIONS = {"gdcm": "python-gdcm"}
 _PYLIBJPEG = {**dict.fromkeys(syntaxes.ANY_JPEG_2000, "openjpeg"), syntaxes.RLE_LOSSLESS: "rle"}
-"""What pylibjpeg decodes with, if it isn't its libjpeg."""
+"""Transfer syntax → pylibjpeg's decoder, if it isn't libjpeg."""
 _LOGGER = logging.getLogger("pydicom.pixels.decoders.base")
 
 
 def decoder_for(uid: str, source: str = "") -> Decoder:
-    """Return pydicom's decoder of a transfer syntax, our plugin among its.
+    """Return pydicom's decoder for a transfer syntax, with our plugin registered.
 
     Raises
     ------
     UnsupportedTransferSyntaxError
-        There is none.
+        If the transfer syntax has no decoder.
     """
     _register()
     try:
         return codecs.decoder_of(uid)
     except NotImplementedError as error:
         name = transfer_syntax_name(uid)
-        shown = f"of '{name}'" if name != uid or not uid.strip("0123456789.") else "that is no UID"
+        shown = f"of '{name}'" if name != uid or not uid.strip("0123456789.") else "that isn't a UID"
         raise UnsupportedTransferSyntaxError(
             f"Unable to decode the pixel data as a (0002,0010) 'Transfer Syntax UID' value {shown} is not supported"
             + (f" ({uid})" if name != uid else ""),
@@ -46,7 +46,7 @@ def decoder_for(uid: str, source: str = "") -> Decoder:
 
 @cache
 def _register() -> None:
-    """Add our plugin once: looking whether it is there takes a tenth of what scanning a small file does."""
+    """Register our plugin once, because each check costs a tenth of scanning a small file."""
     codecs.register()
 
 
@@ -57,42 +57,40 @@ def plugin_order(decoder: Decoder, plugin: str = "") -> tuple[str, ...]:
     ----------
     decoder : Decoder
     plugin : str
-        The only one to try; empty for all available: ours first, since it is the fastest, then pydicom's own order.
+        The only plugin to try; empty for all available ones: ours first, because it is the fastest, then in pydicom's order.
 
     Raises
     ------
     ValueError
-        No plugin of that name (as pydicom raises it).
+        If no plugin has that name (raised by pydicom).
     RuntimeError
-        It, or every plugin, lacks dependencies (as pydicom raises it).
+        If the plugin, or every plugin, lacks dependencies (raised by pydicom).
     """
     if decoder.is_native:
         return ()
     available = decoder.available_plugins
     if not available or (plugin and plugin not in available):
-        # pydicom checks plugins before it looks at the data, and explains what is missing.
+        # pydicom checks plugins before it reads data, and its error explains what is missing.
         next(decoder.iter_array(b"", decoding_plugin=plugin, validate=False, number_of_frames=1))
     if plugin:
         return (plugin,)
-    rank = {name: place for place, name in enumerate(_PYDICOM_ORDER)}
+    rank = {name: position for position, name in enumerate(_PYDICOM_ORDER)}
     return tuple(sorted(available, key=lambda name: (name != codecs.PLUGIN, rank.get(name, 0), name)))
 
 
 def check_plugin(plugin: str) -> None:
-    """Refuse the name of a decoding plugin that no transfer syntax knows; an empty one is any.
+    """Refuse the name of an unknown decoding plugin; an empty name means any plugin.
 
     Raises
     ------
     ConfigError
-        Naming those that there are.
+        For an unknown name; the message lists the available plugins.
     """
     if not plugin:
         return
     known = {name for uid in syntaxes.BY_UID if (decoder := _decoder(uid)) for name in decoder.available_plugins}
     if plugin not in known:
-        raise ConfigError(
-            f"decode.plugin: there is no decoding plugin {plugin!r}; there are {', '.join(sorted(known))}"
-        )
+        raise ConfigError(f"decode.plugin: unknown decoding plugin {plugin!r}; available: {', '.join(sorted(known))}")
 
 
 def _decoder(uid: str) -> Decoder | None:
@@ -104,7 +102,7 @@ def _decoder(uid: str) -> Decoder | None:
 
 @cache
 def plugin_label(name: str, uid: str) -> str:
-    """Return a plugin's name and version, ``imagecodecs 2026.3.6``; with the codec where it is a package of its own."""
+    """Return a plugin's name and version, ``imagecodecs 2026.3.6``, and the codec's if it is a separate package."""
     if name == codecs.PLUGIN:
         return codecs.plugin_version()
     label = f"{name} {_version(_DISTRIBUTIONS.get(name, name))}".strip()
@@ -123,10 +121,10 @@ def _version(distribution: str) -> str:
 
 @contextmanager
 def quiet_tries() -> Iterator[list[BaseException]]:
-    """Keep pydicom from logging a traceback for each plugin that fails while the next one is still to be tried.
+    """Suppress pydicom's tracebacks about failed plugins while other plugins are still to be tried.
 
-    Only this thread's records are dropped, only while the block runs. Yields the exceptions that they told of: of what
-    a plugin raised, pydicom passes on the text alone.
+    Only this thread's records are dropped, and only while the block runs. Yields a list that receives the logged exceptions,
+    because pydicom passes on only the text of a plugin's exception.
     """
     here = threading.get_ident()
     raised: list[BaseException] = []

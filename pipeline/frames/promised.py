@@ -1,4 +1,4 @@
-"""Headers without pixel data: reports and plans, which have none, and images that were cut before them or robbed of them."""
+"""Headers without pixel data: objects that never have any, and images that lost theirs or were cut before them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DIRECTORY_RECORDS = 0x00041220
 _URL = 0x00287FE0
 
 _IMAGE_STORAGE = "Image Storage"
-"""What the names of all SOP Classes hold whose IOD requires the Image Pixel Module, but for those below (PS3.4 B.5)."""
+"""Part of the name of every SOP Class whose IOD requires the Image Pixel Module, except those below (PS3.4 B.5)."""
 _IMAGES = {
     "1.2.840.10008.5.1.4.1.1.6.2": "Enhanced US Volume Storage",
     "1.2.840.10008.5.1.4.1.1.30": "Parametric Map Storage",
@@ -38,12 +38,12 @@ def no_pixel_data(header: Header) -> PipelineError:
     Returns
     -------
     NoPixelDataError
-        With the reason ``no_pixel_data`` where SOP Class, attributes and the file's length agree that it is no image;
-        ``pixel_data_missing`` where the SOP Class is an image's, or Rows, Columns and Bits Allocated are there.
+        ``no_pixel_data`` if SOP Class, attributes and file length agree that the file isn't an image;
+        ``pixel_data_missing`` if the SOP Class is an image's, or Rows, Columns and Bits Allocated are present.
     PixelDataError
-        ``pixel_data_too_short``: the file of such an image ends inside an element.
+        ``pixel_data_too_short`` if the file of such an image ends inside an element.
     PipelineError
-        ``header_unreadable``: a file ends inside an element, and whether it was an image can't be told.
+        ``header_unreadable`` if the file ends inside an element, and it is unknown whether it was an image.
     """
     source, cut, name = header.source, header.truncated, _sop_class_name(header)
     why = _promise(header, name)
@@ -56,21 +56,21 @@ def no_pixel_data(header: Header) -> PipelineError:
             f"{source}: {cut}, before its pixel data; {why}", reason="pixel_data_too_short", source=source
         )
     if why:
-        elsewhere = "; by Pixel Data Provider URL they are elsewhere" if _URL in header.elements.by_tag else ""
+        elsewhere = "; Pixel Data Provider URL refers to another place" if _URL in header.elements.by_tag else ""
         return NoPixelDataError(
             f"{source}: no pixel data, although {why}{elsewhere}", reason="pixel_data_missing", source=source
         )
     if cut:
         return PipelineError(
-            f"{source}: {cut}; whether it was an image can't be told", reason="header_unreadable", source=source
+            f"{source}: {cut}; it is unknown whether it was an image", reason="header_unreadable", source=source
         )
     return NoPixelDataError(f"{source}: no pixel data", source=source)
 
 
 def _promise(header: Header, name: str) -> str:
-    """Return what says that the file is an image; nothing where nothing does."""
+    """Describe the evidence that the file is an image; empty without evidence."""
     present = header.elements.by_tag
-    if _DIRECTORY_RECORDS in present:  # a DICOMDIR, whatever else is said of it
+    if _DIRECTORY_RECORDS in present:  # a DICOMDIR, whatever its other elements
         return ""
     if _IMAGE_STORAGE in name or name in _IMAGES.values():
         return f"its SOP Class is {name}"
@@ -80,7 +80,7 @@ def _promise(header: Header, name: str) -> str:
 
 
 def _sop_class_name(header: Header) -> str:
-    """Return the name of the SOP Class, by the data set or else the file meta information; empty where it isn't known."""
+    """Return the name of the SOP Class, from the data set or else the file meta information; empty if unknown."""
     for uid in (find_value(header.elements, _SOP_CLASS), find_value(header.meta, _MEDIA_SOP_CLASS)):
         known = uid.strip(" \0") if isinstance(uid, str) else ""
         name: str = _IMAGES.get(known) or UID_dictionary.get(known, ("",))[0]

@@ -18,16 +18,16 @@ from pipeline.model import syntaxes
 
 
 def dataset_header(dataset: Dataset) -> tuple[BinaryIO, Header]:
-    """Return the Dataset's pixel data as a file and a header whose offsets count in it.
+    """Return the Dataset's pixel data as a file, and a header with offsets in that file.
 
-    Buffered pixel data begin at the buffer's position, which the caller puts back.
+    Buffered pixel data begin at the buffer's position, which the caller restores.
 
     Raises
     ------
     MissingAttributeError
-        No transfer syntax.
+        If the transfer syntax is missing.
     NoPixelDataError
-        None of the pixel data elements, or several.
+        If no pixel data element is present, or several are.
     """
     file_meta = getattr(dataset, "file_meta", None) or FileMetaDataset()
     uid = file_meta.get("TransferSyntaxUID", None)
@@ -68,12 +68,12 @@ def dataset_header(dataset: Dataset) -> tuple[BinaryIO, Header]:
 
 
 def check_buffer(header: Header, overrides: Mapping[str, Any]) -> None:
-    """Compare the length of a Dataset's pixel data with its attributes as pydicom does, with its warnings.
+    """Compare the length of a Dataset's pixel data with its attributes like pydicom, with the same warnings.
 
     Raises
     ------
     PixelDataError
-        Native data that are shorter than the frames, or contradict YBR_FULL_422.
+        If native data are shorter than the frames, or contradict YBR_FULL_422.
     """
     uid = header.transfer_syntax_uid
     decoder_for(uid, header.source)

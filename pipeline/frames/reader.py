@@ -1,4 +1,4 @@
-"""Decoding single frames, in any order, each on its own."""
+"""Decoding of single frames, in any order and independently of each other."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _NO_OPTIONS: Mapping[str, Any] = {}
 class FrameReader:
     """Decodes any frame of one instance through its frame index, one at a time.
 
-    Each frame costs what it costs alone, wherever it lies, and never depends on which were decoded before. Memory:
-    one frame and its encoded bytes.
+    The cost of a frame doesn't depend on its position, and its result doesn't depend on frames decoded before. The reader
+    holds one frame and its encoded bytes.
 
     Parameters
     ----------
     file : BinaryIO
-        The file the index was built from, seekable; its position moves. It stays open.
+        The seekable file of the index; its position moves, and it stays open.
     index : FrameIndex
     raw : bool
         Don't convert YBR_FULL to RGB.
@@ -45,15 +45,15 @@ class FrameReader:
     source : str
         The file's name for errors.
     as_stored : bool
-        Give each frame the type that Bits Allocated declares, as ``iter_pixels(indices=…)`` does, instead of the
-        smallest that its codestream's precision needs.
+        Give each frame the type of Bits Allocated, like ``iter_pixels(indices=…)``, instead of the smallest type for its
+        codestream's precision.
 
     Raises
     ------
     UnsupportedTransferSyntaxError
-        No decoder for the transfer syntax.
+        If the transfer syntax has no decoder.
     ValueError, RuntimeError
-        `decoding_plugin` is unknown, or lacks dependencies; contradicting options.
+        If `decoding_plugin` is unknown or lacks dependencies, or options contradict each other.
     """
 
     def __init__(
@@ -92,11 +92,11 @@ class FrameReader:
         self._attempts = Attempts(self._decoder, index.transfer_syntax_uid, wanted)
 
     def expect(self, frames: Iterable[int]) -> None:
-        """Announce the frames that will be read next, in this order, so that a remote file fetches them ahead."""
+        """Announce the next frames in reading order, so that a remote file fetches them ahead."""
         expect = getattr(self._file, "expect", None)
         if expect is not None:
-            there = (frame for frame in frames if isinstance(frame, int) and 0 <= frame < self._available)
-            expect((offset, offset + length) for frame in there for offset, length in self.index.ranges(frame))
+            valid = (frame for frame in frames if isinstance(frame, int) and 0 <= frame < self._available)
+            expect((offset, offset + length) for frame in valid for offset, length in self.index.ranges(frame))
 
     def read(self, frame: int) -> DecodedFrame:
         """Decode one frame.
@@ -109,12 +109,11 @@ class FrameReader:
         Raises
         ------
         FrameIndexError
-            No such frame.
+            If the instance has no such frame.
         PixelDataError
-            Its bytes are missing, or its codestream holds another frame than the attributes declare (reason
-            ``frame_mismatch``).
+            If the frame's bytes are missing, or its codestream contradicts the attributes (reason ``frame_mismatch``).
         DecodeError
-            No plugin could decode it, or not all of it is there.
+            If no plugin can decode the frame, or the frame is incomplete.
         """
         self.index.check(frame)
         try:
@@ -126,12 +125,12 @@ class FrameReader:
             raise
 
     def read_as(self, frame: int, dtype: npt.DTypeLike) -> DecodedFrame:
-        """Decode one frame and give it the type `dtype`, which must hold each of its values.
+        """Decode one frame and convert it to `dtype`, which must be able to hold all values.
 
         Raises
         ------
         DecodeError
-            With the reason ``frame_mismatch`` where it doesn't, or where the shape isn't the declared one.
+            If `dtype` can't hold a value, or the shape isn't the declared one; reason ``frame_mismatch``.
         """
         decoded = self.read(frame)
         wanted = np.dtype(dtype)
@@ -148,25 +147,24 @@ class FrameReader:
         return DecodedFrame(array, decoded.photometric_interpretation, decoded.decoder)
 
     def read_into(self, frame: int, out: Array) -> DecodedFrame:
-        """Decode one frame into `out`, what :meth:`read_as` gives as the type of `out`.
+        """Decode one frame into `out`, with the same values as :meth:`read_as` for the type of `out`.
 
         Parameters
         ----------
         frame : int
             Frame index, from 0.
         out : numpy.ndarray
-            Writeable, of the frame's shape, for instance one frame of a shard. Where decoding fails it is filled with
-            zeros.
+            Writeable, of the frame's shape, for instance one frame of a shard. If decoding fails, it is filled with zeros.
 
         Returns
         -------
         DecodedFrame
-            Its ``array`` is `out`.
+            The frame; its ``array`` is `out`.
 
         Raises
         ------
         DecodeError
-            As :meth:`read_as`; also with the reason ``frame_mismatch`` where the frame's shape isn't that of `out`.
+            As for :meth:`read_as`; also if the frame's shape isn't that of `out`, reason ``frame_mismatch``.
         """
         try:
             if (
@@ -176,7 +174,7 @@ class FrameReader:
             ):
                 return DecodedFrame(out, self._plain.photometric_interpretation, "")
             if self._direct is not None and self._direct.fills(out) and 0 <= frame < self._available:
-                decoded = self._directly(self._encoded(frame), out)
+                decoded = self._decode_directly(self._encoded(frame), out)
                 if decoded is not None:
                     return decoded
             decoded = self.read_as(frame, out.dtype)
@@ -204,21 +202,21 @@ class FrameReader:
     def _encapsulated(self, frame: int) -> DecodedFrame:
         codestream = self._encoded(frame)
         out = self._direct.empty() if self._direct is not None and self._as_stored else None
-        decoded = self._directly(codestream, out)
+        decoded = self._decode_directly(codestream, out)
         return decoded or self._attempts.encapsulated(codestream, self._plugins, as_stored=self._as_stored)
 
     def _encoded(self, frame: int) -> bytes:
-        """Return the frame's codestream: its fragments joined."""
+        """Return the frame's codestream: its joined fragments."""
         pieces = [read_bytes(self._file, offset, length) for offset, length in self.index.ranges(frame)]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _directly(self, codestream: bytes, out: Array | None) -> DecodedFrame | None:
-        """Decode without pydicom's runner where that gives the same, None where pydicom must do it."""
+    def _decode_directly(self, codestream: bytes, out: Array | None) -> DecodedFrame | None:
+        """Decode without pydicom's runner if the result is the same; return None if pydicom must decode."""
         try:
             decoded = self._direct.decode(codestream, out) if self._direct is not None else None
         except CodestreamError:
             raise
-        except Exception:  # noqa: BLE001  codecs are foreign code; pydicom's way tries again, then names what is wrong
+        except Exception:  # noqa: BLE001  codecs are foreign code; pydicom tries again and reports the problem
             return None
         if decoded is None:
             return None

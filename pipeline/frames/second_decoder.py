@@ -1,4 +1,4 @@
-"""Decoding once more, by other means than the first time, for whoever compares the two."""
+"""Second decoding of an instance by another plugin, to verify the first."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from pipeline.frames.reader import FrameReader
 from pipeline.model import FrameIndex, syntaxes
 
 PYDICOM = "pydicom"
-"""What native data are compared by: pydicom's own path, from the file's header to the array."""
+"""Decoder of native data for the comparison: pydicom's own path, from the file's header to the array."""
 _EIGHT_BITS = 8
 _WITHIN_8_BITS, _WITHIN_MORE, _WITHIN_JPEG_2000 = 2, 4, 1
 _READ_HERE = ("photometric_interpretation", "planar_configuration")
-"""What pydicom is told of a native file: it knows no blanks around the one, nor that the other can't be."""
+"""Attributes of a native file that replace pydicom's reading: it doesn't strip blanks and doesn't correct contradictions."""
 
 
 class SecondReader:
-    """Decodes an instance's frames by a plugin that did not decode them the first time, and by the one that did.
+    """Decodes an instance's frames by the same plugin as the first time, and by other ones.
 
-    Headers and frame index are read anew from the file as it is now; nothing that was learned about it before counts.
+    Header and frame index are read again from the current file, without any earlier results.
 
     Parameters
     ----------
     file : BinaryIO
         Seekable; stays open.
     source : str
-        Its name for errors.
+        The file's name for errors.
     used : str
-        What decoded it the first time, as the catalog's column `decoder` has it.
+        Decoder of the first time, from the catalog's column `decoder`.
     raw, options, limits, gate
-        As for the first time.
+        As in the first decoding.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class SecondReader:
         others = sorted(name for name in available if name not in first)
         native_others = () if _pydicom_departs(self.index) else (PYDICOM,)
         self.others = tuple(others) if self.index.encapsulated else native_others
-        """What can decode it otherwise than the first time."""
+        """Decoders that weren't used the first time."""
         self._first = tuple(first) or ("",)
         self._readers: dict[str, FrameReader] = {}
 
     @property
     def tolerance(self) -> int:
-        """Grey levels by which two right decoders may differ: 0 for lossless data (PS3.5 8.2.1, ITU-T T.83, T.803)."""
+        """Grey levels by which two correct decoders may differ: 0 for lossless data (PS3.5 8.2.1, ITU-T T.83, T.803)."""
         if self.index.transfer_syntax_uid in syntaxes.LOSSY_JPEG_2000:
             return _WITHIN_JPEG_2000
         if self.index.transfer_syntax_uid not in syntaxes.LOSSY_JPEG:
@@ -78,12 +78,12 @@ class SecondReader:
         return _WITHIN_8_BITS if int(self.index.options["bits_stored"]) <= _EIGHT_BITS else _WITHIN_MORE
 
     def again(self, frame: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """Decode a frame as it was decoded the first time; several plugins are tried in turn.
+        """Decode a frame with the plugins of the first time, tried in turn.
 
         Raises
         ------
         PipelineError, ValueError, RuntimeError
-            As :class:`FrameReader` does.
+            See :class:`FrameReader`.
         """
         *early, last = self._first
         for plugin in early:
@@ -94,19 +94,19 @@ class SecondReader:
         return self._reader(last).read_as(frame, dtype).array
 
     def otherwise(self, frames: Sequence[int], dtype: npt.DTypeLike, by: str) -> Iterator[npt.NDArray[Any]]:
-        """Decode frames, one after the other, by one of :attr:`others`; raises whatever that raises."""
+        """Yield decoded frames by one of :attr:`others`; any of its exceptions may be raised."""
         if self.index.encapsulated:
             self._reader(by).expect(frames)
             for frame in frames:
                 yield self._reader(by).read_as(frame, dtype).array
             return
-        told = {name: self.index.options[name] for name in _READ_HERE if name in self.index.options} | dict(
+        options = {name: self.index.options[name] for name in _READ_HERE if name in self.index.options} | dict(
             self._options
         )
-        bits = _elsewhere(self.index)
-        told |= {"correct_unused_bits": False} if bits else {}
+        bits = _moved_bits(self.index)
+        options |= {"correct_unused_bits": False} if bits else {}
         with open_source(self._source) as file:
-            for array in iter_pixels(file, indices=list(frames), raw=self._raw, **told):
+            for array in iter_pixels(file, indices=list(frames), raw=self._raw, **options):
                 yield (bits.correct(array) if bits else array).astype(np.dtype(dtype), copy=False)
 
     def _reader(self, plugin: str) -> FrameReader:
@@ -123,13 +123,13 @@ class SecondReader:
 
 
 def _pydicom_departs(index: FrameIndex) -> bool:
-    """Whether pydicom's own path gives other pixels of a native file than the standard says (see ``DIFFERENCES.md``)."""
+    """Return whether pydicom decodes a native file contrary to the standard (see ``DIFFERENCES.md``)."""
     moved_colours = "high_bit" in index.options and index.options["samples_per_pixel"] != 1
     return moved_colours or swaps_bits(index) or uneven_columns(index)
 
 
-def _elsewhere(index: FrameIndex) -> SampleBits | None:
-    """Return where samples lie that aren't in the lowest bits of their words, which pydicom doesn't look for."""
+def _moved_bits(index: FrameIndex) -> SampleBits | None:
+    """Return the bits of samples above the lowest bits of their words, which pydicom ignores; None for other samples."""
     if "high_bit" not in index.options:
         return None
     names = ("bits_allocated", "bits_stored", "pixel_representation", "high_bit")

@@ -1,4 +1,4 @@
-"""Transfer syntaxes: how a data set is encoded, and which encoding to assume where nothing says so."""
+"""Transfer syntaxes: their names, and the recognition of undeclared encodings."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _VRS = {vr.value.encode() for vr in VR if len(vr.value) == 2}  # noqa: PLR2004  
 _LONG = {str(vr).encode() for vr in EXPLICIT_VR_LENGTH_32}
 _UNDEFINED = 0xFFFFFFFF
 _LAST_FIRST_GROUP = 0xFF
-"""A data set's first element lies in one of the low groups: 0002, 0004, 0008, …"""
+"""Highest group of a data set's first element: 0002, 0004, 0008, …"""
 
 
 def transfer_syntax_name(uid: str) -> str:
-    """Return the standard's name of a transfer syntax; the UID itself where it has none."""
+    """Return the standard's name of a transfer syntax, or the UID itself without a name."""
     known = syntaxes.BY_UID.get(uid)
     return known.name if known else str(UID(uid).name) if uid else ""
 
@@ -26,8 +26,8 @@ def transfer_syntax_name(uid: str) -> str:
 def guess_syntax(head: bytes) -> str:
     """Return the transfer syntax UID of a data set that begins with `head` and declares none.
 
-    Implicit VR Little Endian is DICOM's default (PS3.5 10.1); an explicit VR in the first element gives away the
-    others, and a first group that is low only when its bytes are swapped gives away big endian.
+    The default is Implicit VR Little Endian (PS3.5 10.1). A value representation in the first element means explicit VR; a first
+    group that is low only with swapped bytes means big endian.
     """
     if head[4:6] not in _VRS:
         return syntaxes.IMPLICIT
@@ -49,7 +49,7 @@ def looks_like_dicom(head: bytes, size: int) -> bool:
 
 
 def _plausible(head: bytes, size: int, *, implicit: bool, order: str) -> bool:
-    """Whether the first two elements have known tags in rising order and lengths that fit into the file."""
+    """Return whether the first two elements have known tags in rising order and lengths that fit into the file."""
     first = _element(head, 0, implicit=implicit, order=order)
     if first is None or not _fits(*first[1:], size) or first[0] >> 16 > _LAST_FIRST_GROUP:
         return False
@@ -58,13 +58,13 @@ def _plausible(head: bytes, size: int, *, implicit: bool, order: str) -> bool:
         return False
     if length == _UNDEFINED or value + length + 8 > min(len(head), size):
         return True
-    # The file meta information is explicit, what follows it may not be; the command set is always implicit.
+    # The file meta information is explicit, the data set after it may be implicit; the command set is always implicit.
     second = _element(head, value + length, implicit=implicit, order=order)
     return second is not None and second[0] > tag and _fits(*second[1:], size)
 
 
 def _element(head: bytes, start: int, *, implicit: bool, order: str) -> tuple[int, int, int] | None:
-    """Return ``(tag, value offset, length)``, None where `head` ends or the VR is none."""
+    """Return ``(tag, value offset, length)``; None if `head` is too short or the VR is unknown."""
     if len(head) < start + 12:
         return None
     group, element, length = struct.unpack_from(f"{order}HHL", head, start)

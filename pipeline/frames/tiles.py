@@ -1,4 +1,4 @@
-"""Where the tiles of a TILED_FULL image are: their order says it, not the header (PS3.3 C.7.6.17.3)."""
+"""Positions of the tiles of a TILED_FULL image, which follow from their order (PS3.3 C.7.6.17.3)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ UNKNOWN_PLACE = (
 
 
 def tile_columns(elements: Elements, constant: Mapping[str, Any], frames: int) -> dict[str, list[Any]]:
-    """Return each tile's position in the total pixel matrix, from 1, and its optical path or segment where there are several.
+    """Return each tile's position in the total pixel matrix, from 1, and its optical path or segment if there are several.
 
-    The tiles come in rows, then focal planes, then optical paths, then segments; the parts of a concatenation go on where the one
-    before ends.
+    Tiles are ordered by rows, then focal planes, then optical paths, then segments; each part of a concatenation continues the
+    one before it.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def tile_columns(elements: Elements, constant: Mapping[str, Any], frames: int) -
     Returns
     -------
     dict
-        Keyword → one value a frame; nothing where the matrix or the part's place in it isn't known.
+        Keyword → one value per frame; empty if the matrix or the part's place in it is unknown.
     """
     size = [find_value(elements, tag_for_keyword(keyword) or 0) for keyword in ("Columns", "Rows")]
     total: list[Any] = [constant.get(keyword) for keyword in ("TotalPixelMatrixColumns", "TotalPixelMatrixRows")]
@@ -59,7 +59,7 @@ def tile_columns(elements: Elements, constant: Mapping[str, Any], frames: int) -
 
 
 def first_tile(elements: Elements) -> int | None:
-    """Return how many tiles of the concatenation come before the first one here; None where that isn't known."""
+    """Return the number of the concatenation's tiles before this instance's first tile; None if it is unknown."""
     offset = find_value(elements, _OFFSET)
     if isinstance(offset, int) and offset >= 0:
         return offset
@@ -69,7 +69,7 @@ def first_tile(elements: Elements) -> int | None:
 
 
 def _channels(elements: Elements, constant: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return the optical paths as they are listed, and the segments by number."""
+    """Return the optical paths in listed order, and the segments by number."""
     paths = [find_value(item, _PATH_IDENTIFIER) for item in find_items(elements.dataset, _OPTICAL_PATHS)]
     numbers = [find_value(item, _SEGMENT_NUMBER) for item in find_items(elements.dataset, _SEGMENTS)]
     whole = constant.get("SegmentationType") == "LABELMAP" or not all(isinstance(number, int) for number in numbers)

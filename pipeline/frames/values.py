@@ -1,4 +1,4 @@
-"""Element values as plain Python ones that JSON can hold."""
+"""Conversion of element values to plain Python values that JSON can hold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pydicom.sequence import Sequence
 from pipeline.frames.elements import Elements, Memo
 
 _DEEPEST = 32
-"""Nesting beyond which sequences aren't followed: no standard object comes near it."""
+"""Deepest nesting of sequences that is followed; standard objects are far flatter."""
 
 
 _NUMERIC_TEXT = {"DS", "IS"}
@@ -31,7 +31,7 @@ def plain_value(dataset: Dataset, tag: int, depth: int = 0) -> Any:
     Raises
     ------
     Exception
-        Anything: pydicom converts here, and damaged values fail in many ways.
+        A damaged value may raise anything, because pydicom converts it here.
     """
     element = dataset[tag]
     if element.VR == "SQ":
@@ -44,12 +44,12 @@ def plain_value(dataset: Dataset, tag: int, depth: int = 0) -> Any:
 def _plain_leaf(element: DataElement) -> Any:
     value = plain(element.value)
     if element.VR in _NUMERIC_TEXT and any(isinstance(p, str) for p in (value if isinstance(value, list) else [value])):
-        raise ValueError(f"{element.VR} is no number")  # pydicom lets some through as text
+        raise ValueError(f"{element.VR} isn't a number")  # pydicom returns some such values as text
     return value
 
 
 def plain_element(elements: Elements, tag: int) -> Any:
-    """Like :func:`plain_value`, of a view of a data set: what has been converted before isn't converted again."""
+    """Return the same value as :func:`plain_value`, from the cache if possible."""
     known = _PLAIN.get(elements, tag)
     if known is None:
         return plain_value(elements.dataset, tag)
@@ -58,7 +58,7 @@ def plain_element(elements: Elements, tag: int) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Return a converted value without pydicom's types."""
+    """Convert a value from pydicom's types to plain ones."""
     if isinstance(value, MultiValue | list | tuple):
         return [plain(part) for part in value]
     if value is None or value == "":
@@ -71,7 +71,7 @@ def plain(value: Any) -> Any:
 
 
 def text_of(dataset: Dataset, tag: int) -> str:
-    """Return the bytes of an element that can't be converted, as text: each byte one character."""
+    """Return an unconvertible element's bytes as text, one character per byte."""
     value = raw_element(dataset, tag).value
     if isinstance(value, bytes):
         return value.decode("latin-1").strip("\0 ")
@@ -79,12 +79,12 @@ def text_of(dataset: Dataset, tag: int) -> str:
 
 
 def raw_element(dataset: Dataset, tag: int) -> RawDataElement | DataElement:
-    """Return an element as it was read, without converting it."""
+    """Return an element without converting it."""
     return dataset.get_item(tag, keep_deferred=True)
 
 
 def find_value(elements: Elements, tag: int) -> Any:
-    """Return the plain value of an element that is there, not empty and convertible; else None."""
+    """Return an element's plain value; None if the element is missing, empty or not convertible."""
     if tag not in elements.by_tag:
         return None
     try:
@@ -95,7 +95,7 @@ def find_value(elements: Elements, tag: int) -> Any:
 
 
 def first_item(dataset: Dataset, tag: int) -> Dataset | None:
-    """Return the first item of a sequence, None without one or where it can't be parsed."""
+    """Return the first item of a sequence; None if the sequence is missing, empty or unreadable."""
     if tag not in dataset:
         return None
     try:
@@ -106,7 +106,7 @@ def first_item(dataset: Dataset, tag: int) -> Dataset | None:
 
 
 def find_items(dataset: Dataset, tag: int) -> list[Elements]:
-    """Return the items of a sequence, none without one or where it can't be parsed."""
+    """Return the items of a sequence; none if the sequence is missing, empty or unreadable."""
     if tag not in dataset:
         return []
     try:
@@ -116,7 +116,7 @@ def find_items(dataset: Dataset, tag: int) -> list[Elements]:
 
 
 def has_value(elements: Elements, tag: int) -> bool:
-    """Return whether an element is there and not empty, convertible or not."""
+    """Return whether an element is present and not empty, convertible or not."""
     if tag not in elements.by_tag:
         return False
     value = raw_element(elements.dataset, tag).value
@@ -124,13 +124,13 @@ def has_value(elements: Elements, tag: int) -> bool:
 
 
 def _plain_item(item: Dataset, depth: int) -> Mapping[str, Any]:
-    found = {}
+    values = {}
     for tag in item.keys():  # noqa: SIM118  iterating a Dataset converts every element
         try:
-            found[keyword_for_tag(tag) or f"{tag:08X}"] = plain_value(item, tag, depth)
+            values[keyword_for_tag(tag) or f"{tag:08X}"] = plain_value(item, tag, depth)
         except Exception:  # noqa: BLE001  see plain_value
-            found[keyword_for_tag(tag) or f"{tag:08X}"] = text_of(item, tag)
-    return found
+            values[keyword_for_tag(tag) or f"{tag:08X}"] = text_of(item, tag)
+    return values
 
 
 def _little_endian(element: DataElement, dataset: Dataset) -> bytes:
@@ -139,12 +139,12 @@ def _little_endian(element: DataElement, dataset: Dataset) -> bytes:
     return np.frombuffer(value, ">u2").astype("<u2").tobytes() if big and element.VR == "OW" else value
 
 
-def _kept(element: DataElement) -> tuple[Any] | None:
-    """Return the plain value as an immutable one; None of a sequence, and of bytes, whose order counts."""
+def _immutable_value(element: DataElement) -> tuple[Any] | None:
+    """Return the plain value in immutable form; None for a sequence, and for bytes, which depend on byte order."""
     if element.VR == "SQ" or isinstance(element.value, bytes | bytearray):
         return None
     value = _plain_leaf(element)
     return (tuple(value) if isinstance(value, list) else value,)
 
 
-_PLAIN = Memo(_kept)
+_PLAIN = Memo(_immutable_value)

@@ -1,4 +1,4 @@
-"""Where slices lie: pure functions of positions and orientations."""
+"""Pure: where slices lie, from their positions and orientations."""
 
 from pipeline.geometry.ordering import order_stack
 

@@ -1,4 +1,4 @@
-"""In which order the single-frame instances of a stack lie along its frame axis."""
+"""The order of a stack's single-frame instances along its frame axis."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _DEGENERATE = 0.5
 
 
 def order_stack(instances: Sequence[Instance], members: list[int]) -> tuple[list[int], str]:
-    """Order a stack's instances and say by what.
+    """Order a stack's instances, and name the key of that order.
 
     ``position``: ascending along the slice normal, row x column direction (PS3.3 C.7.6.2.1.1: in LPS coordinates, so
-    axial slices go from feet to head), where every instance has a position, all are parallel, and no two coincide.
-    ``instance_number``: else, where every instance has one and they are not all the same; instances that share
-    one follow their position, if that is known.
-    ``sop_instance_uid``: else; UIDs compare number by number. Files without one follow, by their names.
+    axial slices go from feet to head), if every instance has a position, all are parallel, and no two coincide.
+    ``instance_number``: otherwise, if every instance has one and they aren't all the same; instances with the same
+    number are ordered by position if it is known.
+    ``sop_instance_uid``: otherwise; UIDs compare number by number. Files without a UID follow, by their names.
     Ties are broken by SOP Instance UID, then source.
-    ``frame_number`` is what an image of one instance gets.
+    ``frame_number``: for an image of one instance.
     """
     if len(members) == 1:
         return members, "frame_number"
@@ -45,7 +45,7 @@ def order_stack(instances: Sequence[Instance], members: list[int]) -> tuple[list
 
 
 def _offsets(instances: Sequence[Instance], members: list[int]) -> npt.NDArray[np.float64] | None:
-    """Millimetres of each slice along the common normal; None where there is none."""
+    """Return each slice's distance in millimetres along the common normal; None if the slices have no common normal."""
     positions = [instances[member].position for member in members]
     orientations = [instances[member].orientation for member in members]
     if None in positions or None in orientations:
@@ -62,9 +62,9 @@ def _offsets(instances: Sequence[Instance], members: list[int]) -> npt.NDArray[n
 
 
 def _identity(instance: Instance) -> tuple[list[tuple[float, str]], str]:
-    """SOP Instance UID, its components compared as numbers (9 before 10), then the source.
+    """Return the SOP Instance UID, its components compared as numbers (9 before 10), then the source.
 
-    Without a UID the file's name comes first, which is the same wherever its folder lies, and then what it holds.
+    Without a UID the file's name comes first, because it stays the same wherever its folder lies, then the UID's replacement.
     """
     if not instance.known_uid:
         name = PurePath(local_path(instance.source)).name

@@ -11,7 +11,7 @@ from pipeline.executors import Progress
 from pipeline.inspection.file_counts import failed_files, reasons_text
 from pipeline.model import ImageSpec, Plan
 from pipeline.output import too_small
-from pipeline.runs import Prepared, plan_only, remarks
+from pipeline.runs import Prepared, make_remarks, plan_only
 from pipeline.storage import OutputDir
 from pipeline.text_tables import SHOWN, Shown, Table, more
 from pipeline.units import compact_shape, counted, number, short_path, size
@@ -169,7 +169,7 @@ def plan_conversion(config: RunConfig, *, progress: Progress | None = None) -> P
         memory_allowed=config.limits.task_memory,
         counts=outcomes(prepared),
         refused=tuple(_refused(plan)),
-        remarks=remarks(prepared),
+        remarks=make_remarks(prepared),
         unopened=prepared.unopened,
         warning=too_small(OutputDir(config.output.path), stored) or "",
     )

@@ -1,8 +1,8 @@
-"""Foreign code at arm's length: decoders and header parsers that hang, crash or take all memory end a process of their own."""
+"""Isolation of foreign code: decoders and header parsers that hang, crash or take all memory end only a separate process."""
 
 from pipeline.dask_import import import_dask
 
-import_dask()  # before those that import it themselves
+import_dask()  # before the modules below import it
 # ruff: noqa: E402
 from pipeline.isolation.child_process import Death, run_apart
 from pipeline.isolation.fresh_interpreter import call_fresh

@@ -1,4 +1,4 @@
-"""A function in a process of its own, which may die, hang or take all memory without harm to this one."""
+"""Calls in a separate process, which may die, hang or take all memory without harm to this one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.storage import Options, active, using
 
 POLL_SECONDS = 0.02
 START_SECONDS = 120.0
-"""How long a process may take to start: only a machine in distress needs more than a few seconds."""
+"""Seconds that a process may take to start; only an overloaded machine needs more than a few."""
 _CONTEXT: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 _READY, _MESSAGE, _DONE, _GONE, _DEATH = "ready", "message", "done", "gone", "death"
 _PARENT = os.getppid()
@@ -32,28 +32,29 @@ class Death:
     reason: str
     """``timeout``, ``memory`` or ``crashed``."""
     text: str
-    """For people, without a subject: "ended by signal SIGSEGV"."""
+    """Description without a subject: "ended by signal SIGSEGV"."""
 
 
 def run_apart(
     target: Callable[..., None], arguments: tuple[Any, ...], *, seconds: float, memory: int
 ) -> Iterator[Any | Death]:
-    """Yield what ``target(send, *arguments)`` sends, from a process of its own.
+    """Run ``target(send, *arguments)`` in a separate process and yield the messages that it sends.
 
     Parameters
     ----------
     target : callable
-        Gets a function as first argument that sends a message; what it raises is a :class:`Death` too.
+        Its first argument is a function that sends a message. An exception of `target` also counts as :class:`Death`.
     arguments : tuple
+        Further arguments of `target`.
     seconds : float
-        How long the process may take for each message (or to end after the last one), once it is waited for.
+        Seconds that the process may take for each message, and to end after the last one, while this process waits.
     memory : int
-        Bytes by which its resident memory may grow.
+        Bytes by which the resident memory of the process may grow.
 
     Yields
     ------
     object
-        The messages. Where the process didn't come to its end, a :class:`Death` as the last.
+        The messages; at the end a :class:`Death` if the process ended before its function.
     """
     receiver, sender = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_run, args=(sender, target, arguments, seconds, active()), daemon=True)
@@ -85,7 +86,7 @@ def run_apart(
 def _run(
     sender: Connection, target: Callable[..., None], arguments: tuple[Any, ...], seconds: float, options: Options
 ) -> None:
-    """Be the other process, which needs no report of its death."""
+    """Entry point of the separate process; it leaves no core dump and no traceback."""
     faulthandler.disable()
     if sys.platform != "win32":
         import resource  # noqa: PLC0415  not on every system
@@ -104,14 +105,14 @@ def _run(
 
 
 def _limit(seconds: float) -> None:
-    """Let the system end this process should its parent be gone by the time that it should have done so."""
+    """Set a timer with which the system ends this process, in case the parent is gone and can't."""
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, 2 * seconds + START_SECONDS)
 
 
 def _receive(receiver: Connection, pid: int | None, seconds: float, allowed: int) -> tuple[str, Any]:
-    """Return what the process sends next, that it is gone, or its death by a limit: the kind, and what it holds."""
+    """Return kind and content of the next event: a message, the end of the process, or its death by a limit."""
     deadline = monotonic() + seconds
     while not receiver.poll(POLL_SECONDS):
         if monotonic() > deadline:
@@ -119,7 +120,7 @@ def _receive(receiver: Connection, pid: int | None, seconds: float, allowed: int
         if _resident(pid) > allowed:
             return _DEATH, Death("memory", "stopped because it took more memory than limits.decode_memory allows")
         if os.getppid() != _PARENT:
-            sys.exit("The worker that wanted this is gone")
+            sys.exit("The worker that started this process is gone")
     try:
         kind, content = receiver.recv()
     except (EOFError, ConnectionError):
@@ -130,7 +131,7 @@ def _receive(receiver: Connection, pid: int | None, seconds: float, allowed: int
 def _resident(pid: int | None) -> int:
     try:
         return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:  # it is gone, as its pipe will tell
+    except psutil.Error:  # the process is gone, which its pipe will report
         return 0
 
 
@@ -142,7 +143,7 @@ def _death(exitcode: int | None, seconds: float) -> Death:
     if exitcode is None or exitcode >= 0:
         return Death("crashed", f"ended with exit status {exitcode}")
     if -exitcode == signal.SIGKILL:
-        return Death("memory", "killed by the system, as it does where memory runs out")
+        return Death("memory", "killed by the system, probably because memory ran out")
     if hasattr(signal, "SIGALRM") and -exitcode == signal.SIGALRM:
         return _timeout(seconds)
     try:

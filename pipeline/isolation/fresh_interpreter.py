@@ -1,6 +1,6 @@
-"""A function in a fresh Python interpreter: nothing of this process, its threads or its damaged heap goes with it.
+"""Calls in a fresh Python interpreter, which inherits neither threads nor a damaged heap from this process.
 
-Dask's workers are daemonic processes, which :mod:`multiprocessing` doesn't let have children; a fresh interpreter may.
+Dask's workers are daemonic processes, to which :mod:`multiprocessing` refuses children; a fresh interpreter may have them.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from pipeline.storage import active, using
 
 T = TypeVar("T")
 _START = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from {} import main; main()"
-"""It looks for modules where this process does; until it knows where that is, in Python's own folders."""
+"""Program of the interpreter: it takes over this process's search path before it imports anything outside of Python itself."""
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""What it starts can then be forks of it."""
+"""Environment without further threads, so that the interpreter can fork its children."""
 
 
 def call_fresh(function: Callable[..., T], *arguments: Any) -> T:
-    """Return ``function(*arguments)``, called in a fresh interpreter with the same options of storage.
+    """Return ``function(*arguments)``, called in a fresh interpreter with the current storage options.
 
-    Both must be picklable.
+    The function, its arguments and its result must be picklable.
 
     Raises
     ------
     RuntimeError
-        Where the interpreter died.
+        If the interpreter died.
     Exception
-        What the function raises.
+        Any exception of the function.
     """
     process = subprocess.run(  # noqa: S603  our own module
         [sys.executable, "-c", _START.format(__name__)],
@@ -43,7 +43,7 @@ def call_fresh(function: Callable[..., T], *arguments: Any) -> T:
     )
     if not process.stdout:
         raise RuntimeError(f"A fresh interpreter ended with status {process.returncode} and without a result")
-    # both ends are this package in one environment, and the pipe is theirs alone
+    # both ends are this package in the same environment, and nobody else has the pipe
     error, result = pickle.loads(process.stdout)  # noqa: S301  # nosec B301
     if error is not None:
         raise error
@@ -51,9 +51,9 @@ def call_fresh(function: Callable[..., T], *arguments: Any) -> T:
 
 
 def main() -> None:
-    """Be that interpreter."""
+    """Entry point of the child interpreter."""
     with os.fdopen(os.dup(1), "wb") as answer:
-        os.dup2(2, 1)  # whatever a decoder prints must not pass for the answer
+        os.dup2(2, 1)  # output of a decoder must not mix with the answer
         function, arguments, options = pickle.load(sys.stdin.buffer)  # noqa: S301  see above  # nosec B301
         with using(options):
             pickle.dump(_outcome(function, arguments), answer)
@@ -62,5 +62,5 @@ def main() -> None:
 def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Exception | None, Any]:
     try:
         return None, function(*arguments)
-    except Exception as error:  # noqa: BLE001  raised again where it was called
+    except Exception as error:  # noqa: BLE001  raised again in the calling process
         return error, None

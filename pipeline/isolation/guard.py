@@ -1,14 +1,14 @@
-"""Foreign code on a leash: what a task does when a decoder or a header parser hangs or takes all memory.
+"""Guard for tasks against decoders and header parsers that hang or take all memory.
 
-Nothing is started for it and nothing is asked of each frame but the time (:mod:`~pipeline.isolation.watch`). What happens
-when a limit is passed depends on where the task runs:
+Guarding starts no process and costs only a look at the clock per frame (:mod:`~pipeline.isolation.watch`). If a limit is
+exceeded, the reaction depends on where the task runs:
 
-- In a worker process that a nanny starts again, a watchdog ends the process, as a crash would. Dask tells the driver,
-  which sends the tasks that were there again, to be done carefully (:mod:`~pipeline.tasks.isolated`).
-- In a process that can't be spared, such as the driver's own, the task runs in a thread of its own. A thread that hangs
-  is left behind, and the task is done carefully in its place. Memory can't be taken from a thread, nor can it crash
-  alone: for these, there are worker processes.
-- In no worker at all (``synchronous``, for debugging), nothing stands between the task and the debugger.
+- In a worker process with a nanny, a watchdog ends the process like a crash, and the nanny starts another one. Dask tells the
+  driver, which sends the lost tasks again, to be run carefully (:mod:`~pipeline.tasks.isolated`).
+- In a process that must survive, such as the driver's own, the task runs in a separate thread. A hanging thread is abandoned,
+  and the task is run carefully in its place. A thread's memory can't be limited, and its crash ends the process: only worker
+  processes protect against these.
+- Outside of workers (``synchronous``, for debugging), tasks aren't guarded.
 """
 
 from __future__ import annotations
@@ -28,31 +28,32 @@ from pipeline.printable import make_logs_printable
 
 T = TypeVar("T")
 IN_TASK: ContextVar[bool] = ContextVar("in_task", default=False)
-"""Whether a worker runs a task that this package has sent there."""
+"""Whether a worker is running a task of this package."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What foreign code may take."""
+    """Limits of foreign code."""
 
     seconds: float
-    """For one frame or header."""
+    """Seconds for one frame or header."""
     memory: int
-    """Bytes by which a worker's memory may grow while it is busy with one task."""
+    """Bytes by which a worker's memory may grow during one task."""
 
 
 def guarded(work: Callable[[Watch], T], carefully: Callable[[], T], bounds: Bounds) -> T:
-    """Return what `work` returns, or what `carefully` does where `work` had to be left behind.
+    """Return the result of `work`, or of `carefully` if `work` had to be abandoned.
 
     Parameters
     ----------
     work : callable
-        Gets the watch to tell of each frame.
+        Gets the watch, to call around each frame.
     carefully : callable
-        Does the same in other processes.
+        Does the same work in other processes.
     bounds : Bounds
+        The limits.
     """
-    if not IN_TASK.get():  # of this package: another one's worker isn't ours to be ended
+    if not IN_TASK.get():  # another package's worker mustn't be ended
         return work(Watch())
     try:
         worker = get_worker()
@@ -66,11 +67,11 @@ def guarded(work: Callable[[Watch], T], carefully: Callable[[], T], bounds: Boun
 
 
 class _Left(BaseException):
-    """Ends a thread that was left behind, should what it hung in ever return: its shard is another's now."""
+    """Ends an abandoned thread if its hanging call ever returns, because its shard now belongs to another task."""
 
 
 class _Leash(Watch):
-    """The watch of a thread that can be left behind, but only inside a frame."""
+    """The watch of a thread that can be abandoned, but only inside a frame."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +89,7 @@ class _Leash(Watch):
             super().end()
 
     def leave(self, seconds: float) -> bool:
-        """Leave the thread behind if its frame is overdue; whether it is."""
+        """Abandon the thread if its frame is overdue; return whether it is abandoned."""
         with self._lock:
             self._left = self._left or self.overdue(seconds)
             return self._left
@@ -106,7 +107,7 @@ def _run_in_thread(work: Callable[[Watch], T], carefully: Callable[[], T], secon
             future.set_result(work(leash))
         except _Left:
             return
-        except BaseException as error:  # noqa: BLE001  raised again where it was waited for
+        except BaseException as error:  # noqa: BLE001  raised again by the waiting thread
             future.set_exception(error)
 
     context = copy_context()
@@ -116,7 +117,7 @@ def _run_in_thread(work: Callable[[Watch], T], carefully: Callable[[], T], secon
             result: T = future.result(timeout=min(1.0, seconds / 4))
         except TimeoutError:
             if future.done():
-                raise  # its own
+                raise  # the work's own TimeoutError
             if leash.leave(seconds):
                 return carefully()
         else:

@@ -1,8 +1,8 @@
-"""Nothing is imported from the current folder: not here, and not by any process that is started from here.
+"""Protection against imports from the current folder, in this process and in all processes that it starts.
 
-``python -c`` and ``python -m``, by which :mod:`multiprocessing` and Dask start theirs, look into the current folder first.
-Whoever can write there, or has packed the archive that was unpacked there, would have a ``multiprocessing.py`` of theirs
-run by every worker. What a script imports from its own folder stays importable: workers get the script's search path.
+:mod:`multiprocessing` and Dask start processes by ``python -c`` and ``python -m``, which search the current folder first. There,
+anyone with write permission, or the author of an unpacked archive, could plant a ``multiprocessing.py`` that every worker runs.
+A script's own modules stay importable, because workers get the script's search path.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ VARIABLE = "PYTHONSAFEPATH"
 
 
 class _SafePath:
-    """A context manager, for any number of blocks at once, in which processes are started with the switch on."""
+    """A context manager in which processes start with the switch on; any number of blocks may overlap."""
 
     def __init__(self) -> None:
         self._lock = Lock()

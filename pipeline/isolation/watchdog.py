@@ -1,8 +1,8 @@
-"""Ends a worker process in which a frame hangs or takes all memory; its nanny starts another.
+"""A watchdog that ends a worker process in which a frame hangs or takes all memory; its nanny starts another one.
 
-A thread looks at the frames at work. A decoder that hangs may hold Python's global lock, so that this thread never runs
-again: for that, a timer outside of Python (:func:`faulthandler.dump_traceback_later`) ends the process unless the thread
-keeps winding it up.
+A thread checks the current frames. A hanging decoder may hold Python's global lock, so that this thread never runs again.
+Therefore a timer outside of Python (:func:`faulthandler.dump_traceback_later`) ends the process unless the thread keeps
+resetting it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _Watched:
 
 
 class Watchdog:
-    """One for a process, whatever number of threads run tasks in it."""
+    """The watchdog of a process, for all threads that run tasks in it."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -45,8 +45,8 @@ class Watchdog:
 
     @contextmanager
     def watching(self, seconds: float, memory: int) -> Iterator[Watch]:
-        """Watch over the block: the process ends where a frame takes more than `seconds`, or all of them together
-        take more than `memory` bytes each beyond what the process had before.
+        """Watch the block: end the process if a frame takes more than `seconds`, or if the process's memory grows by more
+        than the sum of `memory` bytes over all watched blocks.
         """  # noqa: D205  one sentence
         watched = _Watched(Watch(), seconds, memory)
         with self._lock:
@@ -69,7 +69,7 @@ class Watchdog:
             self._thread.start()
 
     def _look(self) -> None:
-        with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123  nobody reads the timer's traces
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123  the timer's tracebacks are dropped
             self._look_on(nowhere)
 
     def _look_on(self, nowhere: TextIO) -> NoReturn:
@@ -95,7 +95,7 @@ class Watchdog:
 
 
 def _wind(seconds: float, nowhere: TextIO) -> None:
-    """Let the process end in so many seconds, unless it is wound up again before."""
+    """Set the timer that ends the process in `seconds`, unless it is set again before."""
     faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
 
 

@@ -1,7 +1,7 @@
 """Where frames lie in an array: named axes, a grid of frames, and positions numbered in the order of storage.
 
-Frames are at *positions*, which follow each other shard by shard, and inside a shard in the C order of its cells. So what a
-task owns is a range, whatever the grid. Places of an edge shard that lie outside of the grid have no position::
+Frames lie at *positions*, numbered shard by shard and, inside a shard, in the C order of its cells. So the frames that a
+task owns are a range, whatever the grid. Cells of an edge shard outside the grid have no position::
 
     a grid of 3 x 5, in shards of 2 x 2
 
@@ -10,7 +10,7 @@ task owns is a range, whatever the grid. Places of an edge shard that lie outsid
     ──────┼───────┼────
     10 11 │ 12 13 │ 14
 
-All that follows from a grid is computed, in time linear in its axes: nothing is listed.
+Everything about a grid is computed in time linear in its axes; nothing is listed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Integers = npt.NDArray[np.int64]
 class Axes(Compact):
     """The dimensions of an image's ``pixels``: which of them tell frames apart, and which lie inside a frame.
 
-    All three have one entry a dimension. A dimension may be of both kinds: then the frames lie along it side by side, as tiles do::
+    Each tuple has one entry per dimension. A dimension may be of both kinds: frames then lie along it side by side, like tiles::
 
         stack      names  frame  row     column         volume in colour  names  c       z  y    x
                    cut    frame  —       —                                cut    —       z  —    —
@@ -50,23 +50,23 @@ class Axes(Compact):
     Raises
     ------
     ValueError
-        If a dimension is of neither kind, a name stands twice, nothing tells frames apart, or a frame lacks rows or columns.
+        If a dimension is of neither kind, a name occurs twice, no axis tells frames apart, or a frame lacks rows or columns.
     """
 
     names: tuple[str, ...]
     cut: tuple[str, ...]
-    """Name of the grid's axis that the dimension belongs to; empty if frames aren't told apart along it."""
+    """Grid axis that the dimension belongs to; empty if the dimension doesn't tell frames apart."""
     inside: tuple[str, ...]
-    """Which of :data:`INSIDE` lies along it; empty if none does."""
+    """Axis of :data:`INSIDE` that lies along the dimension; empty if none does."""
 
     def __post_init__(self) -> None:
         inner = sorted(map(INSIDE.index, filter(None, self.inside)))
         kinds = list(zip(self.cut, self.inside, strict=True))
         alike = any(len(set(names)) < len(names) for names in (self.names, self.grid))
         if len(kinds) != len(self.names) or not all(map(any, kinds)) or not self.grid or alike:
-            raise ValueError(f"dimensions {self.names}, cut {self.cut}, inside {self.inside}: not axes of an image")
+            raise ValueError(f"dimensions {self.names}, cut {self.cut}, inside {self.inside}: not the axes of an image")
         if inner not in ([0, 1], [0, 1, 2]):
-            raise ValueError(f"inside {self.inside}: a frame has rows, columns, and perhaps samples")
+            raise ValueError(f"inside {self.inside}: a frame needs rows and columns, and may have samples")
 
     @property
     def grid(self) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ class Axes(Compact):
         return tuple(filter(None, self.cut))
 
     def shape(self, cells: Sequence[int], frame_shape: Sequence[int]) -> Shape:
-        """Return the shape, in samples, of so many frames along each axis of the grid.
+        """Return the shape, in samples, of a block of `cells` frames.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class Axes(Compact):
         )
 
     def cells(self, shape: Sequence[int], frame_shape: Sequence[int]) -> Shape:
-        """Return how many whole frames lie along each axis of the grid in `shape`, of a chunk, a shard or the image."""
+        """Return how many whole frames lie along each axis of the grid in the `shape` of a chunk, a shard or the image."""
         return tuple(
             size // (frame_shape[INSIDE.index(inside)] if inside else 1)
             for size, cut, inside in zip(shape, self.cut, self.inside, strict=True)
@@ -107,17 +107,17 @@ class Axes(Compact):
         return tuple(sizes[name] for name in INSIDE[: len(frame_shape)])
 
     def along(self, coordinates: Sequence[int]) -> Shape:
-        """Return one number a dimension: coordinates in the grid, and 0 where frames aren't told apart."""
+        """Return one number per dimension: the coordinate in the grid, or 0 if the dimension doesn't tell frames apart."""
         given = iter(coordinates)
         return tuple(next(given) if cut else 0 for cut in self.cut)
 
     def fold(self, frames: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return frames ``(frame, row, column[, sample])`` that follow each other along the grid's last axis as the array has them."""
+        """Arrange frames ``(frame, row, column[, sample])``, neighbours along the grid's last axis, along the array's dimensions."""
         cells = (*(1 for _ in self.grid[1:]), len(frames))
         return frames.transpose(_order(self)).reshape(self.shape(cells, frames.shape[1:]))
 
     def unfold(self, values: npt.NDArray[Any], frame_shape: Shape) -> npt.NDArray[Any]:
-        """Return what :meth:`fold` was given."""
+        """Undo :meth:`fold`."""
         order = _order(self)
         sizes = (self.cells(values.shape, frame_shape)[-1], *frame_shape)
         return values.reshape([sizes[axis] for axis in order]).transpose(np.argsort(order))
@@ -136,14 +136,14 @@ def _order(axes: Axes) -> Shape:
 
 @lru_cache(maxsize=8)
 def frame_axes(dimensions: int) -> Axes:
-    """Return the axes of frames in a row, ``(frame, row, column[, sample])``, of so many dimensions."""
+    """Return the axes of frames in a row, ``(frame, row, column[, sample])``, with this number of dimensions."""
     names = ("frame", *INSIDE)[:dimensions]
     return Axes(names, ("frame", *("" for _ in names[1:])), ("", *names[1:]))
 
 
 @dataclass(frozen=True, slots=True)
 class Grid(Compact):
-    """The frames of an image as a box of cells, cut into shards. Both have one entry an axis."""
+    """The frames of an image as a box of cells, cut into shards. Both tuples have one entry per axis."""
 
     sizes: Shape
     """Cells along each axis."""
@@ -152,7 +152,7 @@ class Grid(Compact):
 
     @property
     def positions(self) -> int:
-        """The number of positions: of all frames."""
+        """The number of positions, which is the number of frames."""
         return math.prod(self.sizes)
 
     @property
@@ -166,16 +166,16 @@ class Grid(Compact):
 
     @property
     def is_c_ordered(self) -> bool:
-        """Whether positions are the C order of the grid: behind the first axis that is longer than 1, no shard ends early."""
+        """Whether positions equal the C order of the grid: behind the first axis longer than 1, no shard ends early."""
         thick = next((i for i, step in enumerate(self.shard) if min(step, self.sizes[i]) > 1), len(self.sizes))
         return all(step >= size for step, size in zip(self.shard[thick + 1 :], self.sizes[thick + 1 :], strict=True))
 
     def shard_coordinates(self, number: int) -> Shape:
-        """Return a shard's place among the shards, in C order."""
+        """Return a shard's coordinates among the shards, whose numbers are in C order."""
         return tuple(_unravel(number, self._counts, self.shards))
 
     def shard_slices(self, number: int) -> tuple[slice, ...]:
-        """Return the cells of a shard, as slices of an array of the grid's shape."""
+        """Return the cells of a shard, as slices of an array with the grid's shape."""
         starts = [at * step for at, step in zip(self.shard_coordinates(number), self.shard, strict=True)]
         ends = [min(start + step, size) for start, step, size in zip(starts, self.shard, self.sizes, strict=True)]
         return tuple(map(slice, starts, ends))
@@ -191,18 +191,18 @@ class Grid(Compact):
         return range(start, start + before)
 
     def shard_of(self, position: int) -> int:
-        """Return the number of the shard that a position lies in."""
+        """Return the number of the shard that holds a position."""
         self._check(position)
         at, _, _ = self._locate(position, min)
         return int(_ravel(at, self._counts))
 
     def whole_shards(self, positions: range) -> range | None:
-        """Return the numbers of the shards that positions are, one after the other; None if they aren't whole shards."""
+        """Return the numbers of the shards that the positions consist of; None if they aren't whole shards."""
         first, last = self._begun(positions.start), self._begun(positions.stop)
         return None if first is None or last is None else range(first, last)
 
     def _begun(self, position: int) -> int | None:
-        """Return the number of the shard that begins at a position, None if none does; the last one ends the grid."""
+        """Return the number of the shard that begins at a position, None if none does; the end of the grid counts as a beginning."""
         if position == self.positions:
             return self.shards
         if not 0 <= position < self.positions:
@@ -211,16 +211,16 @@ class Grid(Compact):
         return None if offset else int(_ravel(at, self._counts))
 
     def coordinates(self, position: int) -> Shape:
-        """Return the coordinates of a position in the grid; IndexError outside of it."""
+        """Return a position's coordinates in the grid; IndexError if it lies outside."""
         self._check(position)
         return tuple(self._coordinates(position, min))
 
     def position(self, coordinates: Sequence[int]) -> int:
-        """Return the position of coordinates; IndexError outside of the grid."""
+        """Return the position at some coordinates; IndexError if they lie outside the grid."""
         if len(coordinates) != len(self.sizes) or not all(
             0 <= c < n for c, n in zip(coordinates, self.sizes, strict=True)
         ):
-            raise IndexError(f"{tuple(coordinates)} lies outside of a grid of {self.sizes}")
+            raise IndexError(f"{tuple(coordinates)} lies outside a grid of {self.sizes}")
         at = [c // step for c, step in zip(coordinates, self.shard, strict=True)]
         number = int(_ravel(at, self._counts))
         cells = self.shard_slices(number)
@@ -228,11 +228,11 @@ class Grid(Compact):
         return self.shard_positions(number).start + int(_ravel(inner, [part.stop - part.start for part in cells]))
 
     def index(self, position: int) -> int:
-        """Return the place of a position in the C order of the grid; IndexError outside of it."""
+        """Return a position's index in the C order of the grid; IndexError if it lies outside."""
         return int(_ravel(self.coordinates(position), self.sizes))
 
     def indices(self, positions: range) -> Integers:
-        """Return :meth:`index` of many positions, shape ``(position,)``."""
+        """Return the :meth:`index` of many positions, shape ``(position,)``."""
         numbers = np.arange(positions.start, positions.stop, positions.step, dtype=np.int64)
         if self.is_c_ordered:
             return numbers
@@ -240,7 +240,7 @@ class Grid(Compact):
         return found
 
     def spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return values by position, shape ``(position, …)``, as the grid has them: shape ``(*sizes, …)``, not to be written to."""
+        """Rearrange values by position, shape ``(position, …)``, into the grid's shape, ``(*sizes, …)``; the result is read-only."""
         shape = (*self.sizes, *values.shape[1:])
         if self.is_c_ordered:
             return values.reshape(shape) if len(self.sizes) > 1 else values
@@ -249,7 +249,7 @@ class Grid(Compact):
         return ordered.reshape(shape)
 
     def runs(self, positions: range, most: int) -> Iterator[tuple[int, Shape, int]]:
-        """Cut positions into runs, `most` long at most, along the last axis: first position, its coordinates, and length."""
+        """Cut positions into runs of at most `most` along the last axis; yield each run's first position, its coordinates, its length."""
         step = self.sizes[-1] if self.is_c_ordered else self.shard[-1]
         start = positions.start
         while start < positions.stop:
@@ -261,7 +261,7 @@ class Grid(Compact):
 
     def _check(self, position: int) -> None:
         if not 0 <= position < self.positions:
-            raise IndexError(f"position {position} lies outside of a grid of {self.sizes}")
+            raise IndexError(f"position {position} lies outside a grid of {self.sizes}")
 
     def _coordinates(self, position: Any, least: Callable[[Any, Any], Any]) -> list[Any]:
         at, extents, offset = self._locate(position, least)
@@ -269,10 +269,10 @@ class Grid(Compact):
         return [place * step + more for place, step, more in zip(at, self.shard, inner, strict=True)]
 
     def _locate(self, position: Any, least: Callable[[Any, Any], Any]) -> tuple[list[Any], list[Any], Any]:
-        """Return a position's shard by its coordinates, how far that extends, and the cell's number in it.
+        """Return the coordinates of a position's shard, the shard's size along each axis, and the cell's number in the shard.
 
-        `position` is a number or an array of them, `least` the smaller of two of these. The shards that have one coordinate along
-        an axis are a slab of the grid: full along all axes behind it, and as thick as the shard along those before it.
+        `position` is a number or an array of numbers; `least` returns the smaller of two of these. The shards that share a coordinate
+        along an axis form a slab of the grid: as wide as the grid along all later axes, as thick as the shard along the earlier ones.
         """
         at, extents = [], []
         before, left = 1, self.positions
@@ -287,7 +287,7 @@ class Grid(Compact):
 
 
 def _ravel(coordinates: Sequence[Any], sizes: Sequence[Any]) -> Any:
-    """Return the place of coordinates in C order."""
+    """Return the index of coordinates in C order."""
     index = 0
     for coordinate, size in zip(coordinates, sizes, strict=True):
         index = index * size + coordinate
@@ -295,7 +295,7 @@ def _ravel(coordinates: Sequence[Any], sizes: Sequence[Any]) -> Any:
 
 
 def _unravel(index: Any, sizes: Sequence[Any], total: Any) -> list[Any]:
-    """Return the coordinates of a place in C order, of `total`."""
+    """Return the coordinates of an index in C order, of `total`."""
     found = []
     for size in sizes:
         total = total // size

@@ -1,4 +1,4 @@
-"""Small packets: how the value types travel between processes."""
+"""Compact pickles of the value types that travel between processes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class Compact:
-    """A frozen dataclass that is pickled as the call that makes it.
+    """A frozen dataclass that is pickled as the call that constructs it.
 
-    Python pickles a frozen dataclass with slots field by field in Python code, 10 µs and more an object; an archive
-    has millions of them. Only for types whose fields are all arguments of the constructor.
+    Python pickles a frozen dataclass with slots field by field, in Python code, which takes 10 µs and more per object; an
+    archive has millions of them. Only for types whose fields are all arguments of the constructor.
     """
 
     __slots__ = ()
@@ -24,5 +24,5 @@ class Compact:
 
 @cache
 def _values(kind: type[Any]) -> attrgetter[tuple[Any, ...]]:
-    """Return what gets the values of all fields, two at least, in the order of the constructor's arguments."""
+    """Return a getter of the values of all fields, two at least, in the order of the constructor's arguments."""
     return attrgetter(*(field.name for field in fields(kind)))

@@ -1,4 +1,4 @@
-"""What one instance's frames are, and where their bytes lie."""
+"""The frames of one instance: their pixel format, and where their bytes lie."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _itemsize(dtype: str) -> int:
 
 def _require_magic(found: bytes) -> None:
     if found != _MAGIC:
-        raise ValueError(f"Not a serialised frame index: it starts with {found!r} instead of {_MAGIC!r}")
+        raise ValueError(f"not a serialised frame index: it starts with {found!r} instead of {_MAGIC!r}")
 
 
 def _fields(head: dict[str, Any]) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def _fields(head: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat(Compact):
-    """What all frames of an image share (PS3.3 C.7.6.3, Image Pixel Module)."""
+    """Properties that all frames of an image share (PS3.3 C.7.6.3, Image Pixel Module)."""
 
     rows: int
     columns: int
@@ -48,7 +48,7 @@ class PixelFormat(Compact):
     dtype: str
     """NumPy's name of the stored type without byte order: ``uint8``, ``int16``, ``float32``, …"""
     photometric_interpretation: str
-    """As the header declares it; what is stored may differ (YBR_FULL becomes RGB unless ``decode.raw``)."""
+    """As declared by the header; the stored pixels may differ (YBR_FULL becomes RGB unless ``decode.raw``)."""
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
@@ -64,11 +64,10 @@ class PixelFormat(Compact):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameIndex:
-    """The byte ranges of every frame of one instance, with all that decoding one needs.
+    """The byte ranges of every frame of one instance, and all that is needed to decode them.
 
     Built once from a file (:func:`pipeline.build_index`); afterwards any process decodes any frame at the cost of
-    that frame, without the header. All offsets are absolute in the file, or in the inflated data set where
-    ``deflated``.
+    that frame, without the header. All offsets are absolute in the file or, if ``deflated``, in the inflated data set.
     """
 
     transfer_syntax_uid: str
@@ -77,28 +76,28 @@ class FrameIndex:
     """The Image Pixel attributes under the names of pydicom's decoding options: ``rows``, ``columns``,
     ``samples_per_pixel``, ``photometric_interpretation``, ``planar_configuration``, ``bits_allocated``,
     ``bits_stored``, ``pixel_representation``, ``pixel_keyword``, ``pixel_vr`` (those that are present); and ``high_bit``
-    where samples don't lie in the lowest bits of their words."""
+    if samples don't lie in the lowest bits of their words."""
     value_offset: int
     """First byte of the pixel data element's value."""
     value_length: int
-    """Bytes of the value; of encapsulated data up to and without the sequence delimiter."""
+    """Bytes of the value; for encapsulated data up to, but without, the sequence delimiter."""
     frame_bits: int = 0
-    """Native: bits from one frame's first pixel to the next one's (PS3.5 8.1.1: bit-packed frames aren't padded)."""
+    """Native: bits from the first pixel of one frame to that of the next (PS3.5 8.1.1: bit-packed frames aren't padded)."""
     fragment_offsets: npt.NDArray[np.uint64] = field(default_factory=_no_fragments)
-    """Encapsulated: first byte of each fragment's value, that is, after its 8 bytes of item tag and length."""
+    """Encapsulated: first byte of each fragment's value, after its 8 bytes of item tag and length."""
     fragment_lengths: npt.NDArray[np.uint64] = field(default_factory=_no_fragments)
     frame_fragments: npt.NDArray[np.uint64] = field(default_factory=_no_fragments)
     """Encapsulated: fragments ``[frame_fragments[i], frame_fragments[i + 1])`` make frame i."""
     boundaries: str = "native"
-    """Where the frames' boundaries come from: ``native``, ``basic_offset_table``, ``extended_offset_table``,
+    """Source of the frames' boundaries: ``native``, ``basic_offset_table``, ``extended_offset_table``,
     ``one_fragment_per_frame``, ``single_frame``, ``end_of_image_markers``, ``codestream_starts``."""
     notes: tuple[str, ...] = ()
-    """What was assumed or not believed while indexing, for the catalog."""
+    """Assumptions and doubts of the indexing, for the catalog."""
     unstored: tuple[str, ...] = ()
-    """What else the pixel data hold that is no declared frame, but may be an image: it is stored nowhere."""
+    """Other contents of the pixel data that belong to no declared frame, but may be an image; they aren't stored."""
     deflated: bool = False
     first_frame: int = 0
-    """Of a part (:meth:`read_part`): the first frame whose fragments are here, as frame 0 of the arrays."""
+    """In a part (:meth:`read_part`): the first frame whose fragments are present, as frame 0 of the arrays."""
 
     @property
     def encapsulated(self) -> bool:
@@ -106,7 +105,7 @@ class FrameIndex:
         return self.boundaries != "native"
 
     def check(self, frame: int) -> int:
-        """Return `frame`, or raise :class:`~pipeline.errors.FrameIndexError` naming the range."""
+        """Return `frame`, or raise :class:`~pipeline.errors.FrameIndexError`, which names the valid range."""
         if not 0 <= frame < self.number_of_frames:
             raise FrameIndexError(
                 f"Frame index {frame} is out of range: the instance has {self.number_of_frames} frame(s), "
@@ -116,7 +115,7 @@ class FrameIndex:
         return frame
 
     def ranges(self, frame: int) -> list[tuple[int, int]]:
-        """``(offset, length)`` in bytes of the pieces that hold `frame`, in order.
+        """Return ``(offset, length)`` in bytes of the pieces that hold `frame`, in order.
 
         A bit-packed native frame's range covers every byte that holds one of its bits.
         """
@@ -136,11 +135,11 @@ class FrameIndex:
         return list(zip(offsets.tolist(), lengths.tolist(), strict=True))
 
     def encoded_bytes(self, frame: int) -> int:
-        """Bytes that must be read to decode `frame`."""
+        """Return how many bytes must be read to decode `frame`."""
         return sum([length for _, length in self.ranges(frame)])
 
     def to_bytes(self) -> bytes:
-        """Serialise: an 8-byte magic, the length of a JSON header, the header, then three arrays of uint64."""
+        """Serialise as an 8-byte magic, the length of a JSON header, the header, then three arrays of uint64."""
         head: dict[str, Any] = {
             name: getattr(self, name)
             for name in (
@@ -156,7 +155,7 @@ class FrameIndex:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> FrameIndex:
-        """Read what :meth:`to_bytes` wrote; ValueError where it isn't that."""
+        """Read the result of :meth:`to_bytes`; ValueError if `data` isn't one."""
         _require_magic(data[:8])
         (size,) = struct.unpack_from("<I", data, 8)
         head = json.loads(data[12 : 12 + size])
@@ -171,21 +170,21 @@ class FrameIndex:
 
     @classmethod
     def read_part(cls, file: BinaryIO, start: int, stop: int) -> FrameIndex:
-        """Read what :meth:`to_bytes` wrote, but only the fragments of the frames from `start` to before `stop`.
+        """Read the result of :meth:`to_bytes`, but only the fragments of the frames from `start` to before `stop`.
 
-        A task that decodes some hundred frames out of a million needs no more, and its part costs the same wherever
-        they lie. Frames keep their numbers.
+        A task that decodes some hundred frames out of a million needs no more, and a part costs the same wherever its
+        frames lie. Frames keep their numbers.
 
         Parameters
         ----------
         file : BinaryIO
-            Seekable, the index from its beginning to its end.
+            Seekable; holds the index from beginning to end.
         start, stop : int
 
         Raises
         ------
         ValueError
-            Where it isn't a frame index.
+            If the file isn't a frame index.
         """
         magic, size = file.read(8), file.read(4)
         _require_magic(magic)

@@ -1,4 +1,4 @@
-"""What the scan finds: files, and the instances in them."""
+"""Values that the scan finds: files, and the instances in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.model.frame_index import PixelFormat
 
 Vector = tuple[float, float, float]
 UNKNOWN = "unknown"
-"""Stands for a UID that a file doesn't have, in front of whatever tells such files apart."""
+"""Replaces a UID that a file lacks; a text that tells such files apart follows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,12 @@ class SourceFile(Compact):
     source: str
     """Absolute path or URL."""
     size: int
-    """Bytes; -1 where it couldn't be told."""
+    """Bytes; -1 if the size is unknown."""
     mtime_ns: int = 0
     etag: str = ""
-    """What an object store calls this version of the object; empty for local files."""
+    """The object store's tag of this version of the object; empty for local files."""
     problem: str = ""
-    """A reason code where it can't be opened at all (``file_not_found``, ``not_a_regular_file``, …)."""
+    """A reason code if the file can't be opened at all (``file_not_found``, ``not_a_regular_file``, …)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,13 @@ class Instance(Compact):
     format: PixelFormat
     number_of_frames: int
     encoded_bytes: int
-    """Bytes of the pixel data element's value: what a conversion has to read."""
+    """Bytes of the pixel data element's value, which a conversion has to read."""
     segment: int
     """The scan segment that holds the full row …"""
     row: int
     """… and the row in it."""
     frame_index: bytes = b""
-    """The serialised frame index where it is small, else empty: then it lies in `frame_index_file`."""
+    """The serialised frame index if it is small; else empty, and the index lies in `frame_index_file`."""
     frame_index_file: str = ""
     """Path below the output directory."""
     position: Vector | None = None
@@ -59,24 +59,24 @@ class Instance(Compact):
     image_type: str = ""
     """Image Type, joined with backslashes."""
     etag: str = ""
-    """What an object store calls this version of the object; empty for local files."""
+    """The object store's tag of this version of the object; empty for local files."""
     sha256: str = ""
-    """Of the whole file, in hexadecimal digits, where it was asked for."""
+    """Of the whole file, in hexadecimal digits; empty if it wasn't asked for."""
     patient: bytes = b""
-    """Keyed hashes of what tells its patient (:mod:`pipeline.model.patient_hashes`); empty where nothing does."""
+    """Keyed hashes of the patient's attributes (:mod:`pipeline.model.patient_hashes`); empty if the file has none."""
 
     @property
     def known_uid(self) -> str:
-        """SOP Instance UID, empty where the file has none."""
+        """SOP Instance UID; empty if the file has none."""
         return "" if self.sop_instance_uid.startswith(UNKNOWN) else self.sop_instance_uid
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A file that is byte for byte another one, which is stored in its place."""
+    """A file with the same bytes as another one, which is stored in its place."""
 
     segment: int
-    """Where its row is, as an instance's."""
+    """The segment that holds its row."""
     row: int
     source: str
     kept: str
@@ -91,4 +91,4 @@ class Failure(Compact):
     message: str
     frame: int | None = None
     salvaged: bool = False
-    """Whether frames of the instance that could be decoded count all the same (``decode.salvage``)."""
+    """Whether the frames that could be decoded count despite the failure (``decode.salvage``)."""

@@ -1,4 +1,4 @@
-"""For functions that make or walk through millions of values."""
+"""Help for functions that make or walk through millions of values."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 def without_collections(function: Callable[P, T]) -> Callable[P, T]:
-    """Let no garbage be looked for while the function runs.
+    """Switch garbage collection off while the function runs.
 
-    Python looks through all objects again whenever their number has grown by a quarter, which doubles the time in
-    which a plan of a million instances is made or read; these values are in no cycles, so nothing is ever found.
+    Python searches all objects again whenever their number has grown by a quarter. That doubles the time in which a plan
+    of a million instances is made or read, and finds nothing, because these values form no cycles.
     """
 
     @wraps(function)

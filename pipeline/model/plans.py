@@ -1,4 +1,4 @@
-"""The plan: what will be written where, by which task. An immutable value, made before the first byte is written."""
+"""The plan: which task writes which frames where. An immutable value, made before the first byte is written."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pipeline.model.instances import Failure, Instance
 class Placement(Compact):
     """The frames ``range(start, stop, step)`` of one instance, at consecutive positions from `position` on.
 
-    An image's placements are cut and expanded for one task at a time (:func:`pipeline.plan.task_input`): so may rules be that
-    stand for many frames.
+    An image's placements are cut and expanded for one task at a time (:func:`pipeline.plan.task_input`), so that a placement may
+    be a rule that stands for many frames.
     """
 
     instance: int
@@ -25,7 +25,7 @@ class Placement(Compact):
     stop: int
     step: int
     position: int
-    """Where the first of them lies (:class:`pipeline.model.Grid`)."""
+    """Position of the first frame (:class:`pipeline.model.Grid`)."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -37,13 +37,13 @@ class Placement(Compact):
 
     @property
     def positions(self) -> range:
-        """Where they lie."""
+        """Positions of the frames."""
         return range(self.position, self.position + len(self.frames))
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec(Compact):
-    """One output array: its place, its layout, and the placements that fill it, in the order of their positions."""
+    """One output array: its path, its layout, and the placements that fill it, in the order of their positions."""
 
     path: str
     """Group path inside ``images.zarr``."""
@@ -55,24 +55,24 @@ class ImageSpec(Compact):
     sizes: tuple[int, ...]
     """Frames along each axis of the grid."""
     chunks: tuple[int, ...]
-    """Chunk shape, one entry a dimension of ``pixels``. Frames of a chunk follow each other along the grid's last axis."""
+    """Chunk shape, one entry per dimension of ``pixels``. Frames of a chunk are neighbours along the grid's last axis."""
     shards: tuple[int, ...]
     """Shard shape, a multiple of the chunk shape that covers whole frames."""
     order: str
-    """What the single-frame instances are ordered by: ``position``, ``instance_number``, ``sop_instance_uid``;
+    """Key by which the single-frame instances are ordered: ``position``, ``instance_number``, ``sop_instance_uid``;
     ``frame_number`` for an image of one instance."""
     placements: tuple[Placement, ...]
     aside: bool = False
-    """Whether it is made beside the image that stands at its path, whose place it takes when it is whole."""
+    """Whether it is made beside the finished image at its path, which it replaces once it is whole."""
 
     @property
     def grid(self) -> Grid:
-        """Where its frames lie."""
+        """The grid in which the frames lie."""
         return Grid(self.sizes, self.axes.cells(self.shards, self.format.frame_shape))
 
     @property
     def frames(self) -> int:
-        """How many there are."""
+        """Number of frames."""
         return prod(self.sizes)
 
     @property
@@ -86,7 +86,7 @@ class ImageSpec(Compact):
         return prod(self.axes.cells(self.chunks, self.format.frame_shape))
 
     def frame_start(self, position: int) -> int | None:
-        """Return where frames from a position on begin in the C order of the grid; None if they don't follow each other there."""
+        """Return where frames that begin at a position begin in the C order of the grid; None if they aren't contiguous there."""
         return position if self.grid.is_c_ordered else None
 
 
@@ -101,22 +101,22 @@ class Region(Compact):
 
     @property
     def positions(self) -> range:
-        """Where its frames lie."""
+        """Positions of its frames."""
         return range(self.start, self.stop)
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One Dask task: the regions it alone writes."""
+    """One Dask task: the regions that it alone writes."""
 
     id: int
     regions: tuple[Region, ...]
     memory_bytes: int
-    """Projected peak above the worker's own: the largest shard, encoded, a chunk, and the frame being decoded."""
+    """Projected peak above the worker's own memory: the largest shard, encoded, a chunk, and the frame being decoded."""
     encoded_bytes: int
-    """Bytes it reads."""
+    """Bytes that it reads."""
     stored_bytes: int
-    """Bytes it stores, before compression."""
+    """Bytes that it stores, before compression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +127,14 @@ class Plan:
     images: tuple[ImageSpec, ...]
     tasks: tuple[Task, ...]
     refused: tuple[tuple[int, Failure], ...] = ()
-    """Instances (by position) that can't be stored within the limits, and why; they are in no image."""
+    """Instances (by position) that exceed the limits, and why; they are in no image."""
     unselected: tuple[int, ...] = ()
-    """Instances (by position) of which the selection takes no frame; they are in no image either."""
+    """Instances (by position) without a selected frame; they are in no image either."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegionInput(Compact):
-    """A region with all that its task needs: no look-up in the plan, no header."""
+    """A region with all that its task needs, so that the task reads neither plan nor header."""
 
     region: Region
     spec: ImageSpec
@@ -145,7 +145,7 @@ class RegionInput(Compact):
 
 @dataclass(frozen=True, slots=True)
 class TaskInput(Compact):
-    """What travels to a worker for one task."""
+    """Everything that travels to a worker for one task."""
 
     id: int
     regions: tuple[RegionInput, ...]

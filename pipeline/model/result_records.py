@@ -1,4 +1,4 @@
-"""Results of tasks as JSON-like values, and back: with suspicion, because a ledger lies where others may write."""
+"""Task results as JSON-like values, and back. Records are checked when read: others may be able to write to the ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.model.instances import Failure
 from pipeline.model.task_results import InstanceOutcome, RegionResult, TaskResult
 
 NO_RECORD = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
-"""What reading raises where the values aren't a record's."""
+"""Errors that reading raises if the values aren't a record."""
 _LONGEST_TEXT = 2**20
 _MOST = 2**63
 
@@ -43,7 +43,7 @@ def _region_record(region: RegionResult) -> dict[str, Any]:
 
 
 def _outcome_record(outcome: InstanceOutcome) -> dict[str, Any]:
-    """Only what isn't empty: there is one of these for each file of an archive."""
+    """Return an outcome without its empty fields, because an archive has one outcome per file."""
     record: dict[str, Any] = {"instance": outcome.instance}
     if outcome.decoder:
         record["decoder"] = outcome.decoder
@@ -57,7 +57,7 @@ def _outcome_record(outcome: InstanceOutcome) -> dict[str, Any]:
 
 
 def read_result(record: Mapping[str, Any]) -> TaskResult:
-    """Return what :func:`result_record` was given; one of :data:`NO_RECORD` where that can't have been."""
+    """Return the result that a record holds; one of :data:`NO_RECORD` if it can't be a record."""
     return TaskResult(
         task=read_number(record["task"]),
         regions=tuple(map(_region, record["regions"])),
@@ -87,7 +87,7 @@ def _outcome(record: Mapping[str, Any]) -> InstanceOutcome:
     failure = record.get("failure")
     return InstanceOutcome(
         read_number(record["instance"]),
-        # The same few words for a million instances: one object each.
+        # The same few words for a million instances: keep one object of each.
         sys.intern(read_text(record.get("decoder", ""))),
         sys.intern(read_text(record.get("photometric_interpretation", ""))),
         failure and _failure(**failure),
@@ -99,21 +99,21 @@ def _failure(reason: Any, message: Any, frame: Any, salvaged: Any = False) -> Fa
 
 
 def read_number(value: Any) -> int:
-    """Return a number from 0 on, below 2**63; ValueError for anything else."""
+    """Return a whole number from 0 to below 2**63; ValueError for anything else."""
     if not isinstance(value, int) or not 0 <= value < _MOST:
         raise ValueError("not a number")
     return value
 
 
 def read_text(value: Any) -> str:
-    """Return a text of no more than 2**20 characters; ValueError for anything else."""
+    """Return a text of at most 2**20 characters; ValueError for anything else."""
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
         raise ValueError("not a text")
     return value
 
 
 def _times(values: Any) -> dict[str, float]:
-    """Return seconds by name."""
+    """Return the seconds of each stage; ValueError for anything but times."""
     if any(not isinstance(value, int | float) or not 0 <= value < _MOST for value in values.values()):
         raise ValueError("not a time")
     return {read_text(name): value for name, value in values.items()}

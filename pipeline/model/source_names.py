@@ -1,4 +1,4 @@
-"""How a file is named in tables, messages and reports: by its path, as text that every tool can hold."""
+"""Names of files in tables, messages and reports: paths, as text that every tool can hold."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _SCHEME = "file://"
 
 
 def source_of(path: str) -> str:
-    """Return the name of a file: its absolute path, or a ``file://`` URL where the path isn't valid Unicode.
+    """Return the name of a file: its absolute path, or a ``file://`` URL if the path isn't valid Unicode.
 
-    File systems hold names that are no UTF-8. As a URL (``file:///data/%FF.dcm``) they stay readable and unique,
+    File systems may hold names that aren't UTF-8. As a URL (``file:///data/%FF.dcm``) such a name stays readable and unique,
     since an absolute path doesn't begin with ``file:``.
     """
     try:

@@ -1,4 +1,4 @@
-"""All transfer syntaxes (PS3.5 section 10, PS3.6 table A-1), once: what each is called, how its frames are encoded."""
+"""All transfer syntaxes (PS3.5 section 10, PS3.6 table A-1) in one place: their names, and how frames are encoded."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ JPEG_XL: Final = "1.2.840.10008.1.2.4.112"
 
 
 class Family(Enum):
-    """What encodes the frames."""
+    """How the frames are encoded."""
 
     NATIVE = "native"
-    """Nothing: pixel data aren't items, but one value. Of all other families each frame is one item, or some."""
+    """Not at all: the pixel data are one value without items. In all other families each frame is one item, or several."""
     UNCOMPRESSED = "uncompressed"
-    """Items that hold a frame of native data each, as it is or deflated (PS3.5 A.4.11, A.4.14)."""
+    """Items that each hold a frame of native data, as it is or deflated (PS3.5 A.4.11, A.4.14)."""
     JPEG = "JPEG"
     JPEG_LS = "JPEG-LS"
     JPEG_2000 = "JPEG 2000"
     PART_2 = "JPEG 2000 Part 2"
-    """Components of a codestream are many frames: not decoded."""
+    """A codestream's components are many frames; not decoded."""
     HTJ2K = "HTJ2K"
     JPEG_XL = "JPEG XL"
     RLE = "RLE"
     OTHER = "other"
-    """Video, references to other places, and what is retired: not decoded."""
+    """Video, references to other places, and retired syntaxes; not decoded."""
 
 
 class Syntax(NamedTuple):
@@ -60,7 +60,7 @@ class Syntax(NamedTuple):
     lossy: bool = False
     """Whether it may hold lossy frames."""
     keyword: str = ""
-    """PS3.6 table A-1, of those that are newer than pydicom's dictionary."""
+    """PS3.6 table A-1; only for syntaxes newer than pydicom's dictionary."""
 
 
 SYNTAXES: Final = (
@@ -103,7 +103,7 @@ SYNTAXES: Final = (
     Syntax(JPEG_XL_RECOMPRESSED, "JPEG XL JPEG Recompression", Family.JPEG_XL, keyword="JPEGXLJPEGRecompression"),
     Syntax(JPEG_XL, "JPEG XL", Family.JPEG_XL, lossy=True, keyword="JPEGXL"),
 )
-"""Those that hold still pictures, and whose pixel data are all in the file."""
+"""Syntaxes that hold still pictures, with all pixel data in the file."""
 _OTHERS: Final[Mapping[str, str]] = {
     "1.2.840.10008.1.2.4.52": "JPEG Extended (Process 3 and 5)",
     "1.2.840.10008.1.2.4.53": "JPEG Spectral Selection, Non-Hierarchical (Process 6 and 8)",
@@ -152,24 +152,24 @@ BY_UID: Final[Mapping[str, Syntax]] = {syntax.uid: syntax for syntax in SYNTAXES
 
 
 def of_families(*families: Family) -> frozenset[str]:
-    """Return the UIDs of all transfer syntaxes of some families."""
+    """Return the UIDs of all transfer syntaxes of the given families."""
     return frozenset(syntax.uid for syntax in SYNTAXES if syntax.family in families)
 
 
 NATIVE: Final = of_families(Family.NATIVE)
 UNCOMPRESSED: Final = of_families(Family.UNCOMPRESSED)
-"""Encapsulated data whose frames are those of native data inside."""
+"""Encapsulated syntaxes whose items hold native frames."""
 ANY_JPEG_2000: Final = of_families(Family.JPEG_2000, Family.HTJ2K, Family.PART_2)
 ONE_FRAGMENT: Final = UNCOMPRESSED | of_families(Family.RLE)
-"""Those of which the standard asks that each frame is one fragment (PS3.5 A.4)."""
+"""Syntaxes whose frames must each be one fragment (PS3.5 A.4)."""
 LOSSY_JPEG: Final = frozenset({JPEG_BASELINE, JPEG_EXTENDED})
-"""Those whose decoders may legally differ by a grey level or two (PS3.5 8.2.1, ITU-T T.83)."""
+"""Syntaxes whose decoders may differ by a grey level or two (PS3.5 8.2.1, ITU-T T.83)."""
 LOSSY_JPEG_2000: Final = frozenset({JPEG_2000, HTJ2K})
-"""Those whose decoders differ by one in a few pixels, from build to build of one library (ITU-T T.803)."""
+"""Syntaxes whose decoders differ by one in a few pixels, even between builds of one library (ITU-T T.803)."""
 
 
 def is_encapsulated(uid: str) -> bool:
-    """Whether pixel data are items; of an unknown UID, that they are."""
+    """Return whether the pixel data are items; True for an unknown UID."""
     return uid not in NATIVE
 
 

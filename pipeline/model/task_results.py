@@ -1,4 +1,4 @@
-"""What tasks report back: small, and enough for ledger, catalog and report."""
+"""The results that tasks return: small, and enough for ledger, catalog and report."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ class RegionResult(Compact):
     image: int
     start: int
     stop: int
-    """Its positions."""
+    """Positions of its frames: from `start` to before `stop`."""
     checksums: bytes
     """xxh3_64 of each decoded frame's little-endian C-order bytes, as little-endian uint64."""
     valid: bytes
-    """One byte a frame: 1 stored, 0 missing."""
+    """One byte per frame: 1 stored, 0 missing."""
     stored_bytes: int = 0
     """Bytes written, compressed."""
     digest: str = ""
-    """xxh3_128 of the shard's file as it was written, in hexadecimal; empty where nothing was."""
+    """xxh3_128 of the shard's file as written, in hexadecimal digits; empty if nothing was written."""
 
     @property
     def positions(self) -> range:
-        """Where its frames lie."""
+        """Positions of its frames."""
         return range(self.start, self.stop)
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceOutcome(Compact):
-    """What became of one instance in one task."""
+    """The outcome of one instance in one task."""
 
     instance: int
     decoder: str = ""
@@ -56,6 +56,6 @@ class TaskResult(Compact):
     decoded_bytes: int = 0
     """Bytes of the decoded frames."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Wall time by stage: ``decode`` (reading included) and ``write`` (compression included)."""
+    """Wall time by stage: ``decode`` (including reading) and ``write`` (including compression)."""
     syntax_seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     """The same by Transfer Syntax UID; a shard's ``write`` is divided among its instances by their frames."""

@@ -1,7 +1,7 @@
-"""The fold: task results, in any order, each once, become what is known of every instance and every image.
+"""The fold: task results, in any order and each once, become the outcome of every instance and every image.
 
-A conversion folds results as they arrive, a run that goes on folds what the ledger has, `verify` and `status` fold the same,
-so that all of them give the same answer.
+A conversion folds results as they arrive, a resumed run folds those in the ledger, and `verify` and `status` use the same
+fold, so all of them give the same answer.
 """
 
 from __future__ import annotations
@@ -40,45 +40,45 @@ class Work:
 
 @dataclass(slots=True)
 class Outcomes:
-    """What became of the instances and images of a plan so far: a few words for each instance, and unfinished images' results.
+    """The outcomes so far of a plan's instances and images: a few words per instance, and the results of unfinished images.
 
     Instances and images are named by their positions in the plan.
     """
 
     plan: Plan
     keep_frames: bool = False
-    """Whether the results of each frame are kept until :meth:`take_regions`, of complete images, too."""
+    """Whether results of single frames are kept until :meth:`take_regions` even for complete images."""
     done: set[int] = field(default_factory=set)
     """Tasks that have ended, by number."""
     lost: set[int] = field(default_factory=set)
-    """Of these, the tasks that brought no result; another run does them again."""
+    """Those of `done` that brought no result; another run does them again."""
     failures: dict[int, Failure] = field(default_factory=dict)
-    """Instances that failed; of several failures of one instance the one at the lowest frame."""
+    """Instances that failed; of several failures of one instance, the one at the lowest frame."""
     salvaged: dict[int, int] = field(default_factory=dict)
-    """How many frames are missing of each instance that failed and of which other frames are stored and count."""
+    """Number of missing frames of each failed instance whose other frames are stored and count."""
     decoders: dict[int, str] = field(default_factory=dict)
-    """What decoded an instance; several joined with ``+``."""
+    """Decoders of an instance; several are joined with ``+``."""
     photometric: dict[int, str] = field(default_factory=dict)
     """Photometric Interpretation of an instance's stored pixels."""
     complete: set[int] = field(default_factory=set)
     """Images that are finalised."""
     image_bytes: Counter[int] = field(default_factory=Counter)
-    """By image, bytes of its shards, compressed."""
+    """Compressed bytes of each image's shards."""
     seconds: Counter[str] = field(default_factory=Counter)
-    """By stage, see :attr:`pipeline.model.TaskResult.seconds`."""
+    """Seconds by stage, see :attr:`pipeline.model.TaskResult.seconds`."""
     syntax_seconds: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """The same by Transfer Syntax UID."""
     work: Work = field(default_factory=Work)
-    """Of all tasks that brought a result."""
+    """Sums over all tasks that brought a result."""
     _open: Counter[int] = field(default_factory=Counter)
-    """By image, regions of tasks that haven't ended."""
+    """Number of each image's regions in tasks that haven't ended."""
     _regions: defaultdict[int, list[RegionResult]] = field(default_factory=lambda: defaultdict(list))
     _salvageable: set[int] = field(default_factory=set)
-    """Instances of which other frames count, though one failed."""
+    """Instances that failed, but whose other frames count."""
     _valid: Counter[int] = field(default_factory=Counter)
-    """Frames that are stored of each instance that gives several to an image."""
+    """Number of stored frames of each instance that gives several frames to an image."""
     _frames: Counter[int] = field(default_factory=Counter)
-    """How many frames these instances give."""
+    """Number of all frames of these instances."""
 
     def __post_init__(self) -> None:
         self._open.update(region.image for task in self.plan.tasks for region in task.regions)
@@ -92,11 +92,11 @@ class Outcomes:
 
     @property
     def remaining(self) -> list[Task]:
-        """The tasks that are still to be done, in the plan's order."""
+        """The tasks still to be done, in the plan's order."""
         return [task for task in self.plan.tasks if task.id not in self.done]
 
     def add(self, result: TaskResult) -> list[int]:
-        """Take in a task's result; each task once. Returns the images of which it was the last task."""
+        """Take in a task's result; each task once. Return the images whose last task it was."""
         self.work.add(result)
         return self._fold(result)
 
@@ -112,14 +112,14 @@ class Outcomes:
         return list(self._close(self.plan.tasks[result.task]))
 
     def lose(self, task: int, failure: Failure) -> list[int]:
-        """Take in that a task ended without a result: all instances it touches failed. Returns as :meth:`add`."""
+        """Take in that a task ended without a result, so all its instances failed. Return the images whose last task it was."""
         regions = self.plan.tasks[task].regions
         touched = sorted({placement.instance for region in regions for placement in self._placements(region)})
         self.lost.add(task)
         return self._fold(TaskResult(task, (), tuple(InstanceOutcome(i, failure=failure) for i in touched)))
 
     def fail_image(self, image: int, failure: Failure) -> None:
-        """Take in that an image could not be finalised: none of its instances is stored."""
+        """Take in that an image couldn't be finalised, so none of its instances is stored."""
         for instance in self.members(image):
             self.failures.setdefault(instance, failure)
             self.salvaged.pop(instance, None)
@@ -129,19 +129,19 @@ class Outcomes:
         return dict.fromkeys(placement.instance for placement in self.plan.images[image].placements)
 
     def without_frames(self, image: int) -> frozenset[int]:
-        """Return the instances of the image of which no frame counts."""
+        """Return the instances of the image that have no valid frame in it."""
         return frozenset(i for i in self.members(image) if i in self.failures and i not in self.salvaged)
 
     def is_empty(self, image: int) -> bool:
-        """Whether nothing of the image could be stored, so that nothing of it should be there."""
+        """Return whether nothing of the image could be stored, so the image shouldn't exist."""
         return image not in self.complete and len(self.without_frames(image)) == len(self.members(image))
 
     def regions(self, image: int) -> list[RegionResult]:
-        """Return what was stored of the image and is kept, in the order of its frames."""
+        """Return the kept results of the image's shards, in the order of its frames."""
         return sorted(self._regions.get(image, ()), key=lambda region: region.start)
 
     def take_regions(self, image: int) -> list[RegionResult]:
-        """Return :meth:`regions`, and keep them no longer."""
+        """Return :meth:`regions` and drop them."""
         regions = self.regions(image)
         self._regions.pop(image, None)
         return regions
@@ -167,7 +167,7 @@ class Outcomes:
             self._regions[image].append(region)
 
     def _placements(self, region: Region | RegionResult) -> tuple[Placement, ...]:
-        """Return which frames of which instances the region holds."""
+        """Return the placements of the region's frames."""
         return cut_placements(self.plan.images[region.image].placements, region.positions)
 
     def _close(self, task: Task) -> Iterator[int]:
@@ -179,7 +179,7 @@ class Outcomes:
                 yield region.image
 
     def _note_salvaged(self, image: int) -> None:
-        """Note how many frames are missing of each damaged instance of which others are stored."""
+        """Count the missing frames of each damaged instance whose other frames are stored."""
         for i in self._salvageable.intersection(self.members(image)) if self._salvageable else ():
             if 0 < self._valid[i] < self._frames[i]:
                 self.salvaged[i] = self._frames[i] - self._valid[i]

@@ -1,4 +1,4 @@
-"""What the catalog's row of each instance says of what became of it."""
+"""The outcome of each instance as columns of its catalog row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.outcomes.fold import Outcomes
 
 @dataclass(frozen=True, slots=True)
 class RowOutcome:
-    """What became of one row after the scan. None leaves what the scan wrote."""
+    """The outcome of one row after the scan. None keeps the scan's value."""
 
     status: str
     """``converted``, ``failed`` or ``skipped``."""
@@ -21,9 +21,9 @@ class RowOutcome:
     image: str | None = None
     frame_start: int | None = None
     num_frames: int | None = None
-    """Frames stored: fewer than the instance has where frames are selected."""
+    """Frames stored; fewer than the instance has if frames are selected."""
     frames_missing: int | None = None
-    """How many of these are placeholders, in an image of which others could be salvaged."""
+    """How many of the stored frames are placeholders, in an image whose other frames could be salvaged."""
     decoder: str | None = None
     photometric_interpretation: str | None = None
     """Of the stored pixels."""
@@ -33,7 +33,7 @@ class RowOutcome:
 
 @without_collections
 def row_outcomes(outcomes: Outcomes, notes: Mapping[int, str]) -> dict[tuple[int, int], RowOutcome]:
-    """Return what became of each instance, by its segment and row; nothing of those that aren't done.
+    """Return the outcome of each instance, by its segment and row; instances that aren't done have none.
 
     Parameters
     ----------
@@ -51,7 +51,9 @@ def row_outcomes(outcomes: Outcomes, notes: Mapping[int, str]) -> dict[tuple[int
         rows[_row(plan.instances[position])] = _failed(failure)
     frames = stored_frames(plan)
     for number, image in enumerate(plan.images):
-        for placement in reversed(image.placements):  # the first one of an instance says where its frames begin
+        for placement in reversed(
+            image.placements
+        ):  # reversed: an instance's first placement sets where its frames begin
             position = placement.instance
             failed, missing = outcomes.failures.get(position), outcomes.salvaged.get(position)
             if failed and missing is None:
@@ -81,13 +83,13 @@ def stored_frames(plan: Plan) -> Counter[int]:
 
 
 def _selection(plan: Plan, position: int, frames: Mapping[int, int]) -> str:
-    """Say so if only some frames of an instance were selected."""
+    """Return a remark if only some frames of an instance are selected, else an empty text."""
     count = plan.instances[position].number_of_frames
     return "" if frames[position] == count else f"select.frames takes {frames[position]} of its {count} frames"
 
 
 def _salvaged(stored: RowOutcome, failure: Failure, missing: int) -> RowOutcome:
-    """Return the row of a file of which a part is stored: it failed, and says where that part is."""
+    """Return the row of a file that is stored in part: it failed, and the row says where the stored part is."""
     failed = _failed(failure)
     message = f"{failed.message}; salvaged: all but {missing} of {stored.num_frames} frame(s) are stored"
     return replace(stored, status=failed.status, reason=failed.reason, message=message, frames_missing=missing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-from pipeline.storage import CALLS, OutputDir, doing_without, note, unwritable
+from pipeline.storage import CALLS, OutputDir, as_place_error, doing_without, note
 
 _FLUSHING = "Flushing one file system to the disk (syncfs)"
 
@@ -27,7 +27,7 @@ def flush(out: OutputDir) -> None:
         if not _flush_one(out.name):
             os.sync()  # of all file systems, and it tells of no error
     except OSError as error:
-        raise unwritable(out.name, error, "can't be brought to the disk") from error
+        raise as_place_error(out.name, error, "can't be brought to the disk") from error
 
 
 def _flush_one(folder: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.catalog import has_plan, remove_plan
 from pipeline.errors import ConfigError, OutputError
-from pipeline.storage import UNFINISHED, WEB, OutputDir, absolute, linked, scheme_of, unwritable
+from pipeline.storage import UNFINISHED, WEB, OutputDir, absolute, as_place_error, link_error, scheme_of
 
 
 def begin(out: OutputDir, *, overwrite: bool) -> None:
@@ -32,7 +32,7 @@ def begin(out: OutputDir, *, overwrite: bool) -> None:
         if overwrite or not has_plan(out):
             _clear(out, everything=overwrite)
     except OSError as error:
-        raise unwritable(out.name, error, "can't be used as output directory") from error
+        raise as_place_error(out.name, error, "can't be used as output directory") from error
 
 
 def no_result(out: OutputDir, told: str) -> OutputError:
@@ -60,7 +60,7 @@ def refuse_foreign(out: OutputDir) -> None:
     try:
         file, names = _file_on_the_way(out), out.root.children()
     except OSError as error:
-        raise unwritable(out.name, error, "can't be used as output directory") from error
+        raise as_place_error(out.name, error, "can't be used as output directory") from error
     if file:
         raise OutputError(f"{out} can't be the output directory: {file} is a file", reason="not_a_folder")
     foreign = [name for name in names if name not in out.OURS and not out.is_temporary(name)]
@@ -98,7 +98,7 @@ def refuse_links(out: OutputDir) -> None:
     below = (folder / one for folder in (out.plan, out.ledger) for one in folder.children())
     for entry in map(str, (*map(out.at, out.OURS), *below)):
         if os.path.islink(entry):  # noqa: PTH114  of any text
-            raise linked(entry)
+            raise link_error(entry)
 
 
 def _clear(out: OutputDir, *, everything: bool) -> None:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, Self
 
 from pipeline.errors import OutputError
 from pipeline.model import NO_RECORD, TaskResult, read_number, read_result, read_text, result_record
-from pipeline.storage import GrowingFile, OutputDir, Place, growing, unwritable
+from pipeline.storage import GrowingFile, OutputDir, Place, as_place_error, create_growing_file
 
 VERSION = 1
 SYNC_SECONDS = 1.0
@@ -79,7 +79,7 @@ class Ledger:
         try:
             return cls(_create(out, _line({"kind": "ledger", "version": VERSION, "plan": plan_id})))
         except OSError as error:
-            raise unwritable(folder.name, error) from error
+            raise as_place_error(folder.name, error) from error
 
     def append(self, result: TaskResult) -> None:
         """Record a finished task; it is with the operating system on return, and on the disk soon after.
@@ -121,7 +121,7 @@ class Ledger:
         try:
             self._file.append(_line(record))
         except OSError as error:
-            raise unwritable(self._file.name, error) from error
+            raise as_place_error(self._file.name, error) from error
         if time.monotonic() - self._synced >= SYNC_SECONDS:
             self._sync()
 
@@ -129,7 +129,7 @@ class Ledger:
         try:
             self._file.sync()
         except OSError as error:
-            raise unwritable(self._file.name, error) from error
+            raise as_place_error(self._file.name, error) from error
         self._synced = time.monotonic()
 
 
@@ -233,7 +233,7 @@ def _create(out: OutputDir, head: bytes) -> GrowingFile:
     number = out.next_ledger_segment()
     while True:
         try:
-            return growing(out.ledger, number, head)
+            return create_growing_file(out.ledger, number, head)
         except FileExistsError:
             number += 1
 
@@ -261,7 +261,7 @@ def _lines(segment: Place) -> Iterator[bytes]:
                         f"{segment}: the ledger can't be read: a line is longer than any record", reason="not_ours"
                     )
     except OSError as error:
-        raise unwritable(segment.name, error, "can't be read") from error
+        raise as_place_error(segment.name, error, "can't be read") from error
 
 
 def _records(segment: Place, plan_id: str | None, damage: list[str]) -> Iterator[_Record]:

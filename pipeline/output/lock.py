@@ -22,7 +22,7 @@ from pipeline.output import lock_holder
 from pipeline.output.lock_holder import LONGEST, Held, Holder, Look, Mark, Sign
 from pipeline.output.mounts import is_of_this_machine
 from pipeline.output.object_lock import locked_object, look
-from pipeline.storage import LocalPlace, OutputDir, RemotePlace, unwritable
+from pipeline.storage import LocalPlace, OutputDir, RemotePlace, as_place_error
 
 try:
     import fcntl
@@ -69,7 +69,7 @@ def _locked(out: OutputDir, at: LocalPlace, tell: Callable[[str], object]) -> It
     try:
         file = _take(at, mark, tell)
     except OSError as error:
-        raise unwritable(out.name, error, "can't be used as output directory") from error
+        raise as_place_error(out.name, error, "can't be used as output directory") from error
     try:
         with Held(at.path.name, str(at), mark, partial(_renew, at, file)).kept():
             yield

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import OutputError
-from pipeline.storage import unwritable
+from pipeline.storage import as_place_error
 
 HEARTBEAT = 5.0
 """Seconds between two signs of life."""
@@ -279,7 +279,7 @@ class Held:
                 self.beat()
             except OSError as error:
                 if silent > SILENCE:
-                    raise unwritable(self._where, error) from error
+                    raise as_place_error(self._where, error) from error
         if self._lost:
             raise taken_away(self._where)
 

@@ -17,7 +17,7 @@ from functools import partial
 from pipeline.errors import OutputError
 from pipeline.output import lock_holder
 from pipeline.output.lock_holder import LONGEST, Held, Holder, Mark, Sign
-from pipeline.storage import ConditionsNotServedError, OutputDir, RemotePlace, unwritable
+from pipeline.storage import ConditionsNotServedError, OutputDir, RemotePlace, as_place_error
 
 SETTLING = 0.5
 """Seconds after which another run's put would have replaced ours."""
@@ -45,7 +45,7 @@ def locked_object(at: RemotePlace, tell: Callable[[str], object]) -> Iterator[No
     try:
         _take(at, mark, tell)
     except OSError as error:
-        raise unwritable(str(at), error) from error
+        raise as_place_error(str(at), error) from error
     try:
         with Held(at.name.rpartition("/")[2], str(at), mark, partial(_renew, at)).kept():
             yield

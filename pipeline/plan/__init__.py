@@ -1,8 +1,8 @@
-"""Pure: which instances make which image, in what order and layout, and which task writes which shards of it."""
+"""Pure: which instances make which image, in which order and layout, and which task writes which shards."""
 
 from pipeline.plan.build import make_plan
-from pipeline.plan.grouping import kept_apart
-from pipeline.plan.growth import Growth, give_back, grow, only, together
+from pipeline.plan.grouping import find_kept_apart
+from pipeline.plan.growth import Growth, concatenate_plans, grow, restore_standing, select_images
 from pipeline.plan.identity import digest
 from pipeline.plan.inputs import cut_placements, task_input, task_inputs
 from pipeline.plan.invariants import verify
@@ -18,19 +18,19 @@ __all__ = [
     "check_instance",
     "check_path",
     "check_plan",
+    "concatenate_plans",
     "cut_placements",
     "digest",
-    "give_back",
+    "find_kept_apart",
     "grow",
     "is_result_of",
-    "kept_apart",
     "make_plan",
-    "only",
     "partition",
     "partition_count",
+    "restore_standing",
     "select_frames",
+    "select_images",
     "task_input",
     "task_inputs",
-    "together",
     "verify",
 ]

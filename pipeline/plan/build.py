@@ -1,4 +1,4 @@
-"""Instances in, plan out: select, group, order, lay out, cut into tasks, verify."""
+"""Make a plan from instances: select, group, order, lay out, cut into tasks, verify."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.model import Failure, ImageSpec, Instance, Plan, without_collectio
 from pipeline.plan.grouping import group_instances
 from pipeline.plan.invariants import verify
 from pipeline.plan.layout import Layout
-from pipeline.plan.layouts import Select, image_spec, shape_chooser, tile_shape
+from pipeline.plan.layouts import Select, lay_out_image, shape_chooser, tile_shape
 from pipeline.plan.paths import image_paths
 from pipeline.plan.task_memory import Projection, largest_encoded_frame, mebibytes, project, project_image
 from pipeline.plan.tasks import cut_tasks
@@ -21,13 +21,13 @@ from pipeline.plan.tasks import cut_tasks
 def make_plan(instances: Sequence[Instance], layout: Layout | None = None) -> Plan:
     """Plan the conversion of `instances`, and prove the plan's invariants.
 
-    Images are sorted by path and depend on the instances only, not on the order in which they come; that order
-    is kept in :attr:`Plan.instances`.
+    Images are sorted by path, and depend on the instances but not on their order, which :attr:`Plan.instances`
+    keeps.
 
     Parameters
     ----------
     instances : sequence of Instance
-        What is to be stored: without what the configuration leaves out, and without byte-identical copies.
+        Instances to store, without those that the configuration leaves out and without byte-identical copies.
     layout : Layout, optional
         The settings.
 
@@ -44,8 +44,8 @@ def make_plan(instances: Sequence[Instance], layout: Layout | None = None) -> Pl
     kept, unselected, refused = admit(instances, layout, select)
     groups = group_instances(instances, kept, layout.grouping)
     named = sorted(zip(image_paths(instances, groups), groups, strict=True), key=lambda pair: pair[0])
-    images = tuple(image_spec(instances, path, group, select, shapes) for path, group in named)
-    memory = planned_memory(layout, instances, images)
+    images = tuple(lay_out_image(instances, path, group, select, shapes) for path, group in named)
+    memory = project_memory(layout, instances, images)
     plan = Plan(instances, images, cut_tasks(layout, instances, images, memory), refused, unselected)
     verify(plan, layout)
     return plan
@@ -73,7 +73,7 @@ def _too_large(instance: Instance, layout: Layout, one_frame: Projection) -> Fai
     if one_frame.frame > layout.frame_limit:
         return Failure(
             "frame_too_large",
-            f"A frame has {mebibytes(one_frame.frame)} decoded, more than limits.frame allows "
+            f"A decoded frame has {mebibytes(one_frame.frame)}, more than limits.frame allows "
             f"({mebibytes(layout.frame_limit)})",
         )
     encoded = largest_encoded_frame(instance)
@@ -87,8 +87,8 @@ def _too_large(instance: Instance, layout: Layout, one_frame: Projection) -> Fai
     return None
 
 
-def planned_memory(layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec]) -> list[int]:
-    """Project each image's bytes; PlanError for the one that needs most, if that is more than a task may have."""
+def project_memory(layout: Layout, instances: Sequence[Instance], images: Sequence[ImageSpec]) -> list[int]:
+    """Project each image's memory; PlanError for the largest, if it is more than a task may have."""
     needed = [project_image(instances, image).total for image in images]
     worst = max(range(len(images)), key=needed.__getitem__, default=None)
     if worst is not None and needed[worst] > layout.task_memory:
@@ -105,7 +105,7 @@ def _memory_message(layout: Layout, needed: Projection, image: ImageSpec, count:
     else:
         remedy = f"set output.chunk.frame to at most {needed.chunk_frames_within(layout.task_memory)}"
     return (
-        f"A task may have {mebibytes(layout.task_memory)} (limits.task_memory), but {count} image(s) need more; most "
-        f"does {image.path}: {needed}. Its shards are {image.shards}, its chunks {image.chunks}, a frame is "
+        f"A task may have {mebibytes(layout.task_memory)} (limits.task_memory), but {count} image(s) need more. Most is "
+        f"needed for {image.path}: {needed}. Its shards are {image.shards}, its chunks {image.chunks}, a frame is "
         f"{mebibytes(needed.frame)}. Either {remedy}, or raise limits.task_memory to at least {needed.total} bytes"
     )

@@ -1,7 +1,7 @@
-"""What storing takes, measured: so that a task is about a second of work whatever its codec.
+"""Measured costs of storing frames, so that a task is about a second of work whatever its codec.
 
-The figures are processor time on one core of a server of 2024, with the default codec, from `scripts/bench costs`,
-which prints them anew. They only say how much a task gets to do: what is stored doesn't depend on them.
+The figures are processor time on one core of a server of 2024, with the default codec; `scripts/bench costs` measures
+them again. They only decide the size of tasks, not what is stored.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pipeline.model import syntaxes
 
 NATIVE_NANOSECONDS = 1.5
-"""For each byte of native pixel data: reading, checksum, compression, writing. The unit of all that follows."""
+"""Per byte of native pixel data: reading, checksum, compression, writing. The unit of all following costs."""
 _JPEG2000, _HTJ2K, _LOSSLESS, _LS = 32.0, 3.0, 3.2, 6.7
 WEIGHTS: Mapping[str, float] = {
     syntaxes.RLE_LOSSLESS: 1.7,
@@ -29,15 +29,15 @@ WEIGHTS: Mapping[str, float] = {
     syntaxes.HTJ2K_LOSSLESS_RPCL: _HTJ2K,
     syntaxes.HTJ2K: _HTJ2K,
 }
-"""Transfer syntax → how many native bytes a decoded byte costs as much as: decoding, and all that native ones cost too."""
+"""Cost of a decoded byte, relative to a native one, by transfer syntax; includes the costs of a native byte."""
 OTHER_WEIGHT = 7.0
-"""The same for compressed transfer syntaxes that weren't measured."""
+"""Cost of a decoded byte of compressed transfer syntaxes that weren't measured."""
 INSTANCE_COST = 192 * 2**10
-"""Opening a file and reporting on it takes about as long (0.3 ms) as storing this many bytes."""
+"""Cost of opening a file and reporting on it (0.3 ms), as the number of native bytes stored in the same time."""
 IMAGE_COST = 6 * 2**20
-"""The same for the files and metadata of an image (9 ms)."""
+"""Cost of the files and metadata of an image (9 ms), in native bytes."""
 
 
 def weight(transfer_syntax_uid: str) -> float:
-    """Return what a decoded byte costs, in native bytes."""
+    """Return the cost of a decoded byte, relative to a native one."""
     return 1.0 if transfer_syntax_uid in syntaxes.NATIVE else WEIGHTS.get(transfer_syntax_uid, OTHER_WEIGHT)

@@ -1,13 +1,13 @@
-"""Which instances become one image.
+"""Group instances into images.
 
-A series may hold more than one thing: a localizer beside the slices, several kinds of contrast, a second copy of
-every file. Frames are stacked only where a reader of the stack would take them for one set, that is, where these
+A series may hold several kinds of frames: a localizer beside the slices, several kinds of contrast, a second copy of
+every file. Frames are stacked only if a reader of the stack would take them for one set, that is, if these
 agree: pixel format, modality, Image Type (PS3.3 C.7.6.1.1.2: original or derived, localizer or axial, magnitude or
 phase, water or fat), and Image Orientation (Patient). Several frames at one position (echoes, time points, b-values)
 stay together: they are one acquisition, and Instance Number orders them. Files of two patients are never stacked, see
 :mod:`pipeline.plan.patient_division`.
 
-Nothing here depends on the order in which the instances were found.
+The result doesn't depend on the order in which the instances were found.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ import numpy.typing as npt
 
 from pipeline.geometry import order_stack
 from pipeline.model import Instance, Plan
-from pipeline.plan.patient_division import differing, divide
+from pipeline.plan.patient_division import divide, find_conflicts
 
 ORIENTATION_TOLERANCE = 1e-3
-"""Direction cosines closer than this (0.06 degrees) are the same: scanners round them to as few as 4 decimals."""
+"""Direction cosines closer than this (0.06 degrees) count as equal: scanners round them to as few as 4 decimals."""
 ROTATION_MIN = 4
-"""From this many instances on, a set in which each has an orientation of its own is a rotation (radial slices,
+"""From this many instances on, a set with a different orientation in each instance is a rotation (radial slices,
 rotating projections, tracked ultrasound), not a set of localizers: it stays one image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One image to be: its instances (by position) in the order of their frames."""
+    """A future image: its instances (by position) in the order of their frames."""
 
     members: tuple[int, ...]
     order: str
@@ -57,7 +57,7 @@ def group_instances(instances: Sequence[Instance], positions: Iterable[int], gro
 
 
 def _stacks(instances: Sequence[Instance], positions: list[int]) -> Iterator[list[int]]:
-    # Sorted by source, so that floating-point sums and ties come out the same however the files were found.
+    # Sorted by source, so that floating-point sums and ties don't depend on the order in which the files were found.
     positions = sorted(positions, key=lambda position: instances[position].source)
     for members in _alike(instances, positions):
         for of_one_patient in _by_patient(instances, members):
@@ -66,12 +66,12 @@ def _stacks(instances: Sequence[Instance], positions: list[int]) -> Iterator[lis
 
 
 def _alike(instances: Sequence[Instance], positions: Iterable[int]) -> Iterable[list[int]]:
-    """Divide instances by all that must be equal for them to be stacked."""
+    """Divide instances into sets in which everything that a stack requires to be equal is equal."""
     alike: defaultdict[object, list[int]] = defaultdict(list)
     for position in positions:
-        one = instances[position]
-        series = (one.study_instance_uid, one.series_instance_uid)
-        alike[*series, one.format, one.modality, one.image_type].append(position)
+        instance = instances[position]
+        series = (instance.study_instance_uid, instance.series_instance_uid)
+        alike[*series, instance.format, instance.modality, instance.image_type].append(position)
     return alike.values()
 
 
@@ -86,23 +86,23 @@ def _by_patient(instances: Sequence[Instance], members: list[int]) -> list[list[
     return list(parts.values())
 
 
-def kept_apart(plan: Plan) -> dict[int, str]:
-    """Return, by position, each stored single-frame instance that could be stacked with others if its patient were theirs.
+def find_kept_apart(plan: Plan) -> dict[int, str]:
+    """Return the stored single-frame instances that only their patient keeps out of a stack with others, by position.
 
-    With the names of the attributes in which they differ, as one text.
+    Each comes with the names of the attributes in which the patients differ, as one text.
     """
     stored = {placement.instance for image in plan.images for placement in image.placements}
     single = (position for position in stored if plan.instances[position].number_of_frames == 1)
     apart: dict[int, str] = {}
     for members in _alike(plan.instances, single):
-        names = differing({plan.instances[position].patient for position in members})
+        names = find_conflicts({plan.instances[position].patient for position in members})
         if names:
             apart |= dict.fromkeys(members, ", ".join(names))
     return apart
 
 
 def _copies(instances: Sequence[Instance], members: list[int]) -> list[list[int]]:
-    """Set apart the second, third, … file of a SOP Instance UID: in one stack they would double its slices."""
+    """Separate the second, third, … file of a SOP Instance UID, which would double the slices of one stack."""
     seen: defaultdict[str, int] = defaultdict(int)
     copies: list[list[int]] = []
     for position in members:
@@ -130,13 +130,13 @@ def _by_orientation(instances: Sequence[Instance], members: list[int]) -> list[l
 
 
 def has_orientation(instance: Instance) -> bool:
-    """Whether the Image Orientation (Patient) is there and made of finite numbers."""
+    """Return whether the instance has an Image Orientation (Patient) of finite numbers."""
     orientation = instance.orientation
     return orientation is not None and all(math.isfinite(value) for vector in orientation for value in vector)
 
 
 def _clusters(vectors: npt.NDArray[np.float64]) -> list[npt.NDArray[np.intp]]:
-    """Cut the vectors apart wherever one of their components has a gap wider than the tolerance."""
+    """Cut the vectors apart at every gap, in any component, that is wider than the tolerance."""
     done: list[npt.NDArray[np.intp]] = []
     waiting = [np.arange(len(vectors))]
     while waiting:

@@ -1,12 +1,12 @@
-"""A plan that follows another one when files have come or changed: what is unchanged stays, the rest is planned anew.
+"""Extend a plan after files have come or changed: unchanged images stay, all others are planned again.
 
-The earlier plan's instances keep their positions; a file that has changed is another instance, behind them. An image stays as
-it is, with its path, layout and tasks, where its instances would be grouped and ordered as they are; where an original is
-gone, it stays in any case, because it could not be made again. Every other image is planned like any: it takes over the path
-of the image that it extends, if it extends one.
+The earlier plan's instances keep their positions; a changed file becomes another instance, behind them. An image stays as
+it is, with its path, layout and tasks, if its instances would be grouped and ordered the same way again. An image whose
+original is gone stays in any case, because it couldn't be made again. Every other image is planned like any; if it extends an
+earlier image, it takes over that image's path.
 
-What an image holds isn't given up for one that is yet to be made: the caller keeps those that are left (:attr:`Growth.left`)
-as *standing* images, a plan of their own (:func:`only`), and may put them back (:func:`give_back`).
+A finished image isn't given up for one that is yet to be made: the caller keeps the images that are left (:attr:`Growth.left`)
+as *standing* images, in a plan of their own (:func:`select_images`), and may put them back (:func:`restore_standing`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.model import Failure, ImageSpec, Instance, Plan, Task
-from pipeline.plan.build import admit, planned_memory
+from pipeline.plan.build import admit, project_memory
 from pipeline.plan.grouping import Group, group_instances
 from pipeline.plan.invariants import verify
 from pipeline.plan.layout import Layout
-from pipeline.plan.layouts import image_spec, shape_chooser
+from pipeline.plan.layouts import lay_out_image, shape_chooser
 from pipeline.plan.paths import image_paths
-from pipeline.plan.tasks import cut_tasks, task_of
+from pipeline.plan.tasks import cut_tasks, make_task
 
 _NUMBERED = re.compile(r"(.*?-)([0-9]+)")
 
@@ -31,17 +31,17 @@ _REPLACED = Failure("source_changed", "The file has been replaced since; its new
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A plan, and how it follows the one before."""
+    """A plan, and how it relates to the earlier one."""
 
     plan: Plan
     images: Mapping[int, int]
     """Position of an unchanged image in the earlier plan → its position in this one."""
     tasks: Mapping[int, int]
-    """Number of a task in the earlier plan → the number of what is left of it in this one."""
+    """Number of a task in the earlier plan → the number of its remaining part in this one."""
     grown: tuple[str, ...] = ()
-    """Paths of images that are made again, because instances have joined or left them."""
+    """Paths of images that are made again because instances have joined or left them."""
     left: tuple[int, ...] = ()
-    """Images of the earlier plan, by position, that aren't in this one, whatever stands at their paths."""
+    """Images of the earlier plan, by position, that aren't in this one, whichever images have their paths now."""
 
 
 def grow(
@@ -53,7 +53,7 @@ def grow(
     *,
     kept: Collection[int] = (),
 ) -> Growth:
-    """Plan `new` instances in addition to an earlier plan's, and prove the plan's invariants.
+    """Plan `new` instances in addition to those of an earlier plan, and prove the plan's invariants.
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ def grow(
     layout : Layout
         The settings that `before` was made with.
     gone : collection of int
-        Instances of `before`, by position, that can't be had again: their images stay.
+        Instances of `before`, by position, that can't be read again: their images stay.
     replaced : collection of int
-        Instances of `before`, by position, whose files are others now: they leave all images but those that stay.
+        Instances of `before`, by position, whose files have been replaced: they leave all images except those that stay.
     kept : collection of int
         Images of `before`, by position, that stay as they are in any case.
 
@@ -77,28 +77,33 @@ def grow(
     select, _ = shape_chooser(layout)
     fresh, unselected, refused = admit(instances, layout, select, first=len(before.instances))
     members, lost, others = _members(before), set(gone), set(replaced)
-    frozen = {number for number, one in enumerate(members) if not lost.isdisjoint(one)} | set(kept)
-    left = [i for number, one in enumerate(members) if number not in frozen for i in one if i not in others]
+    frozen = {number for number, held in enumerate(members) if not lost.isdisjoint(held)} | set(kept)
+    left = [i for number, held in enumerate(members) if number not in frozen for i in held if i not in others]
     groups = group_instances(instances, [*left, *fresh], layout.grouping)
-    places = {one: number for number, one in enumerate(members) if number not in frozen}
+    places = {held: number for number, held in enumerate(members) if number not in frozen}
     stays = frozen | {places[group.members] for group in groups if group.members in places}
     earlier = replace(before, refused=before.refused + refused, unselected=before.unselected + unselected)
     return _follow(
-        earlier, instances, stays, [one for one in groups if one.members not in places], replaced=others, layout=layout
+        earlier,
+        instances,
+        stays,
+        [group for group in groups if group.members not in places],
+        replaced=others,
+        layout=layout,
     )
 
 
-def give_back(
+def restore_standing(
     before: Plan, standing: Plan, wanted: Collection[int], layout: Layout, replaced: Collection[int] = ()
 ) -> Growth:
-    """Put standing images back in place of those that were to replace them; what only these held is planned anew.
+    """Put standing images back in place of the images that were to replace them; plan the rest of their instances again.
 
-    Everything else stays. Images that can only be put back together are.
+    Everything else stays. If images can only be put back together, all of them are.
 
     Parameters
     ----------
     before, standing : Plan
-        Their images and tasks count on in the result's mappings as :func:`together` has them.
+        Their images and tasks are numbered in the result's mappings as :func:`concatenate_plans` numbers them.
     wanted : collection of int
         Images of `standing`, by position.
     layout : Layout
@@ -108,25 +113,27 @@ def give_back(
     members, earlier = _members(before), _members(standing)
     returning = set(wanted)
     while True:
-        held = {i for number in returning for i in earlier[number]}
+        returned = {i for number in returning for i in earlier[number]}
         paths = {standing.images[number].path for number in returning}
         dissolved = {
             number
-            for number, one in enumerate(members)
-            if not held.isdisjoint(one) or before.images[number].path in paths
+            for number, instances in enumerate(members)
+            if not returned.isdisjoint(instances) or before.images[number].path in paths
         }
         loose = {i for number in dissolved for i in members[number]}
-        also = {number for number, one in enumerate(earlier) if not loose.isdisjoint(one)}
+        also = {number for number, instances in enumerate(earlier) if not loose.isdisjoint(instances)}
         if also <= returning:
             break
         returning |= also
     stays = set(range(len(members))) - dissolved | {len(members) + number for number in returning}
-    groups = group_instances(before.instances, sorted(loose - held - set(replaced)), layout.grouping)
-    return _follow(together(before, standing), before.instances, stays, groups, replaced=set(replaced), layout=layout)
+    groups = group_instances(before.instances, sorted(loose - returned - set(replaced)), layout.grouping)
+    return _follow(
+        concatenate_plans(before, standing), before.instances, stays, groups, replaced=set(replaced), layout=layout
+    )
 
 
-def together(first: Plan, second: Plan) -> Plan:
-    """Return the first plan with the images and tasks of the second behind its own, numbered on."""
+def concatenate_plans(first: Plan, second: Plan) -> Plan:
+    """Return the first plan with the second one's images and tasks behind its own, renumbered."""
     images, tasks = len(first.images), len(first.tasks)
     moved = (
         replace(task, id=tasks + n, regions=tuple(replace(r, image=images + r.image) for r in task.regions))
@@ -135,8 +142,8 @@ def together(first: Plan, second: Plan) -> Plan:
     return replace(first, images=first.images + second.images, tasks=(*first.tasks, *moved))
 
 
-def only(plan: Plan, images: Collection[int]) -> Growth:
-    """Return some images of a plan, and what is left of its tasks, as a plan without instances of its own."""
+def select_images(plan: Plan, images: Collection[int]) -> Growth:
+    """Return some images of a plan, and the remaining parts of its tasks, as a plan without instances."""
     wanted = sorted(images)
     mapping = {number: position for position, number in enumerate(wanted)}
     chosen = tuple(plan.images[number] for number in wanted)
@@ -158,11 +165,11 @@ def _follow(
     replaced: Collection[int],
     layout: Layout,
 ) -> Growth:
-    """Return the plan of the images that stay, and of `groups`; `before` says which instances are in none, and why."""
+    """Return the plan of the images that stay, and of `groups`; `before` tells which instances are in no image, and why."""
     select, shapes = shape_chooser(layout)
     paths, grown = _paths(before, instances, groups, stays, replaced)
     made = sorted(
-        (image_spec(instances, path, group, select, shapes) for path, group in zip(paths, groups, strict=True)),
+        (lay_out_image(instances, path, group, select, shapes) for path, group in zip(paths, groups, strict=True)),
         key=lambda image: image.path,
     )
     mapping = {number: position for position, number in enumerate(sorted(stays))}
@@ -176,7 +183,7 @@ def _follow(
 
 
 def _refused(before: Plan, images: Sequence[ImageSpec], replaced: Collection[int]) -> tuple[tuple[int, Failure], ...]:
-    """Return the instances that are in no image although frames of them are selected, and why."""
+    """Return the instances with selected frames that are in no image, and why."""
     stored = {placement.instance for image in images for placement in image.placements}
     refused = [(i, failure) for i, failure in before.refused if i not in stored]
     accounted = stored | {i for i, _ in refused} | set(before.unselected)
@@ -190,8 +197,8 @@ def _paths(
     stays: Collection[int],
     replaced: Collection[int],
 ) -> tuple[list[str], list[str]]:
-    """Name the new images; returns the paths, and those of them that are taken over from an image that is made again."""
-    owner, sizes = _owners(before, instances, stays, replaced), [len(one) for one in _members(before)]
+    """Name the new images; return the paths, and those of them that are taken over from images that are made again."""
+    owner, sizes = _owners(before, instances, stays, replaced), [len(held) for held in _members(before)]
     taken = {before.images[number].path.casefold() for number in stays}
     paths: dict[int, str] = {}
     for position, group in enumerate(groups):
@@ -215,17 +222,17 @@ def _paths(
 def _owners(
     before: Plan, instances: Sequence[Instance], stays: Collection[int], replaced: Collection[int]
 ) -> dict[int, int]:
-    """Return, for instances of images that don't stay, and for those that replace them, the number of the image."""
-    current = {one.source: i for i, one in enumerate(instances) if i not in replaced}
+    """Return the image's number for instances of images that don't stay, and for the instances that replace them."""
+    current = {instance.source: i for i, instance in enumerate(instances) if i not in replaced}
     owner: dict[int, int] = {}
-    for number, one in enumerate(_members(before)):
+    for number, held in enumerate(_members(before)):
         if number not in stays:
-            owner |= {(current.get(instances[i].source, i) if i in replaced else i): number for i in one}
+            owner |= {(current.get(instances[i].source, i) if i in replaced else i): number for i in held}
     return owner
 
 
 def _extends(group: Group, first: Instance, image: ImageSpec) -> bool:
-    """Whether a stack may have the path of an earlier one. All others are named after their instance."""
+    """Return whether a stack may take over the path of an earlier image. All other images are named after their instance."""
     series = (first.study_instance_uid, first.series_instance_uid)
     return (
         group.stacked
@@ -235,7 +242,7 @@ def _extends(group: Group, first: Instance, image: ImageSpec) -> bool:
 
 
 def _free(path: str, taken: Collection[str]) -> str:
-    """Return `path`, or the next number of it that no other image has."""
+    """Return `path` if it is free, else the path with the next free number."""
     match = _NUMBERED.fullmatch(path) if path.rpartition("/")[2].startswith("stack-") else None
     stem, number = (match[1], int(match[2])) if match else (f"{path}-", 1)
     while path.casefold() in taken:
@@ -247,10 +254,10 @@ def _free(path: str, taken: Collection[str]) -> str:
 def _tasks(
     before: Plan, instances: Sequence[Instance], images: Sequence[ImageSpec], mapping: Mapping[int, int], layout: Layout
 ) -> tuple[tuple[Task, ...], dict[int, int]]:
-    """Return what is left of the earlier tasks, then those of the new images; and where the earlier ones are now."""
+    """Return the remaining earlier tasks, then those of the new images; and the new numbers of the earlier ones."""
     tasks, numbers = _left_tasks(before, instances, images, mapping)
     made = images[len(mapping) :]
-    for task in cut_tasks(layout, instances, made, planned_memory(layout, instances, made)):
+    for task in cut_tasks(layout, instances, made, project_memory(layout, instances, made)):
         regions = [replace(r, image=r.image + len(mapping)) for r in task.regions]
         tasks.append(replace(task, id=len(tasks), regions=tuple(regions)))
     return tuple(tasks), numbers
@@ -259,12 +266,12 @@ def _tasks(
 def _left_tasks(
     before: Plan, instances: Sequence[Instance], images: Sequence[ImageSpec], mapping: Mapping[int, int]
 ) -> tuple[list[Task], dict[int, int]]:
-    """Return what is left of a plan's tasks, numbered anew, where images are left; and their numbers by the earlier ones."""
+    """Return the remaining parts of a plan's tasks, renumbered, if any of their images remain; and their new numbers by old ones."""
     tasks: list[Task] = []
     numbers: dict[int, int] = {}
     for task in before.tasks:
         regions = [replace(r, image=mapping[r.image]) for r in task.regions if r.image in mapping]
         if regions:
             numbers[task.id] = len(tasks)
-            tasks.append(task_of(len(tasks), instances, images, regions, task.memory_bytes))
+            tasks.append(make_task(len(tasks), instances, images, regions, task.memory_bytes))
     return tasks, numbers

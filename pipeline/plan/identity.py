@@ -1,4 +1,4 @@
-"""What tells one plan from another."""
+"""The digest that tells one plan from another."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pipeline.model import Plan, without_collections
 
 @without_collections
 def digest(plan: Plan, *settings: str) -> str:
-    """Return a SHA-256, in hexadecimal, of all that decides what the plan's tasks write where.
+    """Return a SHA-256, in hexadecimal digits, of everything that decides which tasks write what where.
 
-    Two plans with one digest have the same instances (source, size and time of change included) at the same
-    positions, the same images and the same tasks, so that finished work of the one counts for the other.
+    Two plans with the same digest have the same instances (including source, size and time of change) at the same
+    positions, the same images and the same tasks, so finished work of one plan counts for the other.
 
     Parameters
     ----------
     plan : Plan
         The plan.
     *settings : str
-        More that decides what is written, such as the codec and the decoding options.
+        Further settings that decide what is written, such as the codec and the decoding options.
     """
     sha = hashlib.sha256()
     for part in _parts(plan, settings):
@@ -30,8 +30,15 @@ def digest(plan: Plan, *settings: str) -> str:
 
 def _parts(plan: Plan, settings: tuple[str, ...]) -> Iterator[object]:
     yield settings
-    for one in plan.instances:
-        yield one.source, one.size, one.mtime_ns, one.sop_instance_uid, one.transfer_syntax_uid, one.number_of_frames
+    for instance in plan.instances:
+        yield (
+            instance.source,
+            instance.size,
+            instance.mtime_ns,
+            instance.sop_instance_uid,
+            instance.transfer_syntax_uid,
+            instance.number_of_frames,
+        )
     for image in plan.images:
         yield image.path, image.shape, image.format.dtype, image.chunks, image.shards, image.order
         for placement in image.placements:

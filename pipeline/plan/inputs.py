@@ -1,4 +1,4 @@
-"""What travels to a worker: a task's regions, with the placements and instances that they need and nothing else."""
+"""Inputs of tasks, which travel to workers: a task's regions with only the placements and instances that they need."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def task_inputs(plan: Plan) -> Iterator[TaskInput]:
 
 
 def task_input(plan: Plan, task: Task) -> TaskInput:
-    """Return all that `task` needs, cut out of `plan`."""
+    """Return everything that `task` needs, taken from `plan`."""
     return TaskInput(task.id, tuple(_region_input(plan, region) for region in task.regions))
 
 
 def cut_placements(placements: Sequence[Placement], positions: range) -> tuple[Placement, ...]:
-    """Return the parts of an image's `placements` that lie at some positions.
+    """Return the parts of an image's `placements` that lie at the given positions.
 
-    `placements` are in the order of their positions; the first one touched is found by bisection.
+    `placements` are in the order of their positions; bisection finds the first that overlaps.
     """
     number = max(0, bisect_right(placements, positions.start, key=attrgetter("position")) - 1)
     cut = []
@@ -44,7 +44,7 @@ def _region_input(plan: Plan, region: Region) -> RegionInput:
 
 
 def _cut(placement: Placement, positions: range) -> Placement | None:
-    """Return the part of a placement that lies at the positions, None if none does."""
+    """Return the part of a placement that lies at the positions; None if no part does."""
     length = len(placement)
     if positions.start <= placement.position and placement.position + length <= positions.stop:
         return placement

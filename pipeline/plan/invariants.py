@@ -1,4 +1,4 @@
-"""The promises of a plan, checked on the finished value without the code that made it."""
+"""The promises of a plan, checked on the finished value, independently of the code that made it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.plan.task_memory import mebibytes, project_image
 def verify(plan: Plan, layout: Layout) -> None:
     """Check every invariant of `plan`, in time linear in its instances, images and tasks.
 
-    The invariants, by the names that the messages bear: *instances are accounted for*, *every selected frame exactly
+    The invariants, by their names in messages: *instances are accounted for*, *every selected frame exactly
     once*, *spans fill the image*, *one pixel format an image*, *one patient an image*, *chunk divides shard*,
     *shards cover whole frames*, *paths are unique and not nested*, *tasks are numbered*, *every shard is owned*, *no two
     tasks share a shard*, *memory is projected*, *memory within the limit*.
@@ -25,14 +25,14 @@ def verify(plan: Plan, layout: Layout) -> None:
     Raises
     ------
     PlanError
-        Naming the invariant, where it breaks, and the numbers.
+        Names the broken invariant, the place, and the numbers.
     """
     verify_images(plan, layout)
     _check_frames(plan, layout)
 
 
 def verify_images(plan: Plan, layout: Layout) -> None:
-    """Check those of the invariants that hold for each image and its tasks, whatever becomes of other instances.
+    """Check the invariants that hold for each image and its tasks, whatever becomes of other instances.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def _check_shapes(image: ImageSpec) -> None:
 def _wrong_shapes(
     axes: Axes, sizes: tuple[int, ...], chunks: tuple[int, ...], shards: tuple[int, ...], frame_shape: tuple[int, ...]
 ) -> str:
-    """Return the invariant that an image's shapes break, empty if they break none; an archive has few shapes, many images."""
+    """Return the invariant that an image's shapes break, empty if none; cached, as many images share few shapes."""
     if (len(sizes), len(axes.names) - axes.inside.count("")) != (len(axes.grid), len(frame_shape)) or min(sizes) < 1:
         return "spans fill the image"
     shape = axes.shape(sizes, frame_shape)
@@ -90,7 +90,7 @@ def _wrong_shapes(
         covered = (chunk <= size and shard < size + chunk) if cut else 0 <= shard - size < chunk
         if not covered or (cut and inside and chunk % frame_shape[INSIDE.index(inside)]):
             return "shards cover whole frames"
-    # frames of a chunk follow each other in the order of storage
+    # Frames of a chunk must be neighbours in the order of storage.
     return "chunk divides shard" if max(axes.cells(chunks, frame_shape)[:-1], default=1) > 1 else ""
 
 
@@ -162,7 +162,7 @@ def _check_instance(source: str, placements: Sequence[Placement], expected: rang
 
 
 def _follow(ranges: Sequence[range], expected: range | tuple[int, ...]) -> bool:
-    """Whether `ranges` are, one after the other, what is expected; compared run by run, for there may be 2**31 frames."""
+    """Return whether `ranges`, one after the other, are the expected frames; compares runs, as there may be 2**31 frames."""
     starts = accumulate(map(len, ranges), initial=0)
     pieces = (expected[start : start + len(frames)] for start, frames in zip(starts, ranges, strict=False))
     return all(
@@ -185,7 +185,7 @@ def _check_shards(plan: Plan) -> None:
 
 
 def _check_owners(image: ImageSpec, owned: Sequence[tuple[Region, int]]) -> None:
-    """Every shard number of the image belongs to one region, and no region ends inside a shard."""
+    """Check that each shard of the image belongs to exactly one region, and that no region ends inside a shard."""
     grid = image.grid
     next_shard = 0
     for region, task in owned:

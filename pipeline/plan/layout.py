@@ -18,7 +18,7 @@ class Layout:
     Raises
     ------
     ConfigError
-        If a value can't be followed.
+        If a setting has an invalid value.
     """
 
     grouping: Literal["series", "instance"] = "series"
@@ -28,13 +28,13 @@ class Layout:
     chunk_rows: int | Auto = "auto"
     chunk_columns: int | Auto = "auto"
     shard_bytes: int | Auto = "auto"
-    """Decoded bytes of a shard: 64 MiB, or fewer where decoding them would be too much for one task."""
+    """Decoded bytes of a shard: 64 MiB, or fewer if decoding them would be too much work for one task."""
     frame_limit: int = 2048 * MiB
     """Decoded bytes of one frame."""
     task_memory: int = 1024 * MiB
     """Projected bytes of one task (:func:`pipeline.plan.task_memory.project`)."""
     task_bytes: int = 512 * MiB
-    """Work of one task, in bytes of native pixel data to store: about a second."""
+    """Work of one task, in bytes of native pixel data to store; about a second."""
 
     def __post_init__(self) -> None:
         if self.grouping not in ("series", "instance"):

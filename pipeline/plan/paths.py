@@ -1,4 +1,4 @@
-"""Group paths ``<StudyInstanceUID>/<SeriesInstanceUID>/<image name>`` that no value in a file can lead astray."""
+"""Group paths ``<StudyInstanceUID>/<SeriesInstanceUID>/<image name>`` that are safe whatever values a file holds."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _DOTS = re.compile(r"\.{2,}")
 _RESERVED = frozenset(
     {ZARR_JSON, "con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
 )
-"""Zarr's own file, and Windows' devices (with or without an extension)."""
+"""Zarr's own file, and Windows' device names (with or without an extension)."""
 
 _Key = TypeVar("_Key", bound=Hashable)
 
 
 def clean_name(text: str) -> str:
-    """Turn any text into the name of a Zarr group and a folder, the same where it is one already.
+    """Turn any text into a valid name of a Zarr group and a folder; a valid name stays as it is.
 
-    Only ``A-Z a-z 0-9 . _ -``, no two dots in a row, no dot or ``_`` (Zarr reserves ``__``) at the start, no dot at
-    the end, 1 to 64 characters, ``unknown`` where nothing is left, no name that Zarr or Windows reserves.
+    Valid: only ``A-Z a-z 0-9 . _ -``, no two dots in a row, no dot or ``_`` (Zarr reserves ``__``) at the start, no dot at
+    the end, 1 to 64 characters, no name that Zarr or Windows reserves. An empty result becomes ``unknown``.
     """
     if len(text) <= NAME_LENGTH and _UID.fullmatch(text):
         return text
@@ -40,7 +40,7 @@ def clean_name(text: str) -> str:
 
 
 def is_clean(name: str) -> bool:
-    """Whether a name is as :func:`clean_name` gives them; longer by a number that tells it from others, perhaps."""
+    """Return whether :func:`clean_name` can have made a name, perhaps with a number appended to make it unique."""
     folded = name.casefold()
     return (
         len(name) <= 2 * NAME_LENGTH
@@ -51,24 +51,24 @@ def is_clean(name: str) -> bool:
 
 
 def image_paths(instances: Sequence[Instance], groups: Sequence[Group]) -> list[str]:
-    """Name every group, in the order given; no two paths are the same, not even where case doesn't count.
+    """Name every group, in the order given; paths are unique even if case is ignored.
 
     Stacks are ``stack-1``, ``stack-2``, … in their series, by their lowest Instance Number, then UID, then source.
-    Images of one instance bear its SOP Instance UID. Names that collide get ``-2``, ``-3``, …; those that needed no
-    cleaning are served first, so that a broken UID never moves a good one.
+    Images of one instance bear its SOP Instance UID. Names that collide get ``-2``, ``-3``, …; names that needed no
+    cleaning go first, so that a broken UID never renames a good one.
     """
     firsts = [instances[group.members[0]] for group in groups]
-    parents = [(one.study_instance_uid, one.series_instance_uid) for one in firsts]
+    parents = [(first.study_instance_uid, first.series_instance_uid) for first in firsts]
     studies = _unique([(study, "", study, "") for study in {study for study, _ in parents}])
     series = _unique([(parent, parent[0], parent[1], "") for parent in set(parents)])
     numbers = _stack_numbers(instances, groups, parents)
-    names = [f"stack-{numbers[i]}" if i in numbers else one.sop_instance_uid for i, one in enumerate(firsts)]
+    names = [f"stack-{numbers[i]}" if i in numbers else first.sop_instance_uid for i, first in enumerate(firsts)]
     images = _unique([(i, parents[i], name, firsts[i].source) for i, name in enumerate(names)])
     return [f"{studies[parent[0]]}/{series[parent]}/{images[i]}" for i, parent in enumerate(parents)]
 
 
 def _unique(wanted: Sequence[tuple[_Key, Hashable, str, str]]) -> dict[_Key, str]:
-    """Give each key a name of its own in its folder, from ``(key, folder, text, tie)``."""
+    """Give each key a unique name in its folder, from ``(key, folder, text, tie)``."""
     cleaned = [clean_name(text) for _, _, text, _ in wanted]
     order = sorted(range(len(wanted)), key=lambda i: (cleaned[i] != wanted[i][2], *wanted[i][2:]))
     taken: set[tuple[Hashable, str]] = set()

@@ -1,7 +1,7 @@
-"""Whether a plan that was read from an output directory is one that :func:`pipeline.plan.make_plan` could have made.
+"""Check that :func:`pipeline.plan.make_plan` could have made a plan that was read from an output directory.
 
-A plan says which files are written and removed, and how much memory that takes. One that was changed on its way must lead
-neither out of the output directory nor beyond the limits; that it also keeps its promises is :mod:`.invariants`' to prove.
+A plan says which files are written and removed, and how much memory that takes. A plan that somebody has changed must lead
+neither out of the output directory nor beyond the limits; :mod:`.invariants` proves that it also keeps its promises.
 """
 
 from __future__ import annotations
@@ -30,37 +30,37 @@ from pipeline.plan.paths import is_clean
 from pipeline.storage import OutputDir
 
 MOST_FRAMES = 2**31 - 1
-"""Number of Frames is an Integer String (PS3.5 6.2)."""
+"""Largest Number of Frames, which is an Integer String (PS3.5 6.2)."""
 MOST_SIDE = 2**16 - 1
-"""Rows and Columns are unsigned short."""
+"""Largest Rows and Columns, which are unsigned short."""
 MOST_SAMPLES = 2**8
 _DTYPES = frozenset(
     {"bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)), "float32", "float64"}
 )
 _DEPTH = 3
-"""Names in the path of an image: study, series, image."""
+"""Number of names in the path of an image: study, series, image."""
 _LONGEST = 2**16
-"""Characters of a text: far more than a path or a UID has."""
+"""Most characters of a text: far more than any path or UID has."""
 _DIGEST = re.compile("[0-9a-f]{32}|")
 
 
 @without_collections
 def check_plan(plan: Plan, layout: Layout, standing: Plan | None = None) -> None:
-    """Refuse a plan that leads astray or breaks a promise.
+    """Refuse a plan that leads out of the output directory or breaks a promise.
 
     Parameters
     ----------
     plan : Plan
     layout : Layout
     standing : Plan, optional
-        Images of the plan's instances that stand until others take their places, and their tasks.
+        Images of the plan's instances that stay until new ones replace them, and their tasks.
 
     Raises
     ------
     PlanError
-        Naming the first thing that is wrong with it.
+        Names the first thing that is wrong.
     """
-    formats: dict[int, PixelFormat] = {}  # by what they are in memory: most instances share one
+    formats: dict[int, PixelFormat] = {}  # by their id: most instances share one object
     for instance in plan.instances:
         check_instance(instance)
         formats[id(instance.format)] = instance.format
@@ -83,26 +83,26 @@ def _check_image(image: ImageSpec) -> None:
 
 
 def check_path(path: str) -> None:
-    """Refuse what isn't an image's path, as :func:`pipeline.plan.paths.image_paths` makes them."""
+    """Refuse a path that :func:`pipeline.plan.paths.image_paths` can't have made; PlanError."""
     names = path.split("/")
     if len(names) != _DEPTH or not all(map(is_clean, names)):
         raise _wrong(f"{path[:200]!r} isn't an image's path")
 
 
-def check_instance(one: Instance) -> None:
+def check_instance(instance: Instance) -> None:
     """Refuse an instance, read from an output directory, that no scan can have found; PlanError."""
-    if one.frame_index_file and one.frame_index_file != OutputDir.frame_index(one.segment, one.row):
-        raise _wrong(f"{one.frame_index_file[:200]!r} isn't the place of a frame index")
-    if not 0 <= one.number_of_frames <= MOST_FRAMES:
-        raise _wrong(f"an instance of {one.number_of_frames} frames")
-    if one.segment < 0 or one.row < 0 or one.encoded_bytes < 0 or one.size < -1:
-        raise _wrong(f"an instance with a negative number, in row {one.row} of segment {one.segment}")
-    if len(one.source) > _LONGEST or len(one.sop_instance_uid) > _LONGEST:
+    if instance.frame_index_file and instance.frame_index_file != OutputDir.frame_index(instance.segment, instance.row):
+        raise _wrong(f"{instance.frame_index_file[:200]!r} isn't the place of a frame index")
+    if not 0 <= instance.number_of_frames <= MOST_FRAMES:
+        raise _wrong(f"an instance of {instance.number_of_frames} frames")
+    if instance.segment < 0 or instance.row < 0 or instance.encoded_bytes < 0 or instance.size < -1:
+        raise _wrong(f"an instance with a negative number, in row {instance.row} of segment {instance.segment}")
+    if len(instance.source) > _LONGEST or len(instance.sop_instance_uid) > _LONGEST:
         raise _wrong("a text longer than any path or UID")
 
 
 def check_format(pixels: PixelFormat) -> None:
-    """Refuse frames that no header can describe; PlanError."""
+    """Refuse a pixel format that no header can describe; PlanError."""
     sides = 0 < pixels.rows <= MOST_SIDE and 0 < pixels.columns <= MOST_SIDE
     if not (sides and 0 < pixels.samples_per_pixel <= MOST_SAMPLES and pixels.dtype in _DTYPES):
         raise _wrong(f"frames of {pixels.rows} x {pixels.columns} x {pixels.samples_per_pixel} {pixels.dtype[:20]!r}")
@@ -113,7 +113,7 @@ def _wrong(what: str) -> PlanError:
 
 
 def is_result_of(plan: Plan, result: TaskResult) -> bool:
-    """Whether a recorded result can be that of its task: of shards and instances of this task, and of no others."""
+    """Return whether a recorded result can be that of its task: it concerns the task's shards and instances, and no others."""
     if not 0 <= result.task < len(plan.tasks):
         return False
     task = plan.tasks[result.task]
@@ -124,13 +124,13 @@ def is_result_of(plan: Plan, result: TaskResult) -> bool:
     return (
         len(shards) == len(result.regions)
         and all(_is_shard_of(plan, owned.get(region.image, ()), region) for region in result.regions)
-        and {one.instance for one in result.outcomes} <= _instances(plan, task)
+        and {outcome.instance for outcome in result.outcomes} <= _instances(plan, task)
         and min(result.frames, result.encoded_bytes, result.decoded_bytes) >= 0
     )
 
 
 def _is_shard_of(plan: Plan, regions: Iterable[Region], region: RegionResult) -> bool:
-    if not any(region.start in one.positions for one in regions):
+    if not any(region.start in candidate.positions for candidate in regions):
         return False
     grid = plan.images[region.image].grid
     frames = len(region.positions)

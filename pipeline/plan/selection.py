@@ -1,4 +1,4 @@
-"""Which frames of an instance are converted: a slice or a list, resolved against its number of frames."""
+"""The frames of an instance that are converted: a slice or a list, applied to its number of frames."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _EXPECTED = 'a slice such as "::2", "10:20" or ":-1", or a list of frame indices
 def select_frames(setting: str | Sequence[int] | None, number_of_frames: int) -> Frames:
     """Return the selected frame indices (from 0), ascending, each once.
 
-    A selection says which frames, not in which order: ``"::-1"`` selects the same frames as ``"::"``.
+    A selection tells which frames, not their order: ``"::-1"`` selects the same frames as ``"::"``.
 
     Parameters
     ----------
     setting : str or sequence of int or None
-        A slice as Python means it, a list of indices (negative ones count from the end; those that an instance
-        doesn't have are left out), or None for all.
+        A Python slice as text, a list of indices (negative ones count from the end; indices that an instance
+        lacks are left out), or None for all.
     number_of_frames : int
         Frames of the instance.
 
     Raises
     ------
     ConfigError
-        If `setting` is neither, naming what was expected.
+        If `setting` is neither; names the expected forms.
     """
     if setting is None:
         return range(number_of_frames)
@@ -40,7 +40,7 @@ def select_frames(setting: str | Sequence[int] | None, number_of_frames: int) ->
 
 
 def parse_slice(text: str) -> slice:
-    """Read a slice as text; ConfigError where it isn't one."""
+    """Read a slice from text; ConfigError if it isn't one."""
     match = _SLICE.fullmatch(text)
     if match is None:
         raise ConfigError(f"select.frames: expected {_EXPECTED}, got {text!r}")
@@ -50,8 +50,8 @@ def parse_slice(text: str) -> slice:
     return slice(start, stop, step)
 
 
-def runs(frames: Frames) -> Iterator[range]:
-    """Cut ascending `frames` into few ranges of constant step, each with the smallest stop that holds its last."""
+def cut_into_runs(frames: Frames) -> Iterator[range]:
+    """Cut ascending `frames` into few ranges of constant step, each with the smallest stop that includes its last frame."""
     if isinstance(frames, range):
         if frames:
             yield _tight(frames[0], frames[-1], frames.step)

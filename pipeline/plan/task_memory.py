@@ -1,4 +1,4 @@
-"""What a task is projected to hold in memory, above the worker process's own.
+"""The memory that a task is projected to use, above the worker process's own.
 
 A task writes one shard at a time and decodes one frame at a time, into the chunk that is being filled, so its peak is::
 
@@ -8,11 +8,11 @@ A task writes one shard at a time and decodes one frame at a time, into the chun
     + 2 x frame                  the frame being decoded, and its copy in another colour space or byte order
     + encoded frame              the bytes it is decoded from
 
-A shard that is a file is written chunk by chunk and isn't held; one that is an object is put whole. The plan is the
-same for both.
+A shard that is a file is written chunk by chunk and isn't held in memory; one that is an object is put whole. The plan is
+the same for both.
 
-The encoded frame of a single-frame instance is its whole pixel data. Of a multi-frame instance it is taken to be no
-larger than the average, or than the decoded frame where that is more. Of a deflated data set, what is inflated stays
+The encoded frame of a single-frame instance is its whole pixel data. That of a multi-frame instance is assumed to be no
+larger than the average, or than the decoded frame if that is more. The inflated data of a deflated data set stay
 in memory too, up to INFLATED_BYTES.
 """
 
@@ -28,7 +28,7 @@ import numpy as np
 from pipeline.model import Axes, ImageSpec, Instance, PixelFormat, syntaxes
 
 INFLATED_BYTES = 16 * 2**20
-"""What is kept in memory of an inflated data set; the rest of it goes to a temporary file."""
+"""Bytes of an inflated data set that stay in memory; the rest goes to a temporary file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,11 @@ class Projection:
         return 2 * self.frame + self.encoded_frame
 
     def frames_within(self, limit: int) -> int:
-        """Most frames that a shard of such chunks may have for the peak to stay within `limit` bytes."""
+        """Return the most frames that a shard of such chunks may have for the peak to stay within `limit` bytes."""
         return (limit - self._decoding - self.chunk_frames * self._a_chunk_frame) // self.padded_frame
 
     def chunk_frames_within(self, limit: int) -> int:
-        """Most frames that a chunk may have, where it alone makes a shard, for the peak to stay within `limit` bytes."""
+        """Return the most frames that a chunk may have, if it alone makes a shard, for the peak to stay within `limit` bytes."""
         return (limit - self._decoding) // (self.padded_frame + self._a_chunk_frame)
 
     def __str__(self) -> str:
@@ -75,7 +75,7 @@ class Projection:
 def project(
     pixel_format: PixelFormat, tile: tuple[int, ...], chunk_frames: int, shard_frames: int, encoded_frame: int
 ) -> Projection:
-    """Project the memory of a task that writes shards of `shard_frames` frames, in chunks of `tile` of `chunk_frames` of them."""
+    """Project the memory of a task that writes shards of `shard_frames` frames, in chunks of `chunk_frames` frames' tiles."""
     return Projection(shard_frames, chunk_frames, *_frame_bytes(pixel_format, tile), encoded_frame)
 
 
@@ -101,14 +101,14 @@ def padded_frame(frame_shape: Sequence[int], tile: Sequence[int]) -> tuple[int, 
 
 @lru_cache(1024)
 def _frame_bytes(pixel_format: PixelFormat, tile: tuple[int, ...]) -> tuple[int, int, int]:
-    """Bytes of a frame, as it is and padded to whole tiles, and of a tile; an archive has few formats, many images."""
+    """Return the bytes of a frame, of a frame padded to whole tiles, and of a tile; cached, as many images share few formats."""
     itemsize = np.dtype(pixel_format.dtype).itemsize
     padded = math.prod(padded_frame(pixel_format.frame_shape, tile))
     return pixel_format.frame_bytes, padded * itemsize, math.prod(tile) * itemsize
 
 
 def largest_encoded_frame(instance: Instance) -> int:
-    """Bytes of pixel data that decoding any one frame of `instance` may need at once."""
+    """Return the most bytes of pixel data that decoding one frame of `instance` may need at once."""
     inflated = INFLATED_BYTES if instance.transfer_syntax_uid == syntaxes.DEFLATED else 0
     average = math.ceil(instance.encoded_bytes / max(1, instance.number_of_frames))
     if instance.number_of_frames <= 1:
@@ -117,5 +117,5 @@ def largest_encoded_frame(instance: Instance) -> int:
 
 
 def mebibytes(count: int) -> str:
-    """`count` bytes as text, in MiB where that says as much."""
+    """Return `count` bytes as text, in MiB from 10 MiB on."""
     return f"{count / 2**20:.1f} MiB" if count >= 10 * 2**20 else f"{count} bytes"

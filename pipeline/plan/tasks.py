@@ -12,16 +12,16 @@ from pipeline.plan.layout import Layout
 
 IMAGES_PER_TASK = 256
 INSTANCES_PER_TASK = 512
-"""Small images are packed together up to these: what is lost and done again when a task dies."""
+"""Small images are packed together up to these numbers: a task that dies loses no more than that."""
 LAST_TASKS = 16
-"""A task is at most this part of the work that is left …"""
+"""A task is at most this part of the work left …"""
 SMALLEST_PART = 8
-"""… but at least this part of a full task: by itself, it costs some milliseconds."""
+"""… but at least this part of a full task, because a task by itself costs some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """One image as the cutting sees it."""
+    """The work of one image."""
 
     cost: int
     divisible: bool
@@ -29,7 +29,7 @@ class _Work:
 
 @dataclass(slots=True)
 class _Pack:
-    """Small images waiting to become one task."""
+    """Small images that wait to become one task."""
 
     regions: list[Region] = field(default_factory=list)
     cost: int = 0
@@ -50,11 +50,11 @@ def cut_tasks(
     """Cut all `images`, each with its projected `memory`, into tasks, in the order of the images.
 
     Large images become several tasks of some shards each; small ones are packed together. The last tasks are smaller
-    than the others, so that all workers end at about the same time. A deflated instance stays in one task: no frame of
-    it can be reached without inflating all before it.
+    than the others, so that all workers end at about the same time. A deflated instance stays in one task, because none of
+    its frames can be reached without inflating everything before it.
     """
     cuts = sorted(_cuts(layout, instances, images, memory), key=lambda cut: (cut[0][0].image, cut[0][0].start))
-    return tuple(task_of(number, instances, images, *cut) for number, cut in enumerate(cuts))
+    return tuple(make_task(number, instances, images, *cut) for number, cut in enumerate(cuts))
 
 
 def _cuts(
@@ -82,7 +82,7 @@ def _cuts(
 
 
 def _target(layout: Layout, left: int) -> int:
-    """Return the work of the next task, where `left` is left to be cut: guided self-scheduling (Polychronopoulos 1987)."""
+    """Return the work of the next task if `left` is still to be cut: guided self-scheduling (Polychronopoulos 1987)."""
     return max(layout.task_bytes // SMALLEST_PART, min(layout.task_bytes, left // LAST_TASKS))
 
 
@@ -112,17 +112,17 @@ def _split(layout: Layout, image: ImageSpec, work: _Work, left: int) -> Iterator
         start, left = stop, left - int(count * a_shard)
 
 
-def task_of(
+def make_task(
     number: int, instances: Sequence[Instance], images: Sequence[ImageSpec], regions: list[Region], memory: int
 ) -> Task:
-    """Return the task that writes `regions`, with what it reads and stores."""
+    """Return the task that writes `regions`, with the bytes that it reads and stores."""
     encoded = sum(_encoded_bytes(instances, images[region.image], region) for region in regions)
     stored = sum(len(region.positions) * images[region.image].format.frame_bytes for region in regions)
     return Task(number, tuple(regions), memory, encoded, stored)
 
 
 def _encoded_bytes(instances: Sequence[Instance], image: ImageSpec, region: Region) -> int:
-    """Bytes to read, taking all frames of an instance to be equally long; a deflated one is read whole."""
+    """Return the bytes to read, assuming equally long frames in an instance; a deflated instance is read whole."""
     total = 0
     previous = -1
     for placement in cut_placements(image.placements, region.positions):

@@ -66,7 +66,7 @@ def _image(out: OutputDir, plan: Plan, spec: ImageSpec, wanted: Report) -> Sampl
     for frame in frames:
         window = window_of(attributes | {name: np.asarray(group[name][frame]) for name in names})
         windowed |= window is not None
-        samples.append(Sample(frame, thumbnail(store.frame_of(pixels, frame), photometric, window)))
+        samples.append(Sample(frame, thumbnail(store.read_frame(pixels, frame), photometric, window)))
     return SampleImage(spec.path, caption + (", windowed" if windowed else ""), tuple(samples), patient=patient)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.report.asdict import render_json
 from pipeline.report.page import render_html
 from pipeline.report.run_summary import RunSummary
-from pipeline.storage import OutputDir, unwritable
+from pipeline.storage import OutputDir, as_place_error
 
 
 def write(out: OutputDir, summary: RunSummary) -> None:
@@ -20,4 +20,4 @@ def write(out: OutputDir, summary: RunSummary) -> None:
         try:
             path.write_bytes(text.encode("utf-8", "backslashreplace"))  # paths need not be UTF-8
         except OSError as error:
-            raise unwritable(str(path), error) from error
+            raise as_place_error(str(path), error) from error

@@ -1,4 +1,4 @@
-"""A run, from the scan to the report, and the other things that are done with an output directory.
+"""A run, from the scan to the report, and the other operations on an output directory.
 
 The room is called `runs` because ``pipeline.run`` is the function that users call.
 """
@@ -11,16 +11,16 @@ from pipeline.lazy import lazily
 
 if TYPE_CHECKING:
     from pipeline.runs.array_jobs import convert_partition, finalize, init
-    from pipeline.runs.closing_remarks import remarks
+    from pipeline.runs.closing_remarks import make_remarks
     from pipeline.runs.output_status import Status, status
-    from pipeline.runs.partitions import writer
+    from pipeline.runs.partitions import find_writer
     from pipeline.runs.preparation import check_settings, load
     from pipeline.runs.scan_phase import Scan, scan_sources
     from pipeline.runs.stages import convert, plan_only, run
     from pipeline.runs.state import Prepared
-    from pipeline.runs.storage_settings import options_of
+    from pipeline.runs.storage_settings import storage_options
     from pipeline.runs.summary import FROZEN
-    from pipeline.runs.trust import check_sources_known, cluster_line, doubts, kept_configuration, sources_of
+    from pipeline.runs.trust import check_sources_known, cluster_line, find_doubt, read_kept_configuration, sources_of
 
 _HOME = {
     "FROZEN": "pipeline.runs.summary",
@@ -32,19 +32,19 @@ _HOME = {
     "cluster_line": "pipeline.runs.trust",
     "convert": "pipeline.runs.stages",
     "convert_partition": "pipeline.runs.array_jobs",
-    "doubts": "pipeline.runs.trust",
+    "find_doubt": "pipeline.runs.trust",
     "finalize": "pipeline.runs.array_jobs",
     "init": "pipeline.runs.array_jobs",
-    "kept_configuration": "pipeline.runs.trust",
+    "read_kept_configuration": "pipeline.runs.trust",
     "load": "pipeline.runs.preparation",
-    "options_of": "pipeline.runs.storage_settings",
+    "storage_options": "pipeline.runs.storage_settings",
     "plan_only": "pipeline.runs.stages",
-    "remarks": "pipeline.runs.closing_remarks",
+    "make_remarks": "pipeline.runs.closing_remarks",
     "run": "pipeline.runs.stages",
     "scan_sources": "pipeline.runs.scan_phase",
     "sources_of": "pipeline.runs.trust",
     "status": "pipeline.runs.output_status",
-    "writer": "pipeline.runs.partitions",
+    "find_writer": "pipeline.runs.partitions",
 }
 __all__ = [
     "FROZEN",
@@ -56,18 +56,18 @@ __all__ = [
     "cluster_line",
     "convert",
     "convert_partition",
-    "doubts",
     "finalize",
+    "find_doubt",
+    "find_writer",
     "init",
-    "kept_configuration",
     "load",
-    "options_of",
+    "make_remarks",
     "plan_only",
-    "remarks",
+    "read_kept_configuration",
     "run",
     "scan_sources",
     "sources_of",
     "status",
-    "writer",
+    "storage_options",
 ]
 __getattr__ = lazily(__name__, _HOME)

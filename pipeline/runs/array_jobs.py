@@ -1,8 +1,8 @@
-"""A conversion in jobs that know nothing of each other: for sites that allow arrays of jobs, and nothing else.
+"""A conversion in independent jobs, for sites that allow arrays of jobs and nothing else.
 
-``init`` scans and plans, and cuts the plan's tasks into partitions; ``convert_partition`` does those of one, and
-records them in a ledger segment of its own; ``finalize`` does what is left when all are done. What lies in the output
-directory is all that they share. Each can be run again at any time, also after it was killed: it goes on.
+``init`` scans and plans, and cuts the plan's tasks into partitions; ``convert_partition`` does the tasks of one partition, and
+records them in a ledger segment of its own; ``finalize`` does the rest when all partitions are done. The jobs share nothing
+but the output directory. Each can be run again at any time, even after it was killed: it goes on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.plan import partition, partition_count
 from pipeline.runs.completion import summary_if_nothing_to_do
 from pipeline.runs.partitions import (
     Partitions,
-    partition_locked,
+    lock_partition,
     read_partitions,
     refuse_incomplete,
     refuse_running,
@@ -31,34 +31,41 @@ from pipeline.runs.preparation import check_settings
 from pipeline.runs.preparation import load as load_prepared
 from pipeline.runs.recovery import restore
 from pipeline.runs.replacement import finish_replacing
-from pipeline.runs.stages import conversion_of, finished, load_or_make_plan, resume_conversion, write_run_file, writing
+from pipeline.runs.stages import (
+    finish,
+    load_or_make_plan,
+    open_run,
+    resume_conversion,
+    start_conversion,
+    write_run_file,
+)
 from pipeline.runs.state import Prepared, Run
-from pipeline.runs.storage_settings import options_of, reaching_stores
-from pipeline.runs.trust import check_sources_known, directed, kept_configuration, sources_of
+from pipeline.runs.storage_settings import storage_options, with_storage_settings
+from pipeline.runs.trust import check_sources_known, read_kept_configuration, redirect_output, sources_of
 from pipeline.storage import Options, OutputDir, active, using
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionSummary:
-    """What became of one partition."""
+    """The outcome of one partition."""
 
     tasks: int
     earlier: int
-    """Of these, finished by earlier jobs."""
+    """Tasks of the partition that earlier jobs finished."""
     frames: int
-    """Frames stored by this one."""
+    """Frames stored by this job."""
     failures: int
-    """Instances that failed in it."""
+    """Instances of the partition that failed."""
     missing: int
-    """Tasks that could not be done, and are to be done again."""
+    """Tasks that couldn't be done and have to be done again."""
 
     @property
     def exit_code(self) -> int:
-        """0 where all its tasks are done, files that failed included: those are ``finalize``'s to tell; else 3."""
+        """0 if all its tasks are done, even if files failed, because ``finalize`` reports those; else 3."""
         return SURROUNDINGS if self.missing else 0
 
 
-@reaching_stores
+@with_storage_settings
 def init(
     config: RunConfig,
     *,
@@ -68,38 +75,38 @@ def init(
     trusting: bool = False,
     progress: Progress | None = None,
 ) -> Partitions:
-    """Scan and plan what `config` describes, and cut it into partitions.
+    """Scan and plan what `config` describes, and cut the plan into partitions.
 
-    On an output directory that has a plan already, only the cut is made anew.
+    If the output directory has a plan already, only the partitions are cut again.
 
     Parameters
     ----------
     config : RunConfig
-        Its cluster is the scan's; partitions have nothing to do with it.
+        Its cluster runs the scan; it doesn't affect the partitions.
     partitions : int, optional
-        How many; fewer where there are fewer tasks.
+        Number of partitions; fewer if there are fewer tasks.
     partition_bytes : int, optional
-        Or else, about how many bytes each reads and stores.
+        Otherwise, about how many bytes each partition reads and writes.
     overwrite : bool
         Replace an earlier result in the output directory.
     trusting : bool
         See :func:`pipeline.runs.run`.
     progress : Progress, optional
-        Told of every step.
+        Receives every step.
 
     Raises
     ------
     ConfigError, OutputError, PlanError
         See :func:`pipeline.runs.run`.
     """
-    with writing(config, progress) as this:
-        prepared = load_or_make_plan(this, overwrite=overwrite, trusting=trusting)
-        write_run_file(config, this.out)
-        store.create_root(this.out)
+    with open_run(config, progress) as state:
+        prepared = load_or_make_plan(state, overwrite=overwrite, trusting=trusting)
+        write_run_file(config, state.out)
+        store.create_root(state.out)
         given = {} if partition_bytes is None else {"partition_bytes": partition_bytes}
         ranges = partition(prepared.plan.tasks, partitions or partition_count(prepared.plan.tasks, **given))
-        parts = Partitions(this.out, ranges)
-        write_partitions(this.out, prepared, parts)
+        parts = Partitions(state.out, ranges)
+        write_partitions(state.out, prepared, parts)
     return parts
 
 
@@ -112,7 +119,7 @@ def convert_partition(
     cluster: Cluster | None = None,
     progress: Progress | None = None,
 ) -> PartitionSummary:
-    """Do the tasks of one partition that aren't done yet.
+    """Do the remaining tasks of one partition.
 
     Parameters
     ----------
@@ -121,32 +128,32 @@ def convert_partition(
     number : int
         The partition, from 0.
     config : RunConfig, optional
-        The caller's own, in place of the one that lies there.
+        The caller's own, in place of the one in the output directory.
     trusting : bool
-        Take what lies there though others could have written it; its storage settings don't count then.
+        Trust the output directory even if others could have written it; its storage settings don't count then.
     cluster : Cluster, optional
-        What does them; this process by default.
+        Runs the tasks; this process by default.
     progress : Progress, optional
-        Told of every step.
+        Receives every step.
 
     Raises
     ------
     OutputError
-        Where there is no such partition (reason ``no_such_partition``) or none at all (``no_partitions``), where
-        another process is at it, or at the whole (``in_use``), or where others could have written it
+        If there is no such partition (reason ``no_such_partition``) or none at all (``no_partitions``), if
+        another process is working on it or on the whole (``in_use``), or if others could have written the directory
         (``output_not_yours``).
     """
     progress = progress or NullProgress()
-    at, config, options, prepared, parts = _opened(out, config, trusting=trusting)
+    at, config, options, prepared, parts = _open(out, config, trusting=trusting)
     tasks = parts.tasks(prepared.plan, number)
     with (
         using(options),
         explaining(at),
-        partition_locked(at, number, progress.message),
+        lock_partition(at, number, progress.message),
         Deferred(partial(clusters.start, cluster or Cluster(kind="synchronous"), progress)) as executor,
         Ledger.open(at, prepared.id) as book,
     ):
-        conversion = conversion_of(prepared, config, at, progress)
+        conversion = start_conversion(prepared, config, at, progress)
         earlier = restore(conversion, prepared, {task.id for task in tasks})
         todo = [task for task in tasks if task.id not in conversion.outcomes.done]
         progress.phase("convert", sum(len(r.positions) for task in todo for r in task.regions))
@@ -168,7 +175,7 @@ def finalize(
     cluster: Cluster | None = None,
     progress: Progress | None = None,
 ) -> report.RunSummary:
-    """Complete a conversion of which every partition is done: images, catalog, report.
+    """Complete a conversion whose partitions are all done: images, catalog, report.
 
     Parameters
     ----------
@@ -177,19 +184,19 @@ def finalize(
     config, trusting
         See :func:`convert_partition`.
     cluster : Cluster, optional
-        What finalises the images; worker processes of this machine by default.
+        Finalises the images; worker processes of this machine by default.
     progress : Progress, optional
-        Told of every step.
+        Receives every step.
 
     Raises
     ------
     IncompleteError
-        Where tasks are missing; nothing is completed then.
+        If tasks are missing; nothing is completed then.
     OutputError
-        Where there are no partitions, some are under way, or others could have written them.
+        If there are no partitions, if some are under way, or if others could have written them.
     """
     progress = progress or NullProgress()
-    at, config, options, prepared, parts = _opened(out, config, trusting=trusting)
+    at, config, options, prepared, parts = _open(out, config, trusting=trusting)
     with (
         using(options),
         explaining(at),
@@ -198,18 +205,18 @@ def finalize(
     ):
         refuse_running(at, progress.message)
         wait_for_tasks(at)
-        this = Run(config, at, executor, progress)
+        state = Run(config, at, executor, progress)
         finish_replacing(at, prepared)
-        with this.clock.phase("convert"):
+        with state.clock.phase("convert"):
             conversion = resume_conversion(prepared, config, at, progress, retrying=False)
             refuse_incomplete(parts, conversion)
-        if summary := summary_if_nothing_to_do(config, prepared, conversion, this.clock):
+        if summary := summary_if_nothing_to_do(config, prepared, conversion, state.clock):
             return summary
-        return finished(this, prepared, conversion)
+        return finish(state, prepared, conversion)
 
 
 class _Opened(NamedTuple):
-    """What lies in an output directory after :func:`init`."""
+    """The contents of an output directory after :func:`init`."""
 
     at: OutputDir
     config: RunConfig
@@ -218,10 +225,10 @@ class _Opened(NamedTuple):
     parts: Partitions
 
 
-def _opened(named: str | os.PathLike[str], given: RunConfig | None, *, trusting: bool) -> _Opened:
+def _open(named: str | os.PathLike[str], given: RunConfig | None, *, trusting: bool) -> _Opened:
     """Open an output directory, with its own configuration or the caller's."""
     end_in_a_worker()
-    with using(options_of(given) if given else active()):
+    with using(storage_options(given) if given else active()):
         return _read(OutputDir.of(named), given, trusting=trusting)
 
 
@@ -234,7 +241,9 @@ def _read(out: OutputDir, given: RunConfig | None, *, trusting: bool) -> _Opened
             f"{out} has no partitions; 'dcm2zarr init CONFIG', with this directory as output.path, makes them",
             reason="no_partitions",
         )
-    config, options = (directed(given, out), active()) if given else kept_configuration(out, trusting=trusting)
+    config, options = (
+        (redirect_output(given, out), active()) if given else read_kept_configuration(out, trusting=trusting)
+    )
     check_settings(out, prepared, config)
     if given and not trusting:
         check_sources_known(config, out, sources_of(prepared))

@@ -1,4 +1,4 @@
-"""What has become of the source files since they were scanned."""
+"""Find out which source files have changed since they were scanned."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipeline import catalog, scan
-from pipeline.catalog import PENDING, Known
+from pipeline.catalog import PENDING, KnownFile
 from pipeline.config import Source
 from pipeline.errors import RETRIED, OutputError
 from pipeline.executors import Executor
@@ -21,33 +21,33 @@ _SOME = 5
 
 
 class Changed(NamedTuple):
-    """A file that isn't what it was."""
+    """A file that has changed."""
 
     file: SourceFile
-    earlier: Known
+    earlier: KnownFile
     how: str
 
 
 @dataclass(slots=True)
 class Changes:
-    """How the files differ from those that an earlier run has scanned."""
+    """Differences between the files and those that an earlier run has scanned."""
 
     new: list[SourceFile] = field(default_factory=list)
-    """Files that it didn't know, and files that are other ones now."""
-    replaced: dict[str, Known] = field(default_factory=dict)
-    """What was known of those of the latter kind, by source: their new rows stand for it."""
+    """Files that the earlier run didn't know, and files that have been replaced since."""
+    replaced: dict[str, KnownFile] = field(default_factory=dict)
+    """Earlier records of the replaced files, by source: their new rows replace these."""
     changed: list[Changed] = field(default_factory=list)
-    """Those of them of which something is stored."""
+    """Replaced files whose earlier content is stored."""
     retried: set[str] = field(default_factory=set)
-    """Sources of new files that are what they were, and failed then for a reason outside of them."""
+    """Sources of new files that haven't changed, but failed then for a reason outside the file."""
     gone: set[str] = field(default_factory=set)
-    """Sources that are no longer there, or can't be read."""
-    copies: dict[str, tuple[SourceFile, Known]] = field(default_factory=dict)
-    """Copies that were left out, by source: what they are now, and what was known."""
+    """Sources that no longer exist or can't be read."""
+    copies: dict[str, tuple[SourceFile, KnownFile]] = field(default_factory=dict)
+    """Copies that were left out, by source: the file now, and its earlier record."""
     unhashed: int = 0
-    """Files whose content should be compared, and can't be: they were scanned without ``source.hash``."""
+    """Number of files whose content should be compared but can't be, because they were scanned without ``source.hash``."""
     returned: bool = False
-    """Whether originals are there again for whose sake an image was left as it is."""
+    """Whether missing originals, for whose sake an image was left as it is, have returned."""
 
     def __bool__(self) -> bool:
         return bool(self.new or self.replaced) or self.returned
@@ -56,7 +56,7 @@ class Changes:
 def compare(
     out: OutputDir, before: Prepared, files: Iterable[SourceFile], executor: Executor, settings: Source
 ) -> Changes:
-    """Compare the files there are with those that `before` was made from.
+    """Compare the current files with those that `before` was made from.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def compare(
     before : Prepared
     files : iterable of SourceFile
     executor : Executor
-        Reads the files whose SHA-256 is known where that decides whether they are the same: all of them with
+        Reads the files whose SHA-256 is known, if it decides whether they have changed: all of them with
         ``source.hash``, else those that look changed.
     settings : Source
         The configuration's section.
@@ -72,40 +72,42 @@ def compare(
     Raises
     ------
     OutputError
-        With ``source.changed: refuse``, where a file that holds an image has changed (reason ``source_changed``).
+        With ``source.changed: refuse``, if a file that holds an image has changed (reason ``source_changed``).
     """
-    looking = _Looking(before, settings, catalog.read_listing(out, before.segments, before.replaced))
+    looking = _Comparison(before, settings, catalog.read_listing(out, before.segments, before.replaced))
     for file in files:
         looking.look(file)
     for found in read_digests(((n, file.source, file.size) for n, (file, _) in enumerate(looking.to_read)), executor):
         looking.take(found)
     changes = looking.changes
     changes.replaced |= {folder: looking.known.pop(folder) for folder in looking.opened_folders()}
-    changes.changed.sort(key=lambda one: one.file.source)
+    changes.changed.sort(key=lambda change: change.file.source)
     _settle(out, before, changes, refuse=settings.changed == "refuse")
     changes.gone |= {source for source, earlier in looking.known.items() if _is_gone(source, earlier)}
     changes.returned = _are_back(before, changes.gone)
     return changes
 
 
-class _Looking:
-    """Takes one file after the other, and what was read of those that had to be read."""
+class _Comparison:
+    """Compares one file after the other, first by its listing, then by its content if that had to be read."""
 
-    def __init__(self, before: Prepared, settings: Source, known: dict[str, Known]) -> None:
+    def __init__(self, before: Prepared, settings: Source, known: dict[str, KnownFile]) -> None:
         self.settings = settings
         self.changes = Changes()
         self.known = known
-        """What no file has been found for yet."""
-        self._closed = [source for source, one in known.items() if one.reason == "unreadable" and one.identity[0] < 0]
-        """Folders that could not be listed; also files that could not be looked at."""
+        """Earlier records whose file hasn't been found yet."""
+        self._closed = [
+            source for source, file in known.items() if file.reason == "unreadable" and file.identity[0] < 0
+        ]
+        """Folders that couldn't be listed; also files that couldn't be examined."""
         self._listed: set[str] = set()
-        self.to_read: list[tuple[SourceFile, Known]] = []
+        self.to_read: list[tuple[SourceFile, KnownFile]] = []
         self._copies = {(copy.segment, copy.row) for copy in before.copies}
-        # of several versions of a file the last one counts
-        self._etags = {one.source: one.etag for one in before.plan.instances if one.etag}
+        # Of several versions of a file the last one counts.
+        self._etags = {instance.source: instance.etag for instance in before.plan.instances if instance.etag}
 
     def look(self, file: SourceFile) -> None:
-        """Tell what has become of a file, as far as its listing says."""
+        """Compare a file with its earlier record, as far as its listing allows."""
         self._listed.update(folder for folder in self._closed if file.source.startswith(f"{folder}/"))
         earlier = self.known.pop(file.source, None)
         if earlier is None:
@@ -116,7 +118,7 @@ class _Looking:
             self.changes.copies[file.source] = file, earlier
         looks_changed = not _is_unseen(file) and earlier.identity != catalog.identity(file) and not self._has_etag(file)
         if earlier.status == PENDING and file.problem and self.settings.changed == "redo":
-            self.changes.gone.add(file.source)  # what it holds isn't known: as if it were deleted
+            self.changes.gone.add(file.source)  # its content is unknown, so it counts as deleted
         elif earlier.sha256 and _could_be_equal(file, earlier) and (self.settings.hash or looks_changed):
             self.to_read.append((file, earlier))
         elif looks_changed:
@@ -133,11 +135,11 @@ class _Looking:
             self.changes.unhashed += 1
 
     def opened_folders(self) -> set[str]:
-        """Return the folders that could not be listed once, and were this time: their files stand for them now."""
+        """Return the folders that couldn't be listed earlier but could this time: their files replace them."""
         return self._listed & self.known.keys()
 
     def take(self, found: Digest) -> None:
-        """Tell what has become of a file, by its content."""
+        """Compare a file with its earlier record by its content."""
         file, earlier = self.to_read[found.key]
         touched = not _is_unseen(file) and catalog.identity(file) != earlier.identity
         if not found.sha256:
@@ -148,10 +150,10 @@ class _Looking:
         elif found.sha256 != earlier.sha256:
             self._change(file, earlier, f"other content{'' if touched else ' with the same size and time of change'}")
         elif touched and is_remote(file.source) and not self._has_etag(file):
-            # of an object, the tasks compare the ETag instead, and would refuse it
+            # For objects, the tasks compare the ETag instead, and would refuse it.
             self._change(file, earlier, _difference(earlier, file))
 
-    def _change(self, file: SourceFile, earlier: Known, how: str) -> None:
+    def _change(self, file: SourceFile, earlier: KnownFile, how: str) -> None:
         if earlier.status == PENDING:
             self.changes.changed.append(Changed(file, earlier, how))
         else:
@@ -159,26 +161,28 @@ class _Looking:
             self.changes.replaced[file.source] = earlier
 
     def _has_etag(self, file: SourceFile) -> bool:
-        """Whether it is the version of an object that was scanned, whenever that was written."""
+        """Return whether the file is the version of an object that was scanned, whenever it was written."""
         return bool(file.etag) and self._etags.get(file.source) == file.etag
 
 
 def _settle(out: OutputDir, before: Prepared, changes: Changes, *, refuse: bool) -> None:
-    """Count changed files as new ones, and keep apart those of which something is stored: these may be refused."""
+    """Count changed files as new, and list those whose content is stored; `refuse` refuses these."""
     failed = _failed(out, before) if changes.changed else set()
-    stored = [one for one in changes.changed if (one.earlier.segment, one.earlier.row) not in failed]
+    stored = [change for change in changes.changed if (change.earlier.segment, change.earlier.row) not in failed]
     if refuse:
-        _refuse(out, [f"{one.file.source} ({one.how})" for one in stored])
-    changes.new += [one.file for one in changes.changed]
-    changes.replaced |= {one.file.source: one.earlier for one in changes.changed}
+        _refuse(out, [f"{change.file.source} ({change.how})" for change in stored])
+    changes.new += [change.file for change in changes.changed]
+    changes.replaced |= {change.file.source: change.earlier for change in changes.changed}
     changes.changed = stored
 
 
 def _are_back(before: Prepared, gone: set[str]) -> bool:
-    """Whether an image that has stayed as it is, because originals of it were gone, can be made anew after all."""
+    """Return whether an image that stayed because originals were gone can be made again now."""
     replaced, instances = before.replaced_instances(), before.plan.instances
-    lost = gone | promised(before, gone)
-    current = {one.source for i, one in enumerate(instances) if i not in replaced} - lost if replaced else set()
+    lost = gone | find_originals_of_lost_copies(before, gone)
+    current = (
+        {instance.source for i, instance in enumerate(instances) if i not in replaced} - lost if replaced else set()
+    )
     return any(
         image.path not in before.kept and current.issuperset(instances[i].source for i in own)
         for image in before.plan.images
@@ -186,19 +190,19 @@ def _are_back(before: Prepared, gone: set[str]) -> bool:
     )
 
 
-def _could_be_equal(file: SourceFile, earlier: Known) -> bool:
+def _could_be_equal(file: SourceFile, earlier: KnownFile) -> bool:
     return not file.problem and (_is_unseen(file) or file.size == earlier.identity[0])
 
 
 def _is_unseen(file: SourceFile) -> bool:
-    """Whether it is an object named by its URL alone: what it is now is compared when it is read."""
+    """Return whether the file is an object named by its URL alone, which is compared only when it is read."""
     return file.size < 0 and not file.problem
 
 
 def _failed(out: OutputDir, before: Prepared) -> set[tuple[int, int]]:
-    """Return the rows of the files of which nothing could be stored."""
+    """Return the rows of the files that couldn't be stored at all."""
     results = recorded_results.results(out, before.id, before.plan)
-    failed = (one.instance for r in results for one in r.outcomes if one.failure)
+    failed = (outcome.instance for r in results for outcome in r.outcomes if outcome.failure)
     return {(before.plan.instances[i].segment, before.plan.instances[i].row) for i in failed}
 
 
@@ -207,34 +211,34 @@ def _refuse(out: OutputDir, changed: list[str]) -> None:
         more = f" and {len(changed) - _SOME} more" if len(changed) > _SOME else ""
         raise OutputError(
             f"{out}: {len(changed)} file(s) have changed since they were scanned: {'; '.join(changed[:_SOME])}{more}. "
-            "Put back what was there, let the images that they belong to be made anew (source.changed: redo), choose "
-            "another output directory, or convert everything anew with --overwrite",
+            "Restore the earlier files, let the images with these files be made again (source.changed: redo), choose "
+            "another output directory, or convert everything again with --overwrite",
             reason="source_changed",
         )
 
 
-def _is_emptied(file: SourceFile, known: Mapping[str, Known]) -> bool:
-    """Whether a source path that was given isn't there any more, after what it held was converted."""
+def _is_emptied(file: SourceFile, known: Mapping[str, KnownFile]) -> bool:
+    """Return whether a given source path no longer exists although its content was converted."""
     return file.problem == "file_not_found" and any(source.startswith(f"{file.source}/") for source in known)
 
 
-def _is_gone(source: str, earlier: Known) -> bool:
-    """Whether a file that isn't among the sources any more is nowhere: these may be others this time."""
+def _is_gone(source: str, earlier: KnownFile) -> bool:
+    """Return whether a file that is no longer among the sources doesn't exist either; the sources may differ this time."""
     return is_remote(source) or catalog.identity(scan.look_at(local_path(source))) != earlier.identity
 
 
-def _difference(earlier: Known, file: SourceFile) -> str:
+def _difference(earlier: KnownFile, file: SourceFile) -> str:
     size, _ = earlier.identity
     if file.problem:
         return file.problem
     return f"{size} bytes then, {file.size} now" if size != file.size else "another time of change"
 
 
-def promised(before: Prepared, gone: set[str]) -> set[str]:
-    """Return the files that stand for copies which are gone: what they hold must not go when they change."""
+def find_originals_of_lost_copies(before: Prepared, gone: set[str]) -> set[str]:
+    """Return the stored files whose copies are gone: their content mustn't be dropped when they change."""
     return {copy.kept for copy in before.copies if copy.source in gone}
 
 
-def instances_gone(before: Prepared, gone: set[str]) -> Iterator[int]:
+def find_gone_instances(before: Prepared, gone: set[str]) -> Iterator[int]:
     """Yield the positions of the instances whose files are gone."""
-    return (i for i, one in enumerate(before.plan.instances) if one.source in gone)
+    return (i for i, instance in enumerate(before.plan.instances) if instance.source in gone)

@@ -1,4 +1,4 @@
-"""The last stage: when all that can be done is done, the catalog, the report, and a seal on the whole."""
+"""The last stage, after all tasks: write the catalog and the report, and seal the result."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pipeline.runs.summary import catalog_rows, summarise
 from pipeline.storage import OutputDir
 
 LARGEST_ROWS = 3 * 2**23
-"""Bytes of headers that this process holds: a segment's writer holds 16 MiB, and one header more. What is larger is put into the
-catalog by another interpreter."""
+"""Bytes of headers that this process reads at a time: as much as a segment's writer holds, 16 MiB, and one header more.
+Another interpreter puts larger ones into the catalog."""
 
 
 def complete(
@@ -25,12 +25,12 @@ def complete(
 ) -> report.RunSummary:
     """Write the catalog and the report of a conversion, and record that the run has ended.
 
-    What wasn't converted is ``failed`` in the catalog, reason ``not_converted``.
+    Instances that weren't converted are ``failed`` in the catalog, reason ``not_converted``.
 
     Raises
     ------
     OutputError
-        Where they can't be written.
+        If a file can't be written.
     """
     out = conversion.job.out
     with clock.phase("finalise"):
@@ -58,9 +58,9 @@ def complete(
 def summary_if_nothing_to_do(
     config: RunConfig, prepared: Prepared, conversion: Conversion, clock: Clock
 ) -> report.RunSummary | None:
-    """Return the summary of a run that finds everything done, and all that it would write written; None of another.
+    """Return the summary of a run that finds everything done and every file written; None for any other run.
 
-    Nothing is written then. Sizes are compared, not contents: those are ``dcm2zarr verify``'s.
+    Writes nothing. Sizes are compared, not contents: ``dcm2zarr verify`` compares those.
     """
     out = conversion.job.out
     if prepared.standing.images or not (
@@ -73,7 +73,7 @@ def summary_if_nothing_to_do(
 
 
 def _was_complete(out: OutputDir, prepared: Prepared) -> bool:
-    """Whether a run has ended with all that is planned now, and all that has been scanned now."""
+    """Return whether an earlier run completed everything that is planned and scanned now."""
     paths = (out.segment(segment) for segment in prepared.segments)
     scanned = {str(path).removeprefix(f"{out}/") for path in paths}
     files = ledger.files(out, prepared.id)
@@ -81,18 +81,18 @@ def _was_complete(out: OutputDir, prepared: Prepared) -> bool:
 
 
 def _is_sealed(out: OutputDir, prepared: Prepared) -> bool:
-    """Whether the last that was recorded is that a run has ended, and what it left beside the images is there."""
+    """Return whether the last record says that a run has ended, and the files that it left beside the images exist."""
     files = ledger.files(out, prepared.id, at_the_end=True)
     if not files or files.keys() != set(sealed_names(out)):
         return False
-    # not those of the scan's segments, which are many and were read just now
+    # Without the scan's segments, which are many and have just been read.
     sizes = {name: size for name, (size, _) in files.items() if name.count("/") <= 1}
     return all(out.at(name).size() == size for name, size in sizes.items())
 
 
 def _reports_alike(out: OutputDir, config: RunConfig) -> bool:
-    """Whether the report that there is was made with these settings."""
+    """Return whether the existing report was made with these settings."""
     try:
         return load(out.run_file).report == config.report
-    except PipelineError:  # another version's
+    except PipelineError:  # an earlier version wrote it
         return False

@@ -1,4 +1,4 @@
-"""The convert phase: tasks of the plan and, as soon as an image's last shard is in, its finalise task."""
+"""The convert phase: the plan's tasks and, once an image's last shard is stored, its finalise task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.outcomes import Outcomes, Work
 from pipeline.output import Ledger, at_work
 from pipeline.plan import task_input
 from pipeline.runs.timeline import Timeline
-from pipeline.storage import OutputDir, exhausted, unwritable
+from pipeline.storage import OutputDir, as_place_error, as_resource_error
 from pipeline.store import remove_image
 from pipeline.tasks import (
     FinaliseInput,
@@ -25,26 +25,26 @@ from pipeline.tasks import (
     convert,
     convert_carefully,
     finalise,
-    finalise_input,
     keep_freed_memory,
+    make_finalise_input,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """An image of which nothing could be stored."""
+    """An image that couldn't be stored at all."""
 
     image: int
     path: str
     aside: bool
-    """Whether it was made aside."""
+    """Whether it was made beside a finished image."""
 
 
 Step = TaskInput | FinaliseInput | Discard
 
 
 def execute(step: Step, job: Job) -> TaskResult | str | None:
-    """Run one step; this is what travels to the workers."""
+    """Run one step; this function travels to the workers."""
     with at_work(job.out, job.lock):
         return _execute(step, job)
 
@@ -64,13 +64,13 @@ def _execute(step: Step, job: Job) -> TaskResult | str | None:
 
 
 def execute_carefully(step: Step, job: Job) -> TaskResult | str | None:
-    """Run one step whose worker died, so that its decoders can't take another one with them."""
+    """Run one step whose worker died, in processes of its own, so that its decoders can't kill another worker."""
     return convert_carefully(step, job) if isinstance(step, TaskInput) else execute(step, job)
 
 
 @dataclass(slots=True)
 class Conversion:
-    """Which tasks are running, and which steps of images are ready to run; what became of everything is in `outcomes`."""
+    """Schedules the running tasks and the steps of images that are ready to run; `outcomes` holds the results."""
 
     plan: Plan
     job: Job
@@ -78,7 +78,7 @@ class Conversion:
     progress: Progress
     timeline: Timeline = field(default_factory=Timeline)
     work: Work = field(default_factory=Work)
-    """What this process has had done; the rest was done earlier."""
+    """Work of this process; earlier runs did the rest."""
     outcomes: Outcomes = field(init=False)
     _running: int = 0
     _ready: deque[FinaliseInput | Discard] = field(default_factory=deque)
@@ -88,42 +88,44 @@ class Conversion:
 
     @property
     def remaining(self) -> list[Task]:
-        """The tasks that are still to be done, in the plan's order."""
+        """The tasks still to be done, in the plan's order."""
         return self.outcomes.remaining
 
     @property
     def missing_bytes(self) -> int:
-        """What is still to be stored at most, before compression."""
+        """Most bytes still to be stored, before compression."""
         return sum(task.stored_bytes for task in self.remaining)
 
     @property
     def is_finished(self) -> bool:
-        """Whether no task is left, and no image to complete."""
+        """Whether no task and no image is left to do."""
         return not self.remaining and not any(isinstance(step, FinaliseInput) for step in self._ready)
 
     def run(self, executor: Executor, tasks: Sequence[Task], ledger: Ledger, *, finalising: bool = True) -> None:
-        """Run `tasks`, and finalise every image whose shards are all there.
+        """Run `tasks`, and finalise every image whose shards are all stored.
 
         Parameters
         ----------
         executor : Executor
         tasks : sequence of Task
-            Any of :attr:`remaining`; none to do nothing but finalise.
+            Any of :attr:`remaining`; none to finalise images only.
         ledger : Ledger
-            Where what is finished is recorded.
+            Records what is finished.
         finalising : bool
             False leaves the images to another process, which restores what this one recorded.
 
         Raises
         ------
         OutputError, ResourceError
-            If the output can't be written: no space, no permission, a server that fails; if memory, open files or
-            processes run out. What was recorded until then stays.
+            If the output can't be written: no space, no permission, a failing server; or if memory, open files or
+            processes run out. Everything recorded until then stays.
         """
         steps = self._steps(tasks, finalising=finalising)
         once, again = partial(execute, job=self.job), partial(execute_carefully, job=self.job)
         for outcome in executor.map(once, steps, name="convert", carefully=again):
-            if outcome.error is not None and (ending := _ending(outcome.item, outcome.error, self.job.out)):
+            if outcome.error is not None and (
+                ending := _error_that_ends_run(outcome.item, outcome.error, self.job.out)
+            ):
                 raise ending
             if isinstance(outcome.item, TaskInput):
                 self._task_done(outcome, ledger)
@@ -131,7 +133,7 @@ class Conversion:
                 self._image_done(outcome, ledger)
 
     def restore(self, result: TaskResult) -> None:
-        """Take in a task's result of an earlier run; each task once."""
+        """Take in an earlier run's result of a task; each task once."""
         self._finalise_when_ready(self.outcomes.add(result))
 
     def _steps(self, tasks: Sequence[Task], *, finalising: bool) -> Iterator[Step | None]:
@@ -161,7 +163,7 @@ class Conversion:
         self.progress.advance(frames=frames, bytes=decoded, failures=failures)
 
     def _finalise_when_ready(self, images: Iterable[int]) -> None:
-        """Put the last step of images whose tasks have all ended in the queue."""
+        """Queue the last step of the images whose tasks have all ended."""
         for image in images:
             if image in self.outcomes.complete:
                 continue
@@ -171,7 +173,7 @@ class Conversion:
                 self._ready.append(Discard(image, spec.path, spec.aside))
                 continue
             out, codec = self.job.out, self.job.codec
-            step = finalise_input(self.outcomes, image, regions, out=out, codec=codec, provenance=self.provenance)
+            step = make_finalise_input(self.outcomes, image, regions, out=out, codec=codec, provenance=self.provenance)
             self._ready.append(step)
 
     def _image_done(self, outcome: Outcome, ledger: Ledger) -> None:
@@ -182,30 +184,30 @@ class Conversion:
             self.outcomes.complete.add(outcome.item.image)
             ledger.append_image(outcome.item.image, outcome.result)
             return
-        message = f"{outcome.item.spec.path}: the image could not be completed: {outcome.error}"
+        message = f"{outcome.item.spec.path}: the image couldn't be completed: {outcome.error}"
         message = self.job.gate.message(message, reason="finalise_failed")
         self.outcomes.fail_image(outcome.item.image, Failure("finalise_failed", message))
         self.progress.message(message)
 
 
-def _ending(step: Step, error: Exception, out: OutputDir) -> PipelineError | None:
-    """Return the error that ends the run where a step failed for no file's fault, but the output's or the machine's.
+def _error_that_ends_run(step: Step, error: Exception, out: OutputDir) -> PipelineError | None:
+    """Return the error that ends the run if a step failed because of the output or the machine, not because of a file.
 
-    What an image holds may be such that it can't be completed: that takes no other image with it. Then the error names no
-    place that can't be written.
+    An image's contents may prevent its completion; that must not affect other images. Such an error names no place that can't
+    be written.
     """
-    if short := exhausted(error):
+    if short := as_resource_error(error):
         return short
     if isinstance(error, OutputError):
         its_own = isinstance(step, FinaliseInput) and not error.source and error.reason != "in_use"
         return None if its_own else error
     if isinstance(error, OSError) and error.errno and not isinstance(error, PipelineError):
-        return unwritable(error.filename if isinstance(error.filename, str) else out.name, error)
+        return as_place_error(error.filename if isinstance(error.filename, str) else out.name, error)
     return None
 
 
 def _failure_of_lost_task(error: Exception, gate: Gate) -> Failure:
-    """Return how the instances of a task failed that ended with an error, instead of a result."""
+    """Return the failure of the instances in a task that ended with an error instead of a result."""
     reason = "write_failed" if isinstance(error, OSError) else "worker_lost"
     message = f"The task that converted this file ended with {foreign_text(error)}"
     return Failure(reason, gate.message(message, reason=reason))

@@ -1,4 +1,4 @@
-"""Which settings decide what is stored: those that may not change between a run and the one that goes on from it."""
+"""The settings that decide what is stored: they may not change between a run and the one that resumes it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ FREE = (
     *("output.path", "output.mode_bits", "storage"),
     *(f"limits.{field.name}" for field in fields(HeaderLimits)),
 )
-"""Settings that only say where and how: the work is done, files are found and compared, the result is
-reached and who may read it, the report looks, and when a header is given up."""
+"""Settings that don't affect the stored data: where and how the work is done, how files are found and compared, how the
+result is reached and who may read it, how the report looks, and when a header is given up."""
 
 
-def deciding(config: RunConfig) -> dict[str, Any]:
+def deciding_settings(config: RunConfig) -> dict[str, Any]:
     """Return all settings but the :data:`FREE` ones, under their dotted names."""
-    return {name: value for name, value in _flat(config.model_dump(mode="json")) if not _free(name)}
+    return {name: value for name, value in _flatten(config.model_dump(mode="json")) if not _is_free(name)}
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return, for people, how the settings differ."""
+def describe_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return, for people, the differences between two sets of settings."""
     return [
-        f"{name} was {_shown(before, name)} and is {_shown(now, name)} now"
+        f"{name} was {_show(before, name)} and is {_show(now, name)} now"
         for name in dict.fromkeys([*before, *now])
         if before.get(name, _ABSENT) != now.get(name, _ABSENT)
     ]
@@ -36,17 +36,17 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 _ABSENT = object()
 
 
-def _shown(settings: Mapping[str, Any], name: str) -> str:
+def _show(settings: Mapping[str, Any], name: str) -> str:
     return json.dumps(settings[name], ensure_ascii=False) if name in settings else "not there"
 
 
-def _free(name: str) -> bool:
+def _is_free(name: str) -> bool:
     return any(name == free or name.startswith(f"{free}.") for free in FREE)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

@@ -11,20 +11,20 @@ from pipeline.executors import Executor
 
 BATCH = 64
 BATCH_BYTES = 256 * 2**20
-"""A task reads so many files, or so many bytes, whichever comes first: small files together, large ones side by side."""
+"""Most bytes that a task reads, unless its number of files ends it first: small files together, large ones in parallel."""
 
 File = tuple[int, str, int]
-"""The caller's own number for a file, its source and its size."""
+"""The caller's own number of a file, its source and its size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What was read of a file, under the caller's number."""
+    """The digest of a file, under the caller's number."""
 
     key: int
     sha256: str = ""
     problem: str = ""
-    """Why there is none."""
+    """The reason why there is no digest."""
 
 
 def read_digests(files: Iterable[File], executor: Executor) -> Iterator[Digest]:
@@ -33,7 +33,7 @@ def read_digests(files: Iterable[File], executor: Executor) -> Iterator[Digest]:
         if outcome.error is None:
             yield from outcome.result
         else:
-            problem = f"its content could not be read: {type(outcome.error).__name__}: {outcome.error}"
+            problem = f"its content couldn't be read: {type(outcome.error).__name__}: {outcome.error}"
             yield from (Digest(key, problem=problem) for key, _, _ in outcome.item)
 
 

@@ -1,7 +1,7 @@
-"""Files that have changed since they were stored: which images stay because of it, and what is told.
+"""Find the images that must stay although their files have changed, and report what has changed.
 
-An image isn't made anew where that would lose what can't be had again: where an original is gone, or holds nothing any
-more that can be stored. What has changed then becomes an image of its own.
+An image isn't made again if that would lose data that can't be recovered: if an original is gone, or no longer holds anything
+that can be stored. The changed files then become an image of their own.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from pipeline import catalog
-from pipeline.catalog import Known
+from pipeline.catalog import KnownFile
 from pipeline.output import recorded_results
 from pipeline.plan import Growth
-from pipeline.runs.changes import Changes, instances_gone, promised
+from pipeline.runs.changes import Changes, find_gone_instances, find_originals_of_lost_copies
 from pipeline.runs.replacement import members
 from pipeline.runs.scan_phase import Scan, scan_more
 from pipeline.runs.state import Prepared, Run, Unfit
 from pipeline.storage import OutputDir
 
 SOME = 10
-"""Images and files that are told one by one."""
+"""Images and files that a message lists one by one."""
 
 
-def unfit_now(out: OutputDir, found: Scan, changes: Changes) -> dict[str, Known]:
-    """Return the files that were others before, and hold nothing now that can be stored; by source."""
+def find_unfit(out: OutputDir, found: Scan, changes: Changes) -> dict[str, KnownFile]:
+    """Return earlier records, by source, of files that have been replaced by files with nothing to store."""
     if not changes.replaced:
         return {}
     rows = catalog.read_listing(out, found.segments)
@@ -36,9 +36,9 @@ def unfit_now(out: OutputDir, found: Scan, changes: Changes) -> dict[str, Known]
     }
 
 
-def with_copies(run: Run, before: Prepared, found: Scan, changes: Changes) -> tuple[Scan, Changes]:
-    """Scan also what was left out as a copy of a file that has changed: what it holds may be nowhere else any more."""
-    changed = {one.file.source for one in changes.changed}
+def scan_copies_of_changed(run: Run, before: Prepared, found: Scan, changes: Changes) -> tuple[Scan, Changes]:
+    """Scan also the left-out copies of changed files: their content may exist nowhere else any more."""
+    changed = {change.file.source for change in changes.changed}
     again = {
         copy.source: changes.copies[copy.source]
         for copy in before.copies
@@ -53,19 +53,19 @@ def with_copies(run: Run, before: Prepared, found: Scan, changes: Changes) -> tu
     return found.with_more(more), replace(changes, replaced=changes.replaced | earlier)
 
 
-def irretrievable(before: Prepared, changes: Changes, replaced: Collection[int]) -> set[int]:
-    """Return the instances, by position, that can't be had again: of files that are gone, or that were copied.
+def find_irretrievable(before: Prepared, changes: Changes, replaced: Collection[int]) -> set[int]:
+    """Return the instances, by position, that can't be read again: their files are gone, or their copies are.
 
-    These have changed, are among the `replaced`, and a copy of them that was left out is gone.
+    The latter are instances among the `replaced`, that is, of changed files, whose left-out copy is gone.
     """
-    copied = promised(before, changes.gone)
+    copied = find_originals_of_lost_copies(before, changes.gone)
     lost = (i for i in replaced if before.plan.instances[i].source in copied)
-    return {*instances_gone(before, changes.gone), *lost}
+    return {*find_gone_instances(before, changes.gone), *lost}
 
 
-def kept_images(out: OutputDir, before: Prepared, changes: Changes, unfit: Collection[str]) -> set[int]:
-    """Return the images that hold what `unfit` files held before, and those that were kept once and haven't changed."""
-    unfit = {*unfit, *(one.source for one in before.unfit if one.source not in changes.replaced)}
+def find_kept_images(out: OutputDir, before: Prepared, changes: Changes, unfit: Collection[str]) -> set[int]:
+    """Return the images that hold earlier content of `unfit` files, and those kept earlier whose files haven't changed since."""
+    unfit = {*unfit, *(file.source for file in before.unfit if file.source not in changes.replaced)}
     if not (unfit or before.kept):
         return set()
     instances, outcomes = before.plan.instances, recorded_results.outcomes(out, before.id, before.plan)
@@ -79,18 +79,18 @@ def kept_images(out: OutputDir, before: Prepared, changes: Changes, unfit: Colle
     return kept
 
 
-def still_unfit(before: Prepared, after: Prepared, unfit: Mapping[str, Known]) -> tuple[Unfit, ...]:
-    """Return which files hold nothing to store while an image of the plan that follows keeps what they held before."""
+def find_still_unfit(before: Prepared, after: Prepared, unfit: Mapping[str, KnownFile]) -> tuple[Unfit, ...]:
+    """Return the files that have nothing to store while an image of the new plan keeps their earlier content."""
     rows = (Unfit(row.segment, row.row, source, row.status, row.reason) for source, row in unfit.items())
-    held = held_before(after)
-    known = {one.source: one for one in before.unfit if (one.segment, one.row) not in after.replaced}
-    return tuple(one for one in (*known.values(), *rows) if one.source in held)
+    held = find_frozen_files(after)
+    known = {file.source: file for file in before.unfit if (file.segment, file.row) not in after.replaced}
+    return tuple(file for file in (*known.values(), *rows) if file.source in held)
 
 
-def held_before(prepared: Prepared, failed: Collection[int] = ()) -> dict[str, str]:
-    """Return the files that have changed while an image keeps what they held before: source → path of the image.
+def find_frozen_files(prepared: Prepared, failed: Collection[int] = ()) -> dict[str, str]:
+    """Return the changed files whose earlier content an image keeps: source → path of the image.
 
-    Of instances that `failed`, given by position, it keeps nothing.
+    Instances that `failed`, given by position, have no content in an image.
     """
     plan, replaced = prepared.plan, prepared.replaced_instances().difference(failed)
     if not replaced:
@@ -98,53 +98,53 @@ def held_before(prepared: Prepared, failed: Collection[int] = ()) -> dict[str, s
     return {plan.instances[i].source: image.path for image in plan.images for i in members(image) if i in replaced}
 
 
-def tell(run: Run, before: Prepared, changes: Changes, growth: Growth) -> None:
-    """Say what has changed, and what becomes of the images that it belongs to."""
+def report_changes(run: Run, before: Prepared, changes: Changes, growth: Growth) -> None:
+    """Report what has changed, and what happens to the images concerned."""
     if changes.changed:
-        told = _some([f"{one.file.source} ({one.how})" for one in changes.changed], "; ")
+        told = _join_some([f"{change.file.source} ({change.how})" for change in changes.changed], "; ")
         run.progress.message(f"{len(changes.changed)} file(s) have changed since they were scanned: {told}")
-    rows = {(one.earlier.segment, one.earlier.row) for one in changes.changed}
+    rows = {(change.earlier.segment, change.earlier.row) for change in changes.changed}
     counts: Counter[int] = Counter()
     for number, image in enumerate(before.plan.images if rows else ()):
         own = (before.plan.instances[i] for i in members(image))
-        counts[number] = sum((one.segment, one.row) in rows for one in own)
-    for line in _some_lines(_of_images(before, +counts, growth)):
+        counts[number] = sum((instance.segment, instance.row) in rows for instance in own)
+    for line in _limit_lines(_image_lines(before, +counts, growth)):
         run.progress.message(line)
 
 
-def _of_images(before: Prepared, counts: Mapping[int, int], growth: Growth) -> Iterator[str]:
+def _image_lines(before: Prepared, counts: Mapping[int, int], growth: Growth) -> Iterator[str]:
     for number, count in counts.items():
         path = before.plan.images[number].path
         if number in growth.images:
-            yield frozen(path, count)
+            yield frozen_message(path, count)
         else:
-            yield f"{path} is made anew, because {count} of its files changed"
+            yield f"{path} is made again, because {count} of its files changed"
     redone = {before.plan.images[number].path for number in counts}
-    yield from (f"{path} has grown and is made anew" for path in growth.grown if path not in redone)
+    yield from (f"{path} has grown and is made again" for path in growth.grown if path not in redone)
 
 
-def frozen(path: str, count: int) -> str:
-    """Return what is told of an image that stays although files of it have changed."""
+def frozen_message(path: str, count: int) -> str:
+    """Return the message about an image that stays although files of it have changed."""
     return (
-        f"image_frozen: {path} stays as it is, because originals of it are gone or can't be stored any more; it keeps what "
-        f"{count} changed file(s) held before, and what they hold now isn't added to it"
+        f"image_frozen: {path} stays as it is, because originals of it are gone or can no longer be stored; it keeps the "
+        f"earlier content of {count} changed file(s), and their new content isn't added to it"
     )
 
 
-def kept_back(path: str) -> str:
-    """Return what is told of an image that stays because the one that was to take its place lacks something."""
+def kept_back_message(path: str) -> str:
+    """Return the message about an image that stays because the image that was to replace it lacks something."""
     return (
-        f"image_frozen: {path} stays as it is, because not all that it holds could be stored anew; what has come or changed "
-        "is in images of its own"
+        f"image_frozen: {path} stays as it is, because not all of its content could be stored again; new and changed files "
+        "are in images of their own"
     )
 
 
-def _some(texts: list[str], joint: str) -> str:
+def _join_some(texts: list[str], joint: str) -> str:
     more = f" and {len(texts) - SOME} more" if len(texts) > SOME else ""
     return f"{joint.join(texts[:SOME])}{more}"
 
 
-def _some_lines(lines: Iterator[str]) -> Iterator[str]:
+def _limit_lines(lines: Iterator[str]) -> Iterator[str]:
     all_lines = list(lines)
     yield from all_lines[:SOME]
     if len(all_lines) > SOME:

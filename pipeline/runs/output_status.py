@@ -1,4 +1,4 @@
-"""What is done and what is left of a run, at any time, also of a dead one; nothing is written and nothing locked."""
+"""Report what is done and what is left of a run, at any time, even of a dead one; writes nothing and locks nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pipeline import catalog
 from pipeline.outcomes import Outcomes
 from pipeline.output import Holder, holder, ledger, no_result, recorded_results
-from pipeline.runs.partitions import Progressed, progressed, read_partitions
+from pipeline.runs.partitions import PartitionProgress, read_partitions, read_progress
 from pipeline.runs.preparation import load
 from pipeline.runs.state import Prepared
 from pipeline.storage import OutputDir
@@ -28,27 +28,27 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a run stands."""
+    """The state of a run."""
 
     out: str
     phase: str
     """``scan`` (there is no plan yet), ``convert``, or ``finished``."""
     holder: Holder | None
-    """The process that is at work on it; None where nobody is."""
+    """The process that is working on it; None if no process is."""
     progressed: datetime | None
-    """When something was last recorded."""
+    """When the last record was written."""
     files: Mapping[tuple[str, str], int]
-    """``(status, reason)`` → files. Those still to be converted are ``pending``."""
+    """``(status, reason)`` → files. Files still to be converted are ``pending``."""
     work: Mapping[str, Amount] = field(default_factory=dict)
-    """``tasks``, ``images``, ``shards``, ``frames`` and decoded ``bytes``; nothing as long as there is no plan."""
+    """``tasks``, ``images``, ``shards``, ``frames`` and decoded ``bytes``; empty until there is a plan."""
     stored_bytes: int = 0
     """Bytes of the shards on the disk."""
-    partitions: Progressed | None = None
-    """How far an array of jobs is; None where the plan isn't cut, or the run has finished."""
+    partitions: PartitionProgress | None = None
+    """Progress of an array of jobs; None if the plan isn't cut into partitions, or the run has finished."""
 
     @property
     def alive(self) -> bool:
-        """Whether a process is at work on it, or on a partition."""
+        """Whether a process is working on the run or on a partition."""
         return self.holder is not None or bool(self.partitions and self.partitions.under_way)
 
     @property
@@ -58,22 +58,22 @@ class Status:
 
 
 def status(out: str | os.PathLike[str]) -> Status:
-    """Look at an output directory.
+    """Read the state of a run from its output directory.
 
     Raises
     ------
     OutputError
-        Where there is no run in it.
+        If the directory holds no run.
     """
     root = OutputDir.of(out)
     if not {root.PLAN, root.LEDGER, root.RUN_FILE}.intersection(root.root.children()):
         raise no_result(
             OutputDir(os.fspath(out)),
-            "it isn't the output directory of a run: there is neither a plan nor a ledger in it",
+            "it isn't the output directory of a run: it holds neither a plan nor a ledger",
         )
     prepared = load(root)
     if prepared is None:
-        return Status(root.name, "scan", holder(root), _progressed(root), catalog.count_scanned(root))
+        return Status(root.name, "scan", holder(root), _last_progress(root), catalog.count_scanned(root))
     outcomes = recorded_results.outcomes(root, prepared.id, prepared.plan)
     work = _work(outcomes)
     ended = bool(ledger.files(root, prepared.id)) and root.catalog.exists()
@@ -83,11 +83,11 @@ def status(out: str | os.PathLike[str]) -> Status:
         out=root.name,
         phase="finished" if finished else "convert",
         holder=holder(root),
-        progressed=_progressed(root),
+        progressed=_last_progress(root),
         files=catalog.count_reasons(root) if ended else _files(prepared, outcomes),
         work=work,
         stored_bytes=outcomes.work.stored_bytes,
-        partitions=None if parts is None else progressed(root, prepared.plan, parts, outcomes.done),
+        partitions=None if parts is None else read_progress(root, prepared.plan, parts, outcomes.done),
     )
 
 
@@ -107,8 +107,8 @@ def _files(prepared: Prepared, outcomes: Outcomes) -> Mapping[tuple[str, str], i
     counts = Counter(prepared.counts)
     counts["skipped", "duplicate"] += len(prepared.copies)
     counts["skipped", "no_frames_selected"] += len(plan.unselected)
-    counts.subtract((one.status, one.reason) for one in prepared.unfit)
-    counts.update(("failed", one.reason) for one in prepared.unfit)
+    counts.subtract((file.status, file.reason) for file in prepared.unfit)
+    counts.update(("failed", file.reason) for file in prepared.unfit)
     replaced = set(prepared.replaced)
     places = ((plan.instances[i].segment, plan.instances[i].row) for i, _ in plan.refused)
     pairs = zip(places, plan.refused, strict=True)
@@ -122,10 +122,10 @@ def _files(prepared: Prepared, outcomes: Outcomes) -> Mapping[tuple[str, str], i
     return +counts
 
 
-def _progressed(root: OutputDir) -> datetime | None:
-    """Return the latest time of change of what a run appends to or adds to."""
+def _last_progress(root: OutputDir) -> datetime | None:
+    """Return the latest time of change of the files and folders that a run appends to."""
     times = []
-    for one in (root.segments, root.plan, root.report_json, *root.ledger_files()):
-        with suppress(FileNotFoundError):  # of objects there are no folders
-            times.append(one.modified())
+    for place in (root.segments, root.plan, root.report_json, *root.ledger_files()):
+        with suppress(FileNotFoundError):  # object stores have no folders
+            times.append(place.modified())
     return datetime.fromtimestamp(max(times), UTC) if times else None

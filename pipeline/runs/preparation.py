@@ -1,4 +1,4 @@
-"""The first stage: what there is to convert and how, kept below ``OUT/plan`` so that any process can go on from it."""
+"""The first stage: scan and plan, saved below ``OUT/plan`` so that any process can go on from there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.config import RunConfig, from_dict
 from pipeline.errors import OutputError, PipelineError
 from pipeline.model import Copy, Plan
 from pipeline.plan import Layout, check_path, check_plan, digest, make_plan
-from pipeline.runs.deciding_settings import deciding, differences
+from pipeline.runs.deciding_settings import deciding_settings, describe_differences
 from pipeline.runs.scan_phase import find_duplicates, scan_sources
 from pipeline.runs.state import Prepared, Run, Unfit
 from pipeline.storage import OutputDir
@@ -25,25 +25,25 @@ _MOST = 2**63
 
 
 def prepare_and_save(run: Run) -> Prepared:
-    """Scan, plan, and keep what later stages need."""
+    """Scan, plan, and save what later stages need."""
     prepared = prepare(run)
     save(run.out, prepared)
     return prepared
 
 
 def check_settings(out: OutputDir, before: Prepared, config: RunConfig) -> None:
-    """Refuse to go on with settings that would store something else than those that `before` was made with.
+    """Refuse to go on with settings that would store other data than those that `before` was made with.
 
     Raises
     ------
     OutputError
-        Naming what differs, reason ``settings_changed``.
+        Names the differing settings, reason ``settings_changed``.
     """
-    changed = differences(before.settings, deciding(config))
+    changed = describe_differences(before.settings, deciding_settings(config))
     if changed:
         raise OutputError(
             f"{out} was begun with other settings: {'; '.join(changed)}. Use the earlier ones ('dcm2zarr resume' "
-            "does), choose another output directory, or convert everything anew with --overwrite",
+            "does), choose another output directory, or convert everything again with --overwrite",
             reason="settings_changed",
         )
 
@@ -51,14 +51,14 @@ def check_settings(out: OutputDir, before: Prepared, config: RunConfig) -> None:
 def prepare(run: Run) -> Prepared:
     """Scan and plan; only the scan's segments are written."""
     with run.clock.phase("scan"):
-        salt = catalog.scan_salt(run.out, scan.make_salt)
+        salt = catalog.load_or_make_salt(run.out, scan.make_salt)
         found = scan_sources(run.config, run.out, run.executor, run.progress, salt)
         copies = find_duplicates(found.instances, run.executor)
     with run.clock.phase("plan"):
         run.progress.phase("plan", None)
         kept = [instance for i, instance in enumerate(found.instances) if i not in copies]
         plan = make_plan(kept, layout(run.config))
-        settings = deciding(run.config)
+        settings = deciding_settings(run.config)
         pairs = ((found.instances[copy], found.instances[kept].source) for copy, kept in copies.items())
         return Prepared(
             plan=plan,
@@ -74,7 +74,7 @@ def prepare(run: Run) -> Prepared:
 
 
 def save(out: OutputDir, prepared: Prepared) -> None:
-    """Keep `prepared` below ``OUT/plan``, in place of what is there, in one moment."""
+    """Save `prepared` below ``OUT/plan``; it replaces the earlier one in one moment."""
     facts = {
         "id": prepared.id,
         "settings": dict(prepared.settings),
@@ -96,25 +96,25 @@ def save(out: OutputDir, prepared: Prepared) -> None:
 
 
 def load(out: OutputDir) -> Prepared | None:
-    """Return what :func:`save` kept; None where no run got that far.
+    """Return the value that :func:`save` saved; None if no run got that far.
 
     Raises
     ------
     OutputError
-        Where it can't be read, or isn't one that a run of this program can have left (reason ``plan_unusable``).
+        If it can't be read, or no run of this program can have left it (reason ``plan_unusable``).
     """
     if not catalog.has_plan(out):
         return None
     try:
         facts = catalog.read_facts(out)
-        prepared = _prepared(catalog.read_plan(out), catalog.read_standing(out), facts)
+        prepared = _make_prepared(catalog.read_plan(out), catalog.read_standing(out), facts)
         prepared = replace(prepared, copies=catalog.read_copies(out))
         check_plan(prepared.plan, _planned_layout(prepared.settings), prepared.standing)
         for path in (*prepared.stale, *prepared.grown, *prepared.kept):
             check_path(path)
     except OutputError:
         raise
-    # whoever could write the plan could write anything into it
+    # Whoever could write the plan could write anything into it.
     except (
         PipelineError,
         AttributeError,
@@ -129,7 +129,7 @@ def load(out: OutputDir) -> Prepared | None:
     return prepared
 
 
-def _prepared(plan: Plan, standing: Plan, facts: Mapping[str, Any]) -> Prepared:
+def _make_prepared(plan: Plan, standing: Plan, facts: Mapping[str, Any]) -> Prepared:
     return Prepared(
         plan=plan,
         id=_text(facts["id"]),
@@ -141,7 +141,7 @@ def _prepared(plan: Plan, standing: Plan, facts: Mapping[str, Any]) -> Prepared:
         replaced=tuple((_number(segment), _number(row)) for segment, row in facts["replaced"]),
         stale=tuple(map(_text, facts["stale"])),
         grown=tuple(map(_text, facts["grown"])),
-        # plans of earlier versions don't say these
+        # Plans of earlier versions lack these.
         added=_number(facts.get("added", 0)),
         salt=_text(facts.get("salt", "")),
         changed=_number(facts.get("changed", 0)),
@@ -157,18 +157,18 @@ def _unfit(segment: Any, row: Any, *texts: Any) -> Unfit:
 
 def _number(value: Any) -> int:
     if not isinstance(value, int) or not 0 <= value < _MOST:
-        raise ValueError(f"{str(value)[:40]} isn't a number from 0 on")
+        raise ValueError(f"{str(value)[:40]} isn't a whole number from 0 on")
     return value
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"a text was expected, not {type(value).__name__}")
+        raise TypeError(f"expected a text, got {type(value).__name__}")
     return value
 
 
 def _planned_layout(settings: Mapping[str, Any]) -> Layout:
-    """Return the planner's settings among those that a plan was made with."""
+    """Return the planner's settings from those that a plan was made with."""
     values: dict[str, Any] = {"source": {"paths": ["."]}, "output": {"path": "."}}
     for name in _LAYOUT:
         section, *keys, last = name.split(".")

@@ -1,4 +1,4 @@
-"""Going on from what an earlier run recorded, after a look at whether it is all still there."""
+"""Resume from an earlier run's records, after checking that the files they describe still exist."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from pipeline.scan import digest, is_readable, look_at
 from pipeline.storage import Carried, OutputDir, is_remote
 
 _AT_A_TIME = 16
-"""Images looked at side by side."""
+"""Images checked in parallel."""
 
 
 @dataclass(slots=True)
 class _Records:
-    """What the ledger has on each task: which of its records counts, and whether its shards are there."""
+    """The ledger's records of each task: which record counts, and whether its shards exist."""
 
     last: dict[int, int] = field(default_factory=dict)
-    """Task → how many records of it there are; the last one counts."""
+    """Task → number of its records; the last one counts."""
     whole: set[int] = field(default_factory=set)
 
 
 def restore(
     conversion: Conversion, prepared: Prepared, only: Collection[int] | None = None, *, retrying: bool = True
 ) -> int:
-    """Take into `conversion` the finished tasks and images of earlier runs; returns how many tasks these are.
+    """Take the finished tasks and images of earlier runs into `conversion`; return the number of these tasks.
 
-    A task of which a shard has vanished or has another size isn't finished, nor is one with a file that failed for a
-    reason outside of it; nor is an image with such a task: it is closed to readers until it is complete again. Costs a look
-    at each shard's size; reads the ledger twice, so that only unfinished images' checksums are ever held.
+    A task isn't finished if one of its shards has vanished or has another size, or if one of its files failed for a reason
+    outside the file; nor is an image with such a task: it is closed to readers until it is complete again. Costs a look
+    at each shard's size; reads the ledger twice, so that only unfinished images' checksums are held in memory.
 
-    `only` are the numbers of the tasks to look at, where others work on the rest: no image is touched then. Without
-    `retrying`, a task counts as finished whatever a file of it failed for.
+    `only` are the numbers of the tasks to check, if others work on the rest: no image is changed then. Without
+    `retrying`, a task counts as finished whatever the reason of a failed file.
 
     Raises
     ------
     OutputError
-        Where a shard would have to be made again whose originals are gone (reason ``originals_gone``).
+        If a shard has to be made again, but its originals are gone (reason ``originals_gone``).
     """
     out, plan = conversion.job.out, conversion.plan
     found = _look(out, prepared.id, plan, only, retrying=retrying)
@@ -64,27 +64,31 @@ def restore(
 def _look(out: OutputDir, plan_id: str, plan: Plan, only: Collection[int] | None, *, retrying: bool) -> _Records:
     found = _Records()
     missing: dict[int, set[int]] = {}
-    """By task, images of which a shard isn't there."""
+    """By task, images with a missing shard."""
     failed: dict[int, set[int]] = {}
-    """By task, instances of which nothing counts."""
+    """By task, instances without a valid frame."""
     for result in recorded_results.results(out, plan_id, plan):
         if only is not None and result.task not in only:
             continue
         task = result.task
         found.last[task] = found.last.get(task, 0) + 1
         _note(missing, task, {region.image for region in result.regions if not _is_there(out, plan, region)})
-        _note(failed, task, {one.instance for one in result.outcomes if one.failure and not one.failure.salvaged})
+        _note(
+            failed,
+            task,
+            {outcome.instance for outcome in result.outcomes if outcome.failure and not outcome.failure.salvaged},
+        )
         found.whole.discard(task)
-        if not (retrying and _worth_another_try(plan, result)):
+        if not (retrying and _is_worth_another_try(plan, result)):
             found.whole.add(task)
     lost = set().union(*failed.values())
-    # of an image of which nothing could be stored, nothing is kept
+    # Nothing is kept of an image that couldn't be stored at all.
     found.whole -= {task for task, images in missing.items() if any(not _is_discarded(plan, n, lost) for n in images)}
     return found
 
 
 def _note(by_task: dict[int, set[int]], task: int, found: set[int]) -> None:
-    """Keep what the last record of a task says, where it says anything."""
+    """Keep the numbers in a task's last record, if there are any."""
     by_task.pop(task, None)
     if found:
         by_task[task] = found
@@ -95,57 +99,57 @@ def _is_discarded(plan: Plan, image: int, failed: set[int]) -> bool:
 
 
 def _is_there(out: OutputDir, plan: Plan, region: RegionResult) -> bool:
-    """Whether a region's shard has the size that was recorded; one without a valid frame needn't exist."""
+    """Return whether a region's shard has the recorded size; a shard without a valid frame needn't exist."""
     spec = plan.images[region.image]
     shard = spec.grid.shard_of(region.start)
     return not region.stored_bytes or region.stored_bytes == store.shard_size(out, spec, shard)
 
 
-def _worth_another_try(plan: Plan, result: TaskResult) -> bool:
-    """Whether a file failed for a reason that may be gone, and all files of the task can be read now."""
-    failed = {one.instance for one in result.outcomes if one.failure and one.failure.reason in RETRIED}
-    if not failed or not all(_original_is_there(one) for one in _instances(plan, result.task)):
+def _is_worth_another_try(plan: Plan, result: TaskResult) -> bool:
+    """Return whether a file failed for a reason that may have passed, and all files of the task can be read now."""
+    failed = {outcome.instance for outcome in result.outcomes if outcome.failure and outcome.failure.reason in RETRIED}
+    if not failed or not all(_original_is_there(instance) for instance in _instances(plan, result.task)):
         return False
     return any(is_readable(plan.instances[i].source) for i in failed)
 
 
 def _check_originals(plan: Plan, task: int) -> None:
-    """Refuse to write shards again whose originals are gone: what is left of them would be lost too."""
-    for one in _instances(plan, task):
-        if not _original_is_there(one):
+    """Refuse to write shards again whose originals are gone: their remaining data would be lost too."""
+    for instance in _instances(plan, task):
+        if not _original_is_there(instance):
             path = plan.images[plan.tasks[task].regions[0].image].path
             raise OutputError(
-                f"{OutputDir.IMAGES}/{path}: a shard that was written is missing or has another size, and can't be made again, "
-                f"because {one.source} is gone or has changed. Put back the file or the shard; 'dcm2zarr verify' lists "
-                "all that is damaged",
+                f"{OutputDir.IMAGES}/{path}: a shard is missing or has another size, and can't be made again, "
+                f"because {instance.source} is gone or has changed. Restore the file or the shard; 'dcm2zarr verify' lists "
+                "all damage",
                 reason="originals_gone",
             )
 
 
 def _instances(plan: Plan, task: int) -> list[Instance]:
-    return [one for region in task_input(plan, plan.tasks[task]).regions for one in region.instances.values()]
+    return [instance for region in task_input(plan, plan.tasks[task]).regions for instance in region.instances.values()]
 
 
-def _original_is_there(one: Instance) -> bool:
-    """Whether a local file is as it was scanned, or only touched since; of others it is taken for granted."""
-    if is_remote(one.source):
+def _original_is_there(instance: Instance) -> bool:
+    """Return whether a local file is as it was scanned, or only touched since; True for remote files, without a look."""
+    if is_remote(instance.source):
         return True
-    found = look_at(local_path(one.source))
-    if (found.size, found.mtime_ns) == (one.size, one.mtime_ns):
+    found = look_at(local_path(instance.source))
+    if (found.size, found.mtime_ns) == (instance.size, instance.mtime_ns):
         return True
-    if found.size != one.size or not one.sha256:
+    if found.size != instance.size or not instance.sha256:
         return False
     try:
-        return digest(one.source) == one.sha256
+        return digest(instance.source) == instance.sha256
     except SourceError:
         return False
 
 
 def _complete(out: OutputDir, plan_id: str, plan: Plan, found: _Records) -> set[int]:
-    """Return the images that were finalised, are there, and of which every task is finished.
+    """Return the images that were finalised, still exist, and whose tasks are all finished.
 
-    A run that ended has brought its images to the disk. Where the last one didn't, its machine may have lost power, and
-    with it what was written last: then the files beside the shards, which aren't many, are held against their digest.
+    A run that ended has flushed its images to the disk. If the last run didn't end, its machine may have lost power, and
+    with it the latest writes: then the few files beside the shards are checked against their digest.
     """
     broken = {region.image for task in plan.tasks if task.id not in found.whole for region in task.regions}
     finalised = {

@@ -1,8 +1,8 @@
-"""Images that stand until what follows them is whole: made anew aside, weighed, and then put in their places.
+"""Replace finished images by new ones: make them aside, compare, and then move them into place.
 
-An image that grew, or of which a file has changed, isn't touched while another one is made that is to take its place. That
-happens at the end of a run, for all such images, once nothing that they hold would be lost by it. Otherwise those that would
-lose something stay for good (:func:`pipeline.runs.grow.given_back`).
+If an image grew, or a file of it has changed, it stays untouched while its replacement is made. The replacement takes its
+place at the end of the run, together with all others, once it is certain that no content of the standing images is lost.
+Images that would lose something stay for good (:func:`pipeline.runs.grow.give_back`).
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from pipeline.runs.state import Prepared
 from pipeline.storage import Carried, OutputDir
 
 _AT_A_TIME = 16
-"""Images looked at side by side."""
+"""Images checked in parallel."""
 
 
 def working_plan(out: OutputDir, prepared: Prepared) -> Plan:
-    """Return the plan with a mark at each image that is made aside, because another one still stands at its path."""
+    """Return the plan, in which images are marked that are made aside because another one still stands at their path."""
     if not prepared.standing.images:
         return prepared.plan
     paths = {image.path for image in prepared.standing.images}
     codes = recorded_results.images(out, prepared.id, prepared.plan)
     wanted = {n: image.path for n, image in enumerate(prepared.plan.images) if image.path in paths}
-    aside = wanted.keys() - whole(out, {n: (path, codes[n]) for n, path in wanted.items() if n in codes})
+    aside = wanted.keys() - find_whole(out, {n: (path, codes[n]) for n, path in wanted.items() if n in codes})
     images = (replace(image, aside=True) if n in aside else image for n, image in enumerate(prepared.plan.images))
     return replace(prepared.plan, images=tuple(images))
 
 
-def whole(out: OutputDir, images: Mapping[int, tuple[str, str]], *, aside: bool = False) -> set[int]:
-    """Return those of some images, given as path and digest, that are in their places, or `aside`, as they were finished."""
+def find_whole(out: OutputDir, images: Mapping[int, tuple[str, str]], *, aside: bool = False) -> set[int]:
+    """Return those of some images, given as path and digest, that lie in their places, or `aside`, as they were finished."""
 
     def is_whole(number: int) -> bool:
         path, code = images[number]
@@ -50,37 +50,37 @@ def whole(out: OutputDir, images: Mapping[int, tuple[str, str]], *, aside: bool 
 
 
 def finish_replacing(out: OutputDir, prepared: Prepared) -> None:
-    """Go on where a run was interrupted while new images took their places, and what stood there is gone already."""
+    """Finish an interrupted replacement, if images that stood there have already been removed."""
     if not prepared.standing.images:
         return
     earlier = recorded_results.images(out, prepared.standing_id, prepared.standing)
     codes = recorded_results.images(out, prepared.id, prepared.plan)
-    there = whole(out, {n: (image.path, earlier.get(n, "")) for n, image in enumerate(prepared.standing.images)})
+    there = find_whole(out, {n: (image.path, earlier.get(n, "")) for n, image in enumerate(prepared.standing.images)})
     broken = {image.path for n, image in enumerate(prepared.standing.images) if n not in there}
     images = prepared.plan.images
     new = {n: (images[n].path, code) for n, code in codes.items() if images[n].path in broken}
-    for number in sorted(whole(out, new, aside=True) - whole(out, new)):
+    for number in sorted(find_whole(out, new, aside=True) - find_whole(out, new)):
         store.take_place(out, new[number][0])
 
 
 def settle(out: OutputDir, prepared: Prepared, conversion: Conversion) -> Prepared:
-    """Let the images that were made aside take their places, and remove those that have no successor.
+    """Move the images that were made aside into place, and remove the standing images that nothing replaces.
 
-    Where this is interrupted it is done again, until the plan that is kept knows of no standing images.
+    If this is interrupted, it is done again until the saved plan has no standing images.
 
     Raises
     ------
     OutputError
-        Where files can't be renamed, copied or removed.
+        If files can't be renamed, copied or removed.
     """
     if not prepared.standing.images:
         return prepared
-    flush(out)  # what is to stay, before anything goes
+    flush(out)  # everything that stays, before anything is removed
     done = {image.path: image for n, image in enumerate(conversion.plan.images) if n in conversion.outcomes.complete}
     for image in done.values():
         if image.aside:
             store.take_place(out, image.path)
-    flush(out)  # the new names, before the plan says that they are there
+    flush(out)  # the new names, before the plan counts on them
     left = {image.path for image in prepared.standing.images} - done.keys()
     paths = {image.path for image in prepared.plan.images}
     after = replace(prepared, standing=Plan((), (), ()), stale=tuple(sorted({*prepared.stale, *(left - paths)})))
@@ -92,32 +92,32 @@ def settle(out: OutputDir, prepared: Prepared, conversion: Conversion) -> Prepar
     return after
 
 
-def losing(prepared: Prepared, out: OutputDir, conversion: Conversion) -> dict[int, set[int]]:
-    """Return the standing images of which something isn't stored in those that follow them.
+def find_losing(prepared: Prepared, out: OutputDir, conversion: Conversion) -> dict[int, set[int]]:
+    """Return the standing images with content that their replacements don't store.
 
     Returns
     -------
     dict of int to set of int
-        By position, the instances in which that should be.
+        By position, the instances that should store it.
     """
     if not prepared.standing.images:
         return {}
     replaced = prepared.replaced_instances()
     failed = conversion.outcomes.failures.keys() | {i for i, _ in prepared.plan.refused if i not in replaced}
-    return _losing(
+    return _find_losing(
         prepared, out, complete=conversion.outcomes.complete, failed=failed, salvaged=conversion.outcomes.salvaged
     )
 
 
-def losing_by(prepared: Prepared, out: OutputDir, sources: Collection[str]) -> set[int]:
-    """Return the standing images that could lose something, now that files with these names can't be had again."""
+def find_losing_by(prepared: Prepared, out: OutputDir, sources: Collection[str]) -> set[int]:
+    """Return the standing images that could lose content now that files with these names can't be read again."""
     if not prepared.standing.images:
         return set()
     complete = recorded_results.images(out, prepared.id, prepared.plan).keys()
-    return set(_losing(prepared, out, complete=complete, sources=sources))
+    return set(_find_losing(prepared, out, complete=complete, sources=sources))
 
 
-def _losing(
+def _find_losing(
     prepared: Prepared,
     out: OutputDir,
     *,
@@ -128,17 +128,17 @@ def _losing(
 ) -> dict[int, set[int]]:
     """Find the standing images that hold a file of which no version, the same or a later one, is in a complete image.
 
-    A file of which no later version is to be stored, such as one that became a copy, loses nothing. One that was salvaged
-    may be followed by one that was.
+    A file without a later version to store, such as one that became a copy, loses nothing. A salvaged file may be replaced
+    by a salvaged one.
     """
     instances, standing = prepared.plan.instances, prepared.standing.images
     image_of = {placement.instance: n for n, image in enumerate(prepared.plan.images) for placement in image.placements}
     earlier = recorded_results.outcomes(out, prepared.standing_id, prepared.standing)
     wanted = {instances[i].source for image in standing for i in members(image)}
     versions: defaultdict[str, list[int]] = defaultdict(list)
-    for i, one in enumerate(instances):
-        if one.source in wanted and (i in image_of or i in failed):
-            versions[one.source].append(i)
+    for i, instance in enumerate(instances):
+        if instance.source in wanted and (i in image_of or i in failed):
+            versions[instance.source].append(i)
 
     def lost(i: int) -> set[int]:
         source = instances[i].source

@@ -1,4 +1,4 @@
-"""The scan phase: batches of files over the executor, then a closer look at files that could be copies."""
+"""The scan phase: batches of files run on the executor, then possible copies are compared."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from pipeline.output import inside
 from pipeline.runs.digests import read_digests
 from pipeline.runs.scan_cache import keep_scanned, read_cached_scan
 from pipeline.runs.state import Prepared, Run
-from pipeline.storage import OutputDir, exhausted
+from pipeline.storage import OutputDir, as_resource_error
 from pipeline.tasks import scan_carefully
 
 BATCHES = ((64, 16), (256, 80), (512, sys.maxsize))
-"""Files that a scan task reads, and up to which segment: a tenth of a second for single-frame files, and more once there
-are many. A segment costs some milliseconds, whatever it holds, when it is written and again when the catalog is."""
+"""Number of files per scan task, and the segment up to which it holds: a tenth of a second for single-frame files, more once
+there are many files. A segment, however small, costs some milliseconds when it is written, and again for the catalog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ class Batch:
 
 @dataclass(slots=True)
 class Scan:
-    """What the scan found."""
+    """The result of the scan."""
 
     instances: list[Instance] = field(default_factory=list)
-    """Sorted by source, whatever order the tasks ended in."""
+    """Sorted by source, whatever the order in which the tasks ended."""
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     """``(status, reason)`` of the files that hold no instance to store."""
     segments: list[int] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Scan:
     bytes: int = 0
 
     def with_more(self, other: Scan) -> Scan:
-        """Return this together with what was found in other files."""
+        """Return this result with that of other files added."""
         return Scan(
             sorted([*self.instances, *other.instances], key=attrgetter("source")),
             self.counts + other.counts,
@@ -61,12 +61,12 @@ class Scan:
 
 
 def scan_sources(config: RunConfig, out: OutputDir, executor: Executor, progress: Progress, salt: bytes) -> Scan:
-    """Find and read all files; the full rows are in the catalog segments below `out`, the compact records here."""
+    """Find and read all files; the full rows go into the catalog segments below `out`, the compact records into the result."""
     return scan_files(find_files(config, out, progress), config, out, executor, progress, salt=salt)
 
 
 def scan_more(run: Run, before: Prepared, files: Iterator[SourceFile], first: int) -> Scan:
-    """Read files that come to what `before` holds, in segments from `first` on."""
+    """Read files that are added to `before`, in segments from `first` on."""
     salt = bytes.fromhex(before.salt)
     return scan_files(files, run.config, run.out, run.executor, run.progress, salt=salt, first=first)
 
@@ -81,7 +81,7 @@ def scan_files(
     salt: bytes,
     first: int = 0,
 ) -> Scan:
-    """Read `files`; their segments are numbered from `first` on. `salt` is the key of all that tells patients apart."""
+    """Read `files`; their segments are numbered from `first` on. `salt` is the key of the patients' hashes."""
     found, read_before = Scan(), 0
     progress.phase("scan", None)
     gate = Gate.of(config)
@@ -106,7 +106,7 @@ def scan_files(
 
 
 def find_files(config: RunConfig, out: OutputDir, progress: Progress) -> Iterator[SourceFile]:
-    """Yield the files that the configuration's paths stand for, those of the output directory left out."""
+    """Yield the files that the configuration's paths name, without those of the output directory."""
     ours = inside(out)
     source = config.source
     found = scan.find_files(source.paths, exclude=out.name, list_origins=source.list_origins, tell=progress.message)
@@ -139,13 +139,13 @@ def _scan_carefully(batch: Batch, *, config: RunConfig, out: OutputDir, salt: by
 
 
 def _result(outcome: Outcome, out: OutputDir, gate: Gate) -> scan.ScanResult:
-    """Return what the task found; a task that was lost leaves a row of its own for each of its files."""
+    """Return the task's result; a lost task gets a failed row for each of its files."""
     if outcome.error is None:
         found: scan.ScanResult = outcome.result
         return found
-    if isinstance(outcome.error, OutputError):  # no space, no permission: no file's fault
+    if isinstance(outcome.error, OutputError):  # no space, no permission: not a file's fault
         raise outcome.error
-    if short := exhausted(outcome.error):
+    if short := as_resource_error(outcome.error):
         raise short
     batch: Batch = outcome.item
     message = f"The task that read this file's header ended with {foreign_text(outcome.error)}"
@@ -155,11 +155,11 @@ def _result(outcome: Outcome, out: OutputDir, gate: Gate) -> scan.ScanResult:
 def find_duplicates(instances: Sequence[Instance], executor: Executor, first: int = 0) -> dict[int, int]:
     """Return, by position, the byte-identical copies of other files, each with the position of the one to keep.
 
-    Only those from position `first` on can be copies; the ones before are stored already.
+    Only instances from position `first` on can be copies; the earlier ones are stored already.
     """
     groups = (group for group in scan.candidates(instances) if max(group) >= first)
     positions = sorted({i for group in groups for i in group})
     known = {i: instances[i].sha256 for i in positions if instances[i].sha256}
     unknown = ((i, instances[i].source, instances[i].size) for i in positions if i not in known)
-    read = {one.key: one.sha256 for one in read_digests(unknown, executor) if one.sha256}
+    read = {file.key: file.sha256 for file in read_digests(unknown, executor) if file.sha256}
     return scan.mark(instances, known | read, first)

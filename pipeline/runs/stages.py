@@ -18,27 +18,27 @@ from pipeline.output import Ledger, begin, check_places, explaining, locked, sti
 from pipeline.runs.changes import compare
 from pipeline.runs.completion import complete, summary_if_nothing_to_do
 from pipeline.runs.conversion import Conversion
-from pipeline.runs.frozen_images import kept_back
-from pipeline.runs.grow import extend_plan, failed_again, given_back
+from pipeline.runs.frozen_images import kept_back_message
+from pipeline.runs.grow import extend_plan, give_back, has_failed_again
 from pipeline.runs.partitions import recut, refuse_running
 from pipeline.runs.preparation import check_settings, load, prepare, prepare_and_save
 from pipeline.runs.recovery import restore
-from pipeline.runs.replacement import finish_replacing, losing, settle, working_plan
+from pipeline.runs.replacement import find_losing, finish_replacing, settle, working_plan
 from pipeline.runs.scan_phase import find_files, scan_more
 from pipeline.runs.state import Prepared, Run
-from pipeline.runs.storage_settings import reaching_stores
+from pipeline.runs.storage_settings import with_storage_settings
 from pipeline.runs.trust import check_sources_known, sources_of
-from pipeline.runs.unopened import unopened_when_planned
+from pipeline.runs.unopened import find_unopened_by_scan
 from pipeline.runs.versions import provenance, versions
 from pipeline.storage import OutputDir, take_notes
-from pipeline.tasks import job_of
+from pipeline.tasks import make_job
 
 
-@reaching_stores
+@with_storage_settings
 def run(
     config: RunConfig, *, overwrite: bool = False, trusting: bool = False, progress: Progress | None = None
 ) -> report.RunSummary:
-    """Convert what `config` describes and return what became of it.
+    """Convert what `config` describes and return a summary.
 
     Parameters
     ----------
@@ -46,33 +46,33 @@ def run(
     overwrite : bool
         Replace an earlier result in the output directory.
     trusting : bool
-        Go on from a plan there that names files which `config` doesn't, though others could have written it.
+        Go on from a saved plan even if it names files that `config` doesn't, and others could have written it.
     progress : Progress, optional
-        Told of every step.
+        Receives every step.
 
     Raises
     ------
     ConfigError
-        For a configuration that can't be carried out: an unknown keyword, codec or plugin, a scheduler that is away.
+        If the configuration can't be carried out: unknown keyword, codec or plugin, or unreachable scheduler.
     OutputError
-        Where the output directory holds something already, or can't be written.
+        If the output directory holds something else already, or can't be written.
     PlanError
-        Where the plan needs more memory than ``limits.task_memory``, or a task more than ``cluster.memory`` leaves it;
+        If the plan needs more memory than ``limits.task_memory``, or a task more than ``cluster.memory`` leaves it;
         nothing has been converted then.
     """
-    with writing(config, progress) as this:
-        prepared = load_or_make_plan(this, overwrite=overwrite, trusting=trusting)
-        with this.clock.phase("convert"):
-            conversion = resume_conversion(prepared, config, this.out, this.progress)
+    with open_run(config, progress) as state:
+        prepared = load_or_make_plan(state, overwrite=overwrite, trusting=trusting)
+        with state.clock.phase("convert"):
+            conversion = resume_conversion(prepared, config, state.out, state.progress)
             clusters.check_memory(config.cluster, conversion.remaining)
-        if summary := summary_if_nothing_to_do(config, prepared, conversion, this.clock):
+        if summary := summary_if_nothing_to_do(config, prepared, conversion, state.clock):
             return summary
-        write_run_file(config, this.out)
-        return finished(this, prepared, conversion)
+        write_run_file(config, state.out)
+        return finish(state, prepared, conversion)
 
 
 def convert_remaining(conversion: Conversion, executor: Executor, book: Ledger) -> None:
-    """Do what is left of a conversion, after a look at whether the disk has room for it."""
+    """Do the rest of a conversion, after checking that the disk has room for it."""
     out = conversion.job.out
     if warning := too_small(out, conversion.missing_bytes):
         conversion.progress.message(warning)
@@ -81,16 +81,16 @@ def convert_remaining(conversion: Conversion, executor: Executor, book: Ledger) 
 
 
 @contextmanager
-def writing(config: RunConfig, progress: Progress | None) -> Iterator[Run]:
-    """Check `config` and keep others away from its output; a cluster is started when the first task needs it."""
+def open_run(config: RunConfig, progress: Progress | None) -> Iterator[Run]:
+    """Check `config` and keep others away from its output; the cluster starts when the first task needs it."""
     progress = progress or NullProgress()
     out = OutputDir.of(config.output.path)
     check(config)
-    if not catalog.has_plan(out):  # a run that goes on may do without its sources
+    if not catalog.has_plan(out):  # a resumed run may do without its sources
         scan.refuse_missing(scan.missing_sources(config.source.paths))
     starting = partial(clusters.start, config.cluster, progress)
     with (
-        telling_notes(progress),
+        report_notes(progress),
         explaining(out),
         locked(out, tell=progress.message),
         Deferred(starting) as executor,
@@ -99,9 +99,9 @@ def writing(config: RunConfig, progress: Progress | None) -> Iterator[Run]:
 
 
 @contextmanager
-def telling_notes(progress: Progress) -> Iterator[None]:
-    """Say at the end of the block, once each, what the file system of an output can't do."""
-    take_notes()  # of an earlier run
+def report_notes(progress: Progress) -> Iterator[None]:
+    """Report at the end of the block, once each, what the output's file system can't do."""
+    take_notes()  # drops those of an earlier run
     try:
         yield
     finally:
@@ -110,21 +110,21 @@ def telling_notes(progress: Progress) -> Iterator[None]:
 
 
 def update_plan_for_new_files(run: Run, before: Prepared) -> Prepared:
-    """Return what `before` is after a look at the source files: the same, or what follows it where files have come."""
+    """Return `before` after a look at the source files: unchanged, or extended by new and changed files."""
     with run.clock.phase("scan"):
         if run.config.source.hash:
-            run.progress.message("Reading the files, to compare their content with what was scanned (source.hash)")
+            run.progress.message("Reading the files to compare their content with the scan (source.hash)")
         changes = compare(
             run.out, before, find_files(run.config, run.out, run.progress), run.executor, run.config.source
         )
-    # nothing is known of them, so they aren't files that have gone, but names that are wrong
+    # The scan knows nothing of them, so they aren't files that have gone, but wrong names.
     unknown = {file.source for file in changes.new if file.problem == "file_not_found"}
     if unknown:
         missing = scan.missing_sources(run.config.source.paths)
         scan.refuse_missing({path: told for path, told in missing.items() if path in unknown})
     if changes.gone:
         run.progress.message(
-            f"{len(changes.gone)} file(s) scanned earlier are gone or can't be read; what is stored of them is kept"
+            f"{len(changes.gone)} file(s) scanned earlier are gone or can't be read; their stored content is kept"
         )
     if changes.unhashed:
         run.progress.message(
@@ -139,16 +139,16 @@ def update_plan_for_new_files(run: Run, before: Prepared) -> Prepared:
         run.progress.message(f"{len(changes.retried)} file(s) that could not be read are tried again")
     with run.clock.phase("scan"):
         found = scan_more(run, before, iter(changes.new), max(before.segments, default=-1) + 1)
-    if failed_again(run.out, found, changes):
+    if has_failed_again(run.out, found, changes):
         return before
     write_run_file(run.config, run.out)
     return extend_plan(run, before, changes, found)
 
 
-def load_or_make_plan(this: Run, *, overwrite: bool, trusting: bool = False) -> Prepared:
-    """Return the plan that lies in the output directory, where it still holds, or else a new one."""
-    config, out = this.config, this.out
-    refuse_running(out, this.progress.message)
+def load_or_make_plan(state: Run, *, overwrite: bool, trusting: bool = False) -> Prepared:
+    """Return the plan saved in the output directory if it is still valid, or else a new one."""
+    config, out = state.config, state.out
+    refuse_running(out, state.progress.message)
     wait_for_tasks(out)
     begin(out, overwrite=overwrite)
     before = load(out)
@@ -157,26 +157,26 @@ def load_or_make_plan(this: Run, *, overwrite: bool, trusting: bool = False) -> 
         if not trusting:
             check_sources_known(config, out, sources_of(before))
         finish_replacing(out, before)
-        return update_plan_for_new_files(this, before)
+        return update_plan_for_new_files(state, before)
     write_run_file(config, out)
-    return prepare_and_save(this)
+    return prepare_and_save(state)
 
 
 def write_run_file(config: RunConfig, out: OutputDir) -> None:
-    """Keep the configuration for ``dcm2zarr resume`` and for whoever wants to know."""
+    """Save the configuration for ``dcm2zarr resume`` and for the user."""
     out.run_file.write_bytes(dump(config, versions=versions()).encode("utf-8", "surrogateescape"))
 
 
 def resume_conversion(
     prepared: Prepared, config: RunConfig, out: OutputDir, progress: Progress, *, retrying: bool = True
 ) -> Conversion:
-    """Return the conversion of `prepared` as far as earlier runs got."""
+    """Return the conversion of `prepared`, with the work of earlier runs restored."""
     store.create_root(out)
     for path in prepared.stale:
         store.remove_stale(out, path)
     if not prepared.standing.images:
         store.remove_replaced(out)
-    conversion = conversion_of(prepared, config, out, progress)
+    conversion = start_conversion(prepared, config, out, progress)
     done = restore(conversion, prepared, retrying=retrying)
     remaining = conversion.remaining
     progress.phase("convert", sum(len(r.positions) for task in remaining for r in task.regions))
@@ -185,44 +185,44 @@ def resume_conversion(
     return conversion
 
 
-def conversion_of(prepared: Prepared, config: RunConfig, out: OutputDir, progress: Progress) -> Conversion:
-    """Return the conversion of `prepared` of which nothing is done."""
+def start_conversion(prepared: Prepared, config: RunConfig, out: OutputDir, progress: Progress) -> Conversion:
+    """Return the conversion of `prepared`, with nothing done."""
     plan = working_plan(out, prepared)
-    return Conversion(plan, job_of(config, out), provenance(config), progress)
+    return Conversion(plan, make_job(config, out), provenance(config), progress)
 
 
-def finished(this: Run, prepared: Prepared, conversion: Conversion) -> report.RunSummary:
-    """Do what is left, let new images take the places of earlier ones, and complete the result.
+def finish(state: Run, prepared: Prepared, conversion: Conversion) -> report.RunSummary:
+    """Do the remaining work, let new images replace earlier ones, and complete the result.
 
-    Where a new image lacks something that the earlier one has, the earlier one stays, and what else was to be in the new
-    one is planned and converted again. Each time that happens, fewer earlier images are left to be replaced.
+    If a new image lacks something that the earlier one has, the earlier one stays, and the other files of the new image
+    are planned and converted again. Each time that happens, fewer earlier images are left to be replaced.
     """
-    config, out = this.config, this.out
+    config, out = state.config, state.out
     while True:
         with Ledger.open(out, prepared.id) as book:
-            with this.clock.phase("convert"):
-                convert_remaining(conversion, this.executor, book)
+            with state.clock.phase("convert"):
+                convert_remaining(conversion, state.executor, book)
             still_held()
-            lost = losing(prepared, out, conversion)
+            lost = find_losing(prepared, out, conversion)
             if not lost:
-                with this.clock.phase("finalise"):
+                with state.clock.phase("finalise"):
                     prepared = settle(out, prepared, conversion)
-                return complete(config, prepared, conversion, this.clock, book)
+                return complete(config, prepared, conversion, state.clock, book)
         before, earlier = prepared, conversion
         failures = [earlier.outcomes.failures.get(i) for i in set().union(*lost.values())]
         for_good = any(failure is None or failure.reason not in RETRIED for failure in failures)
-        with this.clock.phase("plan"):
-            prepared = given_back(out, before, lost, config, for_good=for_good)
+        with state.clock.phase("plan"):
+            prepared = give_back(out, before, lost, config, for_good=for_good)
             recut(out, before, prepared)
         for image in before.standing.images:
             if image not in prepared.standing.images:
-                this.progress.message(kept_back(image.path))
-        with this.clock.phase("convert"):
-            conversion = resume_conversion(prepared, config, out, this.progress)
+                state.progress.message(kept_back_message(image.path))
+        with state.clock.phase("convert"):
+            conversion = resume_conversion(prepared, config, out, state.progress)
         conversion.work, conversion.timeline = earlier.work, earlier.timeline
 
 
-@reaching_stores
+@with_storage_settings
 def plan_only(config: RunConfig, *, progress: Progress | None = None) -> Prepared:
     """Scan and plan what `config` describes, and leave nothing behind."""
     progress = progress or NullProgress()
@@ -236,12 +236,12 @@ def plan_only(config: RunConfig, *, progress: Progress | None = None) -> Prepare
         prepared = prepare(Run(config, OutputDir(folder), executor, progress))
         clusters.check_memory(config.cluster, prepared.plan.tasks)
         return replace(
-            prepared, unopened=unopened_when_planned(config, prepared.counts, OutputDir(folder), prepared.segments)
+            prepared, unopened=find_unopened_by_scan(config, prepared.counts, OutputDir(folder), prepared.segments)
         )
 
 
 def check(config: RunConfig) -> None:
-    """Find what the configuration's own types can't tell, before anything is read or written.
+    """Find mistakes that the configuration's own types can't find, before anything is read or written.
 
     Raises
     ------
@@ -279,7 +279,7 @@ def convert(
     trusting : bool
         See :func:`run`.
     progress : Progress, optional
-        Told of every step.
+        Receives every step.
     **sections : mapping
         The configuration's other sections, such as ``cluster={"kind": "threads"}`` or
         ``output={"grouping": "instance"}``.

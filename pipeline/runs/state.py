@@ -1,4 +1,4 @@
-"""What a run knows before the first frame is decoded, and how long its phases took."""
+"""Everything that a run knows before the first frame is decoded, and the times of its phases."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What the stages of a run share."""
+    """Values that the stages of a run share."""
 
     config: RunConfig
     out: OutputDir
@@ -44,26 +44,26 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """A file that holds nothing to store, while an image keeps what it held before: it failed, whatever its row says."""
+    """A file with nothing to store while an image keeps its earlier content: it counts as failed, whatever its row says."""
 
     segment: int
-    """Where its row is."""
+    """The segment of its row."""
     row: int
     source: str
     status: str
-    """What its row says: ``failed`` or ``rejected``."""
+    """Status in its row: ``failed`` or ``rejected``."""
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is known before the first frame is decoded; :mod:`pipeline.runs.preparation` keeps it below ``OUT/plan``."""
+    """Everything known before the first frame is decoded; :mod:`pipeline.runs.preparation` saves it below ``OUT/plan``."""
 
     plan: Plan
     id: str
-    """What the ledger calls the plan (:func:`pipeline.plan.digest`)."""
+    """The plan's name in the ledger (:func:`pipeline.plan.digest`)."""
     settings: Mapping[str, Any]
-    """The settings that decide what is stored (:func:`pipeline.runs.deciding_settings.deciding`)."""
+    """The settings that decide what is stored (:func:`pipeline.runs.deciding_settings.deciding_settings`)."""
     copies: tuple[Copy, ...] = ()
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """``(status, reason)`` → number of files that hold no instance to store."""
@@ -72,31 +72,35 @@ class Prepared:
     files: int = 0
     bytes: int = 0
     replaced: tuple[tuple[int, int], ...] = ()
-    """Rows, by segment and row in it, for which later ones stand: the files were replaced."""
+    """Rows, by segment and row in it, that later rows replace because the files were replaced."""
     stale: tuple[str, ...] = ()
-    """Paths of images that earlier plans had and this one hasn't."""
+    """Paths of images that were in earlier plans and aren't in this one."""
     grown: tuple[str, ...] = ()
-    """Paths of images that are made again, because files that belong to them have come or changed."""
+    """Paths of images that are made again because files have joined them or changed."""
     unopened: tuple[str, ...] = ()
-    """Of what is only planned: sources that hold nothing but archives and empty files; not kept."""
+    """Only after planning without a run: sources that hold nothing but archives and empty files; not saved."""
     added: int = 0
-    """Files that came since the plan before, or took the place of others that held no image."""
+    """Number of files that are new since the earlier plan, or replaced files without an image."""
     changed: int = 0
-    """Files that held images and have changed since the plan before."""
+    """Number of files with an image that have changed since the earlier plan."""
     salt: str = ""
-    """The key, in hexadecimal digits, of the hashes that tell patients apart; of an earlier version's plan, empty."""
+    """The key of the patients' hashes, in hexadecimal digits; empty in an earlier version's plan."""
     standing: Plan = field(default_factory=lambda: Plan((), (), ()))
-    """Images that the plan before had and this one hasn't, as they stand until those that follow them are whole."""
+    """Images of the earlier plan that aren't in this one, and stand until their replacements are whole."""
     kept: tuple[str, ...] = ()
-    """Paths of images that stay as they are until one of their files changes again: they could not be made anew."""
+    """Paths of images that stay as they are until one of their files changes again, because they can't be made again."""
     unfit: tuple[Unfit, ...] = ()
 
     @property
     def standing_id(self) -> str:
-        """What the ledger calls the standing images' own records."""
+        """Name in the ledger of the standing images' own records."""
         return digest(self.standing, self.id)
 
     def replaced_instances(self) -> set[int]:
-        """Return the positions of the instances whose files are others now."""
+        """Return the positions of the instances whose files have been replaced."""
         rows = set(self.replaced)
-        return {i for i, one in enumerate(self.plan.instances) if (one.segment, one.row) in rows} if rows else set()
+        return (
+            {i for i, instance in enumerate(self.plan.instances) if (instance.segment, instance.row) in rows}
+            if rows
+            else set()
+        )

@@ -1,4 +1,4 @@
-"""The configuration's section ``storage``, in force for all that a function does, here and in its tasks."""
+"""The configuration's section ``storage``, applied to everything that a function does, here and in its tasks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def options_of(config: RunConfig) -> Options:
-    """Return how stores are reached, with which permissions local files are made, and where a DICOMweb token may go.
+def storage_options(config: RunConfig) -> Options:
+    """Return how stores are reached, the permissions of new local files, and where a DICOMweb token may be sent.
 
-    It goes to the services that are named as sources; not to those in the ``run.yaml`` of somebody else's result, which
-    were not named by who gives the token.
+    A token is sent to services that the caller names as sources, but not to those in the ``run.yaml`` of another user's result.
     """
     origins = dicomweb_origins(config.source.paths) if _is_ours(OutputDir(config.output.path)) else ()
     options = Options.of(config.storage.model_dump())
@@ -28,7 +27,7 @@ def options_of(config: RunConfig) -> Options:
 
 
 def _is_ours(out: OutputDir) -> bool:
-    """Whether there is no result yet, or its configuration is the caller's own; of object stores nobody can tell."""
+    """Return whether there is no result yet, or only the caller could have written its configuration; not for object stores."""
     if out.is_remote or not hasattr(os, "geteuid"):
         return True
     try:
@@ -37,12 +36,12 @@ def _is_ours(out: OutputDir) -> bool:
         return True
 
 
-def reaching_stores(function: Callable[Concatenate[RunConfig, P], T]) -> Callable[Concatenate[RunConfig, P], T]:
-    """Let the configuration's ``storage`` hold in a function that takes the configuration first."""
+def with_storage_settings(function: Callable[Concatenate[RunConfig, P], T]) -> Callable[Concatenate[RunConfig, P], T]:
+    """Decorate a function whose first argument is the configuration: its section ``storage`` holds while the function runs."""
 
     @wraps(function)
     def within(config: RunConfig, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        with using(options_of(config)):
+        with using(storage_options(config)):
             return function(config, *args, **kwargs)
 
     return within

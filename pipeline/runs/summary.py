@@ -1,4 +1,4 @@
-"""What became of every instance: for the catalog, and summed up for the report."""
+"""The outcome of every instance, for the catalog, and its summary for the report."""
 
 from __future__ import annotations
 
@@ -20,61 +20,70 @@ from pipeline.model import Plan
 from pipeline.outcomes import Outcomes, RowOutcome, row_outcomes, stored_frames
 from pipeline.preview import contact_sheet
 from pipeline.report import FailureLine, ImageLine, Pace, RunSummary, ThisRun, Totals
-from pipeline.runs.closing_remarks import notes, remarks
+from pipeline.runs.closing_remarks import make_notes, make_remarks
 from pipeline.runs.conversion import Conversion
-from pipeline.runs.frozen_images import held_before
+from pipeline.runs.frozen_images import find_frozen_files
 from pipeline.runs.state import Clock, Prepared
-from pipeline.runs.unopened import read_unopened, unopened
+from pipeline.runs.unopened import find_unopened, read_unopened
 from pipeline.runs.versions import versions
 from pipeline.storage import OutputDir
 
 MOST_FAILURES = 10_000
-"""Failures that the report lists; the catalog has them all."""
+"""Most failures that the report lists; the catalog has them all."""
 FROZEN = "image_frozen"
-"""The reason of a converted file that isn't in the image that it belongs to, because that one could not be made anew."""
+"""Reason of a converted file that isn't in the image it belongs to, because that image can't be made again."""
 
 
 def catalog_rows(prepared: Prepared, conversion: Conversion) -> dict[tuple[int, int], RowOutcome]:
-    """Return what the catalog says of each instance, by its segment and row."""
-    rows = row_outcomes(conversion.outcomes, notes(prepared))
+    """Return the outcome of each instance for the catalog, by its segment and row."""
+    rows = row_outcomes(conversion.outcomes, make_notes(prepared))
     for copy in prepared.copies:
         rows[copy.segment, copy.row] = RowOutcome("skipped", "duplicate", f"Byte-identical copy of {copy.kept}")
-    return rows | dict(_of_changed(prepared, conversion, rows))
+    return rows | dict(_outcomes_of_changed(prepared, conversion, rows))
 
 
-def _of_changed(
+def _outcomes_of_changed(
     prepared: Prepared, conversion: Conversion, known: Mapping[tuple[int, int], RowOutcome]
 ) -> Iterator[tuple[tuple[int, int], RowOutcome]]:
-    """Yield what the rows of changed files say where an image keeps what they held before."""
-    held = held_before(prepared, conversion.outcomes.failures)
+    """Yield the outcomes of changed files whose earlier content an image keeps."""
+    held = find_frozen_files(prepared, conversion.outcomes.failures)
     if not held:
         return
     replaced = prepared.replaced_instances()
-    rows = {one.source: (one.segment, one.row) for i, one in enumerate(prepared.plan.instances) if i not in replaced}
+    rows = {
+        instance.source: (instance.segment, instance.row)
+        for i, instance in enumerate(prepared.plan.instances)
+        if i not in replaced
+    }
     rows |= {copy.source: (copy.segment, copy.row) for copy in prepared.copies}
     for source, path in held.items():
         if (row := rows.get(source)) and row in known:
-            yield row, _holding(known[row], path, _scanned(conversion, row))
-    for one in prepared.unfit:
-        row = one.segment, one.row
-        yield row, _holding(RowOutcome("failed", message=_scanned(conversion, row)), held.get(one.source, ""), "")
+            yield row, _frozen_outcome(known[row], path, _scan_message(conversion, row))
+    for file in prepared.unfit:
+        row = file.segment, file.row
+        yield (
+            row,
+            _frozen_outcome(
+                RowOutcome("failed", message=_scan_message(conversion, row)), held.get(file.source, ""), ""
+            ),
+        )
 
 
-def _scanned(conversion: Conversion, row: tuple[int, int]) -> str:
-    """Return the message that the scan left in a row."""
+def _scan_message(conversion: Conversion, row: tuple[int, int]) -> str:
+    """Return the message that the scan wrote into a row."""
     (told,) = read_rows(conversion.job.out.segment(row[0]), [row[1]], ("message",))
     return told["message"] or ""
 
 
-def _holding(outcome: RowOutcome, path: str, scanned: str) -> RowOutcome:
-    """Return what is said of a file of whose earlier content an image stands that could not be made anew.
+def _frozen_outcome(outcome: RowOutcome, path: str, scanned: str) -> RowOutcome:
+    """Return the outcome of a file whose earlier content is in an image that can't be made again.
 
-    Where it is converted, behind that what the scan said of it (`scanned`): that not all of it is stored.
+    If the file is converted, the scan's message (`scanned`) follows: it says that not everything in the file is stored.
     """
     keeps = f"{OutputDir.IMAGES}/{path} keeps what this file held before it changed"
     if outcome.status != "converted":
         return replace(outcome, message=f"{outcome.message}; {keeps}")
-    why = "and stays as it is, because originals of it are gone or could not be stored anew"
+    why = "and stays as it is, because originals of it are gone or couldn't be stored again"
     return replace(outcome, reason=FROZEN, message="; ".join(filter(None, (f"{keeps}, {why}", scanned))))
 
 
@@ -87,7 +96,7 @@ def summarise(
     *,
     completed_before: bool = False,
 ) -> RunSummary:
-    """Sum up a run; files that have come are news only where the plan that they gave wasn't `completed_before`."""
+    """Sum up a run; new files are news only if an earlier run `completed_before` without them."""
     plan, outcomes, counts = prepared.plan, conversion.outcomes, count_reasons(out)
     converted = {i: number for i, number in sorted(stored_frames(plan).items()) if i not in outcomes.failures}
     uids = {plan.instances[i].transfer_syntax_uid for i in converted}
@@ -114,14 +123,14 @@ def summarise(
             )
             for position, image in enumerate(plan.images)
         ),
-        remarks=remarks(prepared),
+        remarks=make_remarks(prepared),
         failures=_lines(read_failures(out, MOST_FAILURES)),
         partly_stored=_lines(lines),
         partly_stored_files=partly,
         unread=_lines(read_unopened(counts, out)),
-        unopened=unopened(config, counts, out),
-        by_transfer_syntax=_grouped(plan, converted, "transfer_syntax_uid"),
-        by_modality=_with_stored(_grouped(plan, converted, "modality"), plan, outcomes),
+        unopened=find_unopened(config, counts, out),
+        by_transfer_syntax=_group_totals(plan, converted, "transfer_syntax_uid"),
+        by_modality=_add_stored(_group_totals(plan, converted, "modality"), plan, outcomes),
         transfer_syntax_names={uid: transfer_syntax_name(uid) for uid in uids},
         syntax_seconds={uid: dict(seconds) for uid, seconds in outcomes.syntax_seconds.items()},
         this_run=_this_run(prepared, conversion, completed_before=completed_before),
@@ -151,15 +160,15 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> tuple[FailureLine, ...]:
     return tuple(FailureLine(row["source"], row.get("reason", ""), row["message"], row=row["row"]) for row in rows)
 
 
-def _grouped(plan: Plan, converted: Mapping[int, int], attribute: str) -> Mapping[str, Totals]:
+def _group_totals(plan: Plan, converted: Mapping[int, int], attribute: str) -> Mapping[str, Totals]:
     groups: defaultdict[str, dict[int, int]] = defaultdict(dict)
     for i, number in converted.items():
         groups[getattr(plan.instances[i], attribute) or "unknown"][i] = number
     return {name: _totals(plan, members) for name, members in sorted(groups.items())}
 
 
-def _with_stored(groups: Mapping[str, Totals], plan: Plan, outcomes: Outcomes) -> Mapping[str, Totals]:
-    """Add what the images of each modality take on the disk."""
+def _add_stored(groups: Mapping[str, Totals], plan: Plan, outcomes: Outcomes) -> Mapping[str, Totals]:
+    """Add the bytes that the images of each modality take on the disk."""
     stored: Counter[str] = Counter()
     for position in outcomes.complete:
         stored[plan.images[position].modality or "unknown"] += outcomes.image_bytes[position]

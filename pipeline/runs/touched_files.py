@@ -1,7 +1,7 @@
-"""Files that look changed and aren't: the same header and the same frames, under another time of change.
+"""Find files that look changed but aren't: the same header and the same frames, with another time of change.
 
-Of a file that was scanned without ``source.hash`` no digest is known, but all that a conversion would store is: its row,
-and the checksum of each frame. Where a file of the same size gives them again, its image is right as it is.
+A file that was scanned without ``source.hash`` has no known digest, but everything that a conversion would store is known:
+its row, and the checksum of each frame. If a file of the same size yields them again, its image stays valid.
 """
 
 from __future__ import annotations
@@ -25,57 +25,59 @@ from pipeline.runs.changes import Changes
 from pipeline.runs.scan_phase import Scan
 from pipeline.runs.state import Prepared, Run
 from pipeline.storage import OutputDir
-from pipeline.tasks import Frame, Job, decode_frames, frame_results, job_of
+from pipeline.tasks import Frame, Job, decode_frames, frame_results, make_job
 
 BATCH = 64
 BATCH_BYTES = 64 * 2**20
-"""Files that a task compares, or decoded bytes, whichever comes first."""
+"""Most bytes, of files or of decoded frames, that a task compares."""
 _OWN = frozenset({"mtime_ns", "sha256"})
 """Columns that may differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate(Compact):
-    """A file that may be what it was."""
+    """A file that may be unchanged."""
 
     position: int
-    """Of its instance in the plan."""
+    """Position of its instance in the plan."""
     earlier: Instance
     now: Instance
     placements: tuple[Placement, ...]
     checksums: bytes
-    """Of its frames as they are stored, in the order of the placements: little-endian uint64."""
+    """Checksums of its stored frames, in the order of the placements: little-endian uint64."""
 
 
 def adopt(run: Run, before: Prepared, found: Scan, changes: Changes) -> tuple[Prepared, Scan, Changes]:
-    """Take what was scanned anew of files that haven't changed after all into the plan, in place of what it has.
+    """Put new scan records of files that turn out unchanged into the plan, in place of the earlier ones.
 
     Returns
     -------
     tuple
-        What was given, without these files among the instances found and the changes.
+        The arguments, without these files among the found instances and the changes.
     """
     proven = _prove(run, list(_candidates(run, before, found, changes)))
     if not proven:
         return before, found, changes
-    run.progress.message(f"{len(proven)} file(s) were only touched: their header and pixels are what is stored")
-    instances = tuple(proven.get(i, one) for i, one in enumerate(before.plan.instances))
-    same = {one.source for one in proven.values()}
+    run.progress.message(f"{len(proven)} file(s) were only touched: their header and pixels equal the stored ones")
+    instances = tuple(proven.get(i, instance) for i, instance in enumerate(before.plan.instances))
+    same = {instance.source for instance in proven.values()}
     return (
         replace(before, plan=replace(before.plan, instances=instances)),
-        replace(found, instances=[one for one in found.instances if one.source not in same]),
-        replace(changes, changed=[one for one in changes.changed if one.file.source not in same]),
+        replace(found, instances=[instance for instance in found.instances if instance.source not in same]),
+        replace(changes, changed=[change for change in changes.changed if change.file.source not in same]),
     )
 
 
 def _candidates(run: Run, before: Prepared, found: Scan, changes: Changes) -> Iterator[Candidate]:
-    """Yield the files of the same size that are whole in a complete image."""
-    now = {one.source: one for one in found.instances}
-    rows = {(one.earlier.segment, one.earlier.row) for one in changes.changed}
+    """Yield the files of unchanged size that are whole in a complete image."""
+    now = {instance.source: instance for instance in found.instances}
+    rows = {(change.earlier.segment, change.earlier.row) for change in changes.changed}
     touched = {
-        i: now[one.source]
-        for i, one in enumerate(before.plan.instances)
-        if (one.segment, one.row) in rows and one.source in now and _alike(one, now[one.source])
+        i: now[instance.source]
+        for i, instance in enumerate(before.plan.instances)
+        if (instance.segment, instance.row) in rows
+        and instance.source in now
+        and _are_alike(instance, now[instance.source])
     }
     complete = recorded_results.images(run.out, before.id, before.plan)
     images = {
@@ -96,14 +98,14 @@ def _candidates(run: Run, before: Prepared, found: Scan, changes: Changes) -> It
                 )
 
 
-def _alike(one: Instance, other: Instance) -> bool:
-    """Whether two instances are the same but for what tells one version of a file from another."""
+def _are_alike(first: Instance, other: Instance) -> bool:
+    """Return whether two instances are equal, except in fields that tell versions of a file apart."""
 
     def plain(instance: Instance) -> Instance:
         own: dict[str, Any] = {"frame_index": b"", "frame_index_file": "", "etag": "", "sha256": ""}
         return replace(instance, mtime_ns=0, segment=0, row=0, **own)
 
-    return plain(one) == plain(other)
+    return plain(first) == plain(other)
 
 
 def _regions(run: Run, before: Prepared, images: Mapping[int, Any]) -> Mapping[int, list[RegionResult]]:
@@ -116,10 +118,10 @@ def _regions(run: Run, before: Prepared, images: Mapping[int, Any]) -> Mapping[i
 
 
 def _prove(run: Run, candidates: Sequence[Candidate]) -> dict[int, Instance]:
-    """Return the new instances of files that are what they were, by position in the plan."""
+    """Return the new instances of files that are unchanged, by position in the plan."""
     columns = tuple(set(catalog.segment_schema(scan.column_kinds(run.config)).names) - _OWN)
-    task = partial(_check, columns=columns, job=job_of(run.config, run.out), config=run.config)
-    now = {one.position: one.now for one in candidates}
+    task = partial(_check, columns=columns, job=make_job(run.config, run.out), config=run.config)
+    now = {candidate.position: candidate.now for candidate in candidates}
     outcomes = run.executor.map(task, _batches(candidates), name="compare", carefully=_give_up)
     return {i: now[i] for outcome in outcomes if outcome.error is None for i in outcome.result}
 
@@ -127,9 +129,9 @@ def _prove(run: Run, candidates: Sequence[Candidate]) -> dict[int, Instance]:
 def _batches(candidates: Iterable[Candidate]) -> Iterator[tuple[Candidate, ...]]:
     batch: list[Candidate] = []
     size = 0
-    for one in candidates:
-        batch.append(one)
-        size += sum(map(len, one.placements)) * one.now.format.frame_bytes
+    for candidate in candidates:
+        batch.append(candidate)
+        size += sum(map(len, candidate.placements)) * candidate.now.format.frame_bytes
         if len(batch) >= BATCH or size >= BATCH_BYTES:
             yield tuple(batch)
             batch, size = [], 0
@@ -138,18 +140,18 @@ def _batches(candidates: Iterable[Candidate]) -> Iterator[tuple[Candidate, ...]]
 
 
 def _give_up(_: tuple[Candidate, ...]) -> list[int]:
-    """Prove nothing of files that a worker died of: that is the conversion's to judge."""
+    """Return nothing for files that killed a worker: the conversion will judge them."""
     return []
 
 
 def _check(batch: tuple[Candidate, ...], *, columns: tuple[str, ...], job: Job, config: RunConfig) -> list[int]:
-    """Return those of the files, by position, that are what they were; this is what travels to the workers."""
+    """Return the positions of those of the files that are unchanged; this function travels to the workers."""
     earlier, now = (
         _rows(job.out, instances, columns) for instances in zip(*((c.earlier, c.now) for c in batch), strict=True)
     )
-    alike = [one for one, row, other in zip(batch, earlier, now, strict=True) if row == other]
+    alike = [candidate for candidate, row, other in zip(batch, earlier, now, strict=True) if row == other]
     return guarded(
-        lambda watch: [one.position for one in alike if _has_same_frames(one, job, watch)],
+        lambda watch: [candidate.position for candidate in alike if _has_same_frames(candidate, job, watch)],
         lambda: _give_up(batch),
         Bounds(config.limits.frame_seconds, job.task_memory + job.decode_memory),
     )
@@ -158,23 +160,23 @@ def _check(batch: tuple[Candidate, ...], *, columns: tuple[str, ...], job: Job, 
 def _rows(out: OutputDir, instances: Sequence[Instance], columns: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return the rows that the scan wrote; each segment is opened once."""
     places: defaultdict[int, list[int]] = defaultdict(list)
-    for one in instances:
-        places[one.segment].append(one.row)
+    for instance in instances:
+        places[instance.segment].append(instance.row)
     found = {
         (segment, row): values
         for segment, rows in places.items()
         for row, values in zip(rows, catalog.read_rows(out.segment(segment), rows, columns), strict=True)
     }
-    return [found[one.segment, one.row] for one in instances]
+    return [found[instance.segment, instance.row] for instance in instances]
 
 
-def _has_same_frames(one: Candidate, job: Job, watch: Watch) -> bool:
-    pixels = one.now.format
+def _has_same_frames(candidate: Candidate, job: Job, watch: Watch) -> bool:
+    pixels = candidate.now.format
     frame = np.empty(pixels.frame_shape, np.dtype(pixels.dtype).newbyteorder("<"))
-    checksums = iter(np.frombuffer(one.checksums, "<u8"))
-    for placement in one.placements:
+    checksums = iter(np.frombuffer(candidate.checksums, "<u8"))
+    for placement in candidate.placements:
         try:
-            frames = decode_frames(one.now, placement.frames, job, lambda: frame)
+            frames = decode_frames(candidate.now, placement.frames, job, lambda: frame)
             for _ in range(len(placement)):
                 watch.begin()
                 try:
@@ -183,6 +185,6 @@ def _has_same_frames(one: Candidate, job: Job, watch: Watch) -> bool:
                     watch.end()
                 if not isinstance(decoded, Frame) or xxhash.xxh3_64_intdigest(frame.data) != next(checksums):
                     return False
-        except (PipelineError, OSError):  # it changes under our hands
+        except (PipelineError, OSError):  # the file is changing while it is read
             return False
     return True

@@ -1,9 +1,9 @@
-"""Whether an output directory may say what is read, and what is run: it is input, never authority.
+"""Decide whether an output directory may say what is read and what is run: it is input, never authority.
 
-What a run left there says which files to read (the plan), how stores are reached and what runs the tasks (``run.yaml``).
-Whoever could write it could let this user read others' patients into it, send credentials elsewhere, or run code. So it
-counts only where nobody but the caller could have written it. Else, *cluster* and *storage* are always the caller's own,
-and files are read only that the caller's own configuration names, or where he trusts those who write there.
+The files of an earlier run say which files to read (the plan), how stores are reached and what runs the tasks (``run.yaml``).
+Whoever could write them could make this user read others' patients into the result, send credentials elsewhere, or run code.
+So they count only if nobody but the caller could have written them. Otherwise *cluster* and *storage* are always the caller's
+own, and only files that the caller's own configuration names are read, unless the caller trusts those who can write there.
 """
 
 from __future__ import annotations
@@ -21,26 +21,35 @@ from pipeline.model import local_path
 from pipeline.output import no_result
 from pipeline.runs.scan_phase import find_files
 from pipeline.runs.state import Prepared
-from pipeline.runs.storage_settings import options_of
-from pipeline.storage import STORES, LocalPlace, Options, OutputDir, active, is_remote, scheme_of, strangers
+from pipeline.runs.storage_settings import storage_options
+from pipeline.storage import (
+    STORES,
+    LocalPlace,
+    Options,
+    OutputDir,
+    active,
+    describe_other_writers,
+    is_remote,
+    scheme_of,
+)
 
 DECIDING = ("cluster", "storage")
 """Sections that could run code or send credentials elsewhere."""
 
 
-def doubts(out: OutputDir) -> str:
-    """Say why what `out` says shouldn't count: who but the caller could have written it; empty for no doubt."""
+def find_doubt(out: OutputDir) -> str:
+    """Return the reason why the contents of `out` shouldn't be trusted: who else could have written them; empty if nobody."""
     root = out.root
     if not isinstance(root, LocalPlace):
-        return "an object store doesn't tell who has written it"
+        return "an object store doesn't say who has written an object"
     names = [name for name in (out.RUN_FILE, out.PLAN, out.LEDGER) if name in root.children()]
     names += [f"{folder}/{name}" for folder in (out.PLAN, out.LEDGER) for name in out.at(folder).children()]
     tables = [f"{out.PLAN}/{number}" for number in out.plan_numbers()]
     names += [f"{folder}/{table}" for folder in tables for table in out.at(folder).children()]
-    return strangers(root.path, names)
+    return describe_other_writers(root.path, names)
 
 
-def kept_configuration(
+def read_kept_configuration(
     out: OutputDir, overrides: Sequence[str] = (), *, trusting: bool = False
 ) -> tuple[RunConfig, Options]:
     """Return the configuration of the run that left `out`, which may have been moved since, and how stores are reached.
@@ -52,39 +61,40 @@ def kept_configuration(
         The caller's own ``section.key=value``.
     trusting : bool
         Whether the caller trusts whoever could have written it: its sources count then, its cluster and storage don't;
-        stores are reached with the options that hold here.
+        stores are reached with the options in force here.
 
     Raises
     ------
     OutputError
-        Where there is none (reason ``no_result``), or somebody else could have written it, and the caller doesn't trust
-        them (``output_not_yours``).
+        If there is no configuration (reason ``no_result``), or another user could have written it, and the caller doesn't
+        trust them (``output_not_yours``).
     ConfigError
-        Where it can't be.
+        If it isn't valid.
     """
     if not out.run_file.exists():
-        raise no_result(out, f"it isn't the output directory of a run: there is no {out.RUN_FILE} in it")
-    doubt = doubts(out)
+        raise no_result(out, f"it isn't the output directory of a run: it has no {out.RUN_FILE}")
+    doubt = find_doubt(out)
     if doubt and not trusting:
         raise OutputError(
-            f"{out}: its run.yaml and plan say which files are read and what runs, and could be somebody else's: {doubt}. "
+            f"{out}: its run.yaml and plan say which files are read and what runs, and another user could have written "
+            f"them: {doubt}. "
             "Give your own configuration instead (dcm2zarr run CONFIG; convert-partition, finalize and verify: --config "
             "CONFIG), or add --trust-output if you trust all who can write there",
             reason="output_not_yours",
         )
-    config = directed(load(out.run_file, overrides, without=DECIDING if doubt else ()), out)
-    if doubt:  # nor does it say where a DICOMweb token goes
+    config = redirect_output(load(out.run_file, overrides, without=DECIDING if doubt else ()), out)
+    if doubt:  # a doubtful run.yaml doesn't decide where a DICOMweb token goes either
         return config, replace(active(), file_bits=config.output.file_bits, token_origins=())
-    return config, options_of(config)
+    return config, storage_options(config)
 
 
-def directed(config: RunConfig, out: OutputDir) -> RunConfig:
+def redirect_output(config: RunConfig, out: OutputDir) -> RunConfig:
     """Return `config` for the output directory `out`."""
     return config.model_copy(update={"output": config.output.model_copy(update={"path": out.name})})
 
 
 def cluster_line(cluster: Cluster) -> str:
-    """Return what is told of a cluster whose settings come from ``run.yaml``: the line that says what runs the tasks."""
+    """Return the line that says what runs the tasks if the cluster settings come from ``run.yaml``."""
     values = {"kind": cluster.kind, **cluster.model_dump(mode="json", exclude_defaults=True)}
     return "cluster settings from run.yaml: " + ", ".join(f"{name} {value}" for name, value in values.items())
 
@@ -92,34 +102,34 @@ def cluster_line(cluster: Cluster) -> str:
 def sources_of(prepared: Prepared) -> set[str]:
     """Return all files that a plan names."""
     copies = (source for copy in prepared.copies for source in (copy.source, copy.kept))
-    return {*(one.source for one in prepared.plan.instances), *copies}
+    return {*(instance.source for instance in prepared.plan.instances), *copies}
 
 
 def check_sources_known(config: RunConfig, out: OutputDir, named: Collection[str]) -> None:
-    """Refuse a plan that names files which the caller's configuration doesn't, where another could have made it.
+    """Refuse a plan that names files which the caller's configuration doesn't, if another user could have made it.
 
     Raises
     ------
     OutputError
-        Naming the first (reason ``output_not_yours``).
+        Names the first such file (reason ``output_not_yours``).
     """
-    doubt = doubts(out)
+    doubt = find_doubt(out)
     if not doubt:
         return
-    foreign = sorted(others(named, config, out))
+    foreign = sorted(find_foreign_sources(named, config, out))
     if foreign:
         raise OutputError(
-            f"{out}: the plan there names {len(foreign)} file(s) that aren't among your sources, such as {foreign[0]}, and "
-            f"could be somebody else's: {doubt}. Add them to source.paths, choose another output directory, or add "
+            f"{out}: its plan names {len(foreign)} file(s) that aren't among your sources, such as {foreign[0]}, and "
+            f"another user could have written the plan: {doubt}. Add them to source.paths, choose another output directory, or add "
             "--trust-output if you trust all who can write there",
             reason="output_not_yours",
         )
 
 
-def others(sources: Collection[str], config: RunConfig, out: OutputDir) -> set[str]:
-    """Return those of `sources` that the configuration's paths don't stand for.
+def find_foreign_sources(sources: Collection[str], config: RunConfig, out: OutputDir) -> set[str]:
+    """Return those of `sources` that the configuration's paths don't name.
 
-    What lies in a folder that they name is known by its path; only for lists, patterns and queries are files looked for.
+    Files in a named folder are recognised by their path; files are searched only for lists, patterns and queries.
     """
     local, remote = _folders(config.source.paths)
     real = cache(os.path.realpath)
@@ -135,7 +145,7 @@ def others(sources: Collection[str], config: RunConfig, out: OutputDir) -> set[s
 
 
 def _folders(paths: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what begins the paths of what lies in the folders among `paths`, behind links, and in stores' prefixes."""
+    """Return the beginnings of all paths in the folders among `paths`, links resolved, and in the stores' prefixes."""
     plain = [path for path in paths if not has_magic(path)]
     folders = (local_path(path) for path in plain if not is_remote(path))
     local = (os.path.realpath(folder).rstrip("/") + "/" for folder in folders if os.path.isdir(folder))  # noqa: PTH112

@@ -1,4 +1,4 @@
-"""Sources of which nothing could be looked into: all that they hold are archives and empty files."""
+"""Sources that couldn't be examined: they hold nothing but archives and empty files."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from pipeline.scan import pattern_matcher
 from pipeline.storage import OutputDir, is_remote
 
 REASONS = ("archive", "empty_file")
-"""Reasons of files that aren't looked into although images may be in them, or should have been."""
+"""Reasons of files that aren't examined although they may hold images, or should have held some."""
 _SOME = 100
 _MOST_PATTERNS = 20
-"""Patterns that are told apart; each is held against each file."""
+"""Most patterns that are told apart, since each is compared with each file."""
 
 
 def read_unopened(counts: Mapping[tuple[str, str], int], out: OutputDir) -> list[dict[str, Any]]:
-    """Return source, reason and message of the first files that weren't looked into."""
+    """Return source, reason and message of the first files that weren't examined."""
     return catalog.read_reasons(out, REASONS, _SOME) if _any(counts) else []
 
 
-def unopened(config: RunConfig, counts: Mapping[tuple[str, str], int], out: OutputDir) -> tuple[str, ...]:
-    """Return the sources of a run that hold nothing else, by its catalog, which isn't read where there is no such file."""
+def find_unopened(config: RunConfig, counts: Mapping[tuple[str, str], int], out: OutputDir) -> tuple[str, ...]:
+    """Return a run's sources that hold nothing else, from its catalog, which is read only if there is such a file."""
     if not _any(counts):
         return ()
     rows = catalog.iter_rows(out, ("source", "reason"))
-    return sources_without_others(config.source.paths, ((row["source"], row["reason"]) for row in rows))
+    return find_sources_without_others(config.source.paths, ((row["source"], row["reason"]) for row in rows))
 
 
-def unopened_when_planned(
+def find_unopened_by_scan(
     config: RunConfig, counts: Mapping[tuple[str, str], int], out: OutputDir, segments: Sequence[int]
 ) -> tuple[str, ...]:
-    """Return the same before there is a catalog, by the scan's segments."""
+    """Return the same before there is a catalog, from the scan's segments."""
     if not _any(counts):
         return ()
     known = catalog.read_listing(out, segments)
-    return sources_without_others(config.source.paths, ((source, one.reason) for source, one in known.items()))
+    return find_sources_without_others(config.source.paths, ((source, file.reason) for source, file in known.items()))
 
 
 def _any(counts: Mapping[tuple[str, str], int]) -> bool:
     return any(number and reason in REASONS for (_, reason), number in counts.items())
 
 
-def sources_without_others(paths: Sequence[str], rows: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
-    """Return those of the paths given below which there are files, all of them with one of :data:`REASONS`.
+def find_sources_without_others(paths: Sequence[str], rows: Iterable[tuple[str, str | None]]) -> tuple[str, ...]:
+    """Return those of the given paths below which there are files, all of them with one of :data:`REASONS`.
 
     Parameters
     ----------
     paths : sequence of str
-        Files, folders, URLs and patterns. What a list names, or a service finds, isn't told apart.
+        Files, folders, URLs and patterns. The entries of a list, or a service's answers, aren't told apart.
     rows : iterable of (source, reason)
     """
-    given = _Given(paths)
+    given = _GivenPaths(paths)
     only: dict[str, bool] = {}
     for source, reason in rows:
         for path in given.above(source):
@@ -63,8 +63,8 @@ def sources_without_others(paths: Sequence[str], rows: Iterable[tuple[str, str |
     return tuple(path for path in paths if only.get(path))
 
 
-class _Given:
-    """Finds the paths given that a file was found by."""
+class _GivenPaths:
+    """Finds the given paths that led to a file."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._plain = {_plain(path): path for path in paths}

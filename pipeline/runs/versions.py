@@ -1,4 +1,4 @@
-"""Which versions made a result."""
+"""The versions of software that made a result."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Return name → version of Python and of the packages that take part."""
+    """Return name → version of Python and of the packages involved."""
     found = {package: _version(package) for package in PACKAGES}
     return {"python": platform.python_version(), **{package: known for package, known in found.items() if known}}
 
 
 @cache
 def _version(package: str) -> str:
-    """Return the version installed, empty for none; looking takes a millisecond."""
+    """Return the installed version, empty if there is none; a look-up takes a millisecond."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -31,7 +31,7 @@ def _version(package: str) -> str:
 
 
 def provenance(config: RunConfig) -> dict[str, Any]:
-    """Return what every image says of its making: nothing that differs between two equal runs."""
+    """Return what every image records about its making: nothing that differs between two equal runs."""
     made = versions()
     return {
         "provenance": {

@@ -1,4 +1,4 @@
-"""Find files, read headers in parallel, accept or reject: every file found ends as one row of a catalog segment."""
+"""Find files, read headers in parallel, accept or reject: every file found becomes one row of a catalog segment."""
 
 from pipeline.scan.columns import column_kinds
 from pipeline.scan.duplicates import candidates, digest, mark, shared_uids

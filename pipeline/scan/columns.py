@@ -1,4 +1,4 @@
-"""The catalog's columns of DICOM keywords, and values made to fit them."""
+"""The catalog's columns of DICOM keywords, and the conversion of values to them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _INT64 = range(-(2**63), 2**63)
 
 
 def column_kinds(config: RunConfig) -> dict[str, str]:
-    """Return the keywords that become columns, each with its kind: the default ones, then the configuration's.
+    """Return keyword → kind of column: the default keywords, then the configuration's.
 
     Raises
     ------
     ConfigError
-        For a word that is no DICOM keyword.
+        For an unknown DICOM keyword.
     """
     return {keyword: keyword_kind(keyword) for keyword in (*DEFAULT_KEYWORDS, *config.metadata.keywords)}
 
 
 def fit(values: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Make values fit their columns.
+    """Convert values to the types of their columns.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ def fit(values: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[dict[str, 
     Returns
     -------
     dict, dict
-        Keyword → what goes into the column, None for absent and empty ones; and keyword → text of those that don't
-        fit: text where a number belongs, several values where there may be one.
+        Keyword → value for the column, None if absent or empty; and keyword → text of values that don't fit: text instead
+        of a number, or several values instead of one.
     """
     columns: dict[str, Any] = {}
     misfits: dict[str, str] = {}
@@ -47,7 +47,7 @@ def fit(values: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[dict[str, 
         value = values.get(keyword)
         parts = [] if value is None or value == "" else list(value) if isinstance(value, list | tuple) else [value]
         try:
-            columns[keyword] = _fitted(parts, kind)
+            columns[keyword] = _convert(parts, kind)
         except (TypeError, ValueError, OverflowError):
             columns[keyword] = None
             misfits[keyword] = joined(parts)
@@ -55,13 +55,13 @@ def fit(values: Mapping[str, Any], kinds: Mapping[str, str]) -> tuple[dict[str, 
 
 
 def joined(value: Any) -> str:
-    """Return a value as one text: several joined with backslashes as DICOM does, a sequence as JSON, None as empty."""
+    """Return a value as one text: several values joined by backslashes as in DICOM, a sequence as JSON, None as empty."""
     if isinstance(value, list | tuple):
         return json.dumps(value) if any(isinstance(part, dict) for part in value) else "\\".join(map(joined, value))
     return "" if value is None else str(value).strip()
 
 
-def _fitted(parts: list[Any], kind: str) -> Any:
+def _convert(parts: list[Any], kind: str) -> Any:
     if not parts:
         return None
     if kind == "text":

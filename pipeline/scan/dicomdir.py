@@ -1,4 +1,4 @@
-"""DICOMDIR: the files that the directory of a file-set refers to (PS3.3 F, PS3.10 8)."""
+"""DICOMDIR: the files to which the directory of a file-set refers (PS3.3 F, PS3.10 8)."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ _PREFIX = slice(128, 132)
 _VERSION = re.compile(r";\d+$")
 _EXTENSION = re.compile(r"(?<=.)\.([a-z][a-z0-9]{0,4})$")
 _OURS = frozenset({"dcm", "dicom", "dic", "ima"})
-"""Extensions that people give to DICOM files; those of a medium have none (PS3.10 8.2)."""
+"""Usual extensions of DICOM files; files on a medium have none (PS3.10 8.2)."""
 _FOREIGN = frozenset({"bmp", "gif", "htm", "html", "jpeg", "jpg", "pdf", "png", "tif", "tiff", "txt", "xml", "zip"})
-"""Extensions of what lies beside a DICOM file of the same name, and is none."""
+"""Extensions of other files that may have the same stem as a DICOM file."""
 _NAME = "dicomdir"
 
 
 def is_dicomdir(path: str) -> bool:
-    """Whether the file at `path` is a DICOMDIR by its name or by its Media Storage SOP Class UID."""
-    if named_dicomdir(path):
+    """Return whether the file at `path` is a DICOMDIR by its name or by its Media Storage SOP Class UID."""
+    if is_named_dicomdir(path):
         return True
     try:
         with open_source(source_of(path)) as file:
             head = file.read(_HEAD)
     except (PipelineError, OSError):
-        return False  # the scan will say why it can't be read
+        return False  # the scan will report why the file can't be read
     return head[_PREFIX] == b"DICM" and re.search(re.escape(MEDIA_STORAGE_DIRECTORY) + rb"(?![0-9.])", head) is not None
 
 
-def named_dicomdir(path: str) -> bool:
-    """Whether the name is DICOMDIR, in any case and with a version number as ISO 9660 appends it."""
+def is_named_dicomdir(path: str) -> bool:
+    """Return whether the name is DICOMDIR, in any case, with or without a version number of ISO 9660."""
     return _plain(os.path.basename(path)) == _NAME  # noqa: PTH119  text in, text out
 
 
-def file_ids(path: str) -> list[list[str]] | None:
-    """Return the components of each Referenced File ID in a DICOMDIR; None of one that can't be read: its row says why."""
+def read_references(path: str) -> list[list[str]] | None:
+    """Return the components of each Referenced File ID in a DICOMDIR; None for an unreadable DICOMDIR."""
     try:
         source = source_of(path)
         with without_warnings(), open_source(source) as file:
-            found = [_components(values) for values in read_file_ids(file, source)]
-    # a damaged directory may raise anything while pydicom reads it; the scan reads it again and says so in its row
+            references = [_components(values) for values in read_file_ids(file, source)]
+    # a damaged directory may raise anything; the scan reads it again and reports the problem in its row
     except Exception:  # noqa: BLE001
         return None
-    return [parts for parts in found if parts]
+    return [parts for parts in references if parts]
 
 
 def _components(values: list[str]) -> list[str]:
@@ -63,11 +63,10 @@ def _components(values: list[str]) -> list[str]:
 
 
 def find_referenced(path: str, ids: Iterable[list[str]]) -> Iterator[SourceFile | str]:
-    """Yield the path of each file that a DICOMDIR refers to, or a :class:`SourceFile` with the problem.
+    """Yield the path of each file to which a DICOMDIR refers, or a :class:`SourceFile` with the problem.
 
-    Names on a disk aren't always those that the directory has: a medium was read with other case, version numbers or
-    trailing dots (ISO 9660), or somebody gave its files extensions. Where the name itself isn't there, one that differs in
-    this only is taken, if there is no other such name.
+    Names on a disk may differ from those in the directory: reading a medium may change case, version numbers or trailing dots
+    (ISO 9660), and people add extensions. If the exact name is missing, use the only name that differs in this way.
     """
     folder = os.path.dirname(path)  # noqa: PTH120  text in, text out
     listed = cache(_Names.of)
@@ -76,10 +75,10 @@ def find_referenced(path: str, ids: Iterable[list[str]]) -> Iterator[SourceFile 
 
 
 def _locate(folder: str, parts: list[str], listed: Callable[[str], _Names]) -> SourceFile | str:
-    parts = [part for place, part in enumerate(parts) if part != "." and (part or not place)]
+    parts = [part for position, part in enumerate(parts) if part != "." and (part or not position)]
     whole = os.path.join(folder, *parts)  # noqa: PTH118  text in, text out
     if not parts or any(part in {"", ".."} or re.search(r"[\\\0]|^[A-Za-z]:", part) for part in parts):
-        # as written, so that it is recognised, but never opened: it may lead out of the file-set
+        # keep the name as written for the row, but never open it: it may lead out of the file-set
         return SourceFile(source_of("/".join([folder, *parts])), -1, problem="invalid_attribute")
     if os.path.lexists(whole):
         return _inside(whole, folder)
@@ -93,7 +92,7 @@ def _locate(folder: str, parts: list[str], listed: Callable[[str], _Names]) -> S
 
 
 def _inside(path: str, folder: str) -> SourceFile | str:
-    """Return the path, unless a link on the way leads out of the file-set: a medium has none (PS3.10 8.1)."""
+    """Return the path, or a problem if a link leads out of the file-set; a medium has no links (PS3.10 8.1)."""
     real, root = os.path.realpath(path), os.path.realpath(folder)
     if os.path.commonpath([real, root]) != root:
         return SourceFile(source_of(path), -1, problem="outside_file_set")
@@ -102,12 +101,12 @@ def _inside(path: str, folder: str) -> SourceFile | str:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """The names in a folder, by what they may have been on the medium."""
+    """The names in a folder, by their possible forms on the medium."""
 
     plain: Mapping[str, list[str]]
-    """By their plain form."""
+    """Plain form → names."""
     stems: Mapping[str, list[str]]
-    """Those with an extension, by their plain form without it."""
+    """Plain form without extension → names with an extension."""
 
     @classmethod
     def of(cls, folder: str) -> _Names:
@@ -125,26 +124,26 @@ class _Names:
         return cls(plain, stems)
 
     def like(self, part: str, *, file: bool) -> list[str]:
-        """Return the names that may stand for a component: the most like it only; of a file, the extension may differ."""
-        found = self.plain.get(_plain(part), [])
-        if part in found:
+        """Return the names that match a component best; for a file, the extension may differ."""
+        names = self.plain.get(_plain(part), [])
+        if part in names:
             return [part]
-        if found or not file:
-            return found
+        if names or not file:
+            return names
         stem, extension = _split(part)
         if extension in _OURS:
             return self.plain.get(stem, [])
-        found = self.stems.get(_plain(part), [])
-        return [name for name in found if _split(name)[1] in _OURS] or found
+        names = self.stems.get(_plain(part), [])
+        return [name for name in names if _split(name)[1] in _OURS] or names
 
 
 def _plain(name: str) -> str:
-    """Return a name as written to media and read back: case, version number and a trailing dot may have changed."""
+    """Return a name without the parts that writing to a medium may change: case, version number, trailing dot."""
     return _VERSION.sub("", name).rstrip(".").casefold()
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Return a plain name's stem and extension; numbers behind a dot, as in a UID, are no extension."""
+    """Return a plain name's stem and extension; numbers after a dot, as in a UID, aren't an extension."""
     plain = _plain(name)
-    found = _EXTENSION.search(plain)
-    return (plain[: found.start()], found[1]) if found else (plain, "")
+    match = _EXTENSION.search(plain)
+    return (plain[: match.start()], match[1]) if match else (plain, "")

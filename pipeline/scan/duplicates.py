@@ -1,4 +1,4 @@
-"""Files that hold the same SOP instance: copies, byte for byte, and others that only share the UID."""
+"""Files with the same SOP Instance UID: byte-identical copies, and files that only share the UID."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def candidates(instances: Sequence[Instance]) -> list[tuple[int, ...]]:
 
 
 def digest(source: str, expected: Expected | None = None) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits; reads all of it.
+    """Read a whole file and return its SHA-256 in hexadecimal digits.
 
     Raises
     ------
     SourceError
-        Where it can't be read.
+        If the file can't be read.
     PixelDataError
-        Where it isn't what was `expected`, reason ``source_changed``.
+        If the file isn't the `expected` one any more, reason ``source_changed``.
     """
     with open_source(source, expected) as file:
         try:
@@ -38,15 +38,15 @@ def digest(source: str, expected: Expected | None = None) -> str:
 
 
 def mark(instances: Sequence[Instance], digests: Mapping[int, str], first: int = 0) -> dict[int, int]:
-    """Return the byte-identical copies, each with the instance to keep: the first by source. All as positions.
+    """Return position of each byte-identical copy → position of the instance to keep, the first by source.
 
     Parameters
     ----------
     instances : sequence of Instance
     digests : mapping of int to str
-        By position, what :func:`digest` gave; instances without one are no copies.
+        Position → result of :func:`digest`; instances without a digest don't count as copies.
     first : int
-        Instances before this position are kept in any case, and before all others.
+        Instances before this position are always kept, in preference to all others.
     """
     copies: dict[int, int] = {}
     known = [position for position in digests if instances[position].known_uid]
@@ -58,7 +58,7 @@ def mark(instances: Sequence[Instance], digests: Mapping[int, str], first: int =
 
 
 def shared_uids(instances: Sequence[Instance]) -> dict[int, str]:
-    """Return, by position, a note on each instance whose SOP Instance UID others have too, copies not among them."""
+    """Return position → note for each instance whose SOP Instance UID other instances have; pass no copies."""
     groups = _grouped(instance.known_uid for instance in instances)
     return {
         position: f"SOP Instance UID shared with {len(group) - 1} other file(s)"
@@ -69,7 +69,7 @@ def shared_uids(instances: Sequence[Instance]) -> dict[int, str]:
 
 
 def _grouped(keys: Iterable[Key]) -> dict[Key, tuple[int, ...]]:
-    """Return the positions of the keys that are there more than once, in the order of the first ones."""
+    """Return repeated key → its positions, in order of their first positions."""
     first: dict[Key, int] = {}
     groups: dict[Key, list[int]] = {}
     for position, key in enumerate(keys):

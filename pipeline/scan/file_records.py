@@ -1,4 +1,4 @@
-"""One file → one row of the catalog, and an :class:`Instance` where it is to be converted."""
+"""One file → one row of the catalog, and an :class:`Instance` if the file will be converted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UIDS = {
     "modality": "Modality",
 }
 _META = {"sop_instance_uid": "MediaStorageSOPInstanceUID", "sop_class_uid": "MediaStorageSOPClassUID"}
-"""The File Meta Information repeats these two (PS3.10 7.1); a DICOMDIR has them only there."""
+"""The File Meta Information repeats these two UIDs (PS3.10 7.1); a DICOMDIR has them only there."""
 _NUMBERS = {
     "rows": "Rows",
     "columns": "Columns",
@@ -38,14 +38,14 @@ _INT32 = range(-(2**31), 2**31)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a configuration wants from each header."""
+    """What a configuration needs from each header."""
 
     kinds: Mapping[str, str]
     """Keyword → kind of its column."""
     keywords: tuple[str, ...]
-    """All keywords to read, for the row and what follows from it."""
+    """All keywords to read for the row and the plan."""
     deciding: tuple[str, ...]
-    """Keywords to decide by, in front of the gate: they are neither written nor shown."""
+    """Keywords for decisions, read before the gate: their values are neither written nor shown."""
     header: bool
     """Whether the whole header is kept."""
     salt: bytes
@@ -53,7 +53,7 @@ class Wanted:
 
     @classmethod
     def by(cls, config: RunConfig, salt: bytes) -> Wanted:
-        """Return what `config` wants; ConfigError for a word that is no keyword."""
+        """Return what `config` needs; ConfigError for an unknown keyword."""
         kinds = column_kinds(config)
         for keyword in config.select.where:
             frames.keyword_kind(keyword)
@@ -65,15 +65,15 @@ class Wanted:
 
 @dataclass(slots=True)
 class Record:
-    """What is learned about one file, step by step; whatever step fails, the earlier ones stay."""
+    """Facts about one file, collected step by step; if a step fails, the earlier facts stay."""
 
     file: SourceFile
     gate: Gate
-    """What the row's values, notes and message leave by."""
+    """The gate that the row's values, notes and message pass."""
     row: dict[str, Any] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     deciding: dict[str, Any] = field(default_factory=dict)
-    """Values in front of the gate."""
+    """Values before the gate."""
     notes: list[str] = field(default_factory=list)
     unconverted: dict[str, str] = field(default_factory=dict)
     patient: bytes = b""
@@ -83,13 +83,13 @@ class Record:
         self.identify(self.file)
 
     def identify(self, file: SourceFile) -> None:
-        """Take over what is known of the file from outside."""
+        """Record the file's source, size and time."""
         self.file = file
         self.row |= {"source": self.gate.source(self.file.source), "mtime_ns": self.file.mtime_ns or None}
         self.row["file_size"] = self.file.size if self.file.size >= 0 else None
 
     def describe(self, header: frames.Header, wanted: Wanted) -> None:
-        """Fill in what any header says, an image's or not."""
+        """Fill in the values that every header has, an image's or not."""
         self.notes += header.assumptions
         found = self._attempt("the attributes", lambda: frames.keyword_values(header, wanted.keywords))
         self.values, texts = found or ({}, {})
@@ -116,7 +116,7 @@ class Record:
         self.patient = patient_hashing.patient_of(self.deciding | texts, wanted.salt, study=study, series=series)
 
     def describe_format(self, pixels: PixelFormat) -> None:
-        """Fill in what the pixel format says more precisely than the attributes."""
+        """Fill in the pixel format, which is more precise than the attributes."""
         self.row |= {
             "rows": pixels.rows,
             "columns": pixels.columns,
@@ -126,18 +126,18 @@ class Record:
         }
 
     def instance(self, header: frames.Header, pixels: PixelFormat, index: FrameIndex, place: RowPlace) -> Instance:
-        """Fill in what an instance to be converted has beyond other files, and return it."""
+        """Fill in the columns of an instance to be converted, and return the instance."""
         unstored = frames.unstored(header, index, header_kept=self.header_kept)
         self.notes += [*index.notes, *unstored]
         self.row |= {
             "num_frames": index.number_of_frames,
             "status": PENDING,
-            "message": self._told("; ".join(unstored)),
+            "message": self._release("; ".join(unstored)),
         }
         count = index.number_of_frames
         described = self._attempt("the attributes for readers", lambda: frames.frame_attributes(header, count))
-        constant, by_frame, told = described or ({}, {}, ())
-        self.notes += told
+        constant, by_frame, notes = described or ({}, {}, ())
+        self.notes += notes
         self.row["attributes"] = json.dumps(constant)
         self.row["frame_attributes"] = json.dumps(by_frame) if by_frame else None
         position, orientation = self._attempt("the geometry", lambda: frames.geometry(header)) or (None, None)
@@ -165,31 +165,31 @@ class Record:
         )
 
     def name_by_content(self, sha256: str) -> str:
-        """Return what stands for a missing SOP Instance UID: the same wherever the file lies and whatever it is called."""
+        """Return a replacement for a missing SOP Instance UID that depends only on the file's content."""
         name = f"{UNKNOWN}-{sha256[:16]}"
-        self.notes.append(f"no SOP Instance UID: {name!r} stands for it")
+        self.notes.append(f"no SOP Instance UID: {name!r} is used instead")
         return name
 
     def end(self, status: str, reason: str, message: str) -> None:
-        """Say why the file isn't converted."""
-        self.row |= {"status": status, "reason": reason, "message": self._told(message, reason)}
+        """Record why the file isn't converted."""
+        self.row |= {"status": status, "reason": reason, "message": self._release(message, reason)}
 
     def finished_row(self) -> dict[str, Any]:
         """Return the row for the segment."""
-        self.row["assumptions"] = self._told("; ".join(self.notes))
+        self.row["assumptions"] = self._release("; ".join(self.notes))
         self.row["unconverted"] = json.dumps(self.unconverted) if self.unconverted else None
         return self.row
 
-    def _told(self, text: str, reason: str = "") -> str | None:
+    def _release(self, text: str, reason: str = "") -> str | None:
         return self.gate.message(text, reason=reason, source=self.file.source) or None
 
     def _uid(self, column: str, name: str, placeholder: str) -> str:
         if not self.row[column]:
-            self.notes.append(f"no {name}: {placeholder!r} stands for it")
+            self.notes.append(f"no {name}: {placeholder!r} is used instead")
         return self.row[column] or placeholder
 
     def _attempt(self, what: str, function: Callable[[], Value]) -> Value | None:
-        """Return what `function` does, or note that it failed: a value for tables must not cost an image."""
+        """Return the result of `function`, or note that it failed: a bad table value mustn't prevent conversion."""
         try:
             return function()
         # pydicom converts lazily, and values of damaged headers may raise anything, RecursionError included
@@ -200,12 +200,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class RowPlace:
-    """Where a row lies."""
+    """A row's place in the catalog's segments."""
 
     segment: int
     row: int
 
 
 def _count(value: Any) -> int | None:
-    """Return a value of a whole-number attribute, None where it isn't one or absurd."""
+    """Return a whole number; None for another or an absurd value."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value in _INT32 else None

@@ -1,4 +1,4 @@
-"""Which files there are, before any of them is read."""
+"""Listing of the source files, before any of them is read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from pipeline.catalog import LIST_SUFFIXES, read_path_list
 from pipeline.errors import ConfigError, PipelineError, SourceError
 from pipeline.model import SourceFile, local_path, source_of
-from pipeline.scan.dicomdir import file_ids, find_referenced, is_dicomdir, named_dicomdir
+from pipeline.scan.dicomdir import find_referenced, is_dicomdir, is_named_dicomdir, read_references
 from pipeline.scan.leaving import LeftOut, result_as_source, silently
 from pipeline.scan.object_listing import find_objects, listed_object
 from pipeline.scan.patterns import expand, is_pattern, list_folder, whole_path
@@ -30,7 +30,7 @@ from pipeline.storage import (
 )
 
 _NOT_THERE = ("file_not_found", "ambiguous_file_id", "invalid_attribute", "outside_file_set")
-"""Problems of files that a DICOMDIR lists and that can't be found."""
+"""Problems of files that a DICOMDIR lists but that can't be located."""
 
 
 def find_files(
@@ -40,36 +40,36 @@ def find_files(
     list_origins: Sequence[str] = (),
     tell: Callable[[str], object] = silently,
 ) -> Iterator[SourceFile]:
-    """Yield every file that `paths` stand for, each path once, in the order of their whole paths within a folder.
+    """Yield every file of `paths`, each once, ordered by whole path within a folder.
 
     Parameters
     ----------
     paths : sequence of str
-        - A folder: all files below it. Links to folders are not followed but yielded with the problem
-          ``symbolic_link``; links to files are.
-        - A file, also by a ``file://`` URL.
-        - A glob pattern; folders that match are walked.
-        - A DICOMDIR (by name, or by its Media Storage SOP Class): the files it refers to, and itself.
+        - A folder: all files below it. Links to files are followed; a link to a folder is yielded with the problem
+          ``symbolic_link``.
+        - A file, also as a ``file://`` URL.
+        - A glob pattern: all files that match, and all files below folders that match.
+        - A DICOMDIR (recognised by name or Media Storage SOP Class): the files to which it refers, and itself.
         - A ``.txt``, ``.csv`` or ``.parquet`` list, see :func:`pipeline.catalog.read_path_list`: the files, folders
-          and DICOMDIRs (by name) that it names.
+          and DICOMDIRs (recognised by name) in it.
         - A DICOMweb URL, ``dicomweb+https://host/root?StudyDate=20200101-``: the instances that the query finds.
         - A URL of an object store: a prefix, a pattern, an object or a list, see
           :func:`pipeline.scan.object_listing.find_objects`; or of a file on a web server.
     exclude : str
-        A folder that isn't entered, or a prefix that is left out: the output directory. What earlier runs have written
-        to theirs is left out too.
+        A folder or prefix to leave out: the output directory. Results of earlier runs are left out too.
     list_origins : sequence of str
-        What lists on servers may name beside what lies on the same one, as ``source.list_origins`` has it.
+        Further origins that lists on servers may name, see ``source.list_origins``.
     tell : callable
-        Told, in a line, of each folder that is left out.
+        Called with a line of text for each folder that is left out.
 
     Raises
     ------
     ConfigError
-        A pattern that matches nothing, a list without a column of paths, an unusable URL, a path within an earlier
-        result. Raised at once; everything else, entries of lists too, becomes a :class:`SourceFile` with a problem.
+        For a pattern that matches nothing, a list without a column of paths, an unusable URL, or a path within an earlier
+        result; raised before the first file. Any other problem, also of list entries, is yielded with a
+        :class:`SourceFile`.
     SourceError
-        A list that can't be read.
+        If a list can't be read.
     """
     left_out = LeftOut(exclude, tell)
     allowed = frozenset(map(origin_of, list_origins))
@@ -86,7 +86,7 @@ def _each_once(files: Iterable[SourceFile]) -> Iterator[SourceFile]:
 
 
 def _source(path: str, left_out: LeftOut, list_origins: frozenset[str]) -> Iterator[SourceFile]:
-    """Resolve one of the paths given; what can be wrong with the path itself is found now, the rest lazily."""
+    """Resolve one of the given paths; check the path itself now, and list its files lazily."""
     if is_remote(path):
         return _remote(path, left_out, list_origins)
     path = whole_path(local_path(path))
@@ -108,7 +108,7 @@ def _matches(pattern: str, left_out: LeftOut) -> Iterator[SourceFile]:
 
 
 def _walk_matches(paths: Iterable[str], left_out: LeftOut) -> Iterator[SourceFile]:
-    """Walk the folders that matched, none twice: ``**/*`` matches a folder and all that is in it."""
+    """Walk the folders that matched, each once, because ``**/*`` matches a folder and everything in it."""
     walked: set[str] = set()
     for path in paths:
         if left_out.holds(path):
@@ -148,7 +148,7 @@ def _remote(url: str, left_out: LeftOut, list_origins: frozenset[str]) -> Iterat
 
 
 def _entry_of_list(entry: str, left_out: LeftOut) -> Iterator[SourceFile]:
-    """Yield what an entry stands for; of one that stands for nothing, itself with a problem: the others count all the same."""
+    """Yield the files of a list entry; yield an unusable entry itself with a problem, so that other entries count."""
     try:
         if is_remote(entry):
             yield from listed_object(entry, left_out)
@@ -159,16 +159,16 @@ def _entry_of_list(entry: str, left_out: LeftOut) -> Iterator[SourceFile]:
 
 
 def _unusable(entry: str, problem: str) -> SourceFile:
-    """Return an entry as a row names it: without passwords and signatures."""
+    """Return a list entry with a problem, without passwords and signatures in its name."""
     return SourceFile(source_of(hidden(entry)), -1, problem=problem)
 
 
 def _listed(path: str, left_out: LeftOut) -> Iterator[SourceFile]:
-    return _given(path, left_out, directory=named_dicomdir(path) and os.path.isfile(path))  # noqa: PTH113
+    return _given(path, left_out, directory=is_named_dicomdir(path) and os.path.isfile(path))  # noqa: PTH113
 
 
 def _given(path: str, left_out: LeftOut, *, directory: bool) -> Iterator[SourceFile]:
-    """Yield what one existing or missing path stands for."""
+    """Yield the files of one path, existing or missing."""
     if os.path.isdir(path):  # noqa: PTH112  text in, text out
         yield from walk(path, left_out)
         return
@@ -176,14 +176,14 @@ def _given(path: str, left_out: LeftOut, *, directory: bool) -> Iterator[SourceF
 
 
 def _of_directory(path: str) -> Iterator[SourceFile]:
-    """Yield the files that a DICOMDIR refers to, then itself: with a problem, where none of them is there."""
-    ids = file_ids(path)
-    there = ids is None
+    """Yield the files to which a DICOMDIR refers, then the DICOMDIR itself, with a problem if all its files are missing."""
+    ids = read_references(path)
+    any_found = ids is None
     for found in find_referenced(path, ids or ()):
         file = found if isinstance(found, SourceFile) else look_at(found)
-        there |= file.problem not in _NOT_THERE
+        any_found |= file.problem not in _NOT_THERE
         yield file
-    yield look_at(path) if there else SourceFile(source_of(path), -1, problem="dicomdir_without_files")
+    yield look_at(path) if any_found else SourceFile(source_of(path), -1, problem="dicomdir_without_files")
 
 
 def walk(folder: str, left_out: LeftOut) -> Iterator[SourceFile]:
@@ -219,7 +219,7 @@ def _entry(entry: os.DirEntry[str]) -> SourceFile:
 
 
 def look_at(path: str) -> SourceFile:
-    """Return size and time of one file, or what is wrong with it; never opens it."""
+    """Return size and time of one file, or its problem, without opening it."""
     try:
         info = persistently(lambda: os.stat(path), MAY_PASS)  # noqa: PTH116  text in, text out
     except (OSError, ValueError) as error:  # ValueError: a zero byte, from a list or a DICOMDIR
@@ -228,7 +228,7 @@ def look_at(path: str) -> SourceFile:
 
 
 def is_readable(source: str) -> bool:
-    """Whether a local file's first byte can be read; of what lies elsewhere that is taken for granted."""
+    """Return whether a local file's first byte can be read; True for remote files."""
     if is_remote(source):
         return True
     try:
@@ -239,7 +239,7 @@ def is_readable(source: str) -> bool:
 
 
 def _regular(path: str, info: os.stat_result) -> SourceFile:
-    if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for its writer, a device may do anything
+    if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for a writer, and a device may do anything
         return SourceFile(source_of(path), -1, problem="not_a_regular_file")
     return SourceFile(source_of(path), info.st_size, info.st_mtime_ns)
 
@@ -250,12 +250,12 @@ def _missing(path: str, error: Exception) -> SourceFile:
 
 
 def is_list(path: str) -> bool:
-    """Whether a file is a list of paths: by its name, if it isn't DICOM after all."""
+    """Return whether a file is a list of paths: it is named like one and isn't DICOM."""
     return Path(path).suffix.lower() in LIST_SUFFIXES and os.path.isfile(path) and not _is_dicom(path)  # noqa: PTH113
 
 
 def _is_dicom(path: str) -> bool:
-    """Whether a file named like a list is a DICOM file after all."""
+    """Return whether a file named like a list is a DICOM file."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123  text in
             return file.read(132)[128:] == b"DICM"

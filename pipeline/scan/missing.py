@@ -1,4 +1,4 @@
-"""Sources that aren't there, most of them misspelt, or can't be meant: told before anything is made."""
+"""Missing (mostly misspelt) and mistaken sources, reported before anything is written."""
 
 from __future__ import annotations
 
@@ -19,65 +19,65 @@ from pipeline.storage import DICOMWEB, WEB, active, find, is_remote, place, sche
 
 _SOME = 5
 _LOOKED_AT = 1000
-"""Entries of a list."""
+"""Entries of a list that are checked."""
 _OF_WINDOWS = re.compile(r"[A-Za-z]:|.*\\")
 
 
 def missing_sources(paths: Sequence[str]) -> dict[str, str]:
-    """Return the sources that aren't there, or are results of earlier runs, each with what is told of it.
+    """Return source → message for sources that are missing, or are results of earlier runs.
 
     Parameters
     ----------
     paths : sequence of str
-        As given to :func:`pipeline.scan.find_files`. Services that are asked when the files are found (web servers,
-        DICOMweb) aren't looked at here, nor is what a list names.
+        As for :func:`pipeline.scan.find_files`. Web servers and DICOMweb services aren't asked here, and of a list only the
+        first entries are checked.
 
     Raises
     ------
     OSError
-        Where an object store can't be asked.
+        If an object store can't be reached.
     """
     return dict(_missing(paths))
 
 
 def refuse_missing(missing: dict[str, str]) -> None:
-    """Refuse to begin without the sources that were asked for.
+    """Refuse to start if sources are missing.
 
     Raises
     ------
     ConfigError
-        Naming them, and what is near; reason ``no_such_source``. Nothing where there are none.
+        If `missing` isn't empty, reason ``no_such_source``; the message names the sources and similar names.
     """
     if missing:
-        first, *told = list(missing.values())[:_SOME]
-        left = [f"… and {len(missing) - _SOME} more"] if len(missing) > _SOME else []
-        raise ConfigError(first, more=[*told, *left], reason="no_such_source")
+        first, *others = list(missing.values())[:_SOME]
+        rest = [f"… and {len(missing) - _SOME} more"] if len(missing) > _SOME else []
+        raise ConfigError(first, more=[*others, *rest], reason="no_such_source")
 
 
 def _missing(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
     for given in paths:
         if is_remote(given):
             if scheme_of(given) not in (*WEB, *DICOMWEB) and not has_magic(given) and not _is_stored(given):
-                yield given, f"source.paths: {given}: there is no object of this name, and none below it"
+                yield given, f"source.paths: {given}: no object has this name, and none lies below it"
             continue
         path = whole_path(local_path(given))
         if is_pattern(path):
             if next(expand(path), None) is None:
                 yield source_of(path), f"source.paths: nothing matches {path}"
         elif not os.path.exists(path):  # noqa: PTH110  text in; never raises
-            yield source_of(path), f"source.paths: {_told(path)}"
+            yield source_of(path), f"source.paths: {_describe(path)}"
         elif wrong := _wrong_list(path) if is_list(path) else result_as_source(path):
             yield source_of(path), f"source.paths: {wrong}"
 
 
 def _wrong_list(path: str) -> str:
-    """Return what is wrong with a list of which nothing is there: it may be any text, or count from another folder."""
+    """Return a message for a list without any existing entry: it may be another text, or relative to another folder."""
     entries = read_path_list(path)
-    if not entries or any(is_remote(one) or os.path.lexists(local_path(one)) for one in entries[:_LOOKED_AT]):
+    if not entries or any(is_remote(entry) or os.path.lexists(local_path(entry)) for entry in entries[:_LOOKED_AT]):
         return ""
     return (
-        f"{path} is taken for a list of paths, and none of them is there, such as {entries[0]}; if it is something else, "
-        "leave it out"
+        f"{path} looks like a list of paths, but none of them exists, such as {entries[0]}; if the file isn't a list, leave "
+        "it out"
     )
 
 
@@ -85,22 +85,22 @@ def _is_stored(url: str) -> bool:
     return next(find(url.rstrip("/"), active()), None) is not None or place(url).exists()
 
 
-def _told(path: str) -> str:
+def _describe(path: str) -> str:
     if os.path.islink(path):  # noqa: PTH114  as above
-        return f"{path} is a link to something that isn't there"
+        return f"{path} is a link whose target is missing"
     last = _existing(Path(path))
     wrong = Path(path).relative_to(last).parts[0]
-    told = (
+    problem = (
         f"{path}: no such file or folder" if last == Path(path).parent else f"{path}: there is no {wrong!r} in {last}"
     )
     if _OF_WINDOWS.match(wrong) and os.name == "posix":
-        return f"{told}; paths are written with slashes here, as in /mnt/c/data"
+        return f"{problem}; paths are written with slashes here, as in /mnt/c/data"
     near = _near(wrong, last)
-    return f"{told}; did you mean {' or '.join(map(str, near))}?" if near else told
+    return f"{problem}; did you mean {' or '.join(map(str, near))}?" if near else problem
 
 
 def _existing(path: Path) -> Path:
-    """Return the last folder on the way to `path` that is there."""
+    """Return the deepest existing parent of `path`."""
     return next(above for above in path.parents if above.exists())
 
 
@@ -109,4 +109,4 @@ def _near(name: str, folder: Path) -> list[Path]:
         names = {entry.casefold(): entry for entry in os.listdir(folder)}  # noqa: PTH208  text in, text out
     except OSError:  # a file, or a folder that can't be listed
         return []
-    return [folder / names[one] for one in get_close_matches(name.casefold(), names, n=2, cutoff=0.7)]
+    return [folder / names[match] for match in get_close_matches(name.casefold(), names, n=2, cutoff=0.7)]

@@ -1,4 +1,4 @@
-"""Which objects there are below a URL: from listings alone, without a request for each."""
+"""Listing of objects below a URL, without a request for each object."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from pipeline.storage import WEB, Found, active, check_url, find, is_remote, sch
 
 
 def find_objects(url: str, left_out: LeftOut) -> Iterator[SourceFile]:
-    """Yield the objects that a URL given as a source stands for.
+    """Yield the objects of a source's URL.
 
     Parameters
     ----------
     url : str
-        A prefix (as a folder: all below it), a glob pattern (``*`` and ``?`` don't cross slashes, ``**`` does; what
-        lies below a prefix that matches counts too), or a single object. Of web servers only single objects.
+        A prefix (like a folder: everything below it), a glob pattern (``*`` and ``?`` don't cross slashes, ``**`` does;
+        everything below a matching prefix counts too), or a single object. On web servers, only a single object.
     left_out : LeftOut
-        Knows what is left out: the output, and results of earlier runs.
+        Decides what to leave out: the output, and results of earlier runs.
 
     Raises
     ------
     ConfigError
-        A URL that can't be used, a pattern that matches nothing, a folder of a web server. Raised at once.
+        For an unusable URL, a pattern that matches nothing, or a folder of a web server; raised before the first object.
     SourceError
-        Where the store can't be listed.
+        If the store can't be listed.
     """
     check_url(url)
     if scheme_of(url) in WEB:
         return iter([_web_object(url)])
     if has_magic(url):
-        found = _matching(url, left_out)
-        first = next(found, None)
+        matches = _matching(url, left_out)
+        first = next(matches, None)
         if first is None:
             raise ConfigError(f"source.paths: nothing matches {url}")
-        return _chained(first, found)
+        return _chained(first, matches)
     return _below_or_single(url, left_out)
 
 
 def listed_object(url: str, left_out: LeftOut) -> Iterator[SourceFile]:
-    """Yield what an entry of a list stands for: an object, not looked at yet, or with a slash at its end a prefix."""
+    """Yield the objects of a list entry: everything below it if it ends with a slash, else one object, unchecked."""
     check_url(url)
     if url.endswith("/") and scheme_of(url) not in WEB:
         yield from _below_or_single(url, left_out)
@@ -61,7 +61,7 @@ def _web_object(url: str) -> SourceFile:
 
 
 def _below_or_single(url: str, left_out: LeftOut) -> Iterator[SourceFile]:
-    """Yield what lies below a prefix; where nothing does, the one object of this name (or the missing one)."""
+    """Yield the objects below a prefix; if there are none, the single object of this name, even if it is missing."""
     url = url.rstrip("/")
     empty = True
     for found in _listing(url):
@@ -73,7 +73,7 @@ def _below_or_single(url: str, left_out: LeftOut) -> Iterator[SourceFile]:
 
 
 def _matching(pattern: str, left_out: LeftOut) -> Iterator[SourceFile]:
-    """Yield the objects that match, or lie below a prefix that does."""
+    """Yield the objects that match, or lie below a matching prefix."""
     folder, matches = _split(pattern)
     for found in _listing(folder):
         if matches(found.name) and not left_out.holds_object(found.name):
@@ -81,13 +81,13 @@ def _matching(pattern: str, left_out: LeftOut) -> Iterator[SourceFile]:
 
 
 def pattern_matcher(path: str) -> Callable[[str], bool] | None:
-    """Return what tells whether a file or object was found by a pattern; None for a path that is none."""
+    """Return a predicate that recognises the files or objects of a pattern; None for a path without pattern."""
     pattern = is_pattern(path) if not is_remote(path) else has_magic(path)
     return _split(path)[1] if pattern else None
 
 
 def _split(pattern: str) -> tuple[str, Callable[[str], bool]]:
-    """Return the folder or prefix that a pattern's matches lie in, and what tells them from all else there."""
+    """Return the folder or prefix of a pattern's matches, and a predicate that recognises them."""
     parts = pattern.split("/")
     literal = next(i for i, part in enumerate(parts) if has_magic(part))
     folder = "/".join(parts[:literal])
@@ -96,7 +96,7 @@ def _split(pattern: str) -> tuple[str, Callable[[str], bool]]:
 
 
 def _expression(parts: list[str]) -> str:
-    """Return the regular expression of a pattern's parts; with anything below, as folders that match are walked."""
+    """Return the regular expression of a pattern's parts; it also matches everything below a matching folder."""
     pieces = []
     for position, part in enumerate(parts):
         last = position == len(parts) - 1
@@ -108,7 +108,7 @@ def _expression(parts: list[str]) -> str:
 
 
 def _part(part: str) -> str:
-    """Return the regular expression of what stands between two slashes."""
+    """Return the regular expression of one pattern part between slashes."""
     out = []
     for piece in re.findall(r"\[!?\]?[^\]]*\]|\*+|\?|[^*?[]+|\[", part):
         if piece.startswith("*"):

@@ -1,8 +1,8 @@
-"""Who a file is of, as keyed hashes: enough to tell two patients apart, and nothing that names them.
+"""Keyed hashes of patients: they distinguish patients without identifying them.
 
-Files of different patients come under one Series Instance UID where somebody removed the UIDs, or wrote the same ones into
-all files. What is left then are Patient ID, name and birth date; where the UIDs aren't there at all, also the dates and
-numbers of study and series. The plan needs to know whether they differ, never what they are.
+If somebody removed UIDs, or wrote the same UIDs into all files, files of different patients share a Series Instance UID. Patient
+ID, name and birth date then distinguish patients; without UIDs, dates and numbers of study and series do too. The plan only
+needs to know whether these values differ, never the values.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ _PATIENT = ("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate")
 _STUDY = ("StudyDate", "AccessionNumber")
 _SERIES = ("SeriesNumber",)
 KEYWORDS = (*_PATIENT, *_STUDY, *_SERIES)
-"""What is read of a header for this."""
+"""Keywords whose values are hashed."""
 _NAME_GROUPS = 3
 _DATE = re.compile(r"([0-9]{4})[-./: ]?([0-9]{2})[-./: ]?([0-9]{2})")
 _KEPT = 1024
-"""Patients of which the hashes are kept, for the next file that is theirs."""
+"""Number of patients whose hashes are cached for their next files."""
 
 
 def make_salt() -> bytes:
-    """Return a new random key for :func:`patient_of`: hashes can be compared under the same one only."""
+    """Return a new random key for :func:`patient_of`; only hashes with the same key can be compared."""
     return token_bytes(SALT_BYTES)
 
 
 def patient_of(values: Mapping[str, Any], salt: bytes, *, study: bool, series: bool) -> bytes:
-    """Return the hashes of what tells a file's patient, see :class:`pipeline.model.Instance`.
+    """Return the hashes of the values that distinguish a file's patient, see :class:`pipeline.model.Instance`.
 
-    Values are compared as people read them: without regard to case, to the spaces around them and to how wide or how composed
-    their letters are (Unicode's NFKC). Names (PS3.5 6.2.1) without their empty components; dates in the form of today's DA and
-    in that of ACR-NEMA (PS3.5 6.2). An issuer counts only beside the ID that it issued.
+    Values are compared as people read them: ignoring case, surrounding spaces, and the width and composition of letters
+    (Unicode's NFKC). Empty components of names (PS3.5 6.2.1) don't count; dates in the forms of DA and of ACR-NEMA (PS3.5 6.2) are
+    equal. An issuer counts only together with an ID.
 
     Parameters
     ----------
     values : mapping
-        Keyword → plain value, of the :data:`KEYWORDS`; a value that can't be converted as its text.
+        Keyword → plain value, for the :data:`KEYWORDS`; a value that can't be converted is given as text.
     salt : bytes
         The key.
     study, series : bool
-        Whether the file has a Study and a Series Instance UID: where it has, these tell studies and series apart.
+        Whether the file has a Study and a Series Instance UID, which then distinguish studies and series.
     """
     left_out = (*(_STUDY if study else ()), *(_SERIES if series else ()))
     return _hashes(salt, tuple("" if keyword in left_out else joined(values.get(keyword)) for keyword in KEYWORDS))
@@ -59,15 +59,15 @@ def patient_of(values: Mapping[str, Any], salt: bytes, *, study: bool, series: b
 def _hashes(salt: bytes, texts: tuple[str, ...]) -> bytes:
     number, issuer, name, birth_date, study_date, *others = texts
     number = _plain(number)
-    told = (number, _plain(issuer) if number else "", *_name(name), _date(birth_date), _date(study_date))
-    return pack_patient([_hash(salt, place, text) for place, text in enumerate((*told, *map(_plain, others)))])
+    patient = (number, _plain(issuer) if number else "", *_name(name), _date(birth_date), _date(study_date))
+    return pack_patient([_hash(salt, field, text) for field, text in enumerate((*patient, *map(_plain, others)))])
 
 
-def _hash(salt: bytes, place: int, text: str) -> bytes:
+def _hash(salt: bytes, field: int, text: str) -> bytes:
     if not text:
         return b""
     return blake2b(
-        text.encode("utf-8", "surrogatepass"), digest_size=PATIENT_HASH_BYTES, key=salt, person=bytes([place])
+        text.encode("utf-8", "surrogatepass"), digest_size=PATIENT_HASH_BYTES, key=salt, person=bytes([field])
     ).digest()
 
 
@@ -82,7 +82,7 @@ def _name(text: str) -> list[str]:
 
 
 def _date(text: str) -> str:
-    """Return a date as DA has it, a text that is none as it is; nothing of zeros, which stand for a date that isn't known."""
-    found = _DATE.fullmatch(_plain(text))
-    date = "".join(found.groups()) if found else _plain(text)
+    """Return a date in the form of DA, another text unchanged, and an empty text for zeros, which mean an unknown date."""
+    match = _DATE.fullmatch(_plain(text))
+    date = "".join(match.groups()) if match else _plain(text)
     return date if date.strip("0") else ""

@@ -1,6 +1,6 @@
-"""Glob patterns, expanded lazily and in order.
+"""Lazy, ordered expansion of glob patterns.
 
-:mod:`glob` itself follows symbolic links under ``**`` (and so may go in circles) and keeps no order.
+:mod:`glob` itself follows symbolic links under ``**`` (and so may run in circles) and doesn't sort.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from fnmatch import translate
 from glob import has_magic
 from pathlib import Path
 
-from pipeline.storage import MAY_PASS, exhausted, persistently
+from pipeline.storage import MAY_PASS, as_resource_error, persistently
 
 _ANY_FOLDERS = "**"
 
 
 def is_pattern(path: str) -> bool:
-    """Whether `path` is a pattern: it holds ``*``, ``?`` or ``[``, and there is no file of that very name."""
+    """Return whether `path` is a pattern: it holds ``*``, ``?`` or ``[``, and no file has exactly this name."""
     return has_magic(path) and not os.path.lexists(path)
 
 
 def expand(pattern: str) -> Iterator[str]:
     """Yield the files and folders that match, sorted within each folder; a path may come more than once.
 
-    ``**`` stands for any number of folders, links to folders not followed; names that begin with a dot match only
-    patterns that do. Folders that can't be listed are yielded themselves, so that they are reported.
+    ``**`` matches any number of folders, without following links to folders. Names that begin with a dot match only patterns
+    that begin with a dot. Folders that can't be listed are yielded themselves, so that they are reported.
     """
     whole = Path(pattern).absolute()
     return _expand(whole.anchor, list(whole.parts[1:]))
@@ -56,7 +56,7 @@ def _expand(folder: str, parts: list[str]) -> Iterator[str]:
 
 
 def _matching(entries: list[os.DirEntry[str]], head: str, parts: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the entries that fit the first part of a pattern, with the parts that are left for what is in them."""
+    """Yield the entries that match the first part of a pattern, each with the remaining parts for its content."""
     if head == _ANY_FOLDERS:
         folders = (entry for entry in entries if entry.is_dir(follow_symlinks=False))
         yield from ((folder.path, parts) for folder in folders if not folder.name.startswith("."))
@@ -70,14 +70,14 @@ def _matching(entries: list[os.DirEntry[str]], head: str, parts: list[str]) -> I
 
 
 def list_folder(folder: str) -> list[os.DirEntry[str]]:
-    """Return the entries sorted so that a walk gives whole paths in their order: ``a.dcm`` before ``a/b.dcm``.
+    """Return a folder's entries, sorted so that a walk yields whole paths in order: ``a.dcm`` before ``a/b.dcm``.
 
     Raises
     ------
     OSError
-        Where it can't be listed.
+        If the folder can't be listed.
     ResourceError
-        Where it isn't the folder that is to blame.
+        If the process has used up memory or open files.
     """
 
     def listing() -> list[os.DirEntry[str]]:
@@ -87,7 +87,7 @@ def list_folder(folder: str) -> list[os.DirEntry[str]]:
     try:
         return persistently(listing, MAY_PASS)
     except OSError as error:
-        if short := exhausted(error):
+        if short := as_resource_error(error):
             raise short from error
         raise
 
@@ -97,7 +97,7 @@ def _sort_key(entry: os.DirEntry[str]) -> str:
 
 
 def whole_path(path: str) -> str:
-    """Return the path without ``.`` and ``..``; what stands before ``..`` is resolved, since it may be a link."""
+    """Return the absolute path without ``.`` and ``..``; the part before ``..`` is resolved, because it may be a link."""
     whole = Path.cwd() / path
     if ".." in whole.parts and "\0" not in path:
         last = len(whole.parts) - whole.parts[::-1].index("..")

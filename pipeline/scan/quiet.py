@@ -1,4 +1,4 @@
-"""Headers without pydicom's warnings: they quote values, which can be a patient's."""
+"""Suppression of pydicom's warnings, because they quote values, which may be a patient's."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _inside = 0
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """Ignore pydicom's warnings inside the block; what is wrong with a value is in the catalog.
+    """Ignore pydicom's warnings in the block; the catalog records problems of values.
 
-    The warnings module has one state for all threads, so the first thread that comes sets it and the last that leaves
-    puts back what was there.
+    The warnings module has one state for all threads, so the first thread that enters changes it, and the last thread that
+    leaves restores it.
     """
     global _inside  # noqa: PLW0603  one state for all threads
     with _lock:

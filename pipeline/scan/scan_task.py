@@ -1,4 +1,4 @@
-"""The scan task: a batch of files in, a catalog segment and compact records out. It runs in a worker."""
+"""The scan task, run by workers: a batch of files → a catalog segment and compact records."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ from pipeline.scan.where import selected
 from pipeline.storage import Expected, OutputDir, RangeFile, is_remote
 
 LEAST_SALVAGED = 1000
-"""One frame in so many must be there for a file to be salvaged: else its Number of Frames is to be believed least."""
+"""A file is salvaged only if it has at least one of this many declared frames; else its Number of Frames is implausible."""
 INLINE_INDEX = 512
 """Bytes up to which a serialised frame index travels in its instance's record."""
 _PROBLEMS = {
-    "header_crashed": ("failed", "the process that read its header died of it, twice"),
+    "header_crashed": ("failed", "the process that read its header crashed, twice"),
     "timeout": ("failed", "its header was not read within limits.header_seconds"),
     "memory": ("failed", "reading its header took more memory than limits.decode_memory allows"),
-    "file_not_found": ("failed", "there is no such file"),
-    "unreadable": ("failed", "it can't be listed or looked at; check its permissions"),
+    "file_not_found": ("failed", "no such file"),
+    "unreadable": ("failed", "the file or folder can't be read or listed; check its permissions"),
     "invalid_attribute": (
         "failed",
-        "Referenced File ID in the DICOMDIR is no path below its folder (empty, absolute, or with '..'); it isn't followed",
+        "Referenced File ID in the DICOMDIR isn't a path below its folder (but empty, absolute, or with '..'); not opened",
     ),
     "ambiguous_file_id": (
         "failed",
-        "no file has the name that the DICOMDIR lists, and several have one that is like it",
+        "no file has the name that the DICOMDIR lists, and several have similar names",
     ),
     "outside_file_set": (
         "failed",
-        "it is a symbolic link, or lies behind one, that leads out of the folder of the DICOMDIR which lists it; not followed",
+        "a symbolic link leads out of the folder of the DICOMDIR that lists this file; not opened",
     ),
     "list_entry_refused": (
         "failed",
-        "the list that names it lies on another server, and source.list_origins doesn't allow that; not opened",
+        "the list that names this file lies on another server, and source.list_origins doesn't allow that; not opened",
     ),
     "list_entry_unusable": (
         "failed",
-        "an entry of a list that is no path or URL which can be used, or can't be listed",
+        "a list entry that isn't a usable path or URL, or can't be listed",
     ),
-    "dicomdir_without_files": ("failed", "none of the files that this DICOMDIR lists is there"),
-    "not_a_regular_file": ("rejected", "a pipe, socket or device, or a folder where a file was expected; not opened"),
+    "dicomdir_without_files": ("failed", "all files that this DICOMDIR lists are missing"),
+    "not_a_regular_file": ("rejected", "a pipe, socket, device or folder instead of a file; not opened"),
     "symbolic_link": ("skipped", "a symbolic link to a folder; name its target as a source to convert it"),
 }
 _MISSING = "pixel_data_missing"
@@ -60,21 +60,21 @@ _MISSING = "pixel_data_missing"
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What a scan task reports: small, whatever the headers hold."""
+    """A scan task's report, which is small however large the headers are."""
 
     segment: int
     instances: tuple[Instance, ...]
     counts: Mapping[tuple[str, str], int]
-    """``(status, reason)`` → number of files that gave no instance."""
+    """``(status, reason)`` → number of files without an instance."""
     files: int
     bytes: int
     """Size of all files."""
     read_before: bool = False
-    """Whether this is what an earlier scan found, and no file was opened for it."""
+    """Whether the result comes from an earlier scan, without opening a file."""
 
 
 class FileWatch(Protocol):
-    """Is told when a file is begun and when it is read."""
+    """An observer that is called before and after reading each file."""
 
     def begin(self) -> None: ...  # noqa: D102
     def end(self) -> None: ...  # noqa: D102
@@ -92,32 +92,31 @@ def scan_batch(
 ) -> ScanResult:
     """Read the header of each file once, and write the batch's catalog segment.
 
-    Every file becomes one row, with a status and a reason where it isn't to be converted: nothing that is wrong with a
-    file raises.
+    Every file becomes one row, with a status, and a reason if it won't be converted. Problems of files don't raise errors.
 
     Parameters
     ----------
     files : sequence of SourceFile
     config : RunConfig
-        Its sections `select`, `decode`, `metadata` and `limits` are used, and ``source.hash``.
+        The task uses the sections `select`, `decode`, `metadata` and `limits`, and ``source.hash``.
     out : OutputDir
         The output directory; the segment and large frame indices are written below its ``plan/``.
     segment : int
         The segment's number.
     salt : bytes, optional
-        The key of the hashes that tell patients apart, the same for all batches that are compared; by default a new one,
-        so that files of this batch can be compared with each other and no others.
+        The key for hashing patients, equal for all batches that are compared. By default a new key, so that files are
+        compared only within this batch.
     gate : Gate, optional
-        What all that is written of the files leaves by; the configuration's by default.
+        The gate that everything written about the files passes; by default the configuration's.
     watch : FileWatch, optional
-        Told of each file, so that one on which the header's parser hangs is noticed.
+        Called before and after each file, so that a hanging header parser is noticed.
 
     Raises
     ------
     ConfigError
         For an unknown keyword.
     OSError
-        Where the segment can't be written.
+        If the segment can't be written.
     """
     wanted, gate = Wanted.by(config, salt or make_salt()), gate or Gate.of(config)
     instances: list[Instance] = []
@@ -145,7 +144,7 @@ def scan_batch(
 def lost_batch(
     files: Sequence[SourceFile], out: OutputDir, segment: int, *, reason: str, message: str, gate: Gate | None = None
 ) -> ScanResult:
-    """Write the segment of a batch whose task was lost: every file failed, for this reason."""
+    """Write the segment of a batch whose task was lost: every file fails with the given reason."""
     counts: Counter[tuple[str, str]] = Counter()
     rows = []
     for file in files:
@@ -166,7 +165,7 @@ def _result(
 
 
 def _known_problem(record: Record) -> bool:
-    """End the record of a file that was in trouble when it was found."""
+    """End the record of a file whose problem is known from the listing; return whether it has one."""
     problem = record.file.problem
     if problem:
         status, text = _PROBLEMS[problem]
@@ -175,25 +174,25 @@ def _known_problem(record: Record) -> bool:
 
 
 def _read(record: Record, config: RunConfig, wanted: Wanted, place: RowPlace) -> tuple[Instance, FrameIndex] | None:
-    """Read one file into its record; return its instance and frame index where it is to be converted."""
+    """Read one file into its record; return its instance and frame index if it will be converted."""
     if _known_problem(record):
         return None
     try:
         return _read_instance(record, config, wanted, place)
-    except ResourceError:  # no file's fault
+    except ResourceError:  # the process's problem, not the file's
         raise
     except NotDicomError as error:
-        record.end("rejected", error.reason, _told(record, error))
+        record.end("rejected", error.reason, _message(record, error))
     except NoPixelDataError as error:
         _without_pixels(record, error)
     except PipelineError as error:
-        record.end("failed", error.reason, _told(record, error))
+        record.end("failed", error.reason, _message(record, error))
     except OSError as error:
         record.end("failed", "unreadable", f"{record.file.source}: reading failed: {error.strerror or error}")
-    # pydicom trusts what it reads, so a damaged file may raise anything: struct.error, KeyError, MemoryError, …
+    # pydicom trusts its input, so a damaged file may raise anything: struct.error, KeyError, MemoryError, …
     except Exception as error:  # noqa: BLE001
         text = foreign_text(error)
-        record.end("failed", "header_unreadable", f"{record.file.source}: the header can't be understood: {text}")
+        record.end("failed", "header_unreadable", f"{record.file.source}: the header can't be read: {text}")
     return None
 
 
@@ -206,7 +205,7 @@ def _read_instance(
         header = frames.read_header(file, source=record.file.source, limits=header_limits(config), gate=record.gate)
         record.describe(header, wanted)
         lacking = None if header.pixel_keyword else frames.no_pixel_data(header)
-        # what isn't an image, or was cut, is told as that whatever was asked for
+        # files that aren't images, or are cut, are reported as such even if `select.where` excludes them
         if (lacking is None or lacking.reason == _MISSING) and not selected(config.select.where, record.deciding):
             record.end("skipped", "not_selected", f"left out by select.where ({', '.join(config.select.where)})")
             return None
@@ -220,12 +219,13 @@ def _read_instance(
 
 
 def header_limits(config: RunConfig) -> frames.HeaderLimits:
-    """Return what the configuration lets a header hold."""
-    return frames.HeaderLimits(**{one.name: getattr(config.limits, one.name) for one in fields(frames.HeaderLimits)})
+    """Return the configuration's limits of a header."""
+    names = [field.name for field in fields(frames.HeaderLimits)]
+    return frames.HeaderLimits(**{name: getattr(config.limits, name) for name in names})
 
 
 def _open(record: Record) -> BinaryIO:
-    """Open the file; of an object by its URL alone, size and identity come with the first answer."""
+    """Open the file; if an object was named without a listing, get its size and identity from the first answer."""
     source = record.file
     if not is_remote(source.source):
         return frames.open_source(source.source)
@@ -240,17 +240,17 @@ def _open(record: Record) -> BinaryIO:
 def _with_digest(
     record: Record, instance: Instance, index: FrameIndex, *, keep: bool
 ) -> tuple[Instance, FrameIndex] | None:
-    """Read the file as a whole, which may take longer than a header may; None where it can't be read so far.
+    """Read the whole file, without the time limit of headers; return None if it can't be read.
 
-    What it holds names an instance without SOP Instance UID; `keep` its SHA-256 where that was asked for.
+    The digest names an instance without SOP Instance UID; `keep` it in the catalog if the configuration wants it.
     """
     file = record.file
     try:
         sha256 = digest(file.source, Expected(file.size, file.mtime_ns, file.etag))
-    except ResourceError:  # no file's fault
+    except ResourceError:  # the process's problem, not the file's
         raise
     except PipelineError as error:
-        record.end("failed", error.reason, _told(record, error))
+        record.end("failed", error.reason, _message(record, error))
         return None
     if not instance.known_uid:
         instance = replace(instance, sop_instance_uid=record.name_by_content(sha256))
@@ -261,7 +261,7 @@ def _with_digest(
 
 
 def _index(file: BinaryIO, header: frames.Header, *, salvage: bool) -> FrameIndex:
-    """Index the frames; where frames may be salvaged, also of a file that lacks some but has others."""
+    """Index the frames; with `salvage`, also of a file that lacks some frames."""
     if salvage:
         index = frames.index_frames(file, header, lenient=True)
         if frames.available_frames(index) * LEAST_SALVAGED >= index.number_of_frames:
@@ -270,10 +270,10 @@ def _index(file: BinaryIO, header: frames.Header, *, salvage: bool) -> FrameInde
 
 
 def _without_pixels(record: Record, error: NoPixelDataError) -> None:
-    """End the record of a file without pixel data: by nature, or although it should have some."""
+    """End the record of a file without pixel data, which may be an image that lost them."""
     source, what = record.file.source, record.row.get("sop_class_uid") or "unknown"
     if error.reason == _MISSING:
-        record.end("failed", error.reason, _told(record, error))
+        record.end("failed", error.reason, _message(record, error))
     else:
         record.end("rejected", error.reason, f"{source}: DICOM without pixel data; SOP Class UID {what}")
 
@@ -289,7 +289,7 @@ def _check_size(pixels: PixelFormat, limit: int, source: str) -> None:
 
 
 def _with_index(instance: Instance, index: FrameIndex, out: OutputDir) -> Instance:
-    """Return the instance with its frame index, which lies in a file of its own where it is large."""
+    """Return the instance with its frame index; a large index goes to a separate file."""
     data = index.to_bytes()
     if len(data) <= INLINE_INDEX:
         return replace(instance, frame_index=data)
@@ -299,7 +299,7 @@ def _with_index(instance: Instance, index: FrameIndex, out: OutputDir) -> Instan
 
 
 def _sharing_values(instances: Sequence[Instance]) -> list[Instance]:
-    """Let equal values be one object: they are pickled once, and the driver keeps them once."""
+    """Make equal values one object, so that they are pickled once and the driver keeps them once."""
     known: dict[Any, Any] = {}
     fields = (
         *("study_instance_uid", "series_instance_uid", "modality", "transfer_syntax_uid", "image_type", "format"),
@@ -309,7 +309,7 @@ def _sharing_values(instances: Sequence[Instance]) -> list[Instance]:
     return [replace(instance, **change) for instance, change in zip(instances, changes, strict=True)]
 
 
-def _told(record: Record, error: PipelineError) -> str:
-    """Return an error's text, with the file in front where it doesn't name it."""
+def _message(record: Record, error: PipelineError) -> str:
+    """Return an error's text, with the file's name first if the text doesn't contain it."""
     text = str(error)
     return text if printable(record.file.source) in text else f"{record.file.source}: {text}"

@@ -1,4 +1,4 @@
-"""Whether an instance has the values that ``select.where`` asks for. Pure."""
+"""Selection of instances by ``select.where``. Pure."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ Scalar = str | int | float
 
 
 def selected(where: Mapping[str, Scalar | Sequence[Scalar]], values: Mapping[str, Any]) -> bool:
-    """Return whether `values` has, for each keyword, one of the values asked for.
+    """Return whether `values` has, for each keyword, one of the wanted values.
 
-    Text is compared without the spaces around it, numbers as numbers (``3``, ``3.0`` and, against a number, the text
-    ``"3"`` are equal). Of several values of an element, one that fits is enough. An absent or empty element fits
-    nothing.
+    Text is compared without surrounding spaces, numbers as numbers (``3``, ``3.0`` and, against a number, the text ``"3"`` are
+    equal). One matching value of a multi-valued element is enough. An absent or empty element matches nothing.
 
     Parameters
     ----------
     where : mapping
-        Keyword → value or values asked for.
+        Keyword → wanted value or values.
     values : mapping
         Keyword → value, list of values, or None.
     """

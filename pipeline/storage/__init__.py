@@ -2,19 +2,19 @@
 
 ::
 
-    place(name) ─► Place: read, write whole, list, remove              what a run leaves, and where
-    open_source(name) ─► a file read by ranges, several in flight      what a run reads
-    using(options) ─► endpoint, region, retries … for all of the above, carried to workers with each task
+    place(name) ─► Place: read, write whole, list, remove              for outputs
+    open_source(name) ─► a file read by ranges, several in flight      for sources
+    using(options) ─► endpoint, region, retries … for both, carried to workers with each task
 
-The only room that knows obstore and the DICOMweb client. Names are paths or URLs (``s3://bucket/key``); credentials are never part of them.
+Only this room imports obstore and the DICOMweb client. Names are paths or URLs (``s3://bucket/key``) without credentials.
 """
 
 from pipeline.storage.any_place import Place, is_inner
 from pipeline.storage.beneath import Folder
 from pipeline.storage.context import Carried
-from pipeline.storage.entries import linked
-from pipeline.storage.exhausted import check_address_space, control_group_memory, exhausted
-from pipeline.storage.growing import GrowingFile, growing
+from pipeline.storage.entries import link_error
+from pipeline.storage.exhausted import as_resource_error, check_address_space, control_group_memory
+from pipeline.storage.growing import GrowingFile, create_growing_file
 from pipeline.storage.lacking import CALLS, doing_without, note, take_notes
 from pipeline.storage.local_file import MAY_PASS, persistently
 from pipeline.storage.local_place import LocalPlace
@@ -23,14 +23,14 @@ from pipeline.storage.opening import find_instances, open_source
 from pipeline.storage.options import Options, active, storage_options, using
 from pipeline.storage.origins import LOCAL_ORIGIN, dicomweb_origins, origin_of
 from pipeline.storage.output_dir import PARTIAL, UNFINISHED, ZARR_JSON, OutputDir
-from pipeline.storage.ownership import strangers
+from pipeline.storage.ownership import describe_other_writers
 from pipeline.storage.patience import MOVED, PAUSES, patiently
 from pipeline.storage.places import place
 from pipeline.storage.positioned import PositionedFile
 from pipeline.storage.prefetch import Expected, Reading, prefetching
 from pipeline.storage.remote_place import RemotePlace
 from pipeline.storage.remote_requests import ConditionsNotServedError, Found, find
-from pipeline.storage.trouble import unwritable
+from pipeline.storage.trouble import as_place_error
 from pipeline.storage.urls import DICOMWEB, STORES, WEB, absolute, check_url, hidden, holds_user, is_remote, scheme_of
 
 __all__ = [
@@ -61,20 +61,22 @@ __all__ = [
     "RemotePlace",
     "absolute",
     "active",
+    "as_place_error",
+    "as_resource_error",
     "check_address_space",
     "check_url",
     "control_group_memory",
+    "create_growing_file",
+    "describe_other_writers",
     "dicomweb_origins",
     "doing_without",
-    "exhausted",
     "find",
     "find_instances",
-    "growing",
     "hidden",
     "holds_user",
     "is_inner",
     "is_remote",
-    "linked",
+    "link_error",
     "note",
     "open_source",
     "origin_of",
@@ -84,8 +86,6 @@ __all__ = [
     "prefetching",
     "scheme_of",
     "storage_options",
-    "strangers",
     "take_notes",
-    "unwritable",
     "using",
 ]

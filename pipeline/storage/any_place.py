@@ -1,4 +1,4 @@
-"""What a place offers, be it a file, a folder or an object; and which names lie below a place."""
+"""Interface of all places, whether file, folder or object, and the check of names below a place."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _OUTWARDS = frozenset({"", ".", ".."})
 
 
 class Place(ABC):
-    """A file or a folder, or the objects that stand for them; ``place / "name"`` is what lies in it.
+    """A file or folder, or the objects in its place; ``place / "name"`` is the entry `name` of a folder.
 
-    What is written appears whole or not at all, and replaces what was there. Folders needn't be made.
+    A write replaces the old content whole or not at all. Missing parent folders are made.
     """
 
     @property
@@ -25,75 +25,77 @@ class Place(ABC):
 
     @abstractmethod
     def __truediv__(self, part: str) -> Self:
-        """Return what lies in it under a relative name; OutputError for a name that leads out of it."""
+        """Return the place of a relative name below this one; OutputError if the name leads out of it."""
 
     @abstractmethod
     def read_bytes(self, most: int | None = None) -> bytes:
-        """Return the bytes; FileNotFoundError where there is none, OSError for all else, and where it has over `most`."""
+        """Return the content; FileNotFoundError if it is missing, OSError for other failures or for more than `most` bytes."""
 
     @abstractmethod
     def write_bytes(self, data: Any) -> None:
         """Write bytes, whole or not at all."""
 
     def write_lightly(self, data: Any) -> None:
-        """Write as :meth:`write_bytes`, but a machine that loses power may lose it, or leave it empty."""
+        """Write like :meth:`write_bytes`, but without a flush to the disk: a power failure may lose or empty the file."""
         self.write_bytes(data)
 
     @abstractmethod
     def replacing(self) -> AbstractContextManager[BinaryIO]:
-        """Give a file to write to; what it holds becomes this place's on success, and vanishes on failure."""
+        """Yield a file to write; on success its content replaces this place's, on failure it vanishes."""
 
     @abstractmethod
     def open(self) -> BinaryIO:
-        """Open it for reading by ranges."""
+        """Open the file or object for reading by ranges."""
 
     @abstractmethod
     def exists(self) -> bool:
-        """Whether there is a file or an object of this name (a folder is none)."""
+        """Return whether a file or object of this name exists; False for a folder."""
 
     @abstractmethod
     def size(self) -> int:
-        """Return the number of bytes; FileNotFoundError where there is none."""
+        """Return the number of bytes; FileNotFoundError if the file or object is missing."""
 
     @abstractmethod
     def modified(self) -> float:
-        """Return when it last changed, in seconds since 1970; FileNotFoundError where it isn't there."""
+        """Return the time of the last change in seconds since 1970; FileNotFoundError if the file or object is missing."""
 
     @abstractmethod
     def children(self) -> list[str]:
-        """Return the names of what lies directly in it, sorted; none where it isn't there."""
+        """Return the sorted names of the folder's entries; empty if the folder is missing."""
 
     @abstractmethod
     def walk(self) -> Iterator[str]:
-        """Yield the names, relative to this place, of all files below it, in no order."""
+        """Yield the names, relative to this place, of all files below it, in arbitrary order."""
 
     @abstractmethod
     def remove(self) -> None:
-        """Remove it, with all below it; nothing where it isn't there."""
+        """Remove the place with everything below it; do nothing if it is missing."""
 
     def __str__(self) -> str:
         return self.name
 
 
 def inner_names(within: Place, part: str) -> list[str]:
-    """Return the names between the slashes of what lies below a place.
+    """Split a relative name at its slashes.
 
     Raises
     ------
     OutputError
-        Where one of them leads elsewhere, reason ``leads_outside``: names come from tables that others could have written.
+        If the name leads out of `within`, reason ``leads_outside``. Names come from tables that others may have written.
     """
     names = part.split("/")
     if not is_inner(part):
-        raise OutputError(f"{within}: {part!r} doesn't lie in it, so it isn't touched", reason="leads_outside")
+        raise OutputError(
+            f"{within}: {part!r} doesn't lie in this directory, so dcm2zarr doesn't touch it", reason="leads_outside"
+        )
     return names
 
 
 def is_inner(part: str) -> bool:
-    """Whether a relative name, with slashes or without, can only be that of something below."""
+    """Return whether a relative name can't lead out of the folder that it starts in."""
     return "\0" not in part and not _OUTWARDS.intersection(part.split("/"))
 
 
 def too_large(what: Place, most: int) -> OutputError:
-    """Return the error for a file of a result that has more bytes than any such file."""
-    return OutputError(f"{what} has more than {most} bytes, so it isn't what a run left", reason="not_ours")
+    """Return the error for a file that is larger than any such file of a result."""
+    return OutputError(f"{what} has more than {most} bytes, so no run of dcm2zarr wrote it", reason="not_ours")

@@ -1,11 +1,11 @@
-"""What lies below a folder, reached without following a link: somebody else may have put one there.
+"""Access below a folder without following links, because somebody else may have put a link there.
 
-Where a result goes is for the user to say, and may be a link. What lies below is ours, and there a link is refused by
-name: through it, files of other folders would be overwritten or removed. Each folder on the way is opened by its name in
-the one above, so that none of them can be exchanged between a look and the use.
+The output directory itself is the user's choice and may be a link. Everything below belongs to dcm2zarr, and a link there
+is refused by name: writing through it would overwrite or remove files of other folders. Each folder is opened by its name
+in its open parent, so that nobody can exchange a folder between check and use.
 
-Files are created, never opened for writing as they are (but locks, see :meth:`Folder.open_in_place`), and created with
-the permissions that ``output.mode_bits`` asks for, or the caller's umask leaves.
+Files are always created new; only locks are written in place (:meth:`Folder.open_in_place`). New files get the permissions
+of ``output.mode_bits``, or those that the umask leaves.
 """
 
 # ruff: noqa: PTH102, PTH105, PTH116  a name in an open folder is no path
@@ -21,33 +21,33 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from pipeline.storage.entries import folder_bits, kinds, linked, named, permit, require_regular
+from pipeline.storage.entries import folder_bits, link_error, list_kinds, naming_path, permit, require_regular
 from pipeline.storage.lacking import FOLDERS, doing_without
 from pipeline.storage.options import active
 from pipeline.storage.patience import HELD, patiently
 from pipeline.storage.strays import is_stray
 
 _BY_DESCRIPTOR = os.open in os.supports_dir_fd
-"""Where systems can't open by a name in an open folder, links are looked for before each use."""
+"""Whether the system can open a name in an open folder; if not, each use is preceded by a check for links."""
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _LIST = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _WAY = _LIST | getattr(os, "O_PATH", 0)
-"""To open what is in a folder takes no permission to list it."""
+"""Opening a folder's entries needs no permission to list the folder."""
 _READ = os.O_RDONLY | _NO_LINK | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""Not waiting: a pipe that somebody put there has no writer."""
+"""Non-blocking, because opening a pipe that somebody put there would wait for a writer."""
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_LINK | getattr(os, "O_BINARY", 0)
 _ANY_FILE, _ANY_FOLDER = 0o666, 0o777
 _RENAME_EXCHANGE = 2
 _SPECIAL = 0o7000
-"""Set-group-ID of a shared folder and the like, which a new folder inherits."""
+"""Special bits such as set-group-ID, which a new folder inherits from a shared one."""
 _MAYBE_LINK = (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)
-"""What systems say of a link that isn't to be followed."""
+"""Errors for a link that must not be followed."""
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY)
-"""What systems say of a folder that can't be removed because something is left in it."""
+"""Errors for removing a folder that isn't empty."""
 
 
 class Folder:
-    """An open folder; a context manager, made by :func:`below`."""
+    """An open folder; a context manager. :func:`open_below` makes one."""
 
     def __init__(self, path: str, descriptor: int | None) -> None:
         self.path = path
@@ -60,7 +60,7 @@ class Folder:
         self.close()
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Close the folder."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -83,7 +83,7 @@ class Folder:
         return False
 
     def permit(self) -> None:
-        """Give a folder that was made just now the permissions asked for, whatever the umask."""
+        """Set the configured permissions of a new folder, regardless of the umask."""
         bits = active().file_bits
         if bits and self._descriptor is not None:
             with self._listing() as descriptor:
@@ -91,7 +91,7 @@ class Folder:
 
     @contextmanager
     def _listing(self) -> Iterator[int]:
-        """Give a descriptor of this folder that can do more than lead into it."""
+        """Yield a descriptor that can also list, flush and change this folder."""
         descriptor = os.open(".", _LIST, dir_fd=self._descriptor)
         try:
             yield descriptor
@@ -105,7 +105,7 @@ class Folder:
         return os.fdopen(descriptor, "rb", buffering=buffering)
 
     def create(self, name: str) -> int:
-        """Create a file and return its descriptor, for reading and writing; FileExistsError where there is anything."""
+        """Create a file and return its descriptor for reading and writing; FileExistsError if the name is taken."""
         bits = active().file_bits
         descriptor = self._open(name, _CREATE, bits or _ANY_FILE)
         if bits:
@@ -113,12 +113,12 @@ class Folder:
         return descriptor
 
     def open_in_place(self, name: str, *, create: bool) -> int:
-        """Return the descriptor of a small file of ours that is written as it is, a lock's.
+        """Return the descriptor of a lock file, which is written in place.
 
         Raises
         ------
         OutputError
-            Where it is anything but a regular file with this name alone: a hard link would be another's file.
+            If the entry isn't a regular file, or has further names (hard links): then it may be somebody else's file.
         """
         flags = os.O_RDWR | _NO_LINK | getattr(os, "O_NONBLOCK", 0)
         while True:
@@ -147,72 +147,72 @@ class Folder:
     def _refuse_link(self, name: str) -> None:
         with suppress(FileNotFoundError):
             if stat.S_ISLNK(self.stat(name).st_mode):
-                raise linked(f"{self.path}/{name}")
+                raise link_error(f"{self.path}/{name}")
 
     def _at(self, name: str) -> tuple[str, dict[str, Any]]:
-        """Return how a function of the system is told of an entry."""
+        """Return the path and keyword arguments with which system functions address an entry."""
         if self._descriptor is None:
             return f"{self.path}/{name}", {}
         return name, {"dir_fd": self._descriptor}
 
     def stat(self, name: str) -> os.stat_result:
-        """Look at an entry; a link isn't followed."""
+        """Return an entry's status without following a link."""
         where, known = self._at(name)
         return os.stat(where, follow_symlinks=False, **known)
 
     def names(self) -> list[str]:
-        """Return the names of what lies in it, sorted."""
+        """Return the sorted names of the folder's entries."""
         return [name for name, _ in self._entries()]
 
     def files(self) -> Iterator[str]:
-        """Yield the names, relative to this one, of all files below it, in no order; OutputError for a link."""
+        """Yield the names, relative to this folder, of all files below it, in arbitrary order; OutputError for a link."""
         for name, kind in self._entries():
             if kind == "link":
-                raise linked(f"{self.path}/{name}")
+                raise link_error(f"{self.path}/{name}")
             if kind == "file":
                 yield name
                 continue
-            with suppress(FileNotFoundError), self.folder(name) as lower:  # it may be gone by now
-                yield from (f"{name}/{one}" for one in lower.files())
+            with suppress(FileNotFoundError), self.folder(name) as lower:  # somebody may have removed it meanwhile
+                yield from (f"{name}/{inner}" for inner in lower.files())
 
     def _entries(self) -> list[tuple[str, str]]:
-        """Return the name of each entry and what it is, by name, without those that nobody of us has put there."""
+        """Return name and kind of each entry, sorted, without entries of file systems, servers and desktops."""
         return [(name, kind) for name, kind in self._all_entries() if not is_stray(name)]
 
     def _all_entries(self) -> list[tuple[str, str]]:
-        """Return the name of each entry and what it is, by name; most systems tell without a look at each."""
+        """Return name and kind of each entry, sorted; most systems list kinds without a call for each entry."""
         if self._descriptor is None:
-            return kinds(self.path)
+            return list_kinds(self.path)
         with self._listing() as descriptor:
-            return kinds(descriptor)
+            return list_kinds(descriptor)
 
     def replace(self, name: str, other: str) -> None:
-        """Give a file of this folder another name, whatever that was before."""
+        """Rename a file of this folder, replacing a file of the new name."""
         self.move(name, self, other)
 
     def exchange(self, name: str, other: Folder, its: str) -> bool:
-        """Let an entry and one of another folder change their names at once; False where that can't be done here."""
+        """Swap an entry with an entry of another folder in one step; return False if this system can't."""
         if self._descriptor is None or other._descriptor is None:
             return False
         rename = getattr(ctypes.CDLL(None), "renameat2", None)
-        if rename is None:  # Linux alone has it
+        if rename is None:  # only Linux has it
             return False
         return bool(
             rename(self._descriptor, os.fsencode(name), other._descriptor, os.fsencode(its), _RENAME_EXCHANGE) == 0
         )
 
     def move(self, name: str, other: Folder, its: str) -> None:
-        """Give an entry a name in another folder; a folder there must be empty."""
+        """Move an entry to another folder; a folder that it replaces must be empty."""
         where, known = self._at(name)
         there, known_there = other._at(its)
         folders = {"src_dir_fd": known.get("dir_fd"), "dst_dir_fd": known_there.get("dir_fd")}
-        with named(f"{other.path}/{its}"):
+        with naming_path(f"{other.path}/{its}"):
             patiently(lambda: os.replace(where, there, **folders), HELD)
 
     def remove(self, name: str) -> None:
-        """Remove an entry with all below it, of a link the link; nothing where it isn't there.
+        """Remove an entry with everything below it; of a link, only the link. Do nothing if the entry is missing.
 
-        A folder stays, empty as far as we are concerned, where a file in it was removed while somebody has it open.
+        On some file systems a removed file that somebody has open stays under another name; its folder then stays too.
         """
         with suppress(FileNotFoundError):
             if not stat.S_ISDIR(self.stat(name).st_mode):
@@ -227,7 +227,7 @@ class Folder:
                     raise
 
     def clear(self) -> bool:
-        """Remove all that lies in it; returns whether something is left that isn't ours to be removed."""
+        """Remove all entries; return whether entries are left that don't belong to dcm2zarr."""
         left = False
         for name, _ in self._all_entries():
             try:
@@ -239,26 +239,26 @@ class Folder:
         return left
 
     def _is_bare(self, name: str) -> bool:
-        """Whether a folder holds nothing of ours."""
+        """Return whether a folder holds no file of ours."""
         with self.folder(name) as lower:
             return next(lower.files(), None) is None
 
     def _unlink(self, name: str) -> None:
         where, known = self._at(name)
-        with named(f"{self.path}/{name}"):
-            if is_stray(name):  # removed already, while somebody has it open
+        with naming_path(f"{self.path}/{name}"):
+            if is_stray(name):  # already removed, but somebody has it open
                 os.unlink(where, **known)
             else:
                 patiently(lambda: os.unlink(where, **known), HELD)
 
     def remove_empty(self, name: str) -> None:
-        """Remove a folder that holds nothing; OSError where it holds something."""
+        """Remove an empty folder; OSError if it isn't empty."""
         where, known = self._at(name)
-        with named(f"{self.path}/{name}"):
+        with naming_path(f"{self.path}/{name}"):
             patiently(lambda: os.rmdir(where, **known))
 
     def flush(self) -> None:
-        """Bring its names to the disk; not everywhere can folders be opened, or flushed."""
+        """Flush the folder's entries to the disk, on systems where folders can be opened and flushed."""
         if self._descriptor is not None:
             with (
                 doing_without("Flushing folders to the disk (fsync)", self.path, FOLDERS),
@@ -267,15 +267,15 @@ class Folder:
                 os.fsync(descriptor)
 
 
-def below(root: Path, names: Sequence[str], *, make: bool = False) -> Folder:
-    """Open the folder ``root/<name>/<name>…``: `root` may be a link, the others may not.
+def open_below(root: Path, names: Sequence[str], *, make: bool = False) -> Folder:
+    """Open the folder ``root/<name>/<name>…``. Only `root` may be a link.
 
     Raises
     ------
     FileNotFoundError, NotADirectoryError
-        Where it isn't there; with `make` it is made.
+        If a folder is missing; with `make`, missing folders are made.
     OutputError
-        Where a link is in the way, reason ``linked_entry``.
+        If an inner folder is a link, reason ``linked_entry``.
     """
     folder = _root(root, make=make)
     try:

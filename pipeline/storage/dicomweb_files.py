@@ -1,8 +1,8 @@
-"""Instances of a DICOMweb service as the PS3.10 files that it keeps (WADO-RS, PS3.18 10.4).
+"""Instances of a DICOMweb service, as the PS3.10 files that the service stores (WADO-RS, PS3.18 10.4).
 
-An instance is fetched whole: only so do its header and its frames come as they are stored, to the bit, from any server.
-What is fetched lies in memory or, where it is large, in a temporary file of the worker: of one instance at a time, so the
-folder for temporary files (TMPDIR) needs room for the largest instance, once for each worker process.
+Each instance is fetched whole: only then does every server send header and frames bit for bit as stored. A worker process
+holds one instance at a time, in memory or, if large, in a temporary file. The folder for temporary files (TMPDIR) needs
+room for the largest instance, once for each worker process.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ import requests
 
 from pipeline.errors import SourceError
 from pipeline.storage.answers import UnusableAnswerError, encodings
-from pipeline.storage.dicomweb import Resource, parse, session_of, unreadable
+from pipeline.storage.dicomweb import Resource, parse, request_error, session_of
 from pipeline.storage.options import active
 from pipeline.storage.positioned import PositionedFile
 from pipeline.storage.remote_requests import Found
 
 AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-"""Whole instances in the transfer syntax they are kept in (PS3.18 8.7.3.3.2 and 10.4.1.1)."""
+"""Whole instances in the stored transfer syntax (PS3.18 8.7.3.3.2 and 10.4.1.1)."""
 IN_MEMORY = 16 << 20
-"""Bytes of an instance up to which it is held in memory while it is read; a larger one goes to a temporary file."""
+"""Bytes up to which an instance is held in memory; a larger one goes to a temporary file."""
 _PIECE = 1 << 20
 _LONGEST_HEAD = 1 << 16
 _PAGES_TRIED = 3
-"""How often an answer that is no instance is tried: most servers mean it."""
+"""How often to request an instance whose answer is something else: most servers won't change their answer."""
 _FILES = frozenset({"", "application/dicom", "application/octet-stream", "binary/octet-stream"})
 _UNDONE = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
-"""Encodings that requests undoes by itself."""
+"""Encodings that the library requests decodes by itself."""
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 _Whole = tuple[IO[bytes], int, int]
-"""A file that holds an answer, and where in it the instance begins and ends."""
+"""A file that holds an answer, and the start and end of the instance in it."""
 
 
 def open_instance(source: str, expected: Found | None = None) -> Part:
-    """Return an instance as a file, fetched whole; the last one is kept for tasks that read on in it.
+    """Fetch a whole instance and return it as a file; the last instance is kept for later tasks.
 
     Parameters
     ----------
     source : str
         The instance's URL.
     expected : Found, optional
-        What it was when it was found.
+        Size and identity that the scan recorded.
 
     Raises
     ------
     SourceError
-        With the reason ``file_not_found``, ``unreadable`` or ``source_changed``.
+        With reason ``file_not_found``, ``unreadable`` or ``source_changed``.
     """
     part = _kept.get(source)
     if expected is not None and expected.size != part.found.size:
@@ -68,7 +68,7 @@ def open_instance(source: str, expected: Found | None = None) -> Part:
 
 
 class _Kept:
-    """The instance that this process fetched last."""
+    """Cache of the instance that this process fetched last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -98,7 +98,7 @@ class Part(PositionedFile):
         return self._size
 
     def readinto(self, target: Any) -> int:
-        """Copy what follows the position into `target` and return how much that was."""
+        """Copy the bytes after the position into `target` and return their number."""
         view = memoryview(target).cast("B")
         with self._lock:
             self._whole.seek(self._start + self._position)
@@ -112,7 +112,7 @@ _kept = _Kept()
 
 
 def _fetch(source: str) -> _Whole:
-    """Return a file that holds the answer, and where in it the instance begins and ends."""
+    """Fetch an instance, with retries."""
     resource = parse(source)
     for tried, wait in enumerate((*_waits(), None), 1):
         try:
@@ -122,7 +122,7 @@ def _fetch(source: str) -> _Whole:
                 raise SourceError(f"{source}: {error}", source=source) from error
         except requests.RequestException as error:
             if wait is None or not _passing(error):
-                raise unreadable(source, error) from error
+                raise request_error(source, error) from error
         time.sleep(wait)
     raise AssertionError("the last try returns or raises")
 
@@ -149,29 +149,29 @@ def _fetch_once(source: str, resource: Resource) -> _Whole:
 
 
 def _instance_in(file: IO[bytes], kind: str) -> tuple[int, int]:
-    """Return where in an answer of this Content-Type the instance begins and ends."""
+    """Return start and end of the instance in an answer of the given Content-Type."""
     size = file.tell()
     if not kind.lower().startswith("multipart/"):
         _check_kind(kind)
         return 0, size
     boundary = re.search(r'boundary="?([^";]+)', kind, re.IGNORECASE)
     if boundary is None:
-        raise UnusableAnswerError(f"the server's answer names no boundary of its parts: {kind}")
+        raise UnusableAnswerError(f"the server's multipart answer has no boundary: {kind}")
     return _only_part(file, size, boundary[1].strip().encode())
 
 
 def _check_encoding(answer: requests.Response) -> None:
-    """Refuse what isn't undone: other encodings need packages that may be there or not."""
+    """Refuse encodings that requests can't decode without optional packages."""
     encoding = answer.headers.get("Content-Encoding", "")
     if not _UNDONE.issuperset(encodings(encoding)):
-        raise UnusableAnswerError(f"the answer comes with Content-Encoding: {encoding}, which isn't undone")
+        raise UnusableAnswerError(f"the server sends Content-Encoding: {encoding}, which dcm2zarr doesn't decode")
 
 
 def _check_kind(kind: str) -> None:
-    """Refuse an answer, or a part of one, that can't be a PS3.10 file by its Content-Type."""
+    """Refuse an answer, or a part of it, whose Content-Type can't belong to a PS3.10 file."""
     if kind.partition(";")[0].strip().lower() not in _FILES:
         raise UnusableAnswerError(
-            f"the server answers with {kind} in place of the instance, such as a login or an error"
+            f"the server answers with {kind} in place of the instance: perhaps a login page or an error"
         )
 
 
@@ -180,13 +180,13 @@ def _write(file: IO[bytes], piece: bytes, source: str) -> None:
         file.write(piece)
     except OSError as error:
         raise SourceError(
-            f"{source}: {gettempdir()} can't hold the instance ({error.strerror or error}); let TMPDIR name a folder that can",
+            f"{source}: {gettempdir()} can't hold the instance ({error.strerror or error}); set TMPDIR to a folder with room",
             source=source,
         ) from error
 
 
 def _only_part(file: IO[bytes], size: int, boundary: bytes) -> tuple[int, int]:
-    """Return where the body of the first part begins and ends (RFC 2046 5.1): an instance is the only one."""
+    """Return start and end of the first part's body (RFC 2046 5.1); an answer for one instance has one part."""
     file.seek(0)
     head = file.read(_LONGEST_HEAD)
     first = head.find(b"--" + boundary)
@@ -201,7 +201,7 @@ def _only_part(file: IO[bytes], size: int, boundary: bytes) -> tuple[int, int]:
         head[first + len(boundary) + 2 : begin].lstrip() + b"\r\n\r\n"
     )
     if headers.get("Content-Length", str(stop - start)).strip() != str(stop - start):
-        raise _CutError(f"the part has {stop - start} bytes, and says that it has {headers['Content-Length']}")
+        raise _CutError(f"the part has {stop - start} bytes, but announces {headers['Content-Length']}")
     _check_kind(headers.get("Content-Type", ""))
     return start, stop
 

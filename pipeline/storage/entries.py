@@ -1,4 +1,4 @@
-"""What an entry of a folder may be: links are refused by name, permissions follow from those that were asked for."""
+"""Checks and permissions of folder entries: refuse links, set configured permissions."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pipeline.errors import OutputError
 from pipeline.storage.lacking import CALLS, doing_without
 
 
-def linked(path: str | os.PathLike[str]) -> OutputError:
-    """Return the error for a link where a file or a folder of ours should be."""
+def link_error(path: str | os.PathLike[str]) -> OutputError:
+    """Return the error for a link in place of one of our files or folders."""
     return OutputError(
-        f"{os.fspath(path)} is a symbolic link in the output directory. It isn't followed, because it could lead to "
-        "anybody's files: remove it, or put what it leads to in its place",
+        f"{os.fspath(path)} is a symbolic link in the output directory. dcm2zarr doesn't follow the link, because it could "
+        "lead to somebody else's files: remove the link, or replace it by its target",
         reason="linked_entry",
     )
 
 
 def folder_bits(file_bits: int) -> int:
-    """Return the permissions of a folder whose files have `file_bits`: may be entered by who may read.
+    """Return the permissions of a folder whose files have `file_bits`: whoever may read may also enter.
 
     >>> f"{folder_bits(0o640):o}"
     '750'
@@ -31,14 +31,14 @@ def folder_bits(file_bits: int) -> int:
 
 
 def permit(descriptor: int, bits: int, path: str) -> None:
-    """Give an open file or folder these permissions, if its file system has any."""
+    """Set the permissions of an open file or folder, if its file system has permissions."""
     with doing_without("Setting permissions (output.mode_bits)", path, CALLS):
         os.fchmod(descriptor, bits)
 
 
 @contextmanager
-def named(path: str) -> Iterator[None]:
-    """Let an error of the system name the path, which the system was told in parts."""
+def naming_path(path: str) -> Iterator[None]:
+    """Put the whole path into system errors, because the system call got only a part of it."""
     try:
         yield
     except OSError as error:
@@ -47,8 +47,8 @@ def named(path: str) -> Iterator[None]:
         raise
 
 
-def kinds(folder: str | int) -> list[tuple[str, str]]:
-    """Return the name of each entry of a folder, and whether it is a ``link``, a ``folder`` or a ``file``; by name."""
+def list_kinds(folder: str | int) -> list[tuple[str, str]]:
+    """Return name and kind (``link``, ``folder`` or ``file``) of each entry of a folder, sorted."""
 
     def kind(entry: os.DirEntry[str]) -> str:
         if entry.is_symlink():
@@ -60,12 +60,12 @@ def kinds(folder: str | int) -> list[tuple[str, str]]:
 
 
 def require_regular(descriptor: int, path: str, *, alone: bool = False) -> None:
-    """Close what was opened, and raise, if it isn't a regular file; with `alone` also if the file has other names."""
-    found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode) and not (alone and found.st_nlink > 1):
+    """Close the descriptor and raise if it isn't a regular file; with `alone`, also if the file has hard links."""
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and not (alone and status.st_nlink > 1):
         return
     os.close(descriptor)
-    if stat.S_ISDIR(found.st_mode):
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    what = "has other names too (hard links)" if stat.S_ISREG(found.st_mode) else "is no regular file"
-    raise OutputError(f"{path} {what}, so it isn't ours to be used: remove it", reason="linked_entry")
+    what = "has further names (hard links)" if stat.S_ISREG(status.st_mode) else "isn't a regular file"
+    raise OutputError(f"{path} {what}, so dcm2zarr doesn't use it: remove it", reason="linked_entry")

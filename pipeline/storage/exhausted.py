@@ -1,4 +1,4 @@
-"""What a process may have no more of: memory, open files, processes and threads. No file's fault, and no output's."""
+"""Resources that a process has used up: memory, open files, processes, threads. Neither source nor output is at fault."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _REASONS = {
     errno.ENOMEM: OUT_OF_MEMORY,
 }
 _NO_MEMORY = ("failed to map segment", "cannot allocate memory", "cannot apply additional memory protection")
-"""What the loader of shared libraries says where there is no memory for one."""
+"""Messages of the loader when memory doesn't suffice for a shared library."""
 _NO_THREAD = "can't start new thread"
 _CONTROL_GROUPS = PurePath("/sys/fs/cgroup")
 _UNLIMITED = 2**60
 _MIB = 2**20
 LEAST_ADDRESS_SPACE = 672 * _MIB
-"""With 488 MiB some libraries crashed while they were imported; with 683 MiB a run could say that memory ran out, and with
-976 MiB it was done."""
+"""Measured: with 488 MiB some libraries crash on import, with 683 MiB a run can report that memory ran out, with 976 MiB it
+succeeds."""
 
 
-def exhausted(error: BaseException) -> ResourceError | None:
-    """Return the error that ends a run for one that says that there is no more of something; None for all others."""
+def as_resource_error(error: BaseException) -> ResourceError | None:
+    """Return the ResourceError for an error that means an exhausted resource; None for all other errors."""
     if isinstance(error, ResourceError):
         return copy(error)  # an error that is its own cause can't travel between processes
     reason = _reason(error)
@@ -49,7 +49,7 @@ def exhausted(error: BaseException) -> ResourceError | None:
         )
     if reason == OUT_OF_MEMORY:
         return ResourceError(
-            f"out of memory{_memory_limit()}: give it more, or use fewer workers, and give the same command again",
+            f"out of memory{_memory_limit()}: provide more memory, or use fewer workers, and give the same command again",
             reason=reason,
         )
     return None
@@ -68,25 +68,26 @@ def _reason(error: BaseException) -> str:
 
 
 def check_address_space() -> None:
-    """Refuse to begin where the libraries can't even be imported, which ends some of them in a crash.
+    """Refuse to start if the address space is too small to import the libraries, some of which would crash.
 
     Raises
     ------
     ResourceError
+        If the address space is limited below :data:`LEAST_ADDRESS_SPACE`.
     """
     given = _soft("RLIMIT_AS")
     if given and given < LEAST_ADDRESS_SPACE:
         raise ResourceError(
-            f"out of memory{_memory_limit()}: {LEAST_ADDRESS_SPACE // _MIB} MiB is the least, and more for each thread: raise "
-            "that limit, and give the same command again",
+            f"out of memory{_memory_limit()}: dcm2zarr needs at least {LEAST_ADDRESS_SPACE // _MIB} MiB, and more for each "
+            "thread: raise that limit, and give the same command again",
             reason=OUT_OF_MEMORY,
         )
 
 
-def _limit(name: str, told: str) -> str:
-    """Say what the limit of a process is; nothing where there is none."""
+def _limit(name: str, command: str) -> str:
+    """Describe a limit of this process; empty without a limit."""
     number = _soft(name)
-    return f" (this process may have {number}: {told})" if number else ""
+    return f" (this process may have {number}: {command})" if number else ""
 
 
 def _memory_limit() -> str:
@@ -98,16 +99,16 @@ def _memory_limit() -> str:
 
 
 def control_group_memory() -> int | None:
-    """Return how many bytes of memory this process and those of its control group may have together; None for no limit.
+    """Return the memory limit of this process's control group in bytes; None without a limit.
 
-    Batch systems and service managers set limits for groups below the one that a container shows as the topmost.
+    Batch systems and service managers limit groups below the topmost one, so the limits of all parents are read too.
     """
     limits = [number for file in _limit_files() if (number := _number_in(file)) is not None]
     return min(limits, default=None)
 
 
 def _limit_files() -> Iterator[PurePath]:
-    """Yield the files of this process's groups and all above them, of both versions of control groups."""
+    """Yield the limit files of this process's groups and their parents, for both versions of control groups."""
     try:
         lines = Path("/proc/self/cgroup").read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
@@ -121,14 +122,14 @@ def _limit_files() -> Iterator[PurePath]:
         else:
             continue
         group = PurePath(path)
-        for one in (group, *group.parents):
-            yield root / one.relative_to("/") / name
+        for ancestor in (group, *group.parents):
+            yield root / ancestor.relative_to("/") / name
 
 
 def _number_in(file: PurePath) -> int | None:
     try:
         number = int(Path(file).read_text("ascii"))
-    except (OSError, ValueError):  # none, or "max"
+    except (OSError, ValueError):  # no file, or "max"
         return None
     return number if number < _UNLIMITED else None
 

@@ -1,4 +1,4 @@
-"""Files that grow record by record, and can be read after being cut anywhere."""
+"""Files that grow line by line; after a crash at any moment, all whole lines can be read."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from pipeline.storage.remote_place import RemotePlace
 LINES = ".jsonl"
 """End of the names of files that grow."""
 OBJECT_BYTES = 1 << 20
-"""Bytes of an object from which the next records go to another one."""
+"""Size in bytes at which a new object takes the next lines."""
 _NUMBERS = 10**8
 PAUSE = 1.0
-"""Seconds between two puts: only the records of the last one can be lost, and their work is then done again."""
+"""Seconds between two puts. A crash loses at most the lines of this time; their work is then repeated."""
 
 
 class GrowingFile(ABC):
-    """Takes whole lines; for one thread."""
+    """A file that takes whole lines, from one thread."""
 
     name: str
-    """The path or URL that lines go to now."""
+    """The path or URL of the current file or object."""
     closed = False
 
     @abstractmethod
     def append(self, lines: bytes) -> None:
-        """Add whole lines; OSError where that can't be done, and the file is then closed."""
+        """Append whole lines; on failure close the file and raise OSError."""
 
     @abstractmethod
     def sync(self) -> None:
-        """Make sure that what was added outlives this process and this machine."""
+        """Make all appended lines survive a crash of this process and this machine."""
 
     @abstractmethod
     def close(self) -> None:
-        """Sync, and take no more."""
+        """Sync and refuse further lines."""
 
 
 class GrowingLocalFile(GrowingFile):
-    """A file that is appended to, created here; FileExistsError where it is there already."""
+    """A new local file for appending; FileExistsError if it already exists."""
 
     def __init__(self, path: LocalPlace) -> None:
         self.name = path.name
@@ -55,11 +55,11 @@ class GrowingLocalFile(GrowingFile):
             folder.flush()
 
     def append(self, lines: bytes) -> None:
-        """See :class:`GrowingFile`; with the operating system on return."""
+        """See :class:`GrowingFile`; on return, the operating system has the lines."""
         try:
             _write_all(self._file, lines)
         except OSError:
-            # Half a line may stand at the end now: whatever followed it would be lost with it.
+            # The file may end with half a line now: a further line would be lost with it.
             self.closed = True
             self._file.close()
             raise
@@ -76,17 +76,18 @@ class GrowingLocalFile(GrowingFile):
 
 
 class GrowingObjects(GrowingFile):
-    """Objects that are each put again, longer, until one is long enough and the next one begins.
+    """A series of objects: each is put again and again with more lines, until it is long enough for the next to begin.
 
-    A put replaces an object in one moment, so that what can be read is always whole, and what was once readable stays.
+    A put replaces an object atomically, so readers always see whole lines, and readable lines stay.
 
     Parameters
     ----------
     folder : RemotePlace
+        Folder of the objects.
     number : int
-        The first object's number is above it; its last eight digits are ones that no other process chooses.
+        The first object's number is above this one; its last eight digits are random, so that processes don't collide.
     head : bytes
-        Lines that every object begins with.
+        Lines at the beginning of every object.
     """
 
     def __init__(self, folder: RemotePlace, number: int, head: bytes = b"") -> None:
@@ -106,7 +107,7 @@ class GrowingObjects(GrowingFile):
         return self._folder / f"{self._number:016}{LINES}"
 
     def append(self, lines: bytes) -> None:
-        """See :class:`GrowingFile`; put within a second, together with what comes until then."""
+        """See :class:`GrowingFile`; the lines are put within a second, together with later ones."""
         with self._lock:
             self._raise()
             self._lines += lines
@@ -133,7 +134,7 @@ class GrowingObjects(GrowingFile):
             self._flush()
 
     def _late(self) -> None:
-        """Put what nothing has followed; an error waits for the next call."""
+        """Put pending lines after the pause; keep an error for the next call."""
         with self._lock:
             self._timer = None
             try:
@@ -169,22 +170,22 @@ def _write_all(file: FileIO, data: bytes) -> None:
 
 
 def _folder(path: LocalPlace) -> Folder:
-    """Make the folder; not a FileExistsError where a file stands in its place, since another name wouldn't help."""
+    """Make the folder; NotADirectoryError if a file has its name, since FileExistsError would suggest another number."""
     try:
         return path.folder(make=True)
     except FileExistsError as error:
         raise NotADirectoryError(error.errno, "a file stands where the folder should be", path.name) from error
 
 
-def growing(folder: Place, number: int, head: bytes = b"") -> GrowingFile:
-    """Return a new growing file ``<number>.jsonl`` in a folder, beginning with the lines `head`.
+def create_growing_file(folder: Place, number: int, head: bytes = b"") -> GrowingFile:
+    """Create a growing file ``<number>.jsonl`` in a folder, starting with the lines `head`.
 
     Raises
     ------
     FileExistsError
-        Where another process has taken the number. Of objects never: their names have a part of their own.
+        If another process has taken the number; never for objects, whose names are partly random.
     OSError
-        Where it can't be written.
+        If the file can't be written.
     """
     if isinstance(folder, RemotePlace):
         objects = GrowingObjects(folder, number, head)

@@ -1,4 +1,4 @@
-"""What a file system can't do and a run can do without: noted, once, for whoever reads what the run says."""
+"""Notes about abilities that a file system lacks and a run can do without; each is reported once."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 _NOT_THERE = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOTTY})
-"""What a system says of a call that it, or this file system, doesn't have."""
+"""Errors for a call that the system or the file system doesn't support."""
 FILES = _NOT_THERE
 FOLDERS = _NOT_THERE | {errno.EBADF, errno.EISDIR, errno.EACCES, errno.EPERM}
-"""Of a folder, which some let nobody open or flush."""
+"""The same for folders, which some systems don't open or flush."""
 CALLS = _NOT_THERE | {errno.EPERM, errno.EACCES, errno.EBADF}
-"""Of a call that a container may forbid too."""
+"""The same for calls that a container may also forbid."""
 _noted: dict[str, str] = {}
 
 
 @contextmanager
 def doing_without(what: str, path: str, lacking: Collection[int]) -> Iterator[None]:
-    """Note, where the block fails with one of these error numbers, that `what` can't be had at `path`.
+    """If the block fails with an error number in `lacking`, note that `what` is impossible at `path` and go on.
 
     Raises
     ------
     OSError
-        All others: a disk that fails is no disk that lacks something.
+        For all other error numbers, such as those of a failing disk.
     """
     try:
         yield
@@ -35,12 +35,12 @@ def doing_without(what: str, path: str, lacking: Collection[int]) -> Iterator[No
 
 
 def note(what: str, path: str, why: str) -> None:
-    """Note that `what` can't be had, of which `path` is the first example."""
-    _noted.setdefault(what, f"{what} isn't possible at {path} ({why}): the run goes on without")
+    """Note that `what` is impossible; only the first `path` is reported."""
+    _noted.setdefault(what, f"{what} isn't possible at {path} ({why}): the run continues without it")
 
 
 def take_notes() -> list[str]:
-    """Return what was noted in this process since it was last asked."""
+    """Return and forget the notes of this process."""
     notes = list(_noted.values())
     _noted.clear()
     return notes

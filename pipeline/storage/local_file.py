@@ -1,7 +1,7 @@
-"""A local file that is read once more after an error that may pass: a network share that stalls, a disk that stutters.
+"""Local files with retries after errors that may pass, such as those of a stalled network share.
 
-The pauses grow. What a process waits in all is limited, so that thousands of files on a dead disk don't keep a run for a
-night: from then on each error counts at once. The next run tries such files again in any case.
+The pauses grow. Each process waits a limited time in total, so that thousands of files on a dead disk don't delay a run for
+hours: afterwards each error counts immediately. The next run tries such files again in any case.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ T = TypeVar("T")
 PAUSES = (0.1, 0.4, 1.5)
 """Seconds before the second, third and fourth try."""
 IN_ALL = 30.0
-"""Seconds that a process waits at most."""
+"""Seconds that a process waits in total."""
 _NAMES = (
     *("EIO", "ESTALE", "EAGAIN", "EBUSY", "EREMOTEIO", "ETIMEDOUT", "ENOLINK", "ENODATA"),
     *("ECONNRESET", "ECONNABORTED", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENOTCONN", "EPIPE"),
 )
 MAY_PASS = frozenset(getattr(errno, name) for name in _NAMES if hasattr(errno, name))
-"""Errors of reading and opening, as far as this system has them."""
+"""Errors of reading and opening that may pass, as far as this system defines them."""
 _OF_OPENING = MAY_PASS | {errno.EACCES, errno.EPERM}
-"""A share that comes back may refuse for a moment what it allows otherwise."""
+"""A share that comes back may briefly refuse permissions."""
 _waited = 0.0
 
 
-def persistently(what: Callable[[], T], passing: frozenset[int] = _OF_OPENING) -> T:
-    """Return what `what` does, tried again after errors that may pass; OSError where that doesn't help."""
-    return patiently(what, passing, _pauses())
+def persistently(action: Callable[[], T], passing: frozenset[int] = _OF_OPENING) -> T:
+    """Return the result of `action`, retried after errors that may pass; OSError if retries don't help."""
+    return patiently(action, passing, _pauses())
 
 
 def _pauses() -> Iterator[float]:
-    """Yield how long to wait, each time counting it when it is over."""
+    """Yield the next pause while the process's total allows it; a pause counts after it has passed."""
     global _waited  # noqa: PLW0603  of the process as a whole
     for pause in PAUSES:
         if _waited + pause > IN_ALL:
@@ -47,12 +47,12 @@ def _pauses() -> Iterator[float]:
 
 
 class LocalFile(io.FileIO):
-    """A file, opened for reading and unbuffered.
+    """An unbuffered file for reading.
 
     Raises
     ------
     OSError
-        Where it can't be opened, or read, several times in a row.
+        If opening or reading fails several times in a row.
     """
 
     def __init__(self, path: str) -> None:
@@ -82,7 +82,7 @@ class LocalFile(io.FileIO):
         return persistently(attempt, MAY_PASS)
 
     def _reopen(self) -> None:
-        """Open the path again where the server has forgotten the open file; not where another file is there now."""
+        """Open the path again after the server has lost the open file, unless another file has its path now."""
         with suppress(OSError):
             file = os.open(str(self.name), os.O_RDONLY | os.O_CLOEXEC)
             try:

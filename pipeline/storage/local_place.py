@@ -1,4 +1,4 @@
-"""A path as a :class:`~pipeline.storage.any_place.Place`, reached without following a link below what the caller named."""
+"""Local paths as :class:`~pipeline.storage.any_place.Place`; links below the caller's path are never followed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any, BinaryIO
 
 from pipeline.errors import OutputError, PipelineError
 from pipeline.storage.any_place import Place, inner_names, too_large
-from pipeline.storage.beneath import Folder, below
-from pipeline.storage.entries import linked
+from pipeline.storage.beneath import Folder, open_below
+from pipeline.storage.entries import link_error
 from pipeline.storage.lacking import FILES, doing_without
 from pipeline.storage.patience import MOVED, patiently
-from pipeline.storage.trouble import unwritable
+from pipeline.storage.trouble import as_place_error
 
 PART = ".part"
 """End of the names of files that aren't whole yet."""
@@ -26,14 +26,14 @@ PART = ".part"
 
 @dataclass(frozen=True, slots=True)
 class LocalPlace(Place):
-    """A path of this machine or of a file system that all workers share.
+    """A path on this machine or on a file system that all workers share.
 
-    What the caller named may be a link; what lies below it may not, see :mod:`pipeline.storage.beneath`.
+    The caller's path may be a link; entries below it may not, see :mod:`pipeline.storage.beneath`.
     """
 
     path: Path
     depth: int = 0
-    """How many of the path's last names lie below what the caller named."""
+    """Number of the path's last names that lie below the caller's path."""
 
     @property
     def name(self) -> str:
@@ -47,15 +47,15 @@ class LocalPlace(Place):
         return LocalPlace(self.path / part, self.depth + len(inner_names(self, part)))
 
     def folder(self, *, make: bool = False) -> Folder:
-        """Open the folder that it lies in."""
+        """Open the parent folder."""
         if not self.depth:
-            return below(self.path.parent, (), make=make)
-        return below(self.path.parents[self.depth - 1], self.path.parts[-self.depth : -1], make=make)
+            return open_below(self.path.parent, (), make=make)
+        return open_below(self.path.parents[self.depth - 1], self.path.parts[-self.depth : -1], make=make)
 
     def _opened(self) -> Folder:
-        """Open it as a folder."""
+        """Open this place as a folder."""
         root = self.path.parents[self.depth - 1] if self.depth else self.path
-        return below(root, self.path.parts[len(root.parts) :])
+        return open_below(root, self.path.parts[len(root.parts) :])
 
     def read_bytes(self, most: int | None = None) -> bytes:
         """See :class:`Place`."""
@@ -75,7 +75,7 @@ class LocalPlace(Place):
 
     def replacing(self) -> AbstractContextManager[BinaryIO]:
         """See :class:`Place`."""
-        return self._telling()
+        return self._replacing_or_explain()
 
     def _write(self, data: Any, *, flushing: bool) -> None:
         def once() -> None:
@@ -85,28 +85,28 @@ class LocalPlace(Place):
         try:
             patiently(once, MOVED)
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise as_place_error(self.path, error) from error
 
     @contextmanager
-    def _telling(self) -> Iterator[BinaryIO]:
+    def _replacing_or_explain(self) -> Iterator[BinaryIO]:
         try:
             with self._replacing(flushing=True) as file:
                 yield file
         except PipelineError:
             raise
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise as_place_error(self.path, error) from error
 
     @contextmanager
     def _replacing(self, *, flushing: bool) -> Iterator[BinaryIO]:
-        """Give a new file of a temporary name beside, then rename.
+        """Yield a new file with a temporary name in the same folder, then rename it.
 
-        The name is unique, so that two tasks writing the same file (a repeated task, say) don't mix their bytes.
+        The name is unique, so that two tasks that write the same file (a repeated task, say) don't mix their bytes.
 
         Raises
         ------
         OSError
-            Where that can't be done: no space, no permission.
+            If writing or renaming fails: no space, no permission.
         """
         part = f".{self.path.name}.{os.getpid()}-{uuid.uuid4().hex}.part"
         with self.folder(make=True) as folder:
@@ -114,12 +114,12 @@ class LocalPlace(Place):
                 with os.fdopen(folder.create(part), "wb") as file:
                     yield file
                     file.flush()
-                    if flushing:  # a rename alone may outlive the bytes when the machine loses power
+                    if flushing:  # otherwise a power failure may keep the rename and lose the bytes
                         with doing_without("Flushing files to the disk (fsync)", self.name, FILES):
                             os.fsync(file.fileno())
                 folder.replace(part, self.path.name)
             except BaseException:
-                with suppress(OSError):  # what failed first counts
+                with suppress(OSError):  # the first failure counts
                     folder.remove(part)
                 raise
             if flushing:
@@ -137,12 +137,12 @@ class LocalPlace(Place):
             raise
 
     def open_in_place(self, *, create: bool) -> int:
-        """Return the descriptor of a lock's file, see :meth:`Folder.open_in_place`."""
+        """Return the descriptor of a lock file, see :meth:`Folder.open_in_place`."""
         with self.folder(make=create) as folder:
             return folder.open_in_place(self.path.name, create=create)
 
     def exists(self) -> bool:
-        """See :class:`Place`; a link is none either, nor is what one leads to."""
+        """See :class:`Place`; links, and everything behind them, don't count."""
         try:
             return stat.S_ISREG(self._stat().st_mode)
         except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte
@@ -152,21 +152,21 @@ class LocalPlace(Place):
 
     def size(self) -> int:
         """See :class:`Place`."""
-        # of each shard: by its path at once, since nothing is read there; whoever reads it is refused a link on the way
+        # called for every shard, so by path in one step: this reads no content, and readers check for links themselves
         try:
-            found = self.path.stat(follow_symlinks=not self.depth)
+            status = self.path.stat(follow_symlinks=not self.depth)
         except NotADirectoryError as error:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.name) from error
-        if stat.S_ISLNK(found.st_mode):
-            raise linked(self.path)
-        return found.st_size
+        if stat.S_ISLNK(status.st_mode):
+            raise link_error(self.path)
+        return status.st_size
 
     def modified(self) -> float:
         """See :class:`Place`."""
         return self._stat().st_mtime
 
     def _stat(self) -> os.stat_result:
-        """Look at it; what lies below what the caller named isn't looked at through links."""
+        """Return the entry's status without following links below the caller's path."""
         if not self.depth:
             return self.path.stat()
         try:
@@ -184,7 +184,7 @@ class LocalPlace(Place):
             return []
 
     def walk(self) -> Iterator[str]:
-        """See :class:`Place`; links are among them, what they lead to isn't."""
+        """See :class:`Place`; OutputError for a link."""
         try:
             with self._opened() as folder:
                 yield from folder.files()
@@ -192,11 +192,11 @@ class LocalPlace(Place):
             return
 
     def remove(self) -> None:
-        """See :class:`Place`; of a link the link alone."""
+        """See :class:`Place`; of a link, only the link."""
         with suppress(FileNotFoundError, NotADirectoryError), self.folder() as folder:
             folder.remove(self.path.name)
 
     def remove_empty(self) -> None:
-        """Remove a folder that holds nothing; OSError where it holds something."""
+        """Remove an empty folder; OSError if it isn't empty."""
         with self.folder() as folder:
             folder.remove_empty(self.path.name)

@@ -1,4 +1,4 @@
-"""An object as a file, of which only what is read is fetched: ranges, joined with neighbours, several in flight."""
+"""Objects as files: only the bytes that are read are fetched, as joined ranges, several in flight."""
 
 from __future__ import annotations
 
@@ -16,52 +16,53 @@ from pipeline.storage.remote_requests import Found, Object
 from pipeline.storage.retrying import RangesNotServedError
 
 HEAD = 128 << 10
-"""Bytes of the first request at an object's beginning: most headers are shorter."""
+"""Bytes of the first request at an object's beginning; most headers are shorter."""
 PART = 8 << 20
-"""Bytes that a request asks for at most."""
+"""Most bytes of one request."""
 GAP = 64 << 10
 """Bytes between two ranges up to which they are fetched as one."""
 _BLOCK = 64 << 10
 _LARGEST_BLOCK = 4 << 20
 _SMALL = 1 << 10
-"""Reads shorter than this are hops from item to item: what lies around them isn't wanted."""
+"""Shorter reads are hops from item to item, which don't need the bytes around them."""
 THROUGH = 256 << 10
-"""Bytes of a fragment below which reading on, several requests side by side, takes less time than hopping over it."""
+"""Bytes of a fragment below which reading it, with parallel requests, takes less time than skipping it."""
 WHOLE = 64 << 20
-"""Bytes of an object that are held in memory where the server doesn't serve ranges."""
+"""Most bytes of an object that is held in memory if the server doesn't serve ranges."""
 _THREADS = 32
 
 Piece = tuple[int, memoryview]
 
 
 class RangeFile(PositionedFile):
-    """A seekable file whose bytes are fetched when they are read, or before where :meth:`expect` said which.
+    """A seekable file that fetches its bytes on reading, or earlier if :meth:`expect` announced them.
 
-    Every answer's size and ETag (or time) are compared with the first one's, or with those of the scan, so that bytes
-    of two versions of an object never mix.
+    Every answer's size and ETag (or time) are compared with the first answer's or the scan's, so that bytes of two versions
+    of an object never mix.
 
     Parameters
     ----------
     target : Object
+        The object to read.
     expected : Found, optional
-        What the object was when it was found.
+        Size and identity that the scan recorded.
 
     Raises
     ------
     SourceError
-        On reading, with the reason ``file_not_found``, ``unreadable``, ``source_changed`` or ``no_range_requests``.
+        On reading, with reason ``file_not_found``, ``unreadable``, ``source_changed`` or ``no_range_requests``.
     """
 
     near = 16 << 10
-    """Bytes up to which reading on costs less than another request; the walk over items asks for it."""
+    """Bytes up to which reading on costs less than another request; used by the walk over items."""
     through = near
-    """The same where nothing tells the items' places, so that requests would follow each other; see :meth:`read_through`."""
+    """The same if the items' positions are unknown, so that requests can't run in parallel; see :meth:`read_through`."""
 
     def __init__(self, target: Object, expected: Found | None = None) -> None:
         super().__init__()
         self.name = target.name
         self.foreseen = False
-        """Whether somebody who knows what will be read has announced it, so that nobody else need."""
+        """Whether a caller that knows all reads has announced them; later announcements are ignored."""
         self._target = target
         self._found = expected
         self._block = _BLOCK
@@ -74,7 +75,7 @@ class RangeFile(PositionedFile):
 
     @property
     def found(self) -> Found:
-        """Size and identity of the object; fetches its beginning where nothing is known yet."""
+        """Size and identity of the object; fetches the object's beginning if they are unknown."""
         if self._found is None:
             self._pieces.append((0, self._fetch(0, HEAD)))
         if self._found is None:
@@ -85,18 +86,18 @@ class RangeFile(PositionedFile):
         return self.found.size
 
     def close(self) -> None:
-        """Drop what is held or under way."""
+        """Drop held bytes and requests in flight."""
         self._drop()
         self._pieces.clear()
         super().close()
 
     def expect(self, ranges: Iterable[Range], gap: int = GAP) -> None:
-        """Announce what will be read next, in this order: it is fetched ahead, as far as the options allow.
+        """Announce the next reads in their order; they are fetched ahead as far as the options allow.
 
         Parameters
         ----------
         ranges : iterable of (start, stop)
-            Consumed as reading goes on. What was announced before is forgotten.
+            Consumed as reading goes on; replaces earlier announcements.
         gap : int
             Bytes between two ranges up to which they are fetched as one.
         """
@@ -107,11 +108,11 @@ class RangeFile(PositionedFile):
         self._advance()
 
     def read_through(self) -> None:
-        """Prefer few requests to few bytes: whoever walks over the items will have all frames decoded anyway."""
+        """Prefer few requests to few bytes; for a walk over items whose frames will all be read anyway."""
         self.through = THROUGH
 
     def readinto(self, target: Any) -> int:
-        """Copy what follows the position into `target` and return how much that was; 0 only at the end."""
+        """Copy the bytes after the position into `target` and return their number; 0 only at the end."""
         view = memoryview(target).cast("B")
         if not len(view) or (self._found and self._position >= self._found.size):
             return 0
@@ -130,7 +131,7 @@ class RangeFile(PositionedFile):
             self._advance()
             if start <= position < stop:
                 return self._keep(start, future.result())
-        if length > PART and not self._flight:  # side by side; it comes from there in the next round
+        if length > PART and not self._flight:  # fetch in parallel; the recursive call takes the first part from there
             self.expect([(position, min(position + length, self.found.size))])
             return self._piece(position, 0)
         stop = position + self._size_of_block(position, length)
@@ -139,7 +140,7 @@ class RangeFile(PositionedFile):
         return self._keep(position, self._fetch(position, stop))
 
     def _size_of_block(self, position: int, length: int) -> int:
-        """Return how much to fetch for a read that nobody announced: more and more while it goes on in order."""
+        """Return how much to fetch for a read that wasn't announced; grows as long as reads are sequential."""
         if position == self._fetched:
             self._block = min(2 * self._block, _LARGEST_BLOCK)
             return max(length, self._block)
@@ -154,7 +155,7 @@ class RangeFile(PositionedFile):
         return start, data
 
     def _advance(self) -> None:
-        """Send requests until enough bytes are under way."""
+        """Send requests until enough bytes are in flight."""
         under_way = sum(stop - start for start, stop, _ in self._flight)
         while len(self._flight) < self._requests and under_way < self._window:
             part = next(self._ahead, None)
@@ -194,8 +195,8 @@ class RangeFile(PositionedFile):
         data, found = self._target.get(limit=WHOLE)
         if found.size > WHOLE:
             raise SourceError(
-                f"{self.name}: the server doesn't serve byte ranges, and the object of {found.size >> 20} MiB is too "
-                f"large to be held in memory (up to {WHOLE >> 20} MiB are); use a server that does, or copy the file",
+                f"{self.name}: the server doesn't serve byte ranges, and the object of {found.size >> 20} MiB exceeds the "
+                f"{WHOLE >> 20} MiB that are held in memory; use a server with ranges, or copy the file",
                 reason="no_range_requests",
                 source=self.name,
             )
@@ -208,20 +209,19 @@ class RangeFile(PositionedFile):
             self._found = found
         elif known.etag and known.etag == found.etag and known.size != found.size:
             raise SourceError(
-                f"{self.name}: the server answers with {found.size} bytes for what it lists, under the same ETag, with "
-                f"{known.size}",
+                f"{self.name}: the server answers with {found.size} bytes, but listed {known.size} bytes under the same ETag",
                 source=self.name,
             )
-        elif not same(known, found):
+        elif not is_same_object(known, found):
             raise SourceError(
-                f"{self.name}: changed since it was first looked at (size {known.size} then, {found.size} now); run again",
+                f"{self.name}: changed since it was first read (size {known.size} then, {found.size} now); run again",
                 reason="source_changed",
                 source=self.name,
             )
 
 
-def same(known: Found, now: Found) -> bool:
-    """Whether two looks at an object saw the same: by size, and by ETag or, where one has none, by time."""
+def is_same_object(known: Found, now: Found) -> bool:
+    """Return whether two answers describe the same version: by size, and by ETag or, if one is missing, by time."""
     if known.size != now.size:
         return False
     if known.etag and now.etag:
@@ -231,5 +231,5 @@ def same(known: Found, now: Found) -> bool:
 
 @lru_cache(maxsize=1)
 def _pool(_process: int) -> ThreadPoolExecutor:
-    """Return the threads that wait for answers: one pool a process, made anew after a fork."""
+    """Return the process's pool of threads that wait for answers; a forked process makes its own."""
     return ThreadPoolExecutor(_THREADS, "dcm2zarr-fetch")

@@ -1,4 +1,4 @@
-"""Opening what is read by ranges: local files and objects alike."""
+"""Opening of sources for reading by ranges: local files, objects and DICOMweb instances."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import BinaryIO, cast
 
 from pipeline.errors import ConfigError, PixelDataError, SourceError
 from pipeline.model import local_path
-from pipeline.storage.exhausted import exhausted
+from pipeline.storage.exhausted import as_resource_error
 from pipeline.storage.local_file import LocalFile
-from pipeline.storage.prefetch import Expected, found_before, open_object, take_prefetched
+from pipeline.storage.prefetch import Expected, as_found, open_object, take_prefetched
 from pipeline.storage.urls import DICOMWEB, check_url, is_remote, scheme_of
 
 
@@ -26,29 +26,28 @@ def open_source(source: str, expected: Expected | None = None) -> BinaryIO:
     source : str
         A path, or a URL (``file``, ``s3``, ``gs``, ``az``, ``http``, ``https``, or of an instance ``dicomweb+https``).
     expected : Expected, optional
-        What it was when it was found: one that has changed since is refused, a local file now and an object with the
-        first bytes that are read.
+        Size, time and identity that the scan recorded. A changed local file is refused now, a changed object on its first
+        read.
 
     Returns
     -------
     BinaryIO
-        Unbuffered, since headers are buffered where they are parsed and frames are read in one piece. A context
-        manager. Of an object nothing has been asked for yet, so that errors come with the first read. After errors that
-        may pass it is read again, with pauses.
+        A context manager. Unbuffered: the header parser has its own buffer, and frames are read in one piece. Opening an
+        object sends no request, so its errors come with the first read. Reads are retried after errors that may pass.
 
     Raises
     ------
     SourceError
-        With the reason ``file_not_found`` or ``unreadable``.
+        With reason ``file_not_found`` or ``unreadable``.
     PixelDataError
-        With the reason ``source_changed``.
+        With reason ``source_changed``.
     ResourceError
-        Where it isn't the file that is to blame.
+        If the process has used up memory or open files.
     ConfigError
         For a URL that can't be used.
     """
     if scheme_of(source) in DICOMWEB:
-        return cast(BinaryIO, _dicomweb("instances").open_instance(source, found_before(source, expected)))
+        return cast(BinaryIO, _dicomweb("instances").open_instance(source, as_found(source, expected)))
     if is_remote(source):
         return cast(BinaryIO, take_prefetched(source) or open_object(check_url(source), expected))
     try:
@@ -56,7 +55,7 @@ def open_source(source: str, expected: Expected | None = None) -> BinaryIO:
     except FileNotFoundError as error:
         raise SourceError(f"{source}: no such file", reason="file_not_found", source=source) from error
     except OSError as error:
-        if short := exhausted(error):
+        if short := as_resource_error(error):
             raise short from error
         raise SourceError(f"{source}: can't be opened: {error.strerror or error}", source=source) from error
     try:
@@ -69,25 +68,25 @@ def open_source(source: str, expected: Expected | None = None) -> BinaryIO:
 
 
 def _dicomweb(module: str) -> ModuleType:
-    """Return one of the modules that speak DICOMweb; ConfigError where its client library isn't installed."""
+    """Import a module for DICOMweb; ConfigError if its client library isn't installed."""
     try:
         return importlib.import_module(f"pipeline.storage.{module}")
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"DICOMweb needs a package that isn't installed ({error.name}): pip install 'dcm2zarr[dicomweb]'"
+            f"DICOMweb needs the package {error.name}, which isn't installed: pip install 'dcm2zarr[dicomweb]'"
         ) from error
 
 
 def find_instances(url: str) -> Iterator[str]:
-    """Return the URLs of all instances that a DICOMweb URL stands for; see :func:`pipeline.storage.dicomweb.search`."""
-    found: Iterator[str] = _dicomweb("dicomweb").search(check_url(url))
-    return found
+    """Return the URLs of all instances of a DICOMweb URL; see :func:`pipeline.storage.dicomweb.search`."""
+    urls: Iterator[str] = _dicomweb("dicomweb").search(check_url(url))
+    return urls
 
 
 def check_unchanged(file: BinaryIO, source: str, expected: Expected) -> None:
-    """Raise PixelDataError (``source_changed``) where an open local file isn't what it was.
+    """Raise PixelDataError (``source_changed``) if an open local file has changed.
 
-    Where its SHA-256 is known, a file of the same size and another time of change is read as a whole to tell.
+    If its SHA-256 is known, a file with the same size and another time is read completely and compared by content.
     """
     now = os.fstat(file.fileno())
     touched = expected.sha256 and now.st_size == expected.size and now.st_mtime_ns != expected.mtime_ns
@@ -110,7 +109,7 @@ def _version(info: os.stat_result) -> _Version:
 
 @lru_cache(maxsize=1024)
 def _sha256(path: str, version: _Version) -> str:
-    """Return the SHA-256 of a file, empty where it is another one by now; once for all tasks of a process."""
+    """Return the SHA-256 of a file, or an empty text if the file changed meanwhile; cached for all tasks of a process."""
     with LocalFile(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return digest if _version(os.fstat(file.fileno())) == version else ""

@@ -1,4 +1,4 @@
-"""How object stores are reached; no secrets among it."""
+"""Options for reaching object stores, without secrets."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _MIB = 2**20
 class Options:
     """How to reach the stores; see the configuration's section ``storage``.
 
-    Holds no secrets: these come from the environment, from profiles and from the machine's own role, wherever a
-    request is made.
+    Secrets aren't part of it: the process that sends a request takes them from its environment, from profiles or from the
+    machine's own role.
     """
 
     endpoint: str = ""
@@ -31,32 +31,32 @@ class Options:
     requests: int = 8
     prefetch: int = 16 * _MIB
     more: tuple[tuple[str, Any], ...] = ()
-    """Further settings of obstore, by its own names."""
+    """Further settings of obstore under its own names."""
     at: tuple[tuple[str, Options], ...] = ()
-    """Options of their own for what lies below a URL; of several the longest counts."""
+    """URL → separate options for everything below the URL; the longest matching URL counts."""
     file_bits: int = 0
-    """Permissions of local files that are made, those of folders following from them; 0 leaves them to the umask."""
+    """Permissions of new local files, from which those of folders follow; 0 leaves both to the umask."""
     token_origins: tuple[str, ...] | None = None
-    """Where a DICOMweb token may go (:mod:`pipeline.storage.origins`), unless the environment says; None for wherever the
-    caller asks, who then names each instance himself."""
+    """Origins (:mod:`pipeline.storage.origins`) that may get a DICOMweb token, unless the environment names them. None allows
+    every origin, for callers that name each instance themselves."""
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """Return the options of a configuration's section ``storage``, as plain values."""
+        """Return the options for the plain values of a configuration's section ``storage``."""
         given = dict(values)
         at = tuple((url.rstrip("/"), cls.of(own)) for url, own in given.pop("at", {}).items())
         more = tuple(sorted(given.pop("options", {}).items()))
         return cls(**given, more=more, at=at)
 
     def for_url(self, url: str) -> Options:
-        """Return the options that hold at `url`."""
+        """Return the options that apply to `url`."""
         fitting = [(prefix, own) for prefix, own in self.at if url == prefix or url.startswith(f"{prefix}/")]
         return max(fitting, key=lambda pair: len(pair[0]))[1] if fitting else self
 
 
 @contextmanager
 def storage_options(**values: Any) -> Iterator[None]:
-    """Say how object stores are reached by what is opened in the block.
+    """Set how the code in the block reaches object stores.
 
     Parameters
     ----------
@@ -77,13 +77,13 @@ _active: ContextVar[Options] = ContextVar("storage_options", default=Options()) 
 
 
 def active() -> Options:
-    """Return the options that hold here."""
+    """Return the current options."""
     return _active.get()
 
 
 @contextmanager
 def using(options: Options) -> Iterator[None]:
-    """Let `options` hold for every place opened in the block."""
+    """Make `options` the current options while the block runs."""
     token = _active.set(options)
     try:
         yield

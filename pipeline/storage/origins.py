@@ -1,4 +1,4 @@
-"""Origins: scheme, host and port of a server, or scheme and bucket of a store. What was given to one is no other's."""
+"""Origins: scheme, host and port of a server, or scheme and bucket of a store. Credentials stay with their origin."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 from pipeline.storage.urls import DICOMWEB, WEB, scheme_of
 
 LOCAL_ORIGIN = "file"
-"""Stands for local files where origins are named."""
+"""Origin of local files."""
 _PORTS = {"http": 80, "https": 443}
 
 
 def origin_of(name: str) -> str:
-    """Return the origin of a URL, as in RFC 6454 for web servers; :data:`LOCAL_ORIGIN` for a path, empty for what is no URL.
+    """Return the origin of a URL (RFC 6454 for web servers), :data:`LOCAL_ORIGIN` for a path, an empty text for other text.
 
     >>> origin_of("dicomweb+https://PACS.example.org/dicom-web?StudyDate=2024")
     'https://pacs.example.org:443'
@@ -27,7 +27,7 @@ def origin_of(name: str) -> str:
         parts = urlsplit(name.removeprefix("dicomweb+"))
         port = parts.port or _PORTS.get(scheme)
         host = parts.hostname or ""
-    except ValueError:  # no port, no address
+    except ValueError:  # an invalid port or address
         return ""
     if scheme in WEB:
         return f"{scheme}://{host}:{port}" if host else ""
@@ -35,6 +35,6 @@ def origin_of(name: str) -> str:
 
 
 def dicomweb_origins(sources: Iterable[str]) -> tuple[str, ...]:
-    """Return the origins of those sources that are DICOMweb services."""
-    found = (origin_of(source) for source in sources if scheme_of(source) in DICOMWEB)
-    return tuple(dict.fromkeys(filter(None, found)))
+    """Return the origins of the DICOMweb services among the sources."""
+    origins = (origin_of(source) for source in sources if scheme_of(source) in DICOMWEB)
+    return tuple(dict.fromkeys(filter(None, origins)))

@@ -1,4 +1,4 @@
-"""The output directory, and every name below it: each stands here once, and nowhere else in the code."""
+"""The output directory and the names of all its entries; no other module spells these names."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pipeline.storage.urls import absolute, is_remote
 ZARR_JSON = "zarr.json"
 """A group's or an array's metadata document (Zarr v3 core, "Storage")."""
 PARTIAL = ".partial"
-"""End of the names of shards that aren't whole yet."""
+"""End of the names of incomplete shards."""
 UNFINISHED = (PARTIAL, PART)
-"""Ends of the names of files that aren't whole yet, of shards and of all others."""
+"""Ends of the names of incomplete files: of shards, and of all others."""
 _ASIDE = "aside"
 _PLAN_SEAL = "plan.json"
 _SEGMENTS, _SCANNED, _FRAMES = "segments", "scanned", "frames"
@@ -28,14 +28,13 @@ _PARTITION_LOCK = re.compile(r"partition-.*\.lock", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class OutputDir:
-    """An output directory by its path or URL. It is a text and nothing more, and travels to workers as such.
+    """An output directory, held as the text of its path or URL, so that it travels to workers.
 
-    Places are reached with the storage options that hold where they are asked for. What lies there is for others to say:
-    nothing is looked at here.
+    A place uses the storage options that are current when it is requested. Only methods that list folders read anything.
     """
 
     name: str
-    """The path or URL, as messages say it."""
+    """The path or URL, as messages show it."""
 
     IMAGES: ClassVar = "images.zarr"
     CATALOG: ClassVar = "catalog.parquet"
@@ -47,7 +46,7 @@ class OutputDir:
     VERDICTS: ClassVar = "verify.parquet"
     VERIFY_SUM: ClassVar = "verify.json"
     OURS: ClassVar = (IMAGES, CATALOG, PLAN, LEDGER, REPORT_JSON, REPORT_HTML, RUN_FILE, VERDICTS, VERIFY_SUM)
-    """All that a run or a verification leaves directly in an output directory."""
+    """All entries that a run or a verification makes directly in an output directory."""
     RUN_LOCK: ClassVar = "run.lock"
     """The lock of the whole output."""
     WORK_LOCK: ClassVar = "work.lock"
@@ -57,7 +56,7 @@ class OutputDir:
 
     @classmethod
     def of(cls, named: str | os.PathLike[str]) -> OutputDir:
-        """Return the output directory that a user's text names, as every process understands the text."""
+        """Return the output directory of a user's path or URL, made absolute."""
         return cls(absolute(os.fspath(named)))
 
     def __str__(self) -> str:
@@ -71,7 +70,7 @@ class OutputDir:
 
     @property
     def is_remote(self) -> bool:
-        """Whether it lies in an object store."""
+        """Whether the output directory lies in an object store."""
         return is_remote(self.name)
 
     @property
@@ -80,30 +79,30 @@ class OutputDir:
         return place(self.name)
 
     def at(self, inner: str) -> Place:
-        """Return what lies under a relative name that a file of the output gives; OutputError if the name leads out."""
+        """Return the place of a relative name read from an output file; OutputError if the name leads out."""
         return self.root / inner
 
     def images(self, *, aside: bool = False) -> Place:
-        """Return the Zarr store, or the store like it in which images are made while others stand at their paths."""
+        """Return the Zarr store; with `aside`, the store for new images whose paths still hold old images."""
         return (self.aside if aside else self.root) / self.IMAGES
 
     def image(self, path: str, *, aside: bool = False) -> Place:
-        """Return an image's group, or another group; OutputError for a path that leads out of the store."""
+        """Return the group at a path, such as an image's; OutputError if the path leads out of the store."""
         return self.images(aside=aside) / path
 
     @property
     def aside(self) -> Place:
-        """What holds the images made aside, out of readers' sight."""
+        """Folder of new images that readers don't see yet."""
         return self.plan / _ASIDE
 
     @property
     def replaced(self) -> Place:
-        """What holds the images whose places new ones have taken, until all is removed."""
+        """Folder of old images that new ones have replaced, until it is removed."""
         return self.aside / "replaced"
 
     @property
     def catalog(self) -> Place:
-        """The table with a row for each file found."""
+        """The table with one row for each file found."""
         return self.root / self.CATALOG
 
     @property
@@ -123,26 +122,26 @@ class OutputDir:
 
     @property
     def verdicts(self) -> Place:
-        """The table of a verification: a verdict on each file."""
+        """The table of a verification, with a verdict on each file."""
         return self.root / self.VERDICTS
 
     @property
     def verify_sum(self) -> Place:
-        """What a verification found, in numbers."""
+        """The numbers of a verification's summary."""
         return self.root / self.VERIFY_SUM
 
     @property
     def plan(self) -> Place:
-        """The folder of the plan and of what the scan learned."""
+        """The folder of the plan and of the scan's results."""
         return self.root / self.PLAN
 
     @property
     def plan_seal(self) -> Place:
-        """The file that names the tables of the plan that holds."""
+        """The file that names the tables of the current plan."""
         return self.plan / _PLAN_SEAL
 
     def plan_numbers(self) -> list[str]:
-        """Return the names of the folders that hold the tables of plans."""
+        """Return the names of the folders with the tables of plans."""
         return [name for name in self.plan.children() if name.isdecimal()]
 
     def plan_tables(self, number: int | str) -> Place:
@@ -155,7 +154,7 @@ class OutputDir:
 
     @property
     def partitions(self) -> Place:
-        """How the plan's tasks are cut for array jobs."""
+        """The file that divides the plan's tasks into partitions for array jobs."""
         return self.plan / "partitions.json"
 
     @property
@@ -169,21 +168,21 @@ class OutputDir:
 
     @property
     def scanned(self) -> Place:
-        """The folder of what scan tasks returned, kept until there is a plan."""
+        """The folder of the scan tasks' results, kept until a plan exists."""
         return self.plan / _SCANNED
 
     def scanned_batch(self, number: int) -> Place:
-        """Return what is kept of one scan task."""
+        """Return the file with one scan task's result."""
         return self.scanned / _batch(number)
 
     @property
     def scan_salt(self) -> Place:
-        """The key of the hashes that tell patients apart, kept until there is a plan."""
+        """The key for hashing patients, kept until a plan exists."""
         return self.scanned / "salt"
 
     @classmethod
     def frame_index(cls, segment: int, row: int) -> str:
-        """Return the name, relative to the output directory, of the frame index of a file, by segment and row in it."""
+        """Return the name, relative to the output directory, of a file's frame index; `row` counts in the segment."""
         return f"{cls.PLAN}/{_FRAMES}/{segment:08d}-{row}.idx"
 
     @property
@@ -192,7 +191,7 @@ class OutputDir:
         return self.root / self.LEDGER
 
     def lock(self, name: str = RUN_LOCK) -> Place:
-        """Return the lock of the output, or of a part of it; a killed process leaves the file behind, unlocked."""
+        """Return the lock file of the output or of a part of it; a killed process leaves the file behind, unlocked."""
         return self.ledger / name
 
     @staticmethod
@@ -201,28 +200,28 @@ class OutputDir:
         return f"partition-{number}.lock"
 
     def partition_locks(self) -> list[str]:
-        """Return the names of the locks that partitions have left, or hold."""
+        """Return the names of all lock files of partitions, held or left behind."""
         return [name for name in self.ledger.children() if _PARTITION_LOCK.fullmatch(name)]
 
     def ledger_files(self) -> list[Place]:
-        """Return the ledger's segments, and whatever else has the end of their names."""
+        """Return all files in the ledger's folder whose names end like those of segments."""
         return [self.ledger / name for name in self.ledger.children() if name.endswith(LINES)]
 
     def ledger_segments(self) -> list[str]:
-        """Return the names of the ledger's segments, in the order in which they were started."""
+        """Return the names of the ledger's segments in order of creation."""
         return [name for _, name in self._numbered_segments()]
 
     def next_ledger_segment(self) -> int:
-        """Return the number after the numbers of all segments of the ledger."""
+        """Return a number above those of all segments of the ledger."""
         return max((number for number, _ in self._numbered_segments()), default=0) + 1
 
     def _numbered_segments(self) -> list[tuple[int, str]]:
-        found = ((_LEDGER_SEGMENT.fullmatch(name), name) for name in self.ledger.children())
-        return sorted((int(match[1]), name) for match, name in found if match)
+        matches = ((_LEDGER_SEGMENT.fullmatch(name), name) for name in self.ledger.children())
+        return sorted((int(match[1]), name) for match, name in matches if match)
 
     @classmethod
     def is_temporary(cls, name: str) -> bool:
-        """Whether a file directly in an output directory is one of ours that hasn't taken its name yet."""
+        """Return whether a file directly in an output directory is one of ours that still has its temporary name."""
         return cls._TEMPORARY.fullmatch(name) is not None
 
 

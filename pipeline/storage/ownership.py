@@ -1,4 +1,4 @@
-"""Whose a folder is: who but the caller could have written what lies in it, or put another one in its place."""
+"""Ownership of folders: which other users could have changed a folder's content, or exchanged the folder."""
 
 from __future__ import annotations
 
@@ -11,67 +11,67 @@ from pathlib import Path
 try:
     import grp
     import pwd
-except ImportError:  # not on Windows: nothing is anybody's there, as far as can be told here
+except ImportError:  # Windows, where owners aren't checked
     grp = pwd = None  # type: ignore[assignment]
 
 _ROOT = 0
 _ACL = "system.posix_acl_access"
 
 
-def strangers(root: Path, names: Iterable[str] = ()) -> str:
-    """Say, for people, who could have written a folder or what lies in it; empty where only the caller could, and root.
+def describe_other_writers(root: Path, names: Iterable[str] = ()) -> str:
+    """Describe for people who else could have written a folder's content; empty if only the caller and root could.
 
     Parameters
     ----------
     root : Path
-        The folder; it and those that it lies in are looked at, links to them too.
+        The folder. Its parents are checked too, of the path as given and with links resolved.
     names : iterable of str
-        What to look at below it; what isn't there is left out.
+        Entries of the folder to check; missing ones are skipped.
     """
     if pwd is None:
-        return "this system doesn't tell whose it is"
+        return "this system doesn't tell who owns the directory"
     for path in (root, *(root / name for name in names)):
-        told = _writers(path)
-        if told:
-            return told
-    return next(filter(None, map(_exchangers, _above(root))), "")
+        description = _describe_writer(path)
+        if description:
+            return description
+    return next(filter(None, map(_describe_exchanger, _parents(root))), "")
 
 
-def _writers(path: Path) -> str:
-    """Say who else could have written a file or a folder."""
+def _describe_writer(path: Path) -> str:
+    """Describe who else could have written a file or a folder."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return ""
-    if found.st_uid not in (os.geteuid(), _ROOT):
-        return f"{path} belongs to {_user(found.st_uid)}"
-    return _others(path, found)
+    if status.st_uid not in (os.geteuid(), _ROOT):
+        return f"{path} belongs to {_user(status.st_uid)}"
+    return _describe_permissions(path, status)
 
 
-def _exchangers(folder: Path) -> str:
-    """Say who could have put another folder in the place of one that lies in `folder`."""
-    found = folder.stat()
-    if found.st_uid not in (os.geteuid(), _ROOT, *_unmapped()):
-        return f"it lies in {folder}, which belongs to {_user(found.st_uid)}"
-    return "" if found.st_mode & stat.S_ISVTX else _others(folder, found)
+def _describe_exchanger(folder: Path) -> str:
+    """Describe who else could have exchanged an entry of `folder`."""
+    status = folder.stat()
+    if status.st_uid not in (os.geteuid(), _ROOT, *_unmapped()):
+        return f"it lies in {folder}, which belongs to {_user(status.st_uid)}"
+    return "" if status.st_mode & stat.S_ISVTX else _describe_permissions(folder, status)
 
 
-def _others(path: Path, found: os.stat_result) -> str:
-    if found.st_mode & stat.S_IWOTH:
+def _describe_permissions(path: Path, status: os.stat_result) -> str:
+    if status.st_mode & stat.S_IWOTH:
         return f"everybody can write {path}"
-    if found.st_mode & stat.S_IWGRP and not (_is_own_group(found.st_gid) and not _has_list(path)):
-        return f"the group {_group(found.st_gid)} can write {path}"
+    if status.st_mode & stat.S_IWGRP and not (_is_own_group(status.st_gid) and not _has_list(path)):
+        return f"the group {_group(status.st_gid)} can write {path}"
     return ""
 
 
-def _above(root: Path) -> Iterator[Path]:
-    """Yield the folders that a folder lies in, as it is named and as it is."""
+def _parents(root: Path) -> Iterator[Path]:
+    """Yield the parents of a folder, of its path as given and of its real path."""
     yield from dict.fromkeys((*Path(os.path.abspath(root)).parents, *Path(os.path.realpath(root)).parents))  # noqa: PTH100
 
 
 @lru_cache(maxsize=64)
 def _is_own_group(number: int) -> bool:
-    """Whether a group is the caller's alone, as many systems make one for each user (user private groups)."""
+    """Return whether the caller is the group's only member; many systems make such a group for each user."""
     try:
         user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(number)
     except KeyError:
@@ -80,18 +80,18 @@ def _is_own_group(number: int) -> bool:
 
 
 def _has_list(path: Path) -> bool:
-    """Whether an access control list says who may write: the group's permission stands for all of it then."""
+    """Return whether a file has an access control list; its group permission then covers the whole list."""
     if not hasattr(os, "getxattr"):
         return False
     try:
         return bool(os.getxattr(path, _ACL))
-    except OSError:  # there is none, or there are none on this file system
+    except OSError:  # no list, or a file system without lists
         return False
 
 
 @lru_cache(maxsize=1)
 def _unmapped() -> tuple[int, ...]:
-    """Return what owns the system's folders in a container whose user is the only one that it knows."""
+    """Return the owner of the system's folders in a container that maps only its own user."""
     try:
         everybody = Path("/proc/self/uid_map").read_text("ascii").split() == ["0", "0", "4294967295"]
         return () if everybody else (int(Path("/proc/sys/kernel/overflowuid").read_text("ascii")),)

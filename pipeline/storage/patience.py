@@ -1,7 +1,7 @@
-"""Trying again what a file system refuses for a moment only.
+"""Retries of file system calls that fail only for a moment.
 
-Another host, a virus scanner, a backup or an indexer has a file open: then network file systems and Windows refuse to rename,
-replace or remove it. A server that was restarted has forgotten what it gave out. Both pass.
+While another host, a virus scanner, a backup or an indexer has a file open, network file systems and Windows refuse to
+rename, replace or remove it. A restarted file server has lost its clients' open files. Both pass.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4)
 """Seconds between two tries."""
 BUSY = frozenset({errno.EBUSY, errno.EAGAIN, errno.EINTR, errno.ETXTBSY, errno.ESTALE})
 HELD = BUSY | {errno.EACCES}
-"""And what SMB says of a name that is to be replaced while somebody has the file open."""
+"""Also the error of SMB for replacing a file that somebody has open."""
 MOVED = frozenset({errno.ESTALE, errno.ENOENT})
-"""A folder was exchanged, or removed because it was empty, between its opening and its use: to be opened again."""
+"""Errors for a folder that was exchanged, or removed when empty, after its opening: open it again."""
 
 
 def patiently(action: Callable[[], T], passing: Collection[int] = BUSY, pauses: Iterable[float] = PAUSES) -> T:
-    """Return what `action` does, tried again after `pauses`, in seconds, where it fails with one of these error numbers.
+    """Return the result of `action`; retry after `pauses`, in seconds, if it fails with one of the error numbers.
 
     Raises
     ------
     OSError
-        That of the last try.
+        The error of the last try.
     """
     for pause in pauses:
         try:

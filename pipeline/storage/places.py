@@ -1,4 +1,4 @@
-"""The place that a path or a URL names."""
+"""Path or URL → :class:`Place`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.storage.urls import check_url, is_remote
 
 
 def place(name: str | os.PathLike[str] | Place) -> Place:
-    """Return the place that a path or a URL names, reached with the options that hold here; a place as it is.
+    """Return the place of a path or URL, with the current storage options; return a place unchanged.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What all files of ours have in common: they are read from a position of their own."""
+"""Base class of files that keep their own read position."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from abc import abstractmethod
 
 
 class PositionedFile(io.RawIOBase):
-    """A seekable file for reading; those that inherit read from ``self._position`` and move it."""
+    """A seekable file for reading; subclasses read at ``self._position`` and move it."""
 
     def __init__(self, position: int = 0) -> None:
         self._position = position
 
     @abstractmethod
     def _end(self) -> int:
-        """Return how many bytes there are."""
+        """Return the file's size in bytes."""
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

@@ -1,4 +1,4 @@
-"""Reading many objects in a known order: the next ones' bytes are on their way while one is worked on."""
+"""Prefetching of objects that are read in a known order: while one is processed, the next ones are in flight."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from pipeline.storage.urls import DICOMWEB, scheme_of
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a file was when it was found; see :class:`pipeline.model.SourceFile`."""
+    """Size, time and identity of a file when the scan found it; see :class:`pipeline.model.SourceFile`."""
 
     size: int
     mtime_ns: int
     etag: str = ""
     sha256: str = ""
-    """Where known: a local file with another time of change is still the same if it has this SHA-256."""
+    """If known, a local file with this SHA-256 counts as unchanged, even with another time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """An object that will be opened, and the ranges that will be read of it, in order."""
+    """An object to be opened, and the ranges to be read from it, in order."""
 
     source: str
     expected: Expected
     ranges: tuple[Range, ...]
 
 
-class _Foresight:
-    """Objects opened ahead, in order, as many as the options allow."""
+class _Prefetcher:
+    """Opens objects ahead, in order, as many as the options allow."""
 
     def __init__(self, readings: Iterable[Reading]) -> None:
         self._left = iter(readings)
@@ -45,7 +45,7 @@ class _Foresight:
         self._fill()
 
     def take(self, source: str) -> RangeFile | None:
-        """Return the file opened ahead for `source`, and drop those before it; None where there is none."""
+        """Return the prefetched file of `source` and drop those before it; None if `source` wasn't prefetched."""
         if all(reading.source != source for reading, _ in self._waiting):
             return None
         while True:
@@ -56,7 +56,7 @@ class _Foresight:
             file.close()
 
     def close(self) -> None:
-        """Close what nobody took."""
+        """Close all files that nobody took."""
         for _, file in self._waiting:
             file.close()
         self._waiting.clear()
@@ -67,7 +67,7 @@ class _Foresight:
             reading = next(self._left, None)
             if reading is None:
                 return
-            if scheme_of(reading.source) in DICOMWEB:  # those are fetched whole
+            if scheme_of(reading.source) in DICOMWEB:  # instances are fetched whole
                 continue
             file = open_object(reading.source, reading.expected)
             file.expect(reading.ranges)
@@ -80,38 +80,38 @@ def _bytes(reading: Reading) -> int:
     return sum(stop - start for start, stop in reading.ranges)
 
 
-_foresight: ContextVar[_Foresight | None] = ContextVar("storage_foresight", default=None)
+_prefetcher: ContextVar[_Prefetcher | None] = ContextVar("storage_prefetcher", default=None)
 
 
 @contextmanager
 def prefetching(readings: Iterable[Reading]) -> Iterator[None]:
-    """Let objects that are opened in the block be fetched ahead.
+    """Fetch objects ahead of their opening in the block.
 
     Parameters
     ----------
     readings : iterable of Reading
-        In the order in which they will be opened; consumed as that goes on. One that is never opened costs its bytes.
+        In the order of opening; consumed as objects are opened. An object that is never opened is fetched in vain.
     """
-    foresight = _Foresight(readings)
-    token = _foresight.set(foresight)
+    prefetcher = _Prefetcher(readings)
+    token = _prefetcher.set(prefetcher)
     try:
         yield
     finally:
-        _foresight.reset(token)
-        foresight.close()
+        _prefetcher.reset(token)
+        prefetcher.close()
 
 
 def take_prefetched(source: str) -> RangeFile | None:
-    """Return the object where it was opened ahead."""
-    foresight = _foresight.get()
-    return foresight.take(source) if foresight else None
+    """Return the prefetched file of `source`; None if it wasn't prefetched."""
+    prefetcher = _prefetcher.get()
+    return prefetcher.take(source) if prefetcher else None
 
 
 def open_object(source: str, expected: Expected | None) -> RangeFile:
-    """Open an object; nothing is asked for yet."""
-    return RangeFile(Object(source, active()), found_before(source, expected))
+    """Open an object without sending a request."""
+    return RangeFile(Object(source, active()), as_found(source, expected))
 
 
-def found_before(source: str, expected: Expected | None) -> Found | None:
-    """Return what the scan saw of an object as what a look at it gives."""
+def as_found(source: str, expected: Expected | None) -> Found | None:
+    """Return the scan's record of an object in the form of a listing's."""
     return Found(source, expected.size, expected.mtime_ns, expected.etag) if expected else None

@@ -1,24 +1,24 @@
-"""Byte ranges, planned: neighbours joined, long ones divided. Pure."""
+"""Planning of byte ranges: join neighbours, divide long ranges. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 Range = tuple[int, int]
-"""First byte, and the one behind the last."""
+"""First byte, and the byte after the last."""
 
 
 def coalesce(ranges: Iterable[Range], *, gap: int, part: int) -> Iterator[Range]:
-    """Yield what to fetch so that all of `ranges` is covered, in their order.
+    """Yield the ranges to fetch that cover all of `ranges`, in their order.
 
     Parameters
     ----------
     ranges : iterable of (start, stop)
-        In the order in which they will be read; consumed lazily, one ahead.
+        In the order of reading; consumed lazily, one ahead.
     gap : int
-        Bytes between two neighbours up to which reading them too costs less than another request.
+        Bytes between two neighbours up to which fetching the gap costs less than another request.
     part : int
-        Bytes that no fetch exceeds: longer ranges are divided, so that their parts are fetched side by side.
+        Most bytes of one fetch; longer ranges are divided, so that their parts are fetched in parallel.
     """
     start = stop = 0
     for first, last in ranges:

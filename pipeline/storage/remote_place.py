@@ -1,4 +1,4 @@
-"""An object, or a prefix of objects, as a :class:`~pipeline.storage.any_place.Place`."""
+"""Objects and prefixes of objects as :class:`~pipeline.storage.any_place.Place`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from pipeline.storage.strays import is_stray
 
 _BUFFER = 64 << 10
 _DELETING = 16
-"""Objects removed at a time; not every server knows requests that remove many."""
+"""Objects that are removed in parallel; not every server supports bulk deletes."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemotePlace(Place):
-    """An object, or the prefix of several; each is written by a single put, so nothing is ever there in part."""
+    """An object or a prefix of objects; a single put writes each object, so none is ever partial."""
 
     url: str
     options: Options
@@ -49,11 +49,11 @@ class RemotePlace(Place):
         return bytes(data)
 
     def read_range(self, start: int, stop: int) -> bytes:
-        """Return bytes ``[start, stop)``, fewer where it ends before."""
+        """Return bytes ``[start, stop)``, fewer if the object ends earlier."""
         return bytes(self._object.get_range(start, stop)[0])
 
     def read_last(self, count: int) -> bytes:
-        """Return the last `count` bytes, fewer where there aren't so many."""
+        """Return the last `count` bytes, or all bytes of a shorter object."""
         return bytes(self._object.get_last(count))
 
     def size(self) -> int:
@@ -65,7 +65,7 @@ class RemotePlace(Place):
         self._object.put(data)
 
     def copy_to(self, other: RemotePlace) -> None:
-        """Write another object of the same store with the same bytes, whole or not at all."""
+        """Copy the object to another one of the same store, whole or not at all."""
         self._object.copy_to(other._object)
 
     def modified(self) -> float:
@@ -73,15 +73,15 @@ class RemotePlace(Place):
         return self._object.head().mtime_ns / 1e9
 
     def create(self, data: bytes) -> None:
-        """Write it where it isn't there, see :meth:`Object.create`."""
+        """Write the object if it doesn't exist, see :meth:`Object.create`."""
         self._object.create(data)
 
     def read_version(self, most: int) -> tuple[bytes, Version]:
-        """Return its bytes, none where it has over `most`, and what tells them from later ones."""
+        """Return the object's bytes (none if it has more than `most`) and its version."""
         return self._object.get_version(most)
 
     def replace_version(self, data: bytes, version: Version) -> None:
-        """Write it where it is still this version, see :meth:`Object.replace`."""
+        """Write the object if it still has this version, see :meth:`Object.replace`."""
         self._object.replace(data, version)
 
     @contextmanager
@@ -95,7 +95,7 @@ class RemotePlace(Place):
 
     def open(self) -> BinaryIO:
         """See :class:`Place`."""
-        # Buffered, because readers of Parquet take a short read for the end.
+        # Buffered, because Parquet readers treat a short read as the end of the file.
         return cast(BinaryIO, io.BufferedReader(RangeFile(self._object), _BUFFER))
 
     def exists(self) -> bool:
@@ -108,8 +108,8 @@ class RemotePlace(Place):
 
     def children(self) -> list[str]:
         """See :class:`Place`."""
-        folders, found = self._object.children()
-        names = {*folders, *(one.name.rpartition("/")[2] for one in found)}
+        folders, objects = self._object.children()
+        names = {*folders, *(found.name.rpartition("/")[2] for found in objects)}
         return sorted(name for name in names if not is_stray(name))
 
     def walk(self) -> Iterator[str]:
@@ -120,11 +120,11 @@ class RemotePlace(Place):
                 yield name
 
     def remove_one(self) -> None:
-        """Remove the object of this very name, nothing below it."""
+        """Remove the object of exactly this name, nothing below it."""
         self._object.delete()
 
     def remove(self) -> None:
-        """See :class:`Place`. What is listed meanwhile may come in any order, or twice."""
+        """See :class:`Place`."""
         with ThreadPoolExecutor(_DELETING, "dcm2zarr-delete") as threads:
             deleted = [threads.submit(Object(found.name, self.options).delete) for found in list(self._object.below())]
             for done in deleted:

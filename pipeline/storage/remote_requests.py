@@ -1,4 +1,4 @@
-"""Single requests to an object store or a web server, each tried again where that may help."""
+"""Single requests to an object store or a web server, each with retries."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from obstore.exceptions import NotSupportedError
 
 from pipeline.storage.answers import BEGINNING, check_answer
 from pipeline.storage.options import Options
-from pipeline.storage.retrying import CutAnswerError, is_behind_the_end, retrying, status_of
+from pipeline.storage.retrying import CutAnswerError, is_behind_the_end, retry, status_of
 from pipeline.storage.stores import store_at
 from pipeline.storage.urls import split
 
 _PAGE = 1000
 _REFUSED = (400, 401, 403)
 MULTIPART = 256 * 2**20
-"""Bytes above which an object is sent in parts: a single put may have 5 GiB at most, and would begin anew each time."""
+"""Bytes above which an object is sent in parts: a single put is limited to 5 GiB, and each retry would send all again."""
 
 
 Version = Mapping[str, str]
-"""What tells an object from another of the same name, in obstore's words: ``e_tag``, and ``version`` where there are."""
+"""Identity of an object's version under obstore's names: ``e_tag``, and ``version`` if the store has versions."""
 _UNKNOWN = frozenset({400, 405, 501})
-"""What servers answer to a condition that they don't know; to a put that they don't take for other reasons, again."""
+"""Statuses with which servers refuse an unknown condition. The refusal of a put for another reason shows on the next put."""
 
 
 class ConditionsNotServedError(OSError):
-    """The server can't put on a condition."""
+    """The server doesn't support conditional puts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class Found:
     """An object, as a listing or an answer describes it."""
 
     name: str
-    """Its URL."""
+    """The object's URL."""
     size: int
     mtime_ns: int
     etag: str
-    """Without quotes; empty where the server gives none."""
+    """Without quotes; empty if the server sends none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Object:
         return split(self.name).key
 
     def get_range(self, start: int, stop: int) -> tuple[memoryview, Found]:
-        """Return bytes ``[start, stop)``, fewer where the object ends before, and what it is.
+        """Return bytes ``[start, stop)`` (fewer if the object ends earlier), and the object's size and identity.
 
         Raises
         ------
@@ -77,20 +77,22 @@ class Object:
                 answer = obstore.get(self._store, self._key, options={"range": (start, stop)})
                 data = memoryview(answer.bytes())
             except Exception as error:
-                if is_behind_the_end(error):  # nothing there: an empty object, or one that became shorter
+                if is_behind_the_end(error):  # an empty object, or one that became shorter
                     return memoryview(b""), self.head()
                 raise
             check_answer(self.name, answer.attributes, lambda: self._beginning(data if start == 0 else None))
             found = _found(self.name, answer.meta)
             if len(data) != max(min(stop, found.size) - start, 0):
-                raise CutAnswerError(f"{len(data)} bytes of [{start}, {stop}) came, the object has {found.size}")
+                raise CutAnswerError(
+                    f"the server sent {len(data)} bytes of [{start}, {stop}), the object has {found.size}"
+                )
             return data, found
 
-        return retrying(get, self._own.retries, self.name)
+        return retry(get, self._own.retries, self.name)
 
     def get_last(self, count: int) -> memoryview:
-        """Return the last `count` bytes, fewer where there aren't so many."""
-        if split(self.name).scheme == "az":  # Azure's servers don't know such ranges
+        """Return the last `count` bytes, or all bytes of a shorter object."""
+        if split(self.name).scheme == "az":  # Azure doesn't support such ranges
             size = self.head().size
             return self.get_range(max(size - count, 0), size)[0] if size else memoryview(b"")
 
@@ -98,18 +100,18 @@ class Object:
             try:
                 answer = obstore.get(self._store, self._key, options={"range": {"suffix": count}})
             except Exception as error:
-                if is_behind_the_end(error):  # nothing there
+                if is_behind_the_end(error):  # an empty object
                     return memoryview(b"")
                 raise
             data = memoryview(answer.bytes())
             if len(data) != min(count, answer.meta["size"]):
-                raise CutAnswerError(f"{len(data)} of the last {count} bytes came")
+                raise CutAnswerError(f"the server sent {len(data)} of the last {count} bytes")
             return data
 
-        return retrying(get, self._own.retries, self.name)
+        return retry(get, self._own.retries, self.name)
 
     def get(self, limit: int | None = None) -> tuple[memoryview, Found]:
-        """Return the whole object; no bytes where it has more than `limit`."""
+        """Return the whole object, but no bytes if it has more than `limit`."""
 
         def get() -> tuple[memoryview, Found]:
             answer = obstore.get(self._store, self._key)
@@ -119,21 +121,21 @@ class Object:
             data = memoryview(answer.bytes())
             check_answer(self.name, answer.attributes, lambda: self._beginning(data))
             if len(data) != found.size:
-                raise CutAnswerError(f"{len(data)} bytes of {found.size} came")
+                raise CutAnswerError(f"the server sent {len(data)} of {found.size} bytes")
             return data, found
 
-        return retrying(get, self._own.retries, self.name)
+        return retry(get, self._own.retries, self.name)
 
     def _beginning(self, data: memoryview | None) -> bytes:
-        """Return the first bytes, of what has come or else asked for."""
+        """Return the object's first bytes, from `data` or by a request."""
         if data is None:
             data = memoryview(obstore.get(self._store, self._key, options={"range": (0, BEGINNING)}).bytes())
         return bytes(data[:BEGINNING])
 
     def head(self) -> Found:
-        """Ask for size and identity alone.
+        """Request size and identity only.
 
-        Where that is refused, the first byte is asked for, because only an answer with a body says why.
+        If the server refuses, request the first byte, because only an answer with a body explains the refusal.
         """
 
         def head() -> Found:
@@ -144,49 +146,49 @@ class Object:
                     obstore.get(self._store, self._key, options={"range": (0, 1)})
                 raise
 
-        return retrying(head, self._own.retries, self.name)
+        return retry(head, self._own.retries, self.name)
 
     def put(self, data: Any) -> None:
-        """Write the object whole, by a single request where it isn't huge. What was there is replaced."""
+        """Write or replace the whole object, in a single request unless it is huge."""
         size = memoryview(data).nbytes
-        retrying(
+        retry(
             lambda: obstore.put(self._store, self._key, data, use_multipart=size > MULTIPART),
             self._own.retries,
             self.name,
         )
 
     def create(self, data: bytes) -> None:
-        """Write an object that isn't there yet; FileExistsError where it is, if the server knows conditional puts."""
+        """Write an object that doesn't exist; FileExistsError if it does, on servers with conditional puts."""
         self._put_if(data, "create")
 
     def get_version(self, limit: int) -> tuple[bytes, Version]:
-        """Return the whole object, no bytes where it has more than `limit`, and what tells it from later ones."""
+        """Return the whole object (no bytes if it has more than `limit`) and its version."""
 
         def get() -> tuple[bytes, Version]:
             answer = obstore.get(self._store, self._key)
             known = {name: str(answer.meta[name]) for name in ("e_tag", "version") if answer.meta.get(name)}
             return b"" if answer.meta["size"] > limit else bytes(answer.bytes()), known
 
-        return retrying(get, self._own.retries, self.name)
+        return retry(get, self._own.retries, self.name)
 
     def replace(self, data: bytes, version: Version) -> None:
-        """Write an object that is still this version, as far as the server can tell.
+        """Replace the object if it still has this version.
 
         Raises
         ------
         FileExistsError
-            Where it isn't; also where an earlier try succeeded whose answer was lost.
+            If the object has another version; also if an earlier try succeeded but its answer was lost.
         ConditionsNotServedError
-            Where the server knows no such condition; nothing is written then.
+            If the server doesn't support this condition; nothing is written then.
         """
         if "version" not in version if split(self.name).scheme == "gs" else "e_tag" not in version:
-            raise ConditionsNotServedError(f"{self.name}: the server doesn't say which version an object is")
+            raise ConditionsNotServedError(f"{self.name}: the server doesn't send the object's version")
         self._put_if(data, dict(version))
 
     def _put_if(self, data: bytes, mode: Any) -> None:
-        """Put on a condition; a server that doesn't know it says so, or leaves it out."""
+        """Put on a condition; servers without support refuse the put or ignore the condition."""
         try:
-            retrying(
+            retry(
                 lambda: obstore.put(self._store, self._key, data, mode=mode, use_multipart=False),
                 self._own.retries,
                 self.name,
@@ -194,13 +196,13 @@ class Object:
         except OSError as error:
             cause = error.__cause__ or error
             if isinstance(cause, NotSupportedError) or status_of(cause) in _UNKNOWN:
-                raise ConditionsNotServedError(f"{self.name}: the server knows no conditional puts") from error
+                raise ConditionsNotServedError(f"{self.name}: the server doesn't support conditional puts") from error
             raise
 
     def put_file(self, path: Path) -> None:
         """Write the object from a file."""
         multipart = path.stat().st_size > MULTIPART
-        retrying(
+        retry(
             lambda: obstore.put(
                 self._store, self._key, path if multipart else path.read_bytes(), use_multipart=multipart
             ),
@@ -209,32 +211,32 @@ class Object:
         )
 
     def copy_to(self, other: Object) -> None:
-        """Write another object of the same store with the same bytes; the server does so where it can.
+        """Copy the object to another one of the same store, on the server if possible.
 
-        Azure's may go on copying after they have answered, so there the bytes travel.
+        Azure may still be copying after its answer, so there this process reads and writes the bytes.
         """
         if split(self.name).scheme != "az":
             try:
-                retrying(lambda: obstore.copy(self._store, self._key, other._key), 0, self.name)
+                retry(lambda: obstore.copy(self._store, self._key, other._key), 0, self.name)
             except FileNotFoundError:
                 raise
-            except OSError:  # a server that doesn't know this request, or not for an object of this size
+            except OSError:  # a server that can't copy, or can't copy objects of this size
                 pass
             else:
                 return
         other.put(self.get()[0])
 
     def delete(self) -> None:
-        """Remove the object; one that isn't there is no error."""
+        """Remove the object; do nothing if it is missing."""
 
         def delete() -> None:
             with contextlib.suppress(FileNotFoundError):
                 obstore.delete(self._store, self._key)
 
-        retrying(delete, self._own.retries, self.name)
+        retry(delete, self._own.retries, self.name)
 
     def children(self) -> tuple[list[str], list[Found]]:
-        """Return the names of folders, and the objects, that lie directly below this name."""
+        """Return the names of the folders, and the objects, directly below this name."""
 
         def listing() -> tuple[list[str], list[Found]]:
             root, key = split(self.name)
@@ -242,15 +244,15 @@ class Object:
             folders = [path.rpartition("/")[2] for path in found["common_prefixes"]]
             return folders, [_listed(root, meta) for meta in found["objects"] if meta["path"] != key]
 
-        return retrying(listing, self._own.retries, self.name)
+        return retry(listing, self._own.retries, self.name)
 
     def below(self) -> Iterator[Found]:
-        """Yield every object below this name, as pages of the listing come in.
+        """Yield every object below this name while pages of the listing arrive.
 
-        After an error the listing begins anew, and what was told already is left out: that relies on no order.
+        After an error the listing starts again and skips objects that it has already yielded, whatever the order.
         """
         root, key = split(self.name)
-        told: set[str] = set()
+        yielded: set[str] = set()
         pages: Iterator[Any] | None = None
 
         def page() -> Any:
@@ -263,10 +265,10 @@ class Object:
                 pages = None
                 raise
 
-        while (found := retrying(page, self._own.retries, self.name)) is not None:
+        while (found := retry(page, self._own.retries, self.name)) is not None:
             for meta in found:
-                if meta["path"] not in told and meta["path"] != key:
-                    told.add(meta["path"])
+                if meta["path"] not in yielded and meta["path"] != key:
+                    yielded.add(meta["path"])
                     yield _listed(root, meta)
 
 
@@ -281,7 +283,7 @@ def _listed(root: str, meta: Mapping[str, Any]) -> Found:
 
 def _found(name: str, meta: Mapping[str, Any]) -> Found:
     moment = meta["last_modified"]
-    # The epoch stands for a server that doesn't say.
+    # obstore reports the epoch if the server sends no time.
     mtime = int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
     etag = (meta["e_tag"] or "").removeprefix("W/").strip('"')
     return Found(name, meta["size"], mtime, etag)

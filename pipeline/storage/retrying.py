@@ -1,4 +1,4 @@
-"""Trying again what may succeed the next time, and telling apart what never will."""
+"""Retries of requests that may succeed the next time, and recognition of errors that won't pass."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.storage.urls import STORES, hidden, scheme_of
 
 T = TypeVar("T")
 _PAGES_TRIED = 3
-"""How often an answer that is a page is tried: most servers mean it."""
+"""How often to request a file whose answer is a page: most servers won't change their answer."""
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 _STATUS = re.compile(r"status code: (\d{3})|Client error with status (\d{3})")
@@ -36,35 +36,35 @@ _CREDENTIALS = re.compile(
     "<Code>(ExpiredToken|ExpiredTokenException|TokenRefreshRequired|InvalidToken|InvalidAccessKeyId|InvalidClientTokenId"
     "|SignatureDoesNotMatch|RequestTimeTooSkewed|AuthenticationFailed|InvalidAuthenticationInfo|RequestExpired)</Code>"
 )
-"""What S3 and Azure say of credentials that are refused whatever they are used for; another refusal is of one object."""
+"""Codes with which S3 and Azure refuse credentials altogether; other refusals concern a single object."""
 _LONGEST_TEXT = 300
 
 
 class RangesNotServedError(OSError):
-    """The server gives whole objects only."""
+    """The server sends only whole objects."""
 
 
 class CutAnswerError(OSError):
-    """The server sent another number of bytes than it announced."""
+    """The server sent a different number of bytes than it announced."""
 
 
-def retrying(what: Callable[[], T], retries: int, name: str) -> T:
-    """Return what `what` does, tried again after errors that may pass: 5xx, 429, resets, cut bodies, timeouts.
+def retry(request: Callable[[], T], retries: int, name: str) -> T:
+    """Return the result of `request`, retried after errors that may pass: 5xx, 429, resets, cut bodies, timeouts.
 
-    Pauses grow from a tenth of a second to ten, with a random part, lest all workers come back at once.
+    Pauses grow from 0.1 to 10 seconds, with a random part, so that workers don't all come back at the same moment.
 
     Raises
     ------
     FileNotFoundError, PermissionError, FileExistsError, RangesNotServedError
-        At once.
+        Without a retry.
     CredentialsError
-        At once, where an object store refuses the credentials, and would for any other object.
+        Without a retry, if an object store refuses the credentials for every object.
     OSError
-        After the last try, or at once for what can't pass; says how often it was tried.
+        Without a retry for errors that don't pass, else after the last try; the message counts the tries.
     """
     for attempt in range(retries + 1):
         try:
-            return what()
+            return request()
         except UnusableAnswerError:
             if attempt == min(retries, _PAGES_TRIED - 1):
                 raise
@@ -73,7 +73,7 @@ def retrying(what: Callable[[], T], retries: int, name: str) -> T:
             if final is not None:
                 raise final from error
             if attempt == retries:
-                raise OSError(f"{name}: {told(error)} (tried {attempt + 1} times)") from error
+                raise OSError(f"{name}: {describe_error(error)} (tried {attempt + 1} times)") from error
         time.sleep(min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0))  # noqa: S311
     raise AssertionError("unreachable")
 
@@ -89,50 +89,50 @@ _TRANSLATED: tuple[tuple[type[Exception], type[OSError]], ...] = (
 
 
 def _permanent(error: Exception, name: str) -> OSError | CredentialsError | None:
-    """Return what to raise for an error that stays, None for one that may pass."""
+    """Return the error to raise for an error that won't pass; None for one that may pass."""
     if scheme_of(name) in STORES and (_CREDENTIALS.search(str(error)) or isinstance(error, UnauthenticatedError)):
         return CredentialsError(
-            f"{name}: the store refuses the credentials ({told(error)}): renew them, and give the same command again",
+            f"{name}: the store refuses the credentials ({describe_error(error)}): renew them, and give the same command again",
             source=name,
         )
     for kind, translated in _TRANSLATED:
         if isinstance(error, kind):
-            return translated(f"{name}: {told(error)}")
+            return translated(f"{name}: {describe_error(error)}")
     status = status_of(error)
     if (400 <= status < 500 and status not in _MAY_PASS) or status == _NOT_IMPLEMENTED:  # noqa: PLR2004  HTTP's client errors
-        return OSError(f"{name}: {told(error)}")
-    return _of_the_server(error, name)
+        return OSError(f"{name}: {describe_error(error)}")
+    return _server_error(error, name)
 
 
-def _of_the_server(error: Exception, name: str) -> OSError | None:
-    """Return what to raise where a server can't be used as it is, or as it is reached."""
+def _server_error(error: Exception, name: str) -> OSError | None:
+    """Return the error to raise for an unusable server or address; None for other errors."""
     if certificate := _CERTIFICATE.search(str(error)):
         return OSError(
-            f"{name}: the server's certificate isn't trusted ({certificate[1]}); of an authority of your own, name the file "
-            "with its certificates in the environment variable SSL_CERT_FILE, on workers too"
+            f"{name}: the server's certificate isn't trusted ({certificate[1]}); for your own certificate authority, set the "
+            "environment variable SSL_CERT_FILE to the file with its certificates, on workers too"
         )
     if "Content-Length Header missing" in str(error):
-        return OSError(f"{name}: the server doesn't say how long the file is (Content-Length)")
-    if "builder error" in str(error):  # the address itself is wrong, or plain HTTP where it isn't allowed
+        return OSError(f"{name}: the server doesn't send the file's length (Content-Length)")
+    if "builder error" in str(error):  # the address is wrong, or uses plain HTTP without permission
         return OSError(f"{name}: the address can't be used; plain HTTP needs storage.allow_http: true")
     return None
 
 
 def status_of(error: BaseException) -> int:
-    """Return the HTTP status in an error's text, 0 without one."""
+    """Return the HTTP status in an error's text; 0 if the text has none."""
     found = _STATUS.search(str(error))
     return int(found[1] or found[2]) if found else 0
 
 
 def is_behind_the_end(error: Exception) -> bool:
-    """Whether a range was asked for that begins where the object ends, or later."""
+    """Return whether the requested range begins at or after the object's end."""
     return status_of(error) == _UNSATISFIABLE or "Wanted range starting at" in str(
         error
     )  # Azure sends 206 all the same
 
 
-def told(error: Exception) -> str:
-    """Return an error in one line, without obstore's debugging output, and without secrets."""
+def describe_error(error: Exception) -> str:
+    """Describe an error in one line, without obstore's debugging output and without secrets."""
     text = str(error)
     detail = _DETAIL.search(text)
     line = text.partition("\n")[0].removesuffix('<?xml version="1.0" encoding="UTF-8"?>').rstrip(": ")

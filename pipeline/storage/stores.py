@@ -1,4 +1,4 @@
-"""obstore's clients, one a bucket and set of options in each process, and where their credentials come from."""
+"""obstore's clients, one for each bucket and options in each process, and their credentials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.storage.urls import WEB, scheme_of
 
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 _PREFIXES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
-"""Beginnings of the names of environment variables that clients look at."""
+"""Prefixes of the environment variables that clients read."""
 _ENDPOINTS = {
     "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
     "gs": ("GOOGLE_BASE_URL",),
@@ -32,7 +32,7 @@ def store_at(root: str, options: Options) -> Any:
     Raises
     ------
     ConfigError
-        For options that don't fit, such as plain HTTP that isn't allowed, or a profile that isn't there.
+        For unusable options, such as plain HTTP without permission, or an unknown profile.
     """
     surroundings = tuple(pair for pair in os.environ.items() if pair[0].startswith(tuple(_PREFIXES.values())))
     return _store(root, options, os.getpid(), surroundings)
@@ -40,10 +40,7 @@ def store_at(root: str, options: Options) -> Any:
 
 @lru_cache(maxsize=64)
 def _store(root: str, options: Options, _process: int, _surroundings: tuple[tuple[str, str], ...]) -> Any:
-    """Make a client, anew where the environment names another server or other keys by now.
-
-    A forked process makes its own too, since threads don't survive a fork.
-    """
+    """Make a client; a changed environment or a forked process gets a new one, since threads don't survive a fork."""
     scheme = scheme_of(root)
     bucket = root.partition("://")[2]
     shared: dict[str, Any] = {
@@ -53,10 +50,10 @@ def _store(root: str, options: Options, _process: int, _surroundings: tuple[tupl
             "allow_http": scheme == "http" or _plain_allowed(options, scheme),
             "pool_idle_timeout": timedelta(seconds=30),
         },
-        # One loop does all retries, see `retrying`: obstore's own knows nothing of bodies that are cut.
+        # `retry` does all retries, because obstore doesn't retry after cut bodies.
         "retry_config": {"max_retries": 0, "retry_timeout": _FOREVER},
     }
-    if scheme != "gs":  # Google's servers undo encodings where they aren't accepted
+    if scheme != "gs":  # Google's servers decode by themselves what the client doesn't accept
         shared["client_options"]["default_headers"] = {"Accept-Encoding": "identity"}
     try:
         if scheme in WEB:
@@ -71,7 +68,7 @@ def _store(root: str, options: Options, _process: int, _surroundings: tuple[tupl
         return GCSStore(bucket, **shared, **more) if scheme == "gs" else AzureStore(bucket, **shared, **more)
     except ConfigError:
         raise
-    except Exception as error:  # obstore has an error of its own for every kind of setting
+    except Exception as error:  # obstore raises a different error for every kind of setting
         raise ConfigError(f"storage: {root} can't be reached with these options: {_first_line(error)}") from error
 
 
@@ -85,13 +82,13 @@ def _plain_allowed(options: Options, scheme: str) -> bool:
 
 
 def _endpoint(options: Options, scheme: str) -> str:
-    """Return the server's address where it isn't the provider's own; ConfigError for plain HTTP that isn't allowed."""
+    """Return the address of a server other than the provider's; ConfigError for plain HTTP without permission."""
     named = (os.environ.get(variable) for variable in _ENDPOINTS[scheme])
     endpoint = options.endpoint or next(filter(None, named), "")
     if endpoint.startswith("http:") and not _plain_allowed(options, scheme):
         raise ConfigError(
-            f"storage.endpoint: {endpoint} is plain HTTP, so that all pixels would travel in the clear; give its https "
-            "address, or allow it with storage.allow_http: true"
+            f"storage.endpoint: {endpoint} is plain HTTP, so that all pixels would travel unencrypted; use its https address, "
+            "or allow plain HTTP with storage.allow_http: true"
         )
     return endpoint
 
@@ -109,7 +106,7 @@ def _s3(options: Options) -> dict[str, Any]:
         region = region or found.pop("region", "")
         found.pop("region", None)
         settings |= found
-    # Servers of one's own take any region, but a signature needs one.
+    # Private servers accept any region, but the signature needs one.
     return settings | {"region": region or "us-east-1"}
 
 
@@ -118,7 +115,7 @@ def _truthy(text: str) -> bool:
 
 
 def _wanted_profile(options: Options) -> str:
-    """Return the profile that the credentials come from; keys in the environment come before the default profile."""
+    """Return the profile to take credentials from; keys in the environment take precedence over the default profile."""
     if named := options.profile or os.environ.get("AWS_PROFILE", ""):
         return named
     keys_given = {"AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"}
@@ -128,7 +125,7 @@ def _wanted_profile(options: Options) -> str:
 
 
 def _files() -> tuple[configparser.RawConfigParser, configparser.RawConfigParser]:
-    """Return AWS's two files of profiles: credentials, and settings."""
+    """Return the content of AWS's two profile files: credentials and settings."""
     home = Path.home() / ".aws"
     names = (
         os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials",
@@ -143,13 +140,13 @@ def _files() -> tuple[configparser.RawConfigParser, configparser.RawConfigParser
 
 
 def _profile(name: str) -> dict[str, Any]:
-    """Return what a profile gives to the client: its keys, or a provider that gets them."""
+    """Return a profile's arguments for the client: keys, or a provider that gets keys."""
     credentials, settings = _files()
     section = "default" if name == "default" else f"profile {name}"
     found = dict(settings[section]) if section in settings else {}
     found |= dict(credentials[name]) if name in credentials else {}
     if not found:
-        raise ConfigError(f"storage.profile: there is no profile {name!r} in AWS's files of credentials and settings")
+        raise ConfigError(f"storage.profile: no profile {name!r} in AWS's credentials and config files")
     result: dict[str, Any] = {key.removeprefix("aws_"): found[key] for key in _KEYS if found.get(key)}
     if "region" in found:
         result["region"] = found["region"]
@@ -159,13 +156,13 @@ def _profile(name: str) -> dict[str, Any]:
 
 
 def _provider(profile: str) -> Any:
-    """Return a provider for profiles that hold no keys but say how to get some: SSO, a process, an assumed role."""
+    """Return a provider for profiles that hold no keys but a way to get them: SSO, a process, an assumed role."""
     try:
         import boto3  # noqa: PLC0415  only for such profiles
         from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError(
-            f"storage.profile: {profile!r} holds no keys but says how to get some, which needs boto3: install "
+            f"storage.profile: {profile!r} holds no keys but a way to get them, which needs boto3: install "
             'dcm2zarr[aws], or export keys first (eval "$(aws configure export-credentials --format env)")'
         ) from error
     return Boto3CredentialProvider(boto3.Session(profile_name=profile))

@@ -1,7 +1,7 @@
-"""Names that file systems, servers and desktops leave in any folder: nobody's result, and nobody's doing.
+"""Names of files that file systems, servers and desktops put into any folder; they don't belong to a result.
 
-A file that is removed while somebody has it open stays under another name until it is closed: on NFS, SMB, AFS and FUSE.
-macOS, Windows and network storage put files and folders of their own beside those of others, whenever they are looked at.
+On NFS, SMB, AFS and FUSE a removed file that somebody has open stays under another name until it is closed. macOS, Windows
+and network storage add their own files and folders when somebody looks at a folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STRAY = re.compile(f"{_REMOVED_WHILE_OPEN}|{_DESKTOPS}|{_STORAGE}")
 
 
 def is_stray(name: str) -> bool:
-    """Whether a file or a folder of this name belongs to the file system, its server or a desktop.
+    """Return whether a file or folder of this name belongs to the file system, its server or a desktop.
 
     >>> [is_stray(name) for name in (".nfs000000000000a1b200000003", "._plan", "lost+found", "zarr.json", ".plan.part")]
     [True, True, True, False, False]

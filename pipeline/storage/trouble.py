@@ -1,4 +1,4 @@
-"""What is wrong with a place that can't be written, told by reason: a disk that is full, a permission that is lost."""
+"""Errors for places that can't be written, by reason: full disk, lost permission, read-only file system and others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from copy import copy
 
 from pipeline.errors import OutputError, PipelineError
-from pipeline.storage.exhausted import exhausted
+from pipeline.storage.exhausted import as_resource_error
 
 DISK_FULL, NO_PERMISSION, READ_ONLY = "disk_full", "no_permission", "read_only"
 _REASONS = {
@@ -25,33 +25,31 @@ _REASONS = {
 }
 
 
-def unwritable(what: str | os.PathLike[str], error: OSError, told: str = "can't be written") -> PipelineError:
-    """Return the error that names a place which can't be written, with the reason that the system gives.
-
-    An OutputError; a ResourceError where it isn't the place that is to blame.
+def as_place_error(what: str | os.PathLike[str], error: OSError, problem: str = "can't be written") -> PipelineError:
+    """Return an OutputError that names a place and the system's reason, or a ResourceError for an exhausted resource.
 
     Parameters
     ----------
     what : str or path-like
         The file or folder; also the error's ``source``.
     error : OSError
-        Of one of this package a copy is returned, so that it can be raised from the error itself.
-    told : str
-        What can't be done with it.
+        The cause. For an error of this package, return a copy, which can be raised from the error itself.
+    problem : str
+        What can't be done with the place.
     """
     if isinstance(error, PipelineError):
         return copy(error)  # an error that is its own cause can't travel between processes
-    if short := exhausted(error):
+    if short := as_resource_error(error):
         return short
     reason = _REASONS.get(error.errno or 0)
-    if isinstance(error, PermissionError):  # a store's has no number
+    if isinstance(error, PermissionError):  # an object store's error has no number
         reason = NO_PERMISSION
-    why = os.strerror(error.errno) if reason and error.errno else error.strerror or error  # pyarrow tells more
-    at = _within(os.fspath(what), error)
-    return OutputError(f"{what} {told}: {why}{at}", reason=reason, source=str(what))
+    why = os.strerror(error.errno) if reason and error.errno else error.strerror or error  # pyarrow's text is longer
+    inner = _inner_file(os.fspath(what), error)
+    return OutputError(f"{what} {problem}: {why}{inner}", reason=reason, source=str(what))
 
 
-def _within(what: str, error: OSError) -> str:
-    """Return which file it is about, where that lies below what can't be written as a whole."""
+def _inner_file(what: str, error: OSError) -> str:
+    """Return the failing file for a message, if it lies below `what`."""
     name = error.filename
     return f" ({name})" if isinstance(name, str) and name.startswith(f"{what}/") else ""

@@ -1,4 +1,4 @@
-"""Names of places: local paths, ``file://`` URLs, and URLs of object stores and web servers."""
+"""Parsing and checks of names: local paths, ``file://`` URLs, and URLs of object stores and web servers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STORES = ("s3", "gs", "az")
 WEB = ("http", "https")
 """Schemes that can only be read, object by object."""
 DICOMWEB = ("dicomweb+http", "dicomweb+https")
-"""Schemes of DICOMweb services, which are searched and read instance by instance."""
+"""Schemes of DICOMweb services, which can be searched, and read instance by instance."""
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _SECRET = re.compile(
     r"([?&;#](?:x-amz-[a-z-]+|x-goog-[a-z-]+|sig|signature|(?:[a-z]+[_-])?(?:token|key|password|secret)|awsaccesskeyid)=)"
@@ -26,18 +26,18 @@ _SECRET = re.compile(
 _USER = re.compile(r"(://)[^/\s'\"]*@")
 _PORT = re.compile(r":[0-9]*$|\]$")
 _FRAGMENT = re.compile(r"(https?://[^\s#]*)#[^\s]*", re.IGNORECASE)
-"""Of web servers alone: what follows is part of an object's name elsewhere."""
+"""Only for web servers; in object stores, the text after ``#`` is part of the object's name."""
 _QUERY = re.compile(r"((?<!\+)\bhttps?://[^\s?#]*)\?[^\s#]*", re.IGNORECASE)
-"""Not of DICOMweb, where it says what is looked for."""
+"""Not for DICOMweb, whose sources are queries."""
 
 
 class Location(NamedTuple):
-    """Where an object lies."""
+    """An object's location."""
 
     root: str
     """``s3://bucket``, ``http://host:port``."""
     key: str
-    """The object's name in it, as it is, without a leading slash."""
+    """The object's name in the bucket or server, decoded, without a leading slash."""
 
     @property
     def scheme(self) -> str:
@@ -46,36 +46,36 @@ class Location(NamedTuple):
 
 
 def is_remote(name: str) -> bool:
-    """Whether `name` is a URL of anything but a local file."""
+    """Return whether `name` is a URL of anything but a local file."""
     return scheme_of(name) not in ("", "file")
 
 
 def scheme_of(name: str) -> str:
-    """Return the scheme of a URL, in lower case; empty for a path."""
-    found = _URL.match(name)
-    return found[1].lower() if found else ""
+    """Return the scheme of a URL in lower case; empty for a path."""
+    match = _URL.match(name)
+    return match[1].lower() if match else ""
 
 
 def check_url(name: str) -> str:
-    """Return `name`; refuse URLs that can't be used, and all that hold secrets.
+    """Return `name`; refuse unusable URLs and URLs with secrets.
 
     Raises
     ------
     ConfigError
-        An unknown scheme, no bucket, user and password or a signature in the URL. The message doesn't repeat them.
+        For an unknown scheme, a missing bucket, or user, password or signature in the URL. The message hides secrets.
     """
     scheme = scheme_of(name)
     if not scheme or scheme == "file":
         return name
     if scheme not in (*STORES, *WEB, *DICOMWEB):
         known = ", ".join((*STORES, *WEB, *DICOMWEB))
-        raise ConfigError(f"{hidden(name)}: URLs of {known} and file can be used, not of {scheme}")
+        raise ConfigError(f"{hidden(name)}: unknown scheme {scheme}; available: {known} and file")
     authority = re.split("[/?#]", name.partition("://")[2], maxsplit=1)[0]
     if holds_user(name) or (":" in authority and not _PORT.search(authority)):
         raise ConfigError(
             f"{scheme}://…: a user and a password in a URL would be written to run.yaml, the catalog and the logs. "
-            "Take them out, and give them by environment variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, …), "
-            "a profile (storage.profile), or, for DICOMweb, DICOMWEB_TOKEN or ~/.netrc"
+            "Remove them, and give them in environment variables (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, …), in a "
+            "profile (storage.profile), or, for DICOMweb, in DICOMWEB_TOKEN or ~/.netrc"
         )
     if not authority:
         raise ConfigError(f"{name}: the name of the bucket is missing; expected {scheme}://bucket/prefix")
@@ -83,25 +83,25 @@ def check_url(name: str) -> str:
     if unusable or _SECRET.search(name):
         what = "a signature in a URL is a secret, and it" if _SECRET.search(name) else "a query or fragment in a URL"
         raise ConfigError(
-            f"{hidden(name)}: {what} can't be used; give the object's own URL, and credentials by the environment"
+            f"{hidden(name)}: {what} can't be used; give the object's own URL, and credentials in the environment"
         )
     return name
 
 
 def holds_user(text: str) -> bool:
-    """Whether a text holds a URL with a user, and perhaps a password, in front of its host."""
+    """Return whether a text contains a URL with a user, with or without password, before its host."""
     return _USER.search(text) is not None
 
 
 def hidden(text: str) -> str:
-    """Return `text` without passwords, signatures, fragments of URLs, and queries of web servers in it."""
+    """Replace passwords, signatures, fragments of URLs and queries of web servers in a text by ``…``."""
     text = _QUERY.sub(r"\1?…", text)
     text = _FRAGMENT.sub(r"\1#…", _USER.sub(r"\1…@", text))
     return _SECRET.sub(r"\1…", text)
 
 
 def split(name: str) -> Location:
-    """Take a checked URL apart. Keys of object stores stand in it as they are, paths of web servers percent-encoded."""
+    """Split a checked URL into root and key. Web servers' paths are percent-decoded, keys of object stores taken literally."""
     scheme, _, rest = name.partition("://")
     authority, _, key = rest.partition("/")
     scheme = scheme.lower()
@@ -109,7 +109,7 @@ def split(name: str) -> Location:
 
 
 def absolute(name: str) -> str:
-    """Return `name` as every process understands it: a URL without slashes at its end, or an absolute path."""
+    """Return a name that means the same in every process: a URL without trailing slashes, or an absolute path."""
     if is_remote(name):
         return name.rstrip("/")
     return os.path.abspath(name)  # noqa: PTH100  any text that names a file

@@ -2,16 +2,16 @@
 
 ::
 
-    ShardWriter ───► <image>/pixels/c/…            shards only: no metadata, nothing a reader could open
+    ShardWriter ───► <image>/pixels/c/…            shards only: no metadata, nothing that a reader could open
     finalise_image ► <image>/<per-frame arrays>    then pixels/zarr.json, the parent groups, and last
                      <image>/zarr.json             attributes with ``status: complete``
-    take_place ────► an image that was made aside is where another one stood until now
+    take_place ────► moves an image that was made aside to where another one stood
 """
 
 from pipeline.store.codecs import check_codec
 from pipeline.store.finalise import (
     as_output_error,
-    combined_digest,
+    combine_digests,
     create_root,
     finalise_image,
     remove_image,
@@ -20,27 +20,27 @@ from pipeline.store.finalise import (
 from pipeline.store.read import (
     ImageLayout,
     check_result,
-    frame_of,
     image_layouts,
     image_location,
     is_image,
     list_images,
     open_image,
     open_pixels,
-    plain_pixels,
+    open_plain_pixels,
+    read_frame,
 )
 from pipeline.store.regions import ShardWriter, Stored, shard_name, shard_size, write_region
 from pipeline.store.replacing import remove_replaced, remove_stale, take_place
 from pipeline.store.stored import (
     StoredImage,
     chunk_names,
+    decode_shard,
     image_digest,
     is_plain_group,
     list_folder,
     read_file,
     read_stored,
-    shard_frames,
-    stored_frames,
+    read_stored_frames,
 )
 from pipeline.store.strict_json import strict
 from pipeline.store.varying import split_attributes
@@ -54,10 +54,10 @@ __all__ = [
     "check_codec",
     "check_result",
     "chunk_names",
-    "combined_digest",
+    "combine_digests",
     "create_root",
+    "decode_shard",
     "finalise_image",
-    "frame_of",
     "image_digest",
     "image_layouts",
     "image_location",
@@ -67,17 +67,17 @@ __all__ = [
     "list_images",
     "open_image",
     "open_pixels",
-    "plain_pixels",
+    "open_plain_pixels",
     "read_file",
+    "read_frame",
     "read_stored",
+    "read_stored_frames",
     "remove_image",
     "remove_replaced",
     "remove_stale",
-    "shard_frames",
     "shard_name",
     "shard_size",
     "split_attributes",
-    "stored_frames",
     "strict",
     "take_place",
     "withdraw_image",

@@ -1,4 +1,4 @@
-"""What Zarr's metadata says of each array, made by zarr itself, in memory, before any of it is on disk."""
+"""Zarr metadata of each array, made by zarr itself, in memory, before any of it is on disk."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from pipeline.store.codecs import codec_arguments
 
 PIXELS = "pixels"
 _PER_FRAME_CHUNK = 2**14
-"""Frames a chunk of the per-frame arrays: one chunk for all but long images. Storing a text takes a quarter of a KiB of
-memory for each frame of a chunk."""
+"""Frames per chunk of the per-frame arrays: one chunk for all but long images. Storing a text takes a quarter of a KiB of
+memory per frame of a chunk."""
 
 _MEANING: dict[str, str] = {
     "sop_instance_uid": "SOP Instance UID of the instance that the frame comes from",
@@ -33,15 +33,15 @@ _MEANING: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ArrayDocument:
-    """An array's metadata: as its ``zarr.json`` holds it, and as zarr understands it."""
+    """An array's metadata: as the text of ``zarr.json``, and as zarr's own value."""
 
     text: bytes
     metadata: Any
 
     def bind(self, store: Any, path: str) -> zarr.AsyncArray[Any]:
-        """Return the array at `path` of `store`, whether or not its metadata is there.
+        """Return the array at `path` of `store`, whether or not its metadata has been written.
 
-        Chunks that hold nothing but the fill value are written like all others: a missing chunk means missing
+        Chunks that hold only the fill value are written like all others: a missing chunk means missing
         pixels, never zeros.
         """
         place = StorePath(store, path)
@@ -49,7 +49,7 @@ class ArrayDocument:
 
     @property
     def json(self) -> dict[str, Any]:
-        """The parsed text."""
+        """The document, parsed."""
         parsed: dict[str, Any] = json.loads(self.text)
         return parsed
 
@@ -70,7 +70,7 @@ def pixels_document(spec: ImageSpec, codec: Mapping[str, Any], coordinates: Iter
 
 
 def per_frame_document(name: str, values: npt.NDArray[Any], grid: tuple[str, ...]) -> ArrayDocument:
-    """Describe one per-frame array: over the grid's axes, and perhaps ``component``."""
+    """Describe one per-frame array over the grid's axes, perhaps with the axis ``component``."""
     text = values.dtype.kind == "O"
     return _per_frame_document(values.shape, grid, "string" if text else values.dtype.name, _MEANING.get(name, ""))
 
@@ -82,14 +82,14 @@ def _per_frame_document(shape: tuple[int, ...], grid: tuple[str, ...], dtype: st
         shape,
         dtype,
         (*_per_frame_chunk(shape[: len(grid)]), *components),
-        # Components of different numbers are different dimensions: xarray allows a dimension only one size.
+        # Arrays with different numbers of components get different dimensions: xarray allows a dimension only one size.
         dimension_names=(*grid, *(f"component_{size}" for size in components)),
         attributes={"description": meaning} if meaning else {},
     )
 
 
 def _per_frame_chunk(sizes: tuple[int, ...]) -> tuple[int, ...]:
-    """Return as much of the grid as has _PER_FRAME_CHUNK frames at most, and is contiguous in C order."""
+    """Return a chunk of at most _PER_FRAME_CHUNK frames that is contiguous in the grid's C order."""
     chunk: list[int] = []
     left = _PER_FRAME_CHUNK
     for size in reversed(sizes):
@@ -98,30 +98,30 @@ def _per_frame_chunk(sizes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(reversed(chunk))
 
 
-def per_frame_values(name: str, values: npt.ArrayLike, sizes: tuple[int, ...]) -> npt.NDArray[Any]:
+def check_per_frame_values(name: str, values: npt.ArrayLike, sizes: tuple[int, ...]) -> npt.NDArray[Any]:
     """Check a per-frame array over a grid of `sizes` and return it as numbers, booleans, or an object array of str.
 
     Raises
     ------
     OutputError
-        For a wrong shape, or for a type that every Zarr reader can't be expected to know.
+        If the shape is wrong, or not every Zarr reader can be expected to know the type.
     """
     array = np.asarray(values)
     if array.shape[: len(sizes)] != sizes or array.ndim > len(sizes) + 1:
         expected = f"{' x '.join(map(str, sizes))} frames in {len(sizes)} or {len(sizes) + 1} axes"
-        raise OutputError(f"Per-frame array {name!r} has shape {array.shape}; expected {expected}")
+        raise OutputError(f"per-frame array {name!r} has shape {array.shape}; expected {expected}")
     if array.dtype.kind in "OTU":
         array = array.astype(object, copy=False)
         strange = [value for value in array.flat if not isinstance(value, str)]
         if strange:
-            raise OutputError(f"Per-frame array {name!r} mixes text with {type(strange[0]).__name__}")
+            raise OutputError(f"per-frame array {name!r} mixes text with {type(strange[0]).__name__}")
     elif array.dtype.kind not in "iufb":
-        raise OutputError(f"Per-frame array {name!r} has dtype {array.dtype}; expected numbers, booleans or text")
+        raise OutputError(f"per-frame array {name!r} has dtype {array.dtype}; expected numbers, booleans or text")
     return array
 
 
 def array_document(shape: tuple[int, ...], dtype: str, chunks: tuple[int, ...], **arguments: Any) -> ArrayDocument:
-    """Describe an array, with more of the arguments of :func:`zarr.create_array`."""
+    """Describe an array; further `arguments` are those of :func:`zarr.create_array`."""
     files: dict[str, Any] = {}
     array = zarr.create_array(
         MemoryStore(files), shape=shape, dtype=dtype, chunks=chunks, fill_value=_fill(dtype), **arguments

@@ -1,4 +1,4 @@
-"""From the configuration's ``output.codec`` to Zarr codecs, and a trial that finds mistakes before anything is written."""
+"""Make Zarr codecs from the configuration's ``output.codec``, and try them to find mistakes before anything is written."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from pipeline.errors import ConfigError
 
 UNCOMPRESSED = "none"
 BLOSC_BLOCK = 512 * 2**10
-"""Bytes that blosc compresses at a time, unless told. Its own choice, 32 KiB for zstd at level 1, packs no tighter and
-takes 1.3 to 1.8 times as long, because zstd starts anew with each block."""
+"""Bytes that blosc compresses at a time by default. Its own choice, 32 KiB for zstd at level 1, packs no tighter and
+takes 1.3 to 1.8 times as long, because zstd starts again with each block."""
 _NUMCODECS = "numcodecs."
-# They make the array's own layout and are chosen by the planner and by Zarr, not by the user.
+# The planner and Zarr choose these for the array's layout, not the user.
 _STRUCTURAL = frozenset({"bytes", "endian", "sharding_indexed", "transpose", "vlen-bytes", "vlen-utf8"})
-# As the codec's specification has them, and this build of blosc; zarr's own lists come and go with its releases.
+# As in the codec's specification and this build of blosc; zarr's own lists vary with its releases.
 _CHOICES: dict[tuple[str, str], list[Any]] = {
     ("blosc", "clevel"): list(range(10)),
     ("blosc", "cname"): blosc.list_compressors(),
@@ -45,24 +45,24 @@ def codec_arguments(codec: Mapping[str, Any], dtype: str) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        For an unknown name or setting, naming the nearest right one, or a value that the codec refuses.
+        For an unknown name or setting, with the nearest right one, or for a value that the codec refuses.
     """
     name, settings = _split(codec)
     if name == UNCOMPRESSED:
         _check_settings(name, settings, [])
         return {"compressors": None}
-    made = _make(name, _tuned(name, settings, np.dtype(dtype).itemsize))
+    made = _make(name, _tune(name, settings, np.dtype(dtype).itemsize))
     if isinstance(made, BytesBytesCodec):
         return {"compressors": (made,)}
     if isinstance(made, ArrayBytesCodec):
         return {"serializer": made, "compressors": None}
     if isinstance(made, ArrayArrayCodec):
         return {"filters": (made,), "compressors": None}
-    raise ConfigError(f"output.codec: {name!r} is no codec for pixels")
+    raise ConfigError(f"output.codec: {name!r} isn't a codec for pixels")
 
 
 def check_codec(codec: Mapping[str, Any], dtypes: Iterable[str] = ("uint16",)) -> None:
-    """Encode and decode a little array of each of `dtypes` with `codec`, and compare to the bit.
+    """Encode and decode a small array of each of `dtypes` with `codec`, and compare to the bit.
 
     Raises
     ------
@@ -90,17 +90,17 @@ def _try_codec(codec: Mapping[str, Any], dtype: str) -> None:
         array[...] = values
         stored = np.asarray(array[...])
     except Exception as error:
-        # Foreign codecs raise anything for settings they dislike; all of it means that the codec can't be used.
+        # Foreign codecs raise anything for settings they don't accept; every error means that the codec can't be used.
         raise ConfigError(f"output.codec: {dict(codec)} can't store {dtype} pixels: {error}") from error
     if stored.tobytes() != values.tobytes():
         raise ConfigError(
-            f"output.codec: {dict(codec)} changes {dtype} pixels; what is stored must equal what was decoded, "
+            f"output.codec: {dict(codec)} changes {dtype} pixels; stored pixels must equal the decoded ones, "
             "so choose a lossless codec such as blosc, zstd or gzip"
         )
 
 
 def _sample(dtype: str) -> np.ndarray[Any, np.dtype[Any]]:
-    """Two small frames that hold noise, the type's extremes and, for floats, values between the integers."""
+    """Return two small frames that hold noise, the type's extremes and, for floats, values between the integers."""
     random = np.random.default_rng(0)
     kind = np.dtype(dtype)
     shape = (2, 32, 24)
@@ -121,8 +121,8 @@ def _split(codec: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     return name, settings | dict(nested or {})
 
 
-def _tuned(name: str, settings: dict[str, Any], itemsize: int) -> dict[str, Any]:
-    """Fill in what was measured best for frames (``scripts/bench compression``)."""
+def _tune(name: str, settings: dict[str, Any], itemsize: int) -> dict[str, Any]:
+    """Fill in the settings that were measured best for frames (``scripts/bench compression``)."""
     if name != "blosc":
         return settings
     shuffle = settings.get("shuffle", "auto")
@@ -134,16 +134,16 @@ def _tuned(name: str, settings: dict[str, Any], itemsize: int) -> dict[str, Any]
 def _make(name: str, settings: dict[str, Any]) -> Codec:
     try:
         cls = None if name in _STRUCTURAL else get_codec_class(name)
-    except (KeyError, ValueError, ImportError):  # KeyError up to zarr 3.1, an error of its own since
+    except (KeyError, ValueError, ImportError):  # KeyError up to zarr 3.1, an error of zarr's own since
         cls = None
     if cls is None:
-        raise ConfigError(f"output.codec: there is no codec {name!r}{_nearest(name, codec_names())}")
+        raise ConfigError(f"output.codec: unknown codec {name!r}{_suggest(name, codec_names())}")
     _check_settings(name, settings, _parameters(name, cls))
     for setting, value in settings.items():
         choices = _CHOICES.get((name, setting))
         if choices and value not in choices:
             raise ConfigError(
-                f"output.codec: {name} has no {setting} {value!r}{_nearest(str(value), [str(choice) for choice in choices])}"
+                f"output.codec: {name} has no {setting} {value!r}{_suggest(str(value), [str(choice) for choice in choices])}"
             )
     try:
         return cls.from_dict({"name": name, "configuration": settings})
@@ -152,7 +152,7 @@ def _make(name: str, settings: dict[str, Any]) -> Codec:
 
 
 def _parameters(name: str, cls: type[Codec]) -> list[str] | None:
-    """Return the settings that a codec has, or None where it doesn't say."""
+    """Return the settings of a codec, or None if it doesn't declare them."""
     made = codec_registry.get(name.removeprefix(_NUMCODECS)) if name.startswith(_NUMCODECS) else cls
     if made is None:
         return None
@@ -165,11 +165,11 @@ def _parameters(name: str, cls: type[Codec]) -> list[str] | None:
 def _check_settings(name: str, settings: Mapping[str, Any], known: list[str] | None) -> None:
     for setting in settings:
         if known is not None and setting not in known:
-            raise ConfigError(f"output.codec: {name} has no setting {setting!r}{_nearest(setting, known)}")
+            raise ConfigError(f"output.codec: {name} has no setting {setting!r}{_suggest(setting, known)}")
 
 
-def _nearest(value: str, names: list[str]) -> str:
+def _suggest(value: str, names: list[str]) -> str:
     near = [] if value.isdigit() else difflib.get_close_matches(value, names, n=3, cutoff=0.5)
     if near:
         return f"; did you mean {' or '.join(map(repr, near))}?"
-    return f"; there are {', '.join(names)}" if names else "; it has none"
+    return f"; available: {', '.join(names)}" if names else "; it has none"

@@ -1,4 +1,4 @@
-"""Running zarr's coroutines from code that waits for the result."""
+"""Run zarr's coroutines from synchronous code."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T], threads: int = 1) -> T:
-    """Run zarr's coroutines with at most `threads` threads at work at a time, and wait for the result.
+    """Run zarr's coroutines with at most `threads` threads working at a time, and wait for the result.
 
     zarr's own event loop serves the whole process with up to 32 threads, and its limits are global settings. A worker
-    has one core a task thread, so each call gets a loop and a thread of its own; the loop in a thread, too, because a
-    notebook's thread already runs one.
+    has one core per task thread, so each call gets a loop of its own, in a thread of its own because a notebook's thread
+    already runs a loop.
     """
 
     async def limited() -> T:

@@ -1,8 +1,8 @@
-"""From one chunk's pixels to the bytes that are stored for it.
+"""Encode one chunk's pixels to the bytes that are stored.
 
-A thread encodes one chunk after the other. zarr's own way there is a dozen coroutines and a change of threads for each
-chunk, which costs as much as decoding a small frame. So the codecs that most results have are called as zarr would
-call them, and give the same bytes (gzip: but for the header); all others are left to zarr.
+A thread encodes one chunk after the other. zarr's own way takes a dozen coroutines and a change of threads for each
+chunk, which costs as much as decoding a small frame. So the most frequent codecs are called directly, as zarr would
+call them, with the same bytes (except gzip's header); all others are left to zarr.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from pipeline.store.codecs import codec_arguments
 from pipeline.store.coroutines import run
 
 Encode = Callable[[npt.NDArray[Any]], bytes]
-"""Encodes one whole chunk: contiguous, little-endian, of the chunk's shape."""
+"""Encodes one whole chunk: contiguous, little-endian, in the chunk's shape."""
 
 _SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 
 
 def chunk_encoder(spec: ImageSpec, codec: Mapping[str, Any]) -> Encode:
-    """Return what encodes the chunks of an image's ``pixels``.
+    """Return a function that encodes the chunks of an image's ``pixels``.
 
     Raises
     ------
     ConfigError
-        For a codec that doesn't exist.
+        If the codec doesn't exist.
     """
     return _chunk_encoder(spec.chunks, spec.format.dtype, json.dumps(dict(codec)))
 
@@ -55,8 +55,8 @@ def _chunk_encoder(chunks: tuple[int, ...], dtype: str, codec: str) -> Encode:
 
 
 def _compressor(codec: Codec) -> Encode | None:
-    """Return the function behind a codec of zarr's, set as zarr sets it; None for those not known here."""
-    # what an array's metadata would say: the specification's words, whatever the objects hold
+    """Return the function behind one of zarr's codecs, with the settings zarr uses; None for codecs not known here."""
+    # The codec as in an array's metadata: in the specification's words, whatever attributes the object has.
     said: Any = codec.to_dict().get("configuration", {})
     if isinstance(codec, BloscCodec):
         cname, shuffle = said["cname"].encode(), _SHUFFLES[said["shuffle"]]
@@ -65,13 +65,13 @@ def _compressor(codec: Codec) -> Encode | None:
     if isinstance(codec, ZstdCodec):
         return numcodecs.Zstd(level=said["level"], checksum=said["checksum"]).encode  # type: ignore[no-any-return]
     if isinstance(codec, GzipCodec):
-        # zarr's notes the time in each chunk's header, so that no two runs would give the same bytes
+        # zarr's gzip writes the time into each chunk's header, so two runs would give different bytes.
         return lambda chunk: gzip.compress(chunk.data, compresslevel=said["level"], mtime=0)
     return None
 
 
 def zarr_encoder(chunks: tuple[int, ...], dtype: str, codec: Mapping[str, Any]) -> Encode:
-    """Return an encoder that lets zarr write an array of one chunk to memory, and takes what it wrote."""
+    """Return an encoder that lets zarr write an array of one chunk to memory, and returns the bytes."""
     document = array_document(chunks, dtype, chunks, **codec_arguments(codec, dtype))
     files: dict[str, Any] = {}
     array = document.bind(MemoryStore(files), "")

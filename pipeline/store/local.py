@@ -1,4 +1,4 @@
-"""The Zarr store below a local output directory, in which no link is followed: see :mod:`pipeline.storage.beneath`."""
+"""The Zarr store below a local output directory; it follows no link, see :mod:`pipeline.storage.beneath`."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from pipeline.storage import LocalPlace
 
 
 class LocalImages(LocalStore):
-    """zarr's store of files, but for how it gets at them; folders needn't be made."""
+    """zarr's store of files with another way to reach them; folders needn't be made."""
 
     def __init__(self, at: LocalPlace, *, read_only: bool = False) -> None:
         super().__init__(at.path, read_only=read_only)
         self.at = at
-        """The store's folder; nothing below the output directory itself may be a link."""
+        """The store's folder; nothing below the output directory may be a link."""
 
     def with_read_only(self, read_only: bool = False) -> LocalImages:
         """Return the same store, read-only or not."""
         return LocalImages(self.at, read_only=read_only)
 
     async def _open(self, **_how: Any) -> None:
-        self._is_open = True  # zarr's own makes the folder, through any link
+        self._is_open = True  # zarr's own method would make the folder, through any link
 
     def get_sync(
         self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """Return a value, or the part of it that is asked for; None where there is none."""
+        """Return a value, or the requested part of it; None if it doesn't exist."""
         try:
             data = _read(self.at / key, byte_range)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -52,7 +52,7 @@ class LocalImages(LocalStore):
         return list(await asyncio.gather(*(self.get(key, prototype, part) for key, part in key_ranges)))
 
     async def exists(self, key: str) -> bool:
-        """Whether there is such a value."""
+        """Return whether a value exists."""
         return await asyncio.to_thread((self.at / key).exists)
 
     def set_sync(self, key: str, value: Buffer) -> None:
@@ -66,7 +66,7 @@ class LocalImages(LocalStore):
         await asyncio.to_thread(self.set_sync, key, value)
 
     def delete_sync(self, key: str) -> None:
-        """Remove a value, or all below a prefix."""
+        """Remove a value, or everything below a prefix."""
         self._check_writable()
         (self.at / key).remove()
 
@@ -90,7 +90,7 @@ class LocalImages(LocalStore):
             yield f"{folder}/{key}" if folder else key
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        """Yield the names of what lies directly below a prefix."""
+        """Yield the names directly below a prefix."""
         folder = prefix.rstrip("/")
         for name in (self.at / folder if folder else self.at).children():
             yield name

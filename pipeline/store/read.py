@@ -1,4 +1,4 @@
-"""Opening what is there: which images, their layout, their pixels."""
+"""Read images: their paths, their layouts, their pixels."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from pipeline.store.regions import ImageStore, image_store
 from pipeline.store.remote_store import RemoteStore
 
 _AT_ONCE = 16
-"""Metadata documents read at a time."""
+"""Metadata documents read in parallel."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLayout:
-    """What an image's metadata says of its ``pixels``, and the group's attributes."""
+    """The layout of an image's ``pixels``, from its metadata, and the group's attributes."""
 
     path: str
     shape: tuple[int, ...]
@@ -38,12 +38,12 @@ class ImageLayout:
 
 
 def list_images(out: OutputDir) -> list[str]:
-    """Return the paths of all complete images, sorted. Reads folders only, one listing a group.
+    """Return the paths of all complete images, sorted. Reads only folders, with one listing per group.
 
     Raises
     ------
     OutputError
-        Where `out` holds no Zarr hierarchy.
+        If `out` holds no Zarr hierarchy.
     """
     store = _open_store(out)
     return sorted(run(_walk(store)))
@@ -55,7 +55,7 @@ def image_layouts(out: OutputDir, paths: list[str] | None = None) -> list[ImageL
     Raises
     ------
     OutputError
-        Where `out` holds no Zarr hierarchy, or one of `paths` is no complete image.
+        If `out` holds no Zarr hierarchy, or one of `paths` isn't a complete image.
     """
     store = _open_store(out)
     wanted = list_images(out) if paths is None else paths
@@ -63,29 +63,29 @@ def image_layouts(out: OutputDir, paths: list[str] | None = None) -> list[ImageL
 
 
 def check_result(out: OutputDir) -> None:
-    """Raise :class:`~pipeline.errors.OutputError` where `out` holds no Zarr hierarchy of a conversion."""
+    """Raise :class:`~pipeline.errors.OutputError` if `out` holds no Zarr hierarchy of a conversion."""
     _open_store(out)
 
 
 def image_location(out: OutputDir, path: str) -> StorePath:
-    """Return where an image's group lies, for zarr and xarray; no path alone, which zarr 3.4 takes for a URL."""
+    """Return the location of an image's group, for zarr and xarray; not as a path, which zarr 3.4 takes for a URL."""
     return StorePath(_plain_store(out), path)
 
 
-def plain_pixels(out: OutputDir, path: str) -> zarr.Array[Any]:
-    """Open a complete image's ``pixels`` as any reader of Zarr would: by zarr's own store, which follows links."""
+def open_plain_pixels(out: OutputDir, path: str) -> zarr.Array[Any]:
+    """Open a complete image's ``pixels`` like any reader of Zarr: with zarr's own store, which follows links."""
     open_image(out, path)
     return zarr.open_array(_plain_store(out), path=f"{path}/{PIXELS}", mode="r", zarr_format=3)
 
 
 def _plain_store(out: OutputDir) -> LocalStore | RemoteStore:
-    """Return a store of zarr's own for files, which follows links as any reader does."""
+    """Return one of zarr's own stores, which follows links like any reader's."""
     store = image_store(out, read_only=True)
     return store if isinstance(store, RemoteStore) else LocalStore(store.root, read_only=True)
 
 
 def is_image(out: OutputDir, path: str, *, aside: bool = False) -> bool:
-    """Tell whether there is a complete image with this path, in its place or `aside`."""
+    """Return whether there is a complete image with this path, in its place or `aside`."""
     root = out.images(aside=aside)
     return is_inner(path) and (root / path / ZARR_JSON).exists() and (root / path / PIXELS / ZARR_JSON).exists()
 
@@ -96,13 +96,13 @@ def open_image(out: OutputDir, path: str) -> zarr.Group:
     Raises
     ------
     OutputError
-        Where there is no such image, naming near ones.
+        If there is no such image; the message names similar paths.
     """
     store = _open_store(out)
     if not is_image(out, path):
         near = difflib.get_close_matches(path, list_images(out), n=3, cutoff=0.3)
-        hint = f"; near it are {', '.join(map(repr, near))}" if near else ""
-        raise OutputError(f"There is no complete image {path!r} in {store.root}{hint}")
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise OutputError(f"there is no complete image {path!r} in {store.root}{hint}")
     return zarr.open_group(store, path=path, mode="r", zarr_format=3)
 
 
@@ -112,23 +112,23 @@ def open_pixels(out: OutputDir, path: str) -> zarr.Array[Any]:
     Raises
     ------
     OutputError
-        Where there is no such image, naming near ones.
+        If there is no such image; the message names similar paths.
     """
     pixels = open_image(out, path)[PIXELS]
     if not isinstance(pixels, zarr.Array):
-        raise OutputError(f"Image {path!r}: {PIXELS} is no array")
+        raise OutputError(f"image {path!r}: {PIXELS} isn't an array")
     return pixels
 
 
-def frame_of(pixels: zarr.Array[Any], frame: int) -> npt.NDArray[Any]:
-    """Return one frame, ``(row, column[, sample])``, of the ``pixels`` of an image whose frames are in a row, as all are today."""
+def read_frame(pixels: zarr.Array[Any], frame: int) -> npt.NDArray[Any]:
+    """Return one frame, ``(row, column[, sample])``, of ``pixels`` whose frames are in a row, as in all of today's images."""
     return np.asarray(pixels[frame])
 
 
 def _open_store(out: OutputDir) -> ImageStore:
     if not out.image(ZARR_JSON).exists():
         raise OutputError(
-            f"{out.name!r} is no result of a conversion: there is no {out.IMAGES}/{ZARR_JSON} in it. "
+            f"{out.name!r} isn't the result of a conversion: it has no {out.IMAGES}/{ZARR_JSON}. "
             "Give the output directory itself",
             reason="no_result",
         )
@@ -156,7 +156,7 @@ async def _layouts(store: ImageStore, paths: list[str]) -> list[ImageLayout]:
         async with free:
             found = await store.get(f"{path}/{ZARR_JSON}", default_buffer_prototype())
         if found is None:
-            raise OutputError(f"There is no complete image {path!r} in {store.root}")
+            raise OutputError(f"there is no complete image {path!r} in {store.root}")
         return _layout(path, json.loads(found.to_bytes()))
 
     return list(await asyncio.gather(*(layout(path) for path in paths)))
@@ -177,4 +177,4 @@ def _layout(path: str, group: dict[str, Any]) -> ImageLayout:
             attributes=group["attributes"],
         )
     except (KeyError, TypeError, IndexError) as error:
-        raise OutputError(f"The metadata of image {path!r} isn't this program's: {error!r}") from error
+        raise OutputError(f"the metadata of image {path!r} weren't written by this program: {error!r}") from error

@@ -1,4 +1,4 @@
-"""Writing pixels: whole shards, each once, before the array's metadata exists."""
+"""Write pixels: whole shards, each once, before the array's metadata exists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zarr.storage import WrapperStore
 
 from pipeline.errors import PlanError
 from pipeline.model import ImageSpec
-from pipeline.storage import LocalPlace, OutputDir, RemotePlace, unwritable
+from pipeline.storage import LocalPlace, OutputDir, RemotePlace, as_place_error
 from pipeline.store.arrays import PIXELS
 from pipeline.store.encoding import chunk_encoder
 from pipeline.store.local import LocalImages
@@ -27,7 +27,7 @@ ImageStore = LocalImages | RemoteStore
 
 
 def image_store(out: OutputDir, *, aside: bool = False, read_only: bool = False) -> ImageStore:
-    """Return the Zarr store below the output directory `out`, or the store of the images made aside there."""
+    """Return the Zarr store below the output directory `out`, or the store of the images that are made aside."""
     root = out.images(aside=aside)
     if isinstance(root, RemotePlace):
         return RemoteStore(root, read_only=read_only)
@@ -36,28 +36,28 @@ def image_store(out: OutputDir, *, aside: bool = False, read_only: bool = False)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What was written of a region."""
+    """The files written for a region."""
 
     bytes: int
     digests: tuple[str, ...]
-    """xxh3_128 of each shard's file, in hexadecimal, in the order of their numbers."""
+    """xxh3_128 of each shard's file, in hexadecimal digits, in the order of their numbers."""
 
 
 class WriteOnce(WrapperStore[ImageStore]):
     """A store that never reads back.
 
-    zarr reads what it doesn't overwrite completely, such as the chunks at an image's edges. Here everything is written
-    once; what a dead run may have left in its place must neither cost memory nor fail the run by being damaged.
+    zarr reads every chunk that it doesn't overwrite completely, such as those at an image's edges. Here each chunk is written
+    once; leftovers of a dead run must neither cost memory nor, if damaged, make the run fail.
     """
 
     def __init__(self, store: ImageStore) -> None:
         super().__init__(store)
         self.stored_bytes = 0
         self.digests: dict[str, str] = {}
-        """Key → xxh3_128 of what was written, in hexadecimal."""
+        """Key → xxh3_128 of the written bytes, in hexadecimal digits."""
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Buffer | None:  # noqa: ARG002  given
-        """Pretend that there is nothing."""
+        """Return None, as if there were nothing."""
         return None
 
     async def set(self, key: str, value: Buffer) -> None:
@@ -83,7 +83,7 @@ class ShardWriter:
     out : OutputDir
         The output directory, the parent of ``images.zarr``.
     spec : ImageSpec
-        The image's layout. Its placements aren't looked at.
+        The image's layout. Its placements aren't used.
     shard : int
         The shard's number in the image's grid.
     codec : mapping
@@ -92,7 +92,7 @@ class ShardWriter:
     Raises
     ------
     ConfigError
-        For a codec that doesn't exist.
+        If the codec doesn't exist.
     """
 
     def __init__(self, out: OutputDir, spec: ImageSpec, shard: int, codec: Mapping[str, Any]) -> None:
@@ -104,16 +104,16 @@ class ShardWriter:
         self._bytes = 0
 
     def place(self) -> npt.NDArray[Any]:
-        """Return where the next frame goes: contiguous, little-endian, holding whatever was there before."""
+        """Return the array for the next frame: contiguous, little-endian, with undefined contents."""
         return self._builder.place()
 
     def add(self) -> None:
-        """Take the frame that is at :meth:`place`.
+        """Take the frame in :meth:`place`.
 
         Raises
         ------
         OutputError
-            Where it can't be written: no space, no permission.
+            If the frame can't be written: no space, no permission.
         """
         try:
             self._builder.add()
@@ -121,7 +121,7 @@ class ShardWriter:
             self._give_up(error)
 
     def finish(self) -> Stored:
-        """Let the shard appear, whole.
+        """Make the shard appear, whole.
 
         Raises
         ------
@@ -137,12 +137,12 @@ class ShardWriter:
         return Stored(self._bytes, (self._digest.hexdigest(),))
 
     def discard(self) -> None:
-        """Leave nothing behind of the frames added."""
+        """Remove the frames added so far."""
         if self._sink is not None:
             self._sink.discard()
 
     def _write(self, data: bytes) -> None:
-        if self._sink is None:  # not before there is something to write
+        if self._sink is None:  # opened late, so that a shard without frames leaves no file
             self._sink = _sink(self._store, self._key)
         self._sink.write(data)
         self._digest.update(data)
@@ -151,7 +151,7 @@ class ShardWriter:
     def _give_up(self, error: BaseException) -> NoReturn:
         self.discard()
         if isinstance(error, OSError):
-            raise unwritable(self._what, error) from error
+            raise as_place_error(self._what, error) from error
         raise error
 
 
@@ -172,9 +172,9 @@ def write_region(
     out : OutputDir
         The output directory, the parent of ``images.zarr``.
     spec : ImageSpec
-        The image's layout. Its placements aren't looked at.
+        The image's layout. Its placements aren't used.
     position : int
-        Where the region begins.
+        First position of the region.
     frames : ndarray
         Shape ``(frame, row, column[, sample])``, any byte order, in the order of their positions.
     codec : mapping
@@ -183,16 +183,16 @@ def write_region(
     Returns
     -------
     Stored
-        How many bytes, and the digest of each shard.
+        Bytes written, and the digest of each shard.
 
     Raises
     ------
     PlanError
-        Where the region isn't made of whole shards of this image.
+        If the region doesn't consist of whole shards of this image.
     OutputError
-        Where the bytes can't be written: no space, no permission.
+        If the bytes can't be written: no space, no permission.
     ConfigError
-        For a codec that doesn't exist.
+        If the codec doesn't exist.
     """
     stored = []
     left = iter(frames)
@@ -202,7 +202,7 @@ def write_region(
             writer.place()[...] = frame
             writer.add()
         stored.append(writer.finish())
-    return Stored(sum(one.bytes for one in stored), tuple(digest for one in stored for digest in one.digests))
+    return Stored(sum(shard.bytes for shard in stored), tuple(digest for shard in stored for digest in shard.digests))
 
 
 def shard_name(spec: ImageSpec, shard: int) -> str:
@@ -211,7 +211,7 @@ def shard_name(spec: ImageSpec, shard: int) -> str:
 
 
 def shard_size(out: OutputDir, spec: ImageSpec, shard: int) -> int | None:
-    """Return the bytes of a shard's file, None where there is no such file."""
+    """Return the bytes of a shard's file; None if the file doesn't exist."""
     try:
         return out.image(f"{spec.path}/{shard_name(spec, shard)}", aside=spec.aside).size()
     except FileNotFoundError:
@@ -219,7 +219,7 @@ def shard_size(out: OutputDir, spec: ImageSpec, shard: int) -> int | None:
 
 
 def _whole_shards(spec: ImageSpec, positions: range, frames: npt.NDArray[Any]) -> range:
-    """Return the numbers of the shards that `frames` are; PlanError if they don't fit there."""
+    """Return the numbers of the shards that `frames` fill; PlanError if they don't fill whole shards."""
     shards = spec.grid.whole_shards(positions)
     if not shards:
         raise PlanError(

@@ -1,4 +1,4 @@
-"""A Zarr store of objects below a URL. Each value is one put; nothing is ever renamed, listed in order, or conditional."""
+"""A Zarr store of objects below a URL. Each value is one put; nothing is renamed, listed in order, or conditional."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.storage import RemotePlace
 
 T = TypeVar("T")
 _THREADS = 16
-"""Requests at a time: reading an array asks for many chunks at once."""
+"""Requests in parallel: reading an array asks for many chunks at once."""
 
 
 class RemoteStore(Store):
@@ -48,7 +48,7 @@ class RemoteStore(Store):
         return RemoteStore(self.root, read_only=read_only)
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
-        """Return a value, or the part of it that is asked for; None where there is none."""
+        """Return a value, or the requested part of it; None if it doesn't exist."""
         try:
             data = await _threaded(lambda: _read(self.root / key, byte_range))
         except FileNotFoundError:
@@ -58,11 +58,11 @@ class RemoteStore(Store):
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
     ) -> list[Buffer | None]:
-        """Return several parts, fetched side by side."""
+        """Return several parts, fetched in parallel."""
         return list(await asyncio.gather(*(self.get(key, prototype, part) for key, part in key_ranges)))
 
     async def exists(self, key: str) -> bool:
-        """Whether there is such a value."""
+        """Return whether a value exists."""
         return await _threaded((self.root / key).exists)
 
     async def set(self, key: str, value: Buffer) -> None:
@@ -71,7 +71,7 @@ class RemoteStore(Store):
         await _threaded(lambda: (self.root / key).write_bytes(value.as_buffer_like()))
 
     async def delete(self, key: str) -> None:
-        """Remove a value; one that isn't there is no error."""
+        """Remove a value; a missing one isn't an error."""
         self._check_writable()
         await _threaded((self.root / key).remove_one)
 
@@ -92,7 +92,7 @@ class RemoteStore(Store):
             yield f"{folder}/{key}" if folder else key
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        """Yield the names of what lies directly below a prefix."""
+        """Yield the names directly below a prefix."""
         folder = prefix.rstrip("/")
         for name in await _threaded((self.root / folder if folder else self.root).children):
             yield name
@@ -116,5 +116,5 @@ async def _threaded(function: Callable[[], T]) -> T:
 
 @lru_cache(maxsize=1)
 def _pool() -> ThreadPoolExecutor:
-    """Return the threads that wait for answers: the loop's own are as few as there are cores to encode with."""
+    """Return the threads that wait for answers, because the loop's own threads are only as many as cores."""
     return ThreadPoolExecutor(_THREADS, "dcm2zarr-objects")

@@ -1,9 +1,9 @@
-"""Images made aside, while others stand at their paths: how they take their places.
+"""Images made aside while others stand at their paths, and how they replace these.
 
 ::
 
-    images.zarr/<path>                 the one that stands until then
-    plan/aside/images.zarr/<path>      the new one, complete; afterwards the other one, until all of it is removed
+    images.zarr/<path>                 the standing image
+    plan/aside/images.zarr/<path>      the new image, complete; after the exchange the old one, until it is removed
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from pipeline.store.arrays import PIXELS
 from pipeline.store.finalise import as_output_error, check_path, create_groups_above, plain_group, remove_image
 
 _AT_A_TIME = 16
-"""Objects copied side by side."""
+"""Objects copied in parallel."""
 
 
 def take_place(out: OutputDir, path: str) -> None:
-    """Put the image that is complete aside in the place of the one that stands at its path.
+    """Put the complete image that was made aside in the place of the image that stands at its path.
 
-    In a folder the two change their names at once, or where the system can't do that one after the other; what stood there is
-    kept aside. Of objects, the server makes copies: the image can't be opened meanwhile, and its attributes come last. Can be
-    done again after it was interrupted, as long as the new one is there.
+    On a file system the two exchange their names at once or, if the system can't do that, one after the other; the earlier image
+    is kept aside. In an object store the server makes copies: the image can't be opened meanwhile, and its attributes come last.
+    An interrupted replacement can be repeated as long as the new image exists.
 
     Raises
     ------
     OutputError
-        Where it can't be done; the new image is still whole then.
+        If the replacement fails; the new image is still whole then.
     """
     check_path(path)
     new, standing = out.image(path, aside=True), out.image(path)
@@ -72,12 +72,12 @@ def _copy(new: RemotePlace, standing: RemotePlace) -> None:
 
 
 def remove_replaced(out: OutputDir) -> None:
-    """Remove all that lies aside: what was replaced, and what was never to replace anything.
+    """Remove everything that lies aside: replaced images, and images that were never to replace another.
 
     Raises
     ------
     OutputError
-        Where files can't be removed.
+        If files can't be removed.
     """
     folder = out.aside
     with as_output_error(str(out.replaced), "can't be removed"):
@@ -86,12 +86,12 @@ def remove_replaced(out: OutputDir) -> None:
 
 
 def remove_stale(out: OutputDir, path: str) -> None:
-    """Remove an image that has no successor at its path, and the groups above it that then hold nothing.
+    """Remove an image without a successor at its path, and the groups above it that are then empty.
 
     Raises
     ------
     OutputError
-        For a path that is none, or files that can't be removed.
+        If `path` isn't an image's path, or files can't be removed.
     """
     remove_image(out, path)
     with as_output_error(f"{out.image(path)}", "can't be removed"):

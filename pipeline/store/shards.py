@@ -1,7 +1,7 @@
-"""Putting a shard together (Zarr v3, codec ``sharding_indexed``), frame by frame.
+"""Put a shard together (Zarr v3, codec ``sharding_indexed``), frame by frame.
 
-Frames are decoded into a buffer of one chunk's frames; when it is full its chunks are encoded, while the processor's
-cache still holds them, and written out. So no more than a chunk is in memory::
+Frames are decoded into a buffer for the frames of one chunk. When it is full, its chunks are encoded, while they are still in
+the processor's cache, and written out. So at most one chunk is in memory::
 
     ┌─────────┬─────────┬──  ─┬────────────────────────────────────────┬────────┐
     │ chunk 0 │ chunk 1 │  …  │ index: offset, length of each as <u8   │ crc32c │
@@ -23,7 +23,7 @@ from pipeline.model import ImageSpec
 from pipeline.store.encoding import Encode
 
 _ABSENT = np.iinfo(np.uint64).max
-"""Offset and length of a chunk that isn't there: beyond the image's last frame."""
+"""Offset and length of a missing chunk, beyond the image's last frame."""
 
 
 class ShardBuilder:
@@ -34,7 +34,7 @@ class ShardBuilder:
     spec : ImageSpec
         The image's layout.
     shard : int
-        The shard's number: it has fewer frames than others where the image ends.
+        The shard's number; a shard at the image's end has fewer frames.
     encode : callable
         Encodes one chunk.
     write : callable
@@ -55,21 +55,21 @@ class ShardBuilder:
         self._numbers = _chunk_numbers(spec, self._cells)
 
     def place(self) -> npt.NDArray[Any]:
-        """Return where the next frame goes: contiguous, little-endian, holding whatever was there before."""
+        """Return the array for the next frame: contiguous, little-endian, with undefined contents."""
         return self._block[self._filled, ...]
 
     def add(self) -> None:
-        """Take the frame that is at :meth:`place`."""
+        """Take the frame in :meth:`place`."""
         self._filled += 1
         self._left -= 1
         if self._filled == len(self._block) or self._left % self._cells[-1] == 0:
-            self._block[self._filled :] = 0  # the image ends within a chunk, and zeros follow
+            self._block[self._filled :] = 0  # the image ends within a chunk; zeros fill the rest
             self._write_chunks()
 
     def finish(self) -> None:
-        """Write what is left. Nothing can be added afterwards."""
+        """Write the rest of the shard. No frame can be added afterwards."""
         if self._left:
-            raise RuntimeError(f"The shard lacks {self._left} frames")
+            raise RuntimeError(f"the shard lacks {self._left} frames")
         if self._spec.shards != self._spec.chunks:
             self._write_index()
 
@@ -100,7 +100,7 @@ def _counts(whole: Sequence[int], chunks: Sequence[int]) -> tuple[int, ...]:
 
 
 def _chunk_numbers(spec: ImageSpec, cells: Sequence[int]) -> Iterator[int]:
-    """Return the number in the shard of each chunk, in the order of writing: chunk's frames by chunk's frames, then tile by tile."""
+    """Yield each chunk's number in the shard, in the order of writing: by its frames, then tile by tile."""
     axes, frame_shape = spec.axes, spec.format.frame_shape
     a_chunk = axes.cells(spec.chunks, frame_shape)
     tiles = _counts(axes.shape(a_chunk, frame_shape), spec.chunks)

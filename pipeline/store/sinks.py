@@ -1,4 +1,4 @@
-"""Where a shard's bytes go while they come: a file of its own, renamed when it is whole, or memory and then one object."""
+"""Destinations of a shard's bytes: a file that is renamed when it is whole, or memory and then one object."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _BUFFER = 64 * 2**10
 
 
 class Sink(Protocol):
-    """Takes bytes; nothing is to be seen of them before :meth:`finish`."""
+    """Takes bytes that stay invisible until :meth:`finish`."""
 
     def write(self, data: Any) -> None:
         """Append `data`."""
 
     def finish(self) -> None:
-        """Let the value appear in the store, whole."""
+        """Make the value appear in the store, whole."""
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Remove the bytes written so far."""
 
 
 class FileSink:
     """A file of a local store.
 
-    Named as zarr names what it hasn't finished, so that what a dead worker leaves is known for what it is.
+    It is named as zarr names its unfinished files, so a dead worker's leftovers can be recognised.
     """
 
     def __init__(self, at: LocalPlace) -> None:
@@ -56,7 +56,7 @@ class FileSink:
 
     def discard(self) -> None:
         """Remove the file."""
-        with contextlib.suppress(OSError):  # the disk is full: closing flushes
+        with contextlib.suppress(OSError):  # the disk may be full, and closing flushes
             self._file.close()
         with self._folder, contextlib.suppress(OSError):  # the next run removes it
             self._folder.remove(self._partial)
@@ -71,9 +71,9 @@ class FileSink:
 
 
 def begin_to_flush(descriptor: int) -> None:
-    """Let the system write a whole file to the disk, without waiting: so that the end of the run needn't wait either."""
-    if hasattr(os, "posix_fadvise"):  # Linux starts to write what it is told that nobody needs
-        with contextlib.suppress(OSError):  # some file systems take no advice
+    """Ask the system to start writing a file to the disk, without waiting, so that the end of the run needn't wait either."""
+    if hasattr(os, "posix_fadvise"):  # Linux starts to write data that the caller doesn't need any more
+        with contextlib.suppress(OSError):  # some file systems accept no advice
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
@@ -94,5 +94,5 @@ class ObjectSink:
         run(self._store.set(self._key, cpu.Buffer.from_array_like(np.frombuffer(self._data, np.uint8))))
 
     def discard(self) -> None:
-        """Forget the bytes."""
+        """Drop the bytes."""
         self._data = bytearray()

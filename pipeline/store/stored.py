@@ -1,4 +1,4 @@
-"""Looking at what is stored, file by file and frame by frame, for whoever checks it. Nothing here believes a name."""
+"""Read what is stored, file by file and frame by frame, for checks. File names aren't trusted."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ from pipeline.model import ImageSpec
 from pipeline.storage import ZARR_JSON, OutputDir
 from pipeline.store.arrays import PIXELS
 from pipeline.store.coroutines import run
-from pipeline.store.finalise import combined_digest, plain_group
+from pipeline.store.finalise import combine_digests, plain_group
 from pipeline.store.read import open_pixels
 from pipeline.store.regions import image_store, shard_name
 
 _SLAB = 8 * 2**20
-"""Decoded bytes that are read at a time, where one chunk isn't larger."""
+"""Decoded bytes read at a time, unless one chunk is larger."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """An image's files but its shards, in memory: what they hold is looked at in the bytes that were read."""
+    """An image's files without its shards, in memory: arrays and metadata are read from these bytes."""
 
     path: str
     files: Mapping[str, bytes]
     """Name below the image's group → content."""
     shards: frozenset[str]
-    """Names of the files of ``pixels``, none of them read."""
+    """Names of the files of ``pixels``; none of them is read."""
 
     def document(self, name: str = "") -> dict[str, Any]:
-        """Return the metadata of an array, or by default of the group; KeyError or ValueError where there is none."""
+        """Return the metadata of an array, by default of the group; KeyError or ValueError if there are none."""
         parsed = json.loads(self.files[f"{name}/{ZARR_JSON}" if name else ZARR_JSON])
         if not isinstance(parsed, dict):
-            raise ValueError(f"{name or 'the group'}: the metadata are no JSON object")  # noqa: TRY004  not a type here
+            raise ValueError(f"{name or 'the group'}: the metadata aren't a JSON object")  # noqa: TRY004  not a type here
         return parsed
 
     def array(self, name: str) -> npt.NDArray[Any]:
-        """Read a per-frame array; whatever zarr raises where it can't be."""
+        """Read a per-frame array; raises any of zarr's errors if it can't be read."""
         store = _memory({key: data for key, data in self.files.items() if key.startswith(f"{name}/")})
         return np.asarray(zarr.open_array(store, path=name, mode="r", zarr_format=3)[...])
 
     def array_names(self) -> set[str]:
-        """Return the names of the per-frame arrays: of all folders that hold metadata, but ``pixels``."""
+        """Return the names of the per-frame arrays: all folders with metadata, except ``pixels``."""
         found = {key.removesuffix(f"/{ZARR_JSON}") for key in self.files if key.endswith(f"/{ZARR_JSON}")}
         return found - {PIXELS}
 
 
 def read_stored(out: OutputDir, path: str, *, aside: bool = False) -> StoredImage:
-    """Read all files of an image, in its place or `aside`, but its shards."""
+    """Read all files of an image, in its place or `aside`, except its shards."""
     store = image_store(out, aside=aside, read_only=True)
     prefix = f"{path}/{PIXELS}/"
 
@@ -76,13 +76,13 @@ def read_stored(out: OutputDir, path: str, *, aside: bool = False) -> StoredImag
 
 
 def image_digest(out: OutputDir, path: str, *, aside: bool = False) -> str:
-    """Return the digest of all files of an image but its shards, as :func:`pipeline.store.finalise_image` does."""
+    """Return the digest of all files of an image except its shards, as :func:`pipeline.store.finalise_image` does."""
     files = read_stored(out, path, aside=aside).files
-    return combined_digest({name: xxhash.xxh3_128_hexdigest(data) for name, data in files.items()})
+    return combine_digests({name: xxhash.xxh3_128_hexdigest(data) for name, data in files.items()})
 
 
 def read_file(out: OutputDir, key: str) -> bytes | None:
-    """Return a file of the store, None where there is none."""
+    """Return a file of the store; None if it doesn't exist."""
     store = image_store(out, read_only=True)
     return run(_get(store, key))
 
@@ -98,21 +98,21 @@ def list_folder(out: OutputDir, path: str) -> list[str]:
 
 
 def is_plain_group(text: bytes | None) -> bool:
-    """Tell whether this is the metadata of the root, a study or a series: a group and nothing more."""
+    """Return whether this is the metadata of the root, a study or a series: a group and nothing more."""
     return text == plain_group()
 
 
 def chunk_names(name: str, document: Mapping[str, Any]) -> set[str]:
-    """Return the files that an array without shards consists of, its metadata among them."""
+    """Return the names of an unsharded array's files, including its metadata."""
     sizes = document["chunk_grid"]["configuration"]["chunk_shape"]
     counts = [ceil(length / size) for length, size in zip(document["shape"], sizes, strict=True)]
     return {f"{name}/{ZARR_JSON}"} | {f"{name}/c/{'/'.join(map(str, place))}" for place in product(*map(range, counts))}
 
 
-def shard_frames(
+def decode_shard(
     document: bytes, spec: ImageSpec, number: int, shard: bytes, wanted: Collection[int] | None = None
 ) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """Decode a shard: yield a first position and the frames from there on, a few MiB at a time.
+    """Decode a shard: yield runs of frames, each with its first position, a few MiB at a time.
 
     Parameters
     ----------
@@ -124,16 +124,16 @@ def shard_frames(
     shard : bytes
         The shard's file.
     wanted : collection of int, optional
-        Positions: what holds none of these isn't decoded.
+        Positions; parts of the shard without any of them aren't decoded.
 
     Raises
     ------
     ValueError
-        Where the shard is empty, which zarr up to 3.1 took for one that isn't there; and whatever zarr raises where it
-        can't be decoded.
+        If the shard is empty, which zarr up to 3.1 takes for a missing one. Zarr's own errors pass, of any type, if the
+        shard can't be decoded.
     """
     if not shard:
-        raise ValueError("an empty file is no shard")
+        raise ValueError("an empty file isn't a shard")
     store = _memory({f"{PIXELS}/{ZARR_JSON}": document, shard_name(spec, number): shard})
     pixels = zarr.open_array(store, path=PIXELS, mode="r", zarr_format=3)
     chunk = spec.chunk_frames
@@ -143,13 +143,13 @@ def shard_frames(
             yield start, _read_run(pixels, spec, at, count)
 
 
-def stored_frames(out: OutputDir, spec: ImageSpec, positions: range) -> Iterator[npt.NDArray[Any]]:
+def read_stored_frames(out: OutputDir, spec: ImageSpec, positions: range) -> Iterator[npt.NDArray[Any]]:
     """Yield frames of a complete image one after the other, reading a few MiB at a time.
 
     Raises
     ------
     OutputError
-        Where there is no such image; and whatever zarr raises where its chunks can't be decoded.
+        If there is no such image. Zarr's own errors pass, of any type, if its chunks can't be decoded.
     """
     pixels = open_pixels(out, spec.path)
     for _, at, count in spec.grid.runs(positions, max(1, _SLAB // spec.format.frame_bytes)):
@@ -157,7 +157,7 @@ def stored_frames(out: OutputDir, spec: ImageSpec, positions: range) -> Iterator
 
 
 def _read_run(pixels: zarr.Array[Any], spec: ImageSpec, at: tuple[int, ...], count: int) -> npt.NDArray[Any]:
-    """Read so many frames that follow each other along the grid's last axis from coordinates `at` on."""
+    """Read `count` frames that follow each other along the grid's last axis, from coordinates `at` on."""
     frame_shape = spec.format.frame_shape
     starts = spec.axes.along(at)
     sizes = spec.axes.shape((1,) * len(at), frame_shape)

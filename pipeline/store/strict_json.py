@@ -1,4 +1,4 @@
-"""Attributes as strict JSON."""
+"""Turn attributes into strict JSON."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
 
 def strict(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `attributes` with nothing but what JSON (RFC 8259) holds, in any reader.
+    """Return `attributes` with only values that JSON (RFC 8259) allows, for any reader.
 
-    NumPy's numbers and arrays become JSON's; numbers that JSON hasn't become the texts ``"NaN"``, ``"Infinity"`` and
+    NumPy's numbers and arrays become JSON's; numbers that JSON lacks become the texts ``"NaN"``, ``"Infinity"`` and
     ``"-Infinity"``, as in Zarr's own fill values.
 
     Raises
     ------
     OutputError
-        For a value of another type, naming the attribute.
+        If a value has another type; names the attribute.
     """
     return {str(name): _value(value, str(name)) for name, value in attributes.items()}
 

@@ -1,4 +1,4 @@
-"""Which attributes hold for a whole image, and which vary from frame to frame."""
+"""Divide attributes into those that hold for a whole image and those that vary from frame to frame."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def split_attributes(
     owner: npt.NDArray[np.integer[Any]],
     frame: npt.NDArray[np.integer[Any]],
 ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Split what the instances say into the image's attributes and per-frame arrays.
+    """Divide the instances' attributes into the image's attributes and per-frame arrays.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def split_attributes(
     -------
     dict, dict
         Keyword → value equal in every frame; keyword → array of shape ``(frames,)`` or ``(frames, components)``,
-        with NaN or an empty text where a frame has none.
+        with NaN or an empty text for frames without a value.
     """
     keywords = sorted({k for values in (*constant.values(), *by_frame.values()) for k in values})
     shared: dict[str, Any] = {}
@@ -56,9 +56,9 @@ def split_attributes(
 
 
 def as_array(values: Sequence[Any]) -> npt.NDArray[Any]:
-    """Return per-frame values as the plainest array that holds them all; what fits no such array becomes JSON text.
+    """Return per-frame values as the simplest array that holds them all; values that fit no such array become JSON text.
 
-    Where frames have several numbers, NaN fills up the rows of those that have fewer.
+    If frames have several numbers, NaN fills the rows of frames with fewer.
     """
     present = [value for value in values if value is not None]
     if all(isinstance(value, str) for value in present):

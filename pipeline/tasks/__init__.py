@@ -1,9 +1,9 @@
-"""What travels to the workers: converting frames, finalising an image, and the same work done carefully."""
+"""The tasks that travel to the workers: convert frames, finalise an image, and do the same work carefully."""
 
 from pipeline.tasks.allocator import keep_freed_memory
-from pipeline.tasks.convert_frames import Frame, Job, convert, decode_frames, job_of
-from pipeline.tasks.finalise_image import FinaliseInput, describe, finalise, finalise_input, frame_results
-from pipeline.tasks.isolated import convert_carefully, scan_carefully, to_blame
+from pipeline.tasks.convert_frames import Frame, Job, convert, decode_frames, make_job
+from pipeline.tasks.finalise_image import FinaliseInput, describe, finalise, frame_results, make_finalise_input
+from pipeline.tasks.isolated import convert_carefully, is_to_blame, scan_carefully
 
 __all__ = [
     "FinaliseInput",
@@ -14,10 +14,10 @@ __all__ = [
     "decode_frames",
     "describe",
     "finalise",
-    "finalise_input",
     "frame_results",
-    "job_of",
+    "is_to_blame",
     "keep_freed_memory",
+    "make_finalise_input",
+    "make_job",
     "scan_carefully",
-    "to_blame",
 ]

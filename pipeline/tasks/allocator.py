@@ -1,4 +1,4 @@
-"""Keeping the memory that codecs free after each frame, and giving it back where something else comes."""
+"""Keep the memory that codecs free after each frame, and give it back before large data of another kind."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _TRIM_BYTES = 2 * _MMAP_BYTES
 
 @cache
 def keep_freed_memory() -> None:
-    """Let glibc give memory back to the system as late as it does in any other process; the first call does it.
+    """Make glibc return memory to the system as late as in any other process; only the first call has an effect.
 
     Dask starts its workers with ``MALLOC_TRIM_THRESHOLD_=65536``. That also stops glibc from learning which sizes are
-    asked for again and again, so that each frame's buffers come as fresh pages, zeroed by the system one by one: four
-    hundred page faults for compressing one slice of a CT, which take as long as the compression. What is set here is
-    what glibc itself arrives at (``man mallopt``). A worker keeps up to 64 MiB more for it.
+    requested again and again, so each frame's buffers come as fresh pages, zeroed by the system one by one: four
+    hundred page faults to compress one slice of a CT, which take as long as the compression. The settings here are
+    those that glibc itself arrives at (``man mallopt``). They cost a worker up to 64 MiB more.
     """
     if library := _glibc():
         library.mallopt(_MMAP_THRESHOLD, _MMAP_BYTES)
@@ -27,7 +27,7 @@ def keep_freed_memory() -> None:
 
 
 def give_back_freed_memory() -> None:
-    """Give the system what is free now, before something large of another kind is made."""
+    """Return freed memory to the system before something large of another kind is made."""
     if library := _glibc():
         library.malloc_trim(0)
 

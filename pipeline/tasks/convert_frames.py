@@ -1,4 +1,4 @@
-"""The convert task: frames of files in, whole shards out. It runs in a worker and holds one shard at a time."""
+"""The convert task: it reads frames of files and writes whole shards. It runs in a worker and holds one shard at a time."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from pipeline.output import Ticket, ticket
 from pipeline.printable import printable
 from pipeline.storage import Expected, Options, OutputDir, active, prefetching, using
 from pipeline.store import ShardWriter, Stored
-from pipeline.tasks.reads import frame_index, readings
+from pipeline.tasks.reads import predict_reads, read_frame_index
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What all convert tasks of a run share."""
+    """Settings that all convert tasks of a run share."""
 
     out: OutputDir
     codec: Mapping[str, Any]
@@ -45,23 +45,23 @@ class Job:
     plugin: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     salvage: bool = False
-    """Store the frames that can be decoded of an instance that has others."""
+    """Store the frames that can be decoded of an instance that has others that can't."""
     frame_seconds: float = 120
-    """How long a frame may take."""
+    """Seconds that a frame may take."""
     decode_memory: int = 4 * 2**30
-    """Bytes that decoding may need beyond `task_memory` …"""
+    """Bytes that decoding may need in addition to `task_memory` …"""
     task_memory: int = 2**30
-    """… which is what a task of the plan needs at most."""
+    """… which is the most that a task of the plan needs."""
     storage: Options = field(default_factory=active)
     """How object stores are reached, also by a process that decodes for the task."""
     gate: Gate = IDENTITY
-    """What messages leave by."""
+    """The gate that messages pass."""
     lock: Ticket | None = field(default_factory=ticket)
-    """The run's lock on the output; a task whose run has lost it writes nothing."""
+    """The run's lock on the output; a task whose run has lost the lock writes nothing."""
 
 
-def job_of(config: RunConfig, out: OutputDir) -> Job:
-    """Return what all tasks of a run share."""
+def make_job(config: RunConfig, out: OutputDir) -> Job:
+    """Return the settings that all tasks of a run share."""
     decode, limits = config.decode, config.limits
     return Job(
         out=out,
@@ -78,7 +78,7 @@ def job_of(config: RunConfig, out: OutputDir) -> Job:
 
 
 class Frame(NamedTuple):
-    """What is noted of a decoded frame."""
+    """Facts about a decoded frame."""
 
     decoder: str
     photometric_interpretation: str
@@ -86,22 +86,22 @@ class Frame(NamedTuple):
 
 
 Place = Callable[[], npt.NDArray[Any]]
-"""Returns the array that the next frame goes into."""
+"""Returns the array for the next frame."""
 FrameSource = Callable[[Instance, range, Job, Place], Iterator[Frame | Failure]]
-"""Decodes these frames of an instance, in order, each into its place when it is asked for; yields what is noted of it,
-or the reason why it can't be decoded. Raises where no frame can be, for example because the file is gone."""
+"""Decodes frames of an instance, in order, each into its place when it is asked for; yields the facts about each frame,
+or the reason why it can't be decoded. Raises an error if no frame can be decoded, for example because the file is gone."""
 
 
 @dataclass(slots=True)
 class _Record:
-    """What happens to one instance while a task works on it."""
+    """The record of one instance while a task works on it."""
 
     decoders: dict[str, None] = field(default_factory=dict)
     photometric: dict[str, None] = field(default_factory=dict)
     failure: Failure | None = None
 
     def fail(self, failure: Failure, job: Job) -> None:
-        """Note the first failure."""
+        """Keep the first failure."""
         self.failure = self.failure or replace(failure, salvaged=job.salvage)
 
     def outcome(self, instance: int) -> InstanceOutcome:
@@ -110,12 +110,12 @@ class _Record:
 
 @dataclass(slots=True)
 class _Work:
-    """A task's running totals, and how it gets its frames."""
+    """A task's running totals, and its source of frames."""
 
     decode: FrameSource
     watch: Watch
     writer: ShardWriter | None = None
-    """Of the shard under way."""
+    """Writer of the current shard."""
     records: dict[int, _Record] = field(default_factory=dict)
     frames: int = 0
     encoded_bytes: int = 0
@@ -125,16 +125,16 @@ class _Work:
         default_factory=lambda: defaultdict(lambda: {"decode": 0.0, "write": 0.0})
     )
     unwritten: Counter[str] = field(default_factory=Counter)
-    """Frames decoded for the shard under way, by Transfer Syntax UID."""
+    """Frames decoded for the current shard, by Transfer Syntax UID."""
 
     def place(self) -> npt.NDArray[Any]:
-        """Return the array that the next frame goes into."""
+        """Return the array for the next frame."""
         if self.writer is None:
             raise RuntimeError("no shard is under way")
         return self.writer.place()
 
-    def timed(self, uid: str, frames: Iterator[Frame | Failure]) -> Iterator[Frame | Failure]:
-        """Count what getting each frame takes for its transfer syntax."""
+    def time_frames(self, uid: str, frames: Iterator[Frame | Failure]) -> Iterator[Frame | Failure]:
+        """Pass frames on, and add the time that getting each takes to its transfer syntax."""
         spent = self.syntax_seconds[uid]
         while True:
             begin = perf_counter()
@@ -145,8 +145,8 @@ class _Work:
             self.unwritten[uid] += isinstance(frame, Frame)
             yield frame
 
-    def wrote(self, seconds: float) -> None:
-        """Count the time that writing a shard took, and divide it among the transfer syntaxes of its frames."""
+    def add_write_time(self, seconds: float) -> None:
+        """Add the time for writing a shard, divided among the transfer syntaxes of its frames."""
         self.seconds["write"] += seconds
         for uid, frames in self.unwritten.items():
             self.syntax_seconds[uid]["write"] += seconds * frames / self.unwritten.total()
@@ -156,16 +156,16 @@ class _Work:
 def convert(task: TaskInput, job: Job, *, decode: FrameSource | None = None, watch: Watch | None = None) -> TaskResult:
     """Decode the frames of `task` and write its shards.
 
-    An instance that fails takes nothing else with it: its frames are marked missing, its neighbours are stored.
+    A failing instance doesn't affect others: its frames are marked missing, and all others are stored.
 
     Parameters
     ----------
     task : TaskInput
     job : Job
     decode : FrameSource, optional
-        Where frames come from: by default this process decodes them.
+        Source of frames; by default this process decodes them.
     watch : Watch, optional
-        Told when a frame is begun and when it is there.
+        Receives the beginning and the end of each frame.
     """
     work = _Work(decode or decode_frames, watch or Watch())
     regions = [_convert_region(region, job, work) for region in task.regions]
@@ -184,7 +184,7 @@ def convert(task: TaskInput, job: Job, *, decode: FrameSource | None = None, wat
 def _convert_region(piece: RegionInput, job: Job, work: _Work) -> list[RegionResult]:
     """Fill and write one shard after the other; a placement that crosses shards keeps its file open."""
     decoded = _decode_placements(piece, job, work)
-    with prefetching(readings(piece, job.out)):
+    with prefetching(predict_reads(piece, job.out)):
         return [
             _convert_shard(piece.region.image, shard, piece.spec, decoded, job=job, work=work)
             for shard in piece.spec.grid.whole_shards(piece.region.positions) or ()
@@ -194,7 +194,7 @@ def _convert_region(piece: RegionInput, job: Job, work: _Work) -> list[RegionRes
 def _convert_shard(
     image: int, shard: int, spec: ImageSpec, frames: Iterator[bool], *, job: Job, work: _Work
 ) -> RegionResult:
-    """Decode each frame into the shard's buffer; nothing is written where none of them could be."""
+    """Decode each frame into the shard's buffer; nothing is written if no frame can be decoded."""
     positions = spec.grid.shard_positions(shard)
     count = len(positions)
     writer = work.writer = ShardWriter(job.out, spec, shard, job.codec)
@@ -221,7 +221,7 @@ def _convert_shard(
         begin = perf_counter()
         stored = writer.finish()
         work.decoded_bytes += count * spec.format.frame_bytes
-        work.wrote(writing + perf_counter() - begin)
+        work.add_write_time(writing + perf_counter() - begin)
     else:
         writer.discard()
     return RegionResult(
@@ -236,7 +236,7 @@ def _convert_shard(
 
 
 def _decode_placements(piece: RegionInput, job: Job, work: _Work) -> Iterator[bool]:
-    """Decode the region's frames in order, each into its place; false for each that is missing."""
+    """Decode the region's frames in order, each into its place; yield False for each missing frame."""
     for placement in piece.spec.placements:
         record = work.records.setdefault(placement.instance, _Record())
         left = len(placement)
@@ -250,10 +250,10 @@ def _decode_placements(piece: RegionInput, job: Job, work: _Work) -> Iterator[bo
 def _decode_placement(
     instance: Instance, placement: Placement, job: Job, record: _Record, work: _Work
 ) -> Iterator[bool]:
-    """Decode a placement's frames up to the first that fails; where frames are salvaged, false for it and then the others."""
+    """Decode a placement's frames up to the first failure; if frames are salvaged, yield False for it and go on."""
     try:
         frames = work.decode(instance, placement.frames, job, work.place)
-        for decoded in work.timed(instance.transfer_syntax_uid, frames):
+        for decoded in work.time_frames(instance.transfer_syntax_uid, frames):
             if isinstance(decoded, Failure):
                 record.fail(decoded, job)
                 if not job.salvage:
@@ -264,16 +264,16 @@ def _decode_placement(
             record.photometric |= {decoded.photometric_interpretation: None}
             work.encoded_bytes += decoded.encoded_bytes
             yield True
-    except ResourceError:  # no file's fault
+    except ResourceError:  # not the file's fault
         raise
-    except Exception as error:  # noqa: BLE001  the file is gone, or its index: whatever it is becomes its reason
-        record.fail(failure_of(error, instance, job), job)
+    except Exception as error:  # noqa: BLE001  the file or its index is gone; any error becomes its reason
+        record.fail(describe_error(error, instance, job), job)
 
 
 def decode_frames(instance: Instance, frames: range, job: Job, place: Place) -> Iterator[Frame | Failure]:
     """Decode frames of an instance in this process: the usual :data:`FrameSource`."""
     with using(job.storage):
-        index = frame_index(instance, job.out, frames)
+        index = read_frame_index(instance, job.out, frames)
         opened = open_source(
             instance.source, Expected(instance.size, instance.mtime_ns, instance.etag, instance.sha256)
         )
@@ -297,25 +297,25 @@ def _decode_frame(
     try:
         decoded = reader.read_into(frame, out)
         return Frame(decoded.decoder, decoded.photometric_interpretation, reader.index.encoded_bytes(frame))
-    except ResourceError:  # no file's fault
+    except ResourceError:  # not the file's fault
         raise
-    # decoders are foreign code and raise anything on damaged data; whatever it is becomes the file's reason
+    # Decoders are foreign code and raise anything on damaged data; any error becomes the file's reason.
     except Exception as error:  # noqa: BLE001
-        return failure_of(error, instance, job, frame)
+        return describe_error(error, instance, job, frame)
     except SystemExit as error:
         message = f"{instance.source}: a decoder tried to end the process (exit status {error.code!r})"
-        return failure(job, instance, "decoder_crashed", message, frame)
+        return make_failure(job, instance, "decoder_crashed", message, frame)
 
 
-def failure_of(error: Exception, instance: Instance, job: Job, frame: int | None = None) -> Failure:
-    """Return what the catalog says of an error that `instance`, or one of its frames, met."""
+def describe_error(error: Exception, instance: Instance, job: Job, frame: int | None = None) -> Failure:
+    """Return the failure that describes an error in `instance` or in one of its frames."""
     if isinstance(error, PipelineError):
-        return failure(job, instance, error.reason, str(error), frame if error.frame is None else error.frame)
+        return make_failure(job, instance, error.reason, str(error), frame if error.frame is None else error.frame)
     reasons = ((MemoryError, "memory"), (OSError, "unreadable"))
     reason = next((reason for kind, reason in reasons if isinstance(error, kind)), "decode_failed")
-    return failure(job, instance, reason, printable(f"{instance.source}: {foreign_text(error)}"), frame)
+    return make_failure(job, instance, reason, printable(f"{instance.source}: {foreign_text(error)}"), frame)
 
 
-def failure(job: Job, instance: Instance, reason: str, message: str, frame: int | None) -> Failure:
+def make_failure(job: Job, instance: Instance, reason: str, message: str, frame: int | None) -> Failure:
     """Return a failure whose message has passed the run's gate."""
     return Failure(reason, job.gate.message(message, reason=reason, source=instance.source), frame)

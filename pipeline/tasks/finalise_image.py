@@ -18,31 +18,31 @@ from pipeline.tasks.allocator import give_back_freed_memory
 from pipeline.tasks.frame_sources import frame_sources, frame_uids
 
 MANY_FRAMES = 2**16
-"""Frames of an image whose checksums alone are of the order of a megabyte."""
+"""Frames of a large image: its checksums alone take about a megabyte."""
 
 
-class Described(NamedTuple):
-    """Where to find what the scan learned of an instance."""
+class ScanRecord(NamedTuple):
+    """Location of the scan's record of an instance."""
 
     segment: int
     row: int
     known_uid: str
-    """SOP Instance UID, empty where the file has none."""
+    """SOP Instance UID; empty if the file has none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FinaliseInput(Compact):
-    """One image, what its tasks reported of each frame, and the instances that make it."""
+    """One image, its tasks' results for each frame, and its instances."""
 
     image: int
     spec: ImageSpec
-    instances: dict[int, Described]
+    instances: dict[int, ScanRecord]
     checksums: npt.NDArray[np.uint64]
-    """Of the frame at each position; arrays, because Dask doesn't copy them when it sends and receives them."""
+    """Checksum of the frame at each position; arrays, because Dask doesn't copy them when it sends and receives them."""
     valid: npt.NDArray[np.bool_]
     """Whether the frame is stored."""
     failed: frozenset[int]
-    """Instances of which a frame could not be stored: none of their frames counts."""
+    """Instances with a frame that couldn't be stored: none of their frames counts."""
     photometric: dict[int, str]
     """Photometric interpretation of the stored pixels, by instance."""
     out: OutputDir
@@ -50,13 +50,13 @@ class FinaliseInput(Compact):
     provenance: Mapping[str, Any]
 
 
-def instances_of(plan: Plan, spec: ImageSpec) -> dict[int, Described]:
+def instances_of(plan: Plan, spec: ImageSpec) -> dict[int, ScanRecord]:
     """Return the instances of an image, by their position in the plan."""
     members = ((placement.instance, plan.instances[placement.instance]) for placement in spec.placements)
-    return {i: Described(one.segment, one.row, one.known_uid) for i, one in members}
+    return {i: ScanRecord(instance.segment, instance.row, instance.known_uid) for i, instance in members}
 
 
-def finalise_input(
+def make_finalise_input(
     outcomes: Outcomes,
     image: int,
     regions: Iterable[RegionResult],
@@ -65,7 +65,7 @@ def finalise_input(
     codec: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> FinaliseInput:
-    """Return what the finalise task of an image needs, now that all its tasks have ended and reported `regions`."""
+    """Return the input of an image's finalise task after all its tasks have ended with the results `regions`."""
     plan = outcomes.plan
     spec = plan.images[image]
     checksums, valid = frame_results(spec, regions)
@@ -86,7 +86,7 @@ def finalise_input(
 def frame_results(
     spec: ImageSpec, regions: Iterable[RegionResult]
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
-    """Return the checksum of the frame at each position of an image, and whether it is stored, by what its tasks reported."""
+    """Return the checksum of the frame at each position of an image, and whether it is stored, from the tasks' results."""
     checksums = np.zeros(spec.frames, np.uint64)
     valid = np.zeros(spec.frames, np.bool_)
     for region in regions:
@@ -97,9 +97,9 @@ def frame_results(
 
 
 def finalise(image: FinaliseInput) -> str:
-    """Write everything of an image but its shards; returns a digest of these files."""
+    """Write everything of an image except its shards; return a digest of the written files."""
     if image.spec.frames > MANY_FRAMES:
-        give_back_freed_memory()  # what came with the task is several times what it became
+        give_back_freed_memory()  # the task's message took several times the memory of its contents
     per_frame, attributes = describe(image)
     return finalise_image(
         image.out,
@@ -111,7 +111,7 @@ def finalise(image: FinaliseInput) -> str:
 
 
 def describe(image: FinaliseInput) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    """Return what the image says of its frames: per-frame arrays over its grid, and attributes that hold for all of them."""
+    """Return the image's per-frame arrays over its grid, and the attributes that hold for all frames."""
     spec = image.spec
     owner, number = frame_sources(spec)
     checksums, valid = image.checksums, image.valid

@@ -1,12 +1,12 @@
-"""Careful work: what killed a worker is done again so that it can only kill a process of its own.
+"""Careful work: a task that killed a worker is done again so that it can only kill a process of its own.
 
-The tasks are the same and so are their results; only the foreign code, decoders and header parsers, runs apart::
+Tasks and results are the same; only the foreign code, decoders and header parsers, runs separately::
 
     worker ── fresh interpreter: the same task, which writes the same shard
-                └─ a process for each instance: decodes its frames and sends them
+                └─ one process per instance: decodes its frames and sends them
 
-Whatever such a process dies of is tried once more, then it is the reason why that frame, and so its file, failed. Its
-neighbours in the task are decoded by other processes and don't notice.
+If such a process dies, it is tried once more; if it dies again, the frame, and so its file, fails for that reason. Other
+instances of the task are decoded by other processes and aren't affected.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from pipeline.isolation import Death, call_fresh, run_apart
 from pipeline.model import Failure, Instance, SourceFile, TaskInput, TaskResult
 from pipeline.output import at_work
 from pipeline.storage import OutputDir
-from pipeline.tasks.convert_frames import Frame, Job, Place, convert, decode_frames, failure, failure_of
+from pipeline.tasks.convert_frames import Frame, Job, Place, convert, decode_frames, describe_error, make_failure
 
 ATTEMPTS = 2
-"""How often a process may die on one frame, or one header, before it is to blame: some deaths are bad luck. One that
-ran out of time has had its second try: the worker was the first."""
+"""How often processes may die on one frame, or one header, before it is to blame: some deaths are bad luck. A frame that
+ran out of time has had its second try already, because the worker was the first."""
 
 
 def convert_carefully(task: TaskInput, job: Job) -> TaskResult:
@@ -40,19 +40,19 @@ def convert_carefully(task: TaskInput, job: Job) -> TaskResult:
 
 
 def _convert(task: TaskInput, job: Job) -> TaskResult:
-    with at_work(job.out, job.lock):  # it may outlive its worker for a moment
+    with at_work(job.out, job.lock):  # the process may outlive its worker for a moment
         return convert(task, job, decode=decode_apart)
 
 
 def decode_apart(instance: Instance, frames: range, job: Job, place: Place) -> Iterator[Frame | Failure]:
-    """Decode frames in another process: a :data:`~pipeline.tasks.convert_frames.FrameSource` that survives them."""
+    """Decode frames in another process; a :data:`~pipeline.tasks.convert_frames.FrameSource` that survives its death."""
     deaths = 0
     while frames:
         for message in run_apart(_decode, (instance, frames, job), seconds=job.frame_seconds, memory=job.decode_memory):
             if isinstance(message, Death):
                 deaths += 1
-                if to_blame(message, deaths):
-                    yield _decoder_failure(message, instance, frames[0], job)
+                if is_to_blame(message, deaths):
+                    yield _blame_decoder(message, instance, frames[0], job)
                     frames, deaths = frames[1:], 0
                 break
             if isinstance(message, PipelineError):
@@ -66,28 +66,28 @@ def decode_apart(instance: Instance, frames: range, job: Job, place: Place) -> I
             return
 
 
-def to_blame(death: Death, deaths: int) -> bool:
-    """Whether what a process died of, so many times, is more than bad luck."""
+def is_to_blame(death: Death, deaths: int) -> bool:
+    """Return whether so many deaths of this kind are more than bad luck."""
     return deaths >= ATTEMPTS or death.reason == "timeout"
 
 
 def _decode(send: Callable[[Any], None], instance: Instance, frames: range, job: Job) -> None:
-    """Send each frame with its pixels, or the error because of which there are none."""
+    """Send each frame with its pixels, or the error that prevents it."""
     pixels = instance.format
     buffer = np.empty(pixels.frame_shape, np.dtype(pixels.dtype).newbyteorder("<"))
     try:
         for frame in decode_frames(instance, frames, job, lambda: buffer):
             send((frame, buffer if isinstance(frame, Frame) else None))
-    except ResourceError as error:  # no file's fault
+    except ResourceError as error:  # not the file's fault
         send(error)
-    except Exception as error:  # noqa: BLE001  an error of any kind, as one that can be sent
-        failure = failure_of(error, instance, job)
+    except Exception as error:  # noqa: BLE001  any error becomes one that can be sent
+        failure = describe_error(error, instance, job)
         send(PipelineError(failure.message, reason=failure.reason, frame=failure.frame))
 
 
-def _decoder_failure(death: Death, instance: Instance, frame: int, job: Job) -> Failure:
+def _blame_decoder(death: Death, instance: Instance, frame: int, job: Job) -> Failure:
     reason = "decoder_crashed" if death.reason == "crashed" else death.reason
-    return failure(
+    return make_failure(
         job, instance, reason, f"{instance.source}: the process that decoded a frame was {death.text}", frame
     )
 
@@ -95,14 +95,14 @@ def _decoder_failure(death: Death, instance: Instance, frame: int, job: Job) -> 
 def scan_carefully(
     files: tuple[SourceFile, ...], config: RunConfig, out: OutputDir, segment: int, *, salt: bytes, gate: Gate
 ) -> scan.ScanResult:
-    """Do what :func:`pipeline.scan.scan_batch` does, in a process that may die of a header."""
+    """Do the work of :func:`pipeline.scan.scan_batch` in a process that a header may kill."""
     return call_fresh(partial(_scan_carefully, salt=salt, gate=gate), files, config, out, segment)
 
 
 def _scan_carefully(
     files: tuple[SourceFile, ...], config: RunConfig, out: OutputDir, segment: int, *, salt: bytes, gate: Gate
 ) -> scan.ScanResult:
-    """Read the batch until a process comes through it; a file on which two died is left out, with its reason."""
+    """Read the batch until a process gets through it; a file that killed two processes is left out, with its reason."""
     deaths: Counter[int] = Counter()
     while True:
         limits = config.limits
@@ -119,10 +119,10 @@ def _scan_carefully(
                 raise message
             if isinstance(message, Death):
                 if not begun:
-                    raise RuntimeError(f"The process that was to read headers was {message.text}")
+                    raise RuntimeError(f"the process that reads headers was {message.text}")
                 culprit = begun - 1
                 deaths[culprit] += 1
-                if to_blame(message, deaths[culprit]):
+                if is_to_blame(message, deaths[culprit]):
                     files = _with_problem(files, culprit, message)
                 break
 
@@ -133,7 +133,7 @@ def _with_problem(files: tuple[SourceFile, ...], culprit: int, death: Death) -> 
 
 
 class _Reporter:
-    """A watch that tells the process above of each file."""
+    """A watch that tells the parent process of each file."""
 
     def __init__(self, send: Callable[[Any], None]) -> None:
         self._send = send
@@ -142,7 +142,7 @@ class _Reporter:
         self._send(None)
 
     def end(self) -> None:
-        """Nothing: the next one's beginning says so."""
+        """Do nothing: the next file's beginning implies the end."""
 
 
 def _scan(
@@ -155,8 +155,8 @@ def _scan(
     salt: bytes,
     gate: Gate,
 ) -> None:
-    """Send None for each file begun, then the result, or the error that kept the batch from being read at all."""
+    """Send None at the beginning of each file, then the result, or the error that prevented reading the batch."""
     try:
         send(scan.scan_batch(files, config, out, segment, salt=salt, gate=gate, watch=_Reporter(send)))
-    except Exception as error:  # noqa: BLE001  raised again by who waits for it
+    except Exception as error:  # noqa: BLE001  the parent process raises it again
         send(error)

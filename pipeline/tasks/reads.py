@@ -1,4 +1,4 @@
-"""Which bytes a task will read, known before it reads any."""
+"""Predict which bytes a task will read."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pipeline.model import FrameIndex, Instance, RegionInput
 from pipeline.storage import Expected, OutputDir, Reading, is_remote
 
 _LARGEST = 2**32
-"""Bytes of an index: 24 for each fragment."""
+"""Most bytes of a frame index, which has 24 for each fragment."""
 
 
-def readings(piece: RegionInput, out: OutputDir) -> Iterator[Reading]:
+def predict_reads(piece: RegionInput, out: OutputDir) -> Iterator[Reading]:
     """Yield the objects of a region and the ranges of their frames, in the order in which they will be decoded.
 
-    Local files aren't among them (the system reads ahead), nor deflated ones, which have to be read from the beginning.
+    Leaves out local files (the system reads ahead) and deflated ones, which must be read from the beginning.
     """
     for placement in piece.spec.placements:
         instance = piece.instances[placement.instance]
         if not is_remote(instance.source):
             continue
         frames = placement.frames
-        index = frame_index(instance, out, frames)
+        index = read_frame_index(instance, out, frames)
         if index.deflated:
             continue
         expected = Expected(instance.size, instance.mtime_ns, instance.etag)
@@ -35,17 +35,17 @@ def readings(piece: RegionInput, out: OutputDir) -> Iterator[Reading]:
 
 def _ranges(index: FrameIndex, frames: range) -> Iterator[tuple[int, int]]:
     for frame in frames:
-        with suppress(IndexError):  # a frame that isn't there is the decoder's to report
+        with suppress(IndexError):  # the decoder reports a missing frame
             yield from ((offset, offset + length) for offset, length in index.ranges(frame))
 
 
-def frame_index(instance: Instance, out: OutputDir, frames: range) -> FrameIndex:
-    """Return the index of these frames of an instance, or of all, from its record or from its file below `out`.
+def read_frame_index(instance: Instance, out: OutputDir, frames: range) -> FrameIndex:
+    """Return the index of an instance's `frames`, or of all, from its record or from its file below `out`.
 
     Raises
     ------
     PipelineError
-        Where it isn't one of this instance (reason ``index_damaged``): it lies where others may write.
+        If it can't be this instance's index (reason ``index_damaged``), because others may be able to write it.
     """
     try:
         index = _read(instance, out, frames)
@@ -54,7 +54,7 @@ def frame_index(instance: Instance, out: OutputDir, frames: range) -> FrameIndex
         fits = False
     if not fits:
         raise PipelineError(
-            f"{instance.source}: what is kept of its frames' places below {out} isn't what a scan of it has found",
+            f"{instance.source}: the frame index saved below {out} isn't the one that a scan of the file found",
             reason="index_damaged",
         )
     return index
@@ -64,16 +64,16 @@ def _read(instance: Instance, out: OutputDir, frames: range) -> FrameIndex:
     if instance.frame_index:
         return FrameIndex.from_bytes(instance.frame_index)
     if not instance.frame_index_file:
-        raise LookupError("it has none")
+        raise LookupError("the instance has no index")
     where = out.at(instance.frame_index_file)
-    if out.is_remote:  # one request for all of it is sooner back than some for its parts
+    if out.is_remote:  # one request for the whole index is faster than several for its parts
         return FrameIndex.from_bytes(where.read_bytes(_LARGEST))
     with where.open() as file:
         return FrameIndex.read_part(file, frames.start, frames.stop)
 
 
 def _fits(index: FrameIndex, instance: Instance) -> bool:
-    """Whether an index is of such frames, and of bytes within the file: of inflated ones nobody knows how many there are."""
+    """Return whether an index fits the instance's frames and lies within the file; the size of inflated data is unknown."""
     pixels, options = instance.format, index.options
     if (index.transfer_syntax_uid, index.number_of_frames) != (
         instance.transfer_syntax_uid,

@@ -1,4 +1,4 @@
-"""Whether a result can be trusted: every file, chunk, frame and row, and where asked for the originals themselves."""
+"""Check whether a result can be trusted: every file, chunk, frame and row and, on request, the originals."""
 
 from pipeline.verify.outcome import Verification
 from pipeline.verify.problems import CODES, REPAIRS, Findings, Problem

@@ -1,4 +1,4 @@
-"""The catalog's rows, against plan and ledger."""
+"""Compare the catalog's rows with plan and ledger."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLUMNS = (
 
 
 def check_rows(expected: ExpectedResult) -> Iterator[Problem]:
-    """Yield what is wrong with the catalog; it is read a row group at a time."""
+    """Yield the problems of the catalog, which is read one row group at a time."""
     by_source, held = expected.by_source(), expected.held_before()
     left = set(by_source.values())
     placements = first_placements(expected)
@@ -29,16 +29,16 @@ def check_rows(expected: ExpectedResult) -> Iterator[Problem]:
         left.discard(-1 if position is None else position)
         if position is None:
             if row["status"] == "converted":
-                yield Problem("row_extra", OutputDir.CATALOG, f"{row['source']}: converted, but not in the plan")
+                yield Problem("row_extra", OutputDir.CATALOG, f"{row['source']}: converted, but missing in the plan")
             continue
         image, _ = placements.get(position, (None, ()))
-        for told in _wrong(row, expected, position, placements.get(position), held):
+        for message in _wrong(row, expected, position, placements.get(position), held):
             yield Problem(
-                "row_differs", OutputDir.CATALOG, f"{row['source']}: {told}", image, _frames(placements, position)
+                "row_differs", OutputDir.CATALOG, f"{row['source']}: {message}", image, _frames(placements, position)
             )
     for position in sorted(left):
         instance = expected.plan.instances[position]
-        yield Problem("row_missing", OutputDir.CATALOG, f"{instance.source}: no row, though it is in the plan")
+        yield Problem("row_missing", OutputDir.CATALOG, f"{instance.source}: in the plan, but without a row")
 
 
 Placements = Mapping[int, tuple[int, tuple[Placement, ...]]]
@@ -46,7 +46,7 @@ Placements = Mapping[int, tuple[int, tuple[Placement, ...]]]
 
 
 def first_placements(expected: ExpectedResult) -> dict[int, tuple[int, tuple[Placement, ...]]]:
-    """Return where each instance's frames are; an instance is in one image."""
+    """Return the image and the placements of each instance; an instance is in one image."""
     found: dict[int, tuple[int, tuple[Placement, ...]]] = {}
     for number, image in enumerate(expected.plan.images):
         for placement in image.placements:
@@ -72,7 +72,7 @@ def _wrong(
     instance = expected.plan.instances[position]
     stored = where is not None and expected.is_complete(where[0]) and position not in expected.outcomes.failures
     if stored != (row["status"] == "converted"):
-        yield f"its status is {row['status']}, but by plan and ledger it was {'' if stored else 'not '}stored"
+        yield f"its status is {row['status']}, but according to plan and ledger it was {'' if stored else 'not '}stored"
         return
     wanted = _instance_columns(instance)
     if where is not None and stored:

@@ -1,7 +1,7 @@
-"""What earlier verifications said of originals that have been deleted since: that they were equal to what is stored now.
+"""Results of earlier verifications about originals that have since been deleted: they were equal to the stored data.
 
-``verify.parquet`` keeps, for each original that was found equal, when, and a fingerprint of the image that it was held
-against. What is stored of it is still the same as long as plan and ledger have the image with that fingerprint.
+For each original that was found equal, ``verify.parquet`` keeps the time, and a fingerprint of the image that it was compared
+with. The stored data are still the same as long as plan and ledger have the image with that fingerprint.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pipeline.storage import OutputDir
 from pipeline.verify.expected import ExpectedResult
 
 DIGEST = "verdicts_digest"
-"""The key of the sum (``verify.json``) that holds the digest of the verdicts (``verify.parquet``)."""
+"""Key in the summary (``verify.json``) of the digest of the verdicts (``verify.parquet``)."""
 
 
 def fingerprints(expected: ExpectedResult) -> dict[int, str]:
-    """Return, by instance, a digest of all files of its image, as the ledger has them.
+    """Return, by instance, a digest of all files of its image, as recorded in the ledger.
 
-    Images that aren't complete have none, nor have those of early versions, whose ledgers lack digests.
+    Incomplete images have none, nor have images of early versions, whose ledgers lack digests.
     """
     found: dict[int, str] = {}
     for image, spec in enumerate(expected.plan.images):
@@ -37,33 +37,37 @@ def fingerprints(expected: ExpectedResult) -> dict[int, str]:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """That an original was found equal to what is stored of it."""
+    """Record that an original was found equal to the stored data."""
 
     when: str
     """ISO 8601, UTC."""
     fingerprint: str
-    """Of the image that it was held against."""
+    """Fingerprint of the image that it was compared with."""
 
 
-def verified_before(expected: ExpectedResult) -> dict[str, Verified]:
-    """Return the originals, by source, that an earlier verification found equal to what is still stored."""
+def find_verified_before(expected: ExpectedResult) -> dict[str, Verified]:
+    """Return the originals, by source, that an earlier verification found equal to data that are still stored."""
     if not _is_whole(expected.out):
         return {}
     own = fingerprints(expected)
     known = set(own.values())
-    by_source = {one.source: own.get(i) for i, one in enumerate(expected.plan.instances)}
+    by_source = {instance.source: own.get(i) for i, instance in enumerate(expected.plan.instances)}
     rows = read_verified(expected.out.verdicts)
     found = {
         row["source"]: Verified(row["verified"], row["fingerprint"]) for row in rows if row["fingerprint"] in known
     }
-    # a copy has no image of its own
-    return {source: one for source, one in found.items() if by_source.get(source, one.fingerprint) == one.fingerprint}
+    # A copy has no image of its own.
+    return {
+        source: verified
+        for source, verified in found.items()
+        if by_source.get(source, verified.fingerprint) == verified.fingerprint
+    }
 
 
 def _is_whole(out: OutputDir) -> bool:
-    """Whether the table is what was written with the sum beside it."""
+    """Return whether the table is the one that was written together with the summary."""
     try:
-        told = json.loads(out.verify_sum.read_bytes())
-        return isinstance(told, dict) and told.get(DIGEST) == file_digest(out.verdicts)[1]
-    except (OSError, ValueError):  # there is none, or it is damaged: then nothing is known
+        summary = json.loads(out.verify_sum.read_bytes())
+        return isinstance(summary, dict) and summary.get(DIGEST) == file_digest(out.verdicts)[1]
+    except (OSError, ValueError):  # missing or damaged: then nothing is known
         return False

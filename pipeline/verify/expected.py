@@ -1,4 +1,4 @@
-"""What should be there, by plan and ledger."""
+"""The contents that a result should have, according to plan and ledger."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from pipeline.output import Finished, ledger
 from pipeline.plan import is_result_of
 from pipeline.runs import Prepared, load
 from pipeline.storage import OutputDir
-from pipeline.tasks import FinaliseInput, finalise_input
+from pipeline.tasks import FinaliseInput, make_finalise_input
 from pipeline.verify.problems import Problem
 
 
 @dataclass(slots=True)
 class ExpectedResult:
-    """The plan, and what the ledger says became of it."""
+    """The plan, and its outcomes according to the ledger."""
 
     out: OutputDir
     plan: Plan
     finished: Finished
     prepared: Prepared
-    """What the plan is a part of."""
+    """The preparation that contains the plan."""
     outcomes: Outcomes
     replaced: set[int]
-    """Instances, by position, whose files are others now: no row of the catalog is about them."""
+    """Instances, by position, whose files have been replaced: no row of the catalog describes them."""
     standing: frozenset[str]
-    """Paths of images that stand there until those that are being made aside take their places."""
+    """Paths of images that stand there until the images that are being made aside replace them."""
 
     @classmethod
     def read(cls, out: OutputDir, prepared: Prepared, finished: Finished) -> ExpectedResult:
-        """Put together what the ledger's results say of instances and images; of a task without one, everything failed."""
+        """Fold the ledger's results into outcomes of instances and images; a task without a result counts as failed."""
         plan = prepared.plan
         standing = frozenset(image.path for image in prepared.standing.images)
         complete = {image for image in finished.images if plan.images[image].path not in standing}
@@ -44,37 +44,37 @@ class ExpectedResult:
                 outcomes.add(result)
             else:
                 outcomes.lose(
-                    task.id, Failure("not_converted", "no result of the task that was to convert it is recorded")
+                    task.id, Failure("not_converted", "the task that was to convert it has no recorded result")
                 )
         return cls(out, plan, finished, prepared, outcomes, prepared.replaced_instances(), standing)
 
     @property
     def copies(self) -> frozenset[str]:
-        """Files that the plan left out because they are others' copies."""
+        """Files that the plan left out because they are copies of others."""
         return frozenset(copy.source for copy in self.prepared.copies)
 
     def is_complete(self, image: int) -> bool:
-        """Whether the image was finalised, and is where it belongs."""
+        """Return whether the image was finalised and is in its place."""
         return image in self.outcomes.complete
 
     def by_source(self) -> dict[str, int]:
-        """Return the position of the instance of each file, as the file was when it was scanned last."""
-        return {one.source: i for i, one in enumerate(self.plan.instances) if i not in self.replaced}
+        """Return the position of each file's instance, as of the last scan."""
+        return {instance.source: i for i, instance in enumerate(self.plan.instances) if i not in self.replaced}
 
     def held_before(self) -> set[str]:
-        """Return the files that have changed while a complete image keeps what they held before."""
+        """Return the changed files whose earlier content a complete image keeps."""
         kept = self.replaced - self.outcomes.failures.keys()
         images = (spec for image, spec in enumerate(self.plan.images) if kept and self.is_complete(image))
         found = (placement.instance for spec in images for placement in spec.placements if placement.instance in kept)
         return {self.plan.instances[i].source for i in found}
 
     def finalising(self, image: int) -> FinaliseInput:
-        """Return what the image's finalise task was given."""
+        """Return the input that the image's finalise task had."""
         regions = self.outcomes.regions(image)
-        return finalise_input(self.outcomes, image, regions, out=self.out, codec={}, provenance={})
+        return make_finalise_input(self.outcomes, image, regions, out=self.out, codec={}, provenance={})
 
     def owners(self, image: int, frames: range | None) -> set[int]:
-        """Return the instances, by position, that own any of these frames (None for all)."""
+        """Return the instances, by position, that own any of these frames (None: all frames)."""
         placements = self.plan.images[image].placements
         if frames is None:
             return {placement.instance for placement in placements}
@@ -86,27 +86,27 @@ class ExpectedResult:
 
 
 def without_placements(spec: ImageSpec) -> ImageSpec:
-    """Return the layout alone, for tasks that need nothing else."""
+    """Return the layout alone, for tasks that don't need the placements."""
     return replace(
         spec, study_instance_uid="", series_instance_uid="", modality="", order="", placements=(), aside=False
     )
 
 
 def read_expected(out: OutputDir) -> tuple[ExpectedResult | None, list[Problem]]:
-    """Read plan and ledger; where the plan can't be read, there is nothing to hold the result against.
+    """Read plan and ledger; without a readable plan there is nothing to compare the result with.
 
     Raises
     ------
     OutputError
-        Where `out` holds neither plan nor ledger nor images: it is no result at all.
+        If `out` holds neither plan nor ledger nor images, so it isn't a result.
     """
     problems: list[Problem] = []
     if not catalog.has_plan(out) and not out.catalog.exists():
-        told = "the run ended before it had a plan: run the same command again"
-        return None, [Problem("unfinished_run", out.PLAN, told)]
+        message = "the run ended before it had a plan: run the same command again"
+        return None, [Problem("unfinished_run", out.PLAN, message)]
     try:
         prepared: Prepared | None = _plan(out)
-    # Parquet readers raise anything on damaged files; that they do is what is looked for
+    # Parquet readers raise anything on damaged files, and such damage is a finding.
     except Exception as error:  # noqa: BLE001
         problems.append(Problem("plan_unreadable", out.PLAN, foreign_text(error)))
         prepared = None
@@ -114,12 +114,14 @@ def read_expected(out: OutputDir) -> tuple[ExpectedResult | None, list[Problem]]
         finished = ledger.read(out, prepared.id if prepared else None)
     except OutputError as error:
         problems.append(Problem("ledger_damaged", out.LEDGER, str(error)))
-        finished = _without_plan(out)
+        finished = _read_without_plan(out)
     problems += [Problem("ledger_damaged", out.LEDGER, damage) for damage in finished.damage]
     if prepared is None:
         return None, problems
-    whole = _of_plan(prepared.plan, finished)
-    problems += [Problem("ledger_damaged", out.LEDGER, told) for told in _left_out(finished, whole)]
+    whole = _keep_records_of_plan(prepared.plan, finished)
+    problems += [
+        Problem("ledger_damaged", out.LEDGER, message) for message in _describe_dropped_records(finished, whole)
+    ]
     return ExpectedResult.read(out, prepared, whole), problems
 
 
@@ -130,23 +132,23 @@ def _plan(out: OutputDir) -> Prepared:
     return prepared
 
 
-def _without_plan(out: OutputDir) -> Finished:
+def _read_without_plan(out: OutputDir) -> Finished:
     try:
         return ledger.read(out)
     except OutputError:
         return Finished()
 
 
-def _of_plan(plan: Plan, finished: Finished) -> Finished:
-    """Return what of it is results of the plan's tasks, and images of which every task has one."""
+def _keep_records_of_plan(plan: Plan, finished: Finished) -> Finished:
+    """Return the part of the records that are results of the plan's tasks, and images whose tasks all have one."""
     results = {task: result for task, result in finished.results.items() if is_result_of(plan, result)}
     open_images = {region.image for task in plan.tasks if task.id not in results for region in task.regions}
     images = frozenset(image for image in finished.images if image < len(plan.images) and image not in open_images)
     return replace(finished, results=results, images=images)
 
 
-def _left_out(finished: Finished, whole: Finished) -> Iterator[str]:
+def _describe_dropped_records(finished: Finished, whole: Finished) -> Iterator[str]:
     for task in sorted(finished.results.keys() - whole.results.keys()):
-        yield f"what is recorded of task {task} isn't a result of such a task"
+        yield f"the record of task {task} isn't a result of such a task"
     for image in sorted(finished.images - whole.images):
-        yield f"image {image} is recorded as complete, but not what its tasks stored"
+        yield f"image {image} is recorded as complete, but not the results of all its tasks"

@@ -1,8 +1,8 @@
-"""Originals compared so that no decoder's crash, hang or hunger costs more than the file that it was on.
+"""Compare originals so that a decoder's crash, hang or hunger for memory costs no more than the file that it was reading.
 
-As in a conversion, workers compare at full speed under a watch, and what a dead worker took with it is done again
-carefully: a process for each original. What that dies of, twice, isn't asked again where it was only the second opinion;
-where it was what decoded the file the first time, or its header, the original can't be decoded any more.
+As in a conversion, workers compare at full speed under a watch, and the work of a dead worker is done again carefully: in
+one process per original. A second decoder that kills two processes isn't used again for that original. If the first decoder
+or the header parser kills them, the original can't be decoded any more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.config import Limits
 from pipeline.isolation import Bounds, Death, Watch, call_fresh, guarded, run_apart
 from pipeline.storage import OutputDir
-from pipeline.tasks import to_blame
+from pipeline.tasks import is_to_blame
 from pipeline.verify.original_checks import Check, SourceFindings, run_source_checks
 from pipeline.verify.originals import FIRST, HEADER, Comparison, SourceCheck, compare
 from pipeline.verify.problems import Problem
@@ -24,7 +24,7 @@ from pipeline.verify.work import TASK_BYTES
 
 
 def check_sources(checks: Iterable[Check], out: OutputDir, limits: Limits) -> SourceFindings:
-    """Run one task's comparisons; this is what travels to the workers."""
+    """Run one task's comparisons; this function travels to the workers."""
     return guarded(
         lambda watch: run_source_checks(checks, lambda check: compare(check, out, partial(_note, watch))),
         lambda: check_sources_carefully(checks, out, limits),
@@ -40,7 +40,7 @@ def _note(watch: Watch, what: str) -> None:
 
 
 def check_sources_carefully(checks: Iterable[Check], out: OutputDir, limits: Limits) -> SourceFindings:
-    """Do the same, each original in a process of its own."""
+    """Run the same comparisons with each original in a process of its own."""
     return call_fresh(_carefully, checks, out, limits)
 
 
@@ -49,7 +49,7 @@ def _carefully(checks: Iterable[Check], out: OutputDir, limits: Limits) -> Sourc
 
 
 def compare_apart(check: SourceCheck, out: OutputDir, limits: Limits) -> Comparison:
-    """Do what :func:`~pipeline.verify.originals.compare` does, in a process that may die of it."""
+    """Do the work of :func:`~pipeline.verify.originals.compare` in a process that may die of it."""
     deaths: Counter[str] = Counter()
     memory = limits.decode_memory + 2 * TASK_BYTES
     while True:
@@ -59,7 +59,7 @@ def compare_apart(check: SourceCheck, out: OutputDir, limits: Limits) -> Compari
                 return message
             if isinstance(message, Death):
                 deaths[at] += 1
-                if not to_blame(message, deaths[at]):
+                if not is_to_blame(message, deaths[at]):
                     break
                 if at in {HEADER, FIRST, ""}:
                     return _lost(check, at or "the comparison", message)
@@ -69,11 +69,11 @@ def compare_apart(check: SourceCheck, out: OutputDir, limits: Limits) -> Compari
 
 
 def _compare(send: Callable[[Any], None], check: SourceCheck, out: OutputDir) -> None:
-    """Send what is called next, each time, and in the end the comparison."""
+    """Send the name of each foreign function before it is called, and finally the comparison."""
     send(compare(check, out, send))
 
 
 def _lost(check: SourceCheck, at: str, death: Death) -> Comparison:
-    told = f"{at}: the process that it ran in was {death.text}"
-    problem = Problem("decode_failed", check.gate.source(check.instance.source), told, check.image, check.stored)
+    text = f"{at}: the process that it ran in was {death.text}"
+    problem = Problem("decode_failed", check.gate.source(check.instance.source), text, check.image, check.stored)
     return Comparison(check.position, [problem])

@@ -1,4 +1,4 @@
-"""One image's metadata and per-frame arrays, against what plan, ledger and headers say. Runs in a worker."""
+"""Compare one image's metadata and per-frame arrays with plan, ledger and headers. Runs in a worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import xxhash
 from pipeline.errors import foreign_text
 from pipeline.model import ImageSpec
 from pipeline.storage import ZARR_JSON, OutputDir
-from pipeline.store import StoredImage, chunk_names, combined_digest, read_stored, shard_name, strict
+from pipeline.store import StoredImage, chunk_names, combine_digests, read_stored, shard_name, strict
 from pipeline.tasks import FinaliseInput, describe
 from pipeline.verify.problems import Problem
 
@@ -23,25 +23,25 @@ _OWN_ATTRIBUTES = frozenset({"status", "provenance"})
 
 @dataclass(frozen=True, slots=True)
 class ImageCheck:
-    """A complete image, all but its pixels."""
+    """A complete image, without its pixels."""
 
     finalising: FinaliseInput
     digest: str
-    """Of all its files but the shards; empty where the ledger doesn't know it."""
+    """Digest of all its files except the shards; empty if the ledger has none."""
 
     @property
     def image(self) -> int:
-        """Position in the plan."""
+        """The image's position in the plan."""
         return self.finalising.image
 
     @property
     def where(self) -> str:
-        """The image."""
+        """Path of the image, for messages."""
         return f"{OutputDir.IMAGES}/{self.finalising.spec.path}"
 
 
 def check_image(check: ImageCheck) -> Iterator[Problem]:
-    """Yield what is wrong with an image's files, attributes and per-frame arrays."""
+    """Yield the problems of an image's files, attributes and per-frame arrays."""
     image, spec = check.finalising.image, check.finalising.spec
     stored = read_stored(check.finalising.out, spec.path)
     per_frame, attributes = describe(check.finalising)
@@ -51,13 +51,13 @@ def check_image(check: ImageCheck) -> Iterator[Problem]:
         return Problem(code, f"{place}/{name}" if name else place, message, image)
 
     digests = {name: xxhash.xxh3_128_hexdigest(data) for name, data in stored.files.items()}
-    if check.digest and combined_digest(digests) != check.digest:
-        yield found("changed_file", "", "the image's metadata or per-frame arrays aren't what was written")
+    if check.digest and combine_digests(digests) != check.digest:
+        yield found("changed_file", "", "the image's metadata or per-frame arrays aren't as written")
     yield from (found(*each) for each in _names(stored, per_frame, check.finalising))
     for name, expected in (("", attributes), *per_frame.items(), (PIXELS, None)):
         try:
             wrong = _wrong(stored, name, expected, spec)
-        # zarr and its codecs raise anything on damaged metadata and chunks; that they do is what is looked for
+        # zarr and its codecs raise anything on damaged metadata and chunks, and such damage is a finding.
         except Exception as error:  # noqa: BLE001
             yield found("metadata_unreadable", name, f"can't be read: {foreign_text(error)}")
         else:
@@ -67,7 +67,7 @@ def check_image(check: ImageCheck) -> Iterator[Problem]:
 def _names(
     stored: StoredImage, per_frame: dict[str, npt.NDArray[Any]], image: FinaliseInput
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield code, name and message for files that are missing, or that nothing asked for."""
+    """Yield code, name and message for missing files, and for files that don't belong to the image."""
     wanted = {ZARR_JSON, f"{PIXELS}/{ZARR_JSON}"}
     for name, values in per_frame.items():
         chunk = [max(1, min(each)) for each in zip(values.shape, _chunk(stored, name, values.shape), strict=False)]
@@ -78,11 +78,11 @@ def _names(
     for name in sorted((wanted - set(stored.files)) | (required - stored.shards)):
         yield "missing_file", name, "isn't there"
     for name in sorted((set(stored.files) - wanted) | (stored.shards - required)):
-        yield "extra_file", name, "belongs to nothing"
+        yield "extra_file", name, "doesn't belong to the result"
 
 
 def _chunk(stored: StoredImage, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the chunk shape of a per-frame array by its own metadata; `shape`, if these can't be read."""
+    """Return the chunk shape of a per-frame array from its own metadata; `shape` if these can't be read."""
     try:
         sizes = tuple(map(int, stored.document(name)["chunk_grid"]["configuration"]["chunk_shape"]))
     except (KeyError, ValueError, TypeError):
@@ -91,7 +91,7 @@ def _chunk(stored: StoredImage, name: str, shape: tuple[int, ...]) -> tuple[int,
 
 
 def _wrong(stored: StoredImage, name: str, expected: Any, spec: ImageSpec) -> list[str]:
-    """Return messages on one array, or on the group (whose name is empty)."""
+    """Return messages about one array, or about the group, whose name is empty."""
     if not name:
         return list(_group(stored, expected))
     if name == PIXELS:
@@ -107,13 +107,13 @@ def _group(stored: StoredImage, attributes: dict[str, Any]) -> Iterator[str]:
     wanted = strict(attributes)
     for keyword in sorted((wanted.keys() | found.keys()) - _OWN_ATTRIBUTES):
         if keyword not in wanted or keyword not in found or found[keyword] != wanted[keyword]:
-            # values of attributes can be a patient's: they aren't told
-            yield f"the attribute {keyword} isn't what plan, ledger and headers say"
+            # Values of attributes may identify a patient, so messages don't contain them.
+            yield f"the attribute {keyword} differs from plan, ledger and headers"
     repeated = group.get("consolidated_metadata", {}).get("metadata", {})
     names = stored.array_names() | {PIXELS}
     for array in sorted(names | repeated.keys()):
         if array not in names or repeated.get(array) != stored.document(array):
-            yield f"the metadata of {array} aren't the ones repeated in the group"
+            yield f"the metadata of {array} differ from those in the group"
 
 
 def _pixels(document: dict[str, Any], spec: ImageSpec) -> Iterator[str]:
@@ -133,11 +133,11 @@ def _pixels(document: dict[str, Any], spec: ImageSpec) -> Iterator[str]:
 
 def _values(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> Iterator[str]:
     if found.shape != wanted.shape:
-        yield f"its shape is {found.shape}, there should be {wanted.shape}"
+        yield f"its shape is {found.shape}, expected {wanted.shape}"
         return
     same = found == wanted
     if wanted.dtype.kind == "f":
         same |= np.isnan(found) & np.isnan(wanted)
     if not same.all():
         frames = np.nonzero(~same.reshape(len(same), -1).all(axis=1))[0]
-        yield f"{len(frames)} frame(s) have other values than plan, ledger and headers say, first frame {frames[0]}"
+        yield f"{len(frames)} frame(s) have other values than plan, ledger and headers, first frame {frames[0]}"

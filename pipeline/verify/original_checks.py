@@ -1,4 +1,4 @@
-"""Which originals are compared, cut into tasks; and what a task finds. The tasks run in workers."""
+"""Choose the originals to compare and cut them into tasks; run a task's comparisons, in workers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pipeline.verify.catalog_checks import Placements, first_placements
 from pipeline.verify.expected import ExpectedResult, without_placements
 from pipeline.verify.originals import Comparison, SourceCheck
 from pipeline.verify.problems import Findings
-from pipeline.verify.work import TASK_BYTES, in_tasks
+from pipeline.verify.work import TASK_BYTES, group_into_tasks
 
 
 @dataclass(frozen=True, slots=True)
 class CopyCheck:
-    """A byte-identical copy that was left out, and the files that it may be a copy of."""
+    """A byte-identical copy that was left out, and the files whose copy it may be."""
 
     source: str
     kept: tuple[tuple[int, str], ...]
@@ -34,20 +34,20 @@ class CopyCheck:
 
     @property
     def where(self) -> str:
-        """The copy."""
+        """Source of the copy, for messages."""
         return self.source
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFindings:
-    """What a task found out about originals."""
+    """A task's findings about originals."""
 
     findings: Findings
     compared: tuple[Comparison, ...] = ()
     copies: tuple[tuple[str, int], ...] = ()
-    """Copies that still are copies, each with the instance that was kept."""
+    """Files that are still copies, each with the instance that was kept."""
     absent: tuple[str, ...] = ()
-    """Copies that aren't there any more."""
+    """Copies that no longer exist."""
 
 
 Check = SourceCheck | CopyCheck
@@ -56,42 +56,42 @@ Check = SourceCheck | CopyCheck
 def source_checks(
     expected: ExpectedResult, config: RunConfig, sample: int | None = None, seed: int = 0
 ) -> Iterator[tuple[Check, ...]]:
-    """Yield what is to be compared, in tasks; the catalog is read row group by row group meanwhile.
+    """Yield the comparisons, in tasks; meanwhile the catalog is read one row group after the other.
 
     Parameters
     ----------
     expected : ExpectedResult
     config : RunConfig
-        How headers were read, and frames decoded.
+        The settings for reading headers and decoding frames.
     sample : int, optional
-        How many files to compare, chosen by `seed`; all, and the copies that were left out, by default.
+        Number of files to compare, chosen by `seed`; by default all files, and the copies that were left out.
     seed : int
     """
     placements = first_placements(expected)
     chosen = None if sample is None else set(_sample(expected, placements, sample, seed))
-    yield from in_tasks((check, _cost(check)) for check in _checks(expected, config, placements, chosen))
+    yield from group_into_tasks((check, _cost(check)) for check in _checks(expected, config, placements, chosen))
 
 
 def _cost(check: Check) -> int:
     return check.frames * check.spec.format.frame_bytes if isinstance(check, SourceCheck) else 0
 
 
-def stored_instances(expected: ExpectedResult, placements: Placements) -> list[int]:
-    """Return the instances that are stored and whose files are what they were, by position in the plan."""
+def find_stored_instances(expected: ExpectedResult, placements: Placements) -> list[int]:
+    """Return the instances that are stored and whose files haven't been replaced, by position in the plan."""
     without = expected.outcomes.failures.keys() | expected.replaced
     return [i for i, (image, _) in placements.items() if expected.is_complete(image) and i not in without]
 
 
 def _sample(expected: ExpectedResult, placements: Placements, count: int, seed: int) -> list[int]:
-    stored = sorted(stored_instances(expected, placements))
-    # not for secrets: the same seed is to give the same files
+    stored = sorted(find_stored_instances(expected, placements))
+    # Not for secrets: the same seed must give the same files.
     return random.Random(seed).sample(stored, min(count, len(stored)))  # noqa: S311
 
 
 def _checks(
     expected: ExpectedResult, config: RunConfig, placements: Placements, chosen: set[int] | None
 ) -> Iterator[Check]:
-    by_source = {expected.plan.instances[i].source: i for i in stored_instances(expected, placements)}
+    by_source = {expected.plan.instances[i].source: i for i in find_stored_instances(expected, placements)}
     alike: defaultdict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)
     for source, i in by_source.items():
         alike[expected.plan.instances[i].known_uid, expected.plan.instances[i].size].append((i, source))
@@ -108,7 +108,7 @@ def _checks(
 def _pieces(
     expected: ExpectedResult, config: RunConfig, position: int, placements: Placements, row: Mapping[str, Any]
 ) -> Iterator[SourceCheck]:
-    """Cut an instance into runs of frames that a task can compare in about a second; the first compares the header."""
+    """Cut an instance into runs of frames that a task can compare in about a second; the first run compares the header."""
     image, own = placements[position]
     spec, instance = expected.plan.images[image], expected.plan.instances[position]
     whole = SourceCheck(
@@ -129,7 +129,7 @@ def _pieces(
     most = max(1, TASK_BYTES // spec.format.frame_bytes)
     if (
         whole.frames <= most or instance.transfer_syntax_uid == syntaxes.DEFLATED
-    ):  # no frame of it is reached without the others
+    ):  # none of its frames can be reached without the others
         yield whole
         return
     for placement in own:
@@ -147,7 +147,7 @@ def _part(placement: Placement, done: int, most: int) -> Placement:
 
 
 def run_source_checks(checks: Iterable[Check], comparing: Callable[[SourceCheck], Comparison]) -> SourceFindings:
-    """Run one task's comparisons, one after the other; `comparing` does those of originals."""
+    """Run one task's comparisons, one after the other; `comparing` compares originals."""
     compared: list[Comparison] = []
     copies: list[tuple[str, int]] = []
     absent: list[str] = []
@@ -158,15 +158,15 @@ def run_source_checks(checks: Iterable[Check], comparing: Callable[[SourceCheck]
             frames += check.frames
             size += check.frames * check.spec.format.frame_bytes
         else:
-            kept = _kept(check)
+            kept = _find_kept(check)
             absent += [check.source] if kept is None else []
-            copies += [(check.source, one) for one in kept or ()]
-    problems = tuple(problem for one in compared for problem in one.problems)
+            copies += [(check.source, instance) for instance in kept or ()]
+    problems = tuple(problem for comparison in compared for problem in comparison.problems)
     return SourceFindings(Findings(problems, 0, frames, size), tuple(compared), tuple(copies), tuple(absent))
 
 
-def _kept(check: CopyCheck) -> list[int] | None:
-    """Return the first instance that the copy still equals byte for byte, or nothing; None where it isn't there."""
+def _find_kept(check: CopyCheck) -> list[int] | None:
+    """Return the first instance that the copy still equals byte for byte, or an empty list; None if the copy is gone."""
     try:
         digest = scan.digest(check.source)
     except PipelineError as error:

@@ -1,4 +1,4 @@
-"""One original, against what is stored of it: its header, its number of frames, its pixels. Runs in a worker."""
+"""Compare one original with the stored data: header, number of frames, pixels. Runs in a worker."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from pipeline.errors import PipelineError, ResourceError, foreign_text
 from pipeline.frames import HeaderLimits, SecondReader, header_json, open_source, unstored
 from pipeline.model import ImageSpec, Instance, Placement
 from pipeline.storage import Found, OutputDir, is_remote
-from pipeline.store import stored_frames
+from pipeline.store import read_stored_frames
 from pipeline.verify.problems import Problem
-from pipeline.verify.stored_pixels import runs
+from pipeline.verify.stored_pixels import to_ranges
 
 _SOME_TAGS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class SourceCheck:
-    """Frames of one original, and where they are stored."""
+    """Frames of one original, and the place where they are stored."""
 
     position: int
-    """Of the instance in the plan."""
+    """Position of the instance in the plan."""
     instance: Instance
     image: int
     spec: ImageSpec
@@ -38,58 +38,58 @@ class SourceCheck:
     placements: tuple[Placement, ...]
     """The frames to compare."""
     decoder: str
-    """What decoded them, as the catalog has it."""
+    """Decoder according to the catalog."""
     raw: bool
     options: Mapping[str, Any]
     row: int
-    """In the catalog."""
+    """Row in the catalog."""
     header: str | None
-    """xxh3_128 of the stored header's text; None where none is stored, or where another task compares it."""
+    """xxh3_128 of the stored header's text; None if no header is stored, or another task compares it."""
     header_kept: bool
     """Whether the header is stored."""
     without: frozenset[str] = frozenset()
-    """Decoders that aren't to be tried: the process dies of them."""
+    """Decoders not to use, because they kill the process."""
     limits: HeaderLimits | None = None
-    """What its header may hold."""
+    """Limits of its header."""
     gate: Gate = IDENTITY
-    """What its header and all messages left by when it was converted."""
+    """The gate that its header and all messages passed during the conversion."""
 
     @property
     def frames(self) -> int:
-        """How many frames are compared."""
+        """Number of frames to compare."""
         return sum(map(len, self.placements))
 
     @property
     def where(self) -> str:
-        """The original."""
+        """Source of the original, for messages."""
         return self.instance.source
 
     @property
     def stored(self) -> range:
-        """Where they lie in the image."""
+        """Positions of the frames in the image."""
         return range(self.placements[0].position, self.placements[-1].positions.stop)
 
 
 @dataclass(slots=True)
 class Comparison:
-    """What comes of comparing an original."""
+    """The result of comparing an original."""
 
     position: int
     problems: list[Problem] = field(default_factory=list)
     notes: dict[str, None] = field(default_factory=dict)
     by: dict[str, None] = field(default_factory=dict)
-    """What decoded it again."""
+    """Decoders that decoded it again."""
     unstored: tuple[str, ...] = ()
-    """What it holds beside the frames that are stored, and may be an image."""
+    """Contents of the original that aren't stored, and may be an image."""
 
 
 Teller = Callable[[str], None]
-"""Is told what foreign code is called next: :data:`HEADER`, :data:`FIRST` or a decoder's name; nothing when it is back."""
+"""Receives the name of each foreign function before its call (:data:`HEADER`, :data:`FIRST` or a decoder); empty afterwards."""
 HEADER, FIRST = "the header", "the first decoder"
 
 
 def compare(check: SourceCheck, out: OutputDir, tell: Teller) -> Comparison:
-    """Compare an original with what is stored of it.
+    """Compare an original with the stored data.
 
     Parameters
     ----------
@@ -97,12 +97,10 @@ def compare(check: SourceCheck, out: OutputDir, tell: Teller) -> Comparison:
     out : OutputDir
         The output directory.
     tell : callable
-        Told of every call of a decoder or parser, which may never come back.
+        Receives every call of a decoder or parser, because the call may never return.
     """
     found = Comparison(check.position)
-    found.notes |= dict.fromkeys(
-        f"{name} can't decode it and took its process with it" for name in sorted(check.without)
-    )
+    found.notes |= dict.fromkeys(f"{name} can't decode it and crashed its process" for name in sorted(check.without))
     source = check.instance.source
     try:
         with open_source(source) as file:
@@ -122,40 +120,40 @@ def compare(check: SourceCheck, out: OutputDir, tell: Teller) -> Comparison:
             found.unstored = tuple(check.gate.message(text, source=source) for text in beside)
             tell("")
             if reader.index.number_of_frames != check.instance.number_of_frames:
-                told = f"it has {reader.index.number_of_frames} frames, had {check.instance.number_of_frames}"
-                _tell(check, found, "frames_differ", told)
+                message = f"it has {reader.index.number_of_frames} frames, but had {check.instance.number_of_frames}"
+                _report(check, found, "frames_differ", message)
             else:
                 _check_pixels(check, reader, found, out, tell)
-    except ResourceError:  # no file's fault
+    except ResourceError:  # not the file's fault
         raise
     except PipelineError as error:
         codes = {"file_not_found": "source_gone", "unreadable": "source_unreadable"}
-        _tell(check, found, codes.get(error.reason, "decode_failed"), str(error))
-    # decoders and pydicom are foreign code and raise anything on files that have been damaged since
+        _report(check, found, codes.get(error.reason, "decode_failed"), str(error))
+    # Decoders and pydicom are foreign code and raise anything on files that have been damaged since.
     except Exception as error:  # noqa: BLE001
-        _tell(check, found, "decode_failed", foreign_text(error))
+        _report(check, found, "decode_failed", foreign_text(error))
     tell("")
     return found
 
 
-def _tell(check: SourceCheck, found: Comparison, code: str, message: str, frames: range | None = None) -> None:
+def _report(check: SourceCheck, found: Comparison, code: str, message: str, frames: range | None = None) -> None:
     source = check.instance.source
     message = check.gate.message(message, reason=code, source=source).removeprefix(f"{source}: ")
     found.problems.append(Problem(code, check.gate.source(source), message, check.image, frames or check.stored))
 
 
 def _check_file(check: SourceCheck, file: BinaryIO, found: Comparison) -> None:
-    """Compare size, and time of change or ETag; a file that was only touched is still compared and may be equal."""
+    """Compare size, and time of change or ETag; a file that was only touched is still compared, and may be equal."""
     instance = check.instance
     then = (instance.mtime_ns, instance.etag)
     if is_remote(instance.source):
-        seen: Found = cast(Any, file).found  # files that are fetched know it
+        seen: Found = cast(Any, file).found  # fetched files know their size and time
         size, now = seen.size, (seen.mtime_ns, seen.etag)
     else:
         status = os.fstat(file.fileno())
         size, now = status.st_size, (status.st_mtime_ns, "")
     if size != instance.size:
-        _tell(check, found, "source_changed", f"it has {size} bytes, had {instance.size}")
+        _report(check, found, "source_changed", f"it has {size} bytes, but had {instance.size}")
     elif now != then:
         found.notes["changed or touched since it was converted"] = None
 
@@ -167,14 +165,14 @@ def _check_header(check: SourceCheck, reader: SecondReader, found: Comparison, o
     if xxhash.xxh3_128_hexdigest(text.encode("utf-8", "backslashreplace")) == check.header:
         return
     stored = read_row(out, check.row, ("header",))["header"]
-    tags = _differing(json.loads(stored or "{}"), json.loads(text))
+    tags = _find_differences(json.loads(stored or "{}"), json.loads(text))
     if tags:
         some = ", ".join(tags[:_SOME_TAGS]) + (", …" if len(tags) > _SOME_TAGS else "")
-        _tell(check, found, "header_differs", f"{len(tags)} element(s) aren't the stored ones: {some}")
+        _report(check, found, "header_differs", f"{len(tags)} element(s) differ from the stored ones: {some}")
 
 
-def _differing(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return the tags whose elements differ; their values can be a patient's and aren't told."""
+def _find_differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the tags whose elements differ; their values may identify a patient and aren't shown."""
     return sorted(tag for tag in stored.keys() | now.keys() if stored.get(tag) != now.get(tag))
 
 
@@ -182,40 +180,42 @@ def _check_pixels(check: SourceCheck, reader: SecondReader, found: Comparison, o
     wrong: dict[str, list[int]] = {}
     for placement in check.placements:
         numbers, place = placement.frames, placement.positions
-        others = _Otherwise(reader, numbers, check, tell)
-        for number, at, stored in zip(numbers, place, stored_frames(out, check.spec, place), strict=True):
+        others = _SecondDecoding(reader, numbers, check, tell)
+        for number, at, stored in zip(numbers, place, read_stored_frames(out, check.spec, place), strict=True):
             code = _judge(check, others, number, stored, found)
             if code:
                 wrong.setdefault(code, []).append(at)
     for code, frames in wrong.items():
-        for run in runs(frames):
-            told = (
+        for run in to_ranges(frames):
+            message = (
                 f"frames {run.start} to {run.stop - 1} of the image"
                 if len(run) > 1
                 else f"frame {run.start} of the image"
             )
-            _tell(check, found, code, told, run)
+            _report(check, found, code, message, run)
 
 
-def _judge(check: SourceCheck, others: _Otherwise, number: int, stored: npt.NDArray[Any], found: Comparison) -> str:
-    """Return the code of what is wrong with a frame, or an empty text."""
+def _judge(
+    check: SourceCheck, others: _SecondDecoding, number: int, stored: npt.NDArray[Any], found: Comparison
+) -> str:
+    """Return the code of a frame's problem, or an empty text."""
     other, reader = others.next(), others.reader
-    if other is not None and _alike(stored, other, reader.tolerance):
+    if other is not None and _are_alike(stored, other, reader.tolerance):
         found.by[others.by] = None
         return ""
     others.tell(FIRST)
     first = reader.again(number, check.spec.format.dtype)
     others.tell("")
-    if not _alike(stored, first, 0):
+    if not _are_alike(stored, first, 0):
         return "pixels_differ"
     if other is None or reader.tolerance:
-        # no other decoder, or lossy data of which two right decoders make too different a picture (upsampled colour)
+        # No other decoder, or lossy data for which two correct decoders differ too much (upsampled colour).
         found.by[check.decoder or "the same reader"] = None
         return ""
     return "decoders_disagree"
 
 
-def _alike(stored: npt.NDArray[Any], other: npt.NDArray[Any], tolerance: int) -> bool:
+def _are_alike(stored: npt.NDArray[Any], other: npt.NDArray[Any], tolerance: int) -> bool:
     if stored.shape != other.shape:
         return False
     if not tolerance:
@@ -223,8 +223,8 @@ def _alike(stored: npt.NDArray[Any], other: npt.NDArray[Any], tolerance: int) ->
     return bool(np.abs(stored.astype(np.int64) - other.astype(np.int64)).max(initial=0) <= tolerance)
 
 
-class _Otherwise:
-    """A placement's frames by another decoder; None from the first on that it fails with, as the next one is tried."""
+class _SecondDecoding:
+    """A placement's frames by another decoder; from its first failure on it returns None, and the next decoder is tried."""
 
     def __init__(self, reader: SecondReader, numbers: range, check: SourceCheck, tell: Teller) -> None:
         self.reader, self.tell = reader, tell
@@ -235,7 +235,7 @@ class _Otherwise:
         self.by = ""
 
     def next(self) -> npt.NDArray[Any] | None:
-        """Return the next frame; None where nothing else can decode it."""
+        """Return the next frame; None if no other decoder can decode it."""
         while self._frames or self._left:
             try:
                 if self._frames is None:
@@ -244,7 +244,7 @@ class _Otherwise:
                 self.tell(self.by)
                 frame = next(self._frames)
                 self.tell("")
-            # a decoder that can't isn't the file's fault: another one may, and the first one has to
+            # A decoder's failure isn't the file's fault: another decoder may succeed, and the first one has to.
             except Exception:  # noqa: BLE001
                 self._frames = None
                 continue

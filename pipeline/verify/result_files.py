@@ -1,4 +1,4 @@
-"""Which files a result consists of: nothing missing, nothing extra, nothing changed, outside of the images themselves."""
+"""Check the files of a result outside the images: none missing, none extra, none changed."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from pipeline.store import is_plain_group, list_folder, read_file
 from pipeline.verify.problems import Problem
 
 _GROUPS_AT_A_TIME = 16
-"""Studies and series looked at side by side: in an object store each costs a listing and a request."""
+"""Studies and series checked in parallel: in an object store each costs a listing and a request."""
 
 
 def check_sealed(out: OutputDir, sealed: Mapping[str, tuple[int, str]]) -> Iterator[Problem]:
-    """Yield what differs from what the run left outside of images.zarr and ledger."""
+    """Yield the differences from what the run left outside images.zarr and ledger."""
     found = sealed_files(out)
     for name in sorted(sealed.keys() | found.keys()):
         if name not in found:
             yield Problem("missing_file", name, "isn't there")
         elif name not in sealed and not name.startswith(f"{out.LEDGER}/"):
-            yield Problem("extra_file", name, "belongs to nothing")
+            yield Problem("extra_file", name, "doesn't belong to the result")
         elif name in sealed and found[name] != sealed[name]:
-            sizes = f"{found[name][0]} bytes, {sealed[name][0]} were written"
-            yield Problem("changed_file", name, f"isn't what was written ({sizes})")
+            sizes = f"{found[name][0]} bytes, but {sealed[name][0]} were written"
+            yield Problem("changed_file", name, f"isn't as written ({sizes})")
 
 
 def check_top(out: OutputDir) -> Iterator[Problem]:
-    """Yield what lies in the output directory and in the ledger, and isn't ours."""
+    """Yield the foreign files in the output directory and in the ledger."""
     for name in out.root.children():
         if name not in out.OURS:
-            yield Problem("extra_file", name, "belongs to nothing")
+            yield Problem("extra_file", name, "doesn't belong to the result")
     ours = {*out.LOCKS, *out.ledger_segments()}
     for name in out.ledger.children():
         if name not in ours:
-            yield Problem("extra_file", f"{out.LEDGER}/{name}", "belongs to nothing")
+            yield Problem("extra_file", f"{out.LEDGER}/{name}", "doesn't belong to the result")
 
 
 def check_ledger_end(out: OutputDir, sealed: Collection[str]) -> Iterator[Problem]:
-    """Yield what stands behind the ledger's last record; older segments are among the `sealed` files."""
+    """Yield segments with data behind the ledger's last record; older segments are among the `sealed` files."""
     for segment in (f"{out.LEDGER}/{name}" for name in out.ledger_segments()):
         if segment not in sealed and _last_byte(out.at(segment)) != b"\n":
             yield Problem("ledger_damaged", segment, "it doesn't end with a whole record")
@@ -55,13 +55,13 @@ def _last_byte(file: Place) -> bytes:
 
 
 def check_groups(out: OutputDir, images: Iterable[str]) -> Iterator[Problem]:
-    """Yield what is wrong above the images: the root, studies and series are plain groups and hold nothing else.
+    """Yield the problems above the images: the root, studies and series must be plain groups and hold nothing else.
 
     Parameters
     ----------
     out : OutputDir
     images : iterable of str
-        The paths of all images of which there may be something.
+        The paths of all images that may exist, even in part.
     """
     below: defaultdict[str, set[str]] = defaultdict(set)
     below[""] = set()
@@ -87,4 +87,7 @@ def _check_group(out: OutputDir, group_and_wanted: tuple[str, set[str]]) -> list
             Problem("changed_file", f"{where}{ZARR_JSON}", "isn't the metadata of a group that only holds groups")
         )
     present = set(list_folder(out, group)) - {ZARR_JSON}
-    return [*found, *(Problem("extra_file", where + name, "belongs to nothing") for name in sorted(present - wanted))]
+    return [
+        *found,
+        *(Problem("extra_file", where + name, "doesn't belong to the result") for name in sorted(present - wanted)),
+    ]

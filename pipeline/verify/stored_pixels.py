@@ -1,4 +1,4 @@
-"""One shard's pixels, against the digest of its file and the checksums of its frames. Runs in a worker."""
+"""Compare one shard's pixels with the digest of its file and the checksums of its frames. Runs in a worker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import xxhash
 
 from pipeline.model import ImageSpec, RegionResult
 from pipeline.storage import ZARR_JSON, OutputDir
-from pipeline.store import read_file, shard_frames, shard_name
+from pipeline.store import decode_shard, read_file, shard_name
 from pipeline.verify.problems import Problem
 
 
@@ -22,11 +22,11 @@ class ShardCheck:
     spec: ImageSpec
     region: RegionResult
     only: frozenset[int] | None = None
-    """The positions to look at; None for all, and then for the whole file."""
+    """The positions to check; None for all positions and the whole file."""
 
     @property
     def where(self) -> str:
-        """The image."""
+        """Path of the image, for messages."""
         return f"{OutputDir.IMAGES}/{self.spec.path}"
 
     @property
@@ -36,16 +36,16 @@ class ShardCheck:
 
     @property
     def frames(self) -> int:
-        """How many frames are checked."""
+        """Number of frames to check."""
         return sum(self.region.valid) if self.only is None else len(self.only)
 
     def looks_at(self, frame: int) -> bool:
-        """Whether this frame of the image is stored and to be checked."""
+        """Return whether this frame of the image is stored and to be checked."""
         return bool(self.region.valid[frame - self.region.start]) and (self.only is None or frame in self.only)
 
 
 def check_shard(check: ShardCheck, out: OutputDir) -> Iterator[Problem]:
-    """Yield what is wrong with a shard: as a file, and frame by frame."""
+    """Yield the problems of a shard: as a file, and frame by frame."""
     region, spec = check.region, check.spec
     if not any(region.valid):
         return
@@ -57,51 +57,51 @@ def check_shard(check: ShardCheck, out: OutputDir) -> Iterator[Problem]:
     whole = region.positions
     data, document = read_file(out, name), read_file(out, f"{spec.path}/pixels/{ZARR_JSON}")
     if data is None or document is None:
-        yield found("missing_file", "the shard or its metadata aren't there", whole)
+        yield found("missing_file", "the shard or its metadata are missing", whole)
         return
     if check.only is None and region.digest and xxhash.xxh3_128_hexdigest(data) != region.digest:
-        yield found("changed_file", "the shard isn't what was written", whole)
-    differing, unreadable = _look(check, document, data)
-    for run in runs(differing):
-        yield found("frame_differs", f"{_frames(run)} of the image: other pixels than their checksums say", run)
-    for run in runs(unreadable):
+        yield found("changed_file", "the shard isn't as written", whole)
+    differing, unreadable = _check_frames(check, document, data)
+    for run in to_ranges(differing):
+        yield found("frame_differs", f"{_frames(run)} of the image: the pixels don't match their checksums", run)
+    for run in to_ranges(unreadable):
         yield found("frame_unreadable", f"{_frames(run)} of the image can't be decoded", run)
 
 
-def _look(check: ShardCheck, document: bytes, data: bytes) -> tuple[list[int], list[int]]:
+def _check_frames(check: ShardCheck, document: bytes, data: bytes) -> tuple[list[int], list[int]]:
     """Return the frames that differ and those that can't be decoded."""
     region = check.region
     try:
-        return list(_differing(check, document, data, region.positions)), []
-    # codecs raise anything on damaged data; that they do is what is looked for
+        return list(_find_differing(check, document, data, region.positions)), []
+    # Codecs raise anything on damaged data, and such damage is a finding.
     except Exception:  # noqa: BLE001
         differing: list[int] = []
         unreadable: list[int] = []
     for start, _, count in check.spec.grid.runs(region.positions, check.spec.chunk_frames):
         chunk = range(start, start + count)
         try:
-            differing += _differing(check, document, data, chunk)
+            differing += _find_differing(check, document, data, chunk)
         except Exception:  # noqa: BLE001  as above
             unreadable += [frame for frame in chunk if check.looks_at(frame)]
     return differing, unreadable
 
 
-def _differing(check: ShardCheck, document: bytes, shard: bytes, frames: range) -> Iterator[int]:
-    """Yield those of `frames` that don't fit their checksum."""
+def _find_differing(check: ShardCheck, document: bytes, shard: bytes, frames: range) -> Iterator[int]:
+    """Yield those of `frames` that don't match their checksum."""
     region = check.region
     checksums = np.frombuffer(region.checksums, "<u8")
     wanted = frozenset(filter(check.looks_at, frames))
     little = np.dtype(check.spec.format.dtype).newbyteorder("<")
     every = len(wanted) == len(region.valid)
-    for start, arrays in shard_frames(document, check.spec, check.shard, shard, None if every else wanted):
+    for start, arrays in decode_shard(document, check.spec, check.shard, shard, None if every else wanted):
         for number, frame in enumerate(arrays, start):
             digest = xxhash.xxh3_64_intdigest(np.ascontiguousarray(frame, little).data) if number in wanted else 0
             if number in wanted and digest != checksums[number - region.start]:
                 yield number
 
 
-def runs(numbers: Iterable[int]) -> list[range]:
-    """Return ascending numbers as runs without gaps."""
+def to_ranges(numbers: Iterable[int]) -> list[range]:
+    """Return ascending numbers as ranges without gaps."""
     found: list[range] = []
     for number in numbers:
         if found and found[-1].stop == number:

@@ -1,4 +1,4 @@
-"""Leaving the verdicts beside the result: ``verify.parquet``, one row a file, and ``verify.json``, the sum."""
+"""Write the verdicts to the result: ``verify.parquet``, one row per file, and ``verify.json``, the summary."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.catalog import write_verdicts
 from pipeline.output import file_digest
-from pipeline.storage import OutputDir, unwritable, using
+from pipeline.storage import OutputDir, as_place_error, using
 from pipeline.verify.earlier import DIGEST
 from pipeline.verify.outcome import Verification
 from pipeline.verify.verdicts import file_verdicts
@@ -20,22 +20,22 @@ def write(found: Verification, folder: str | os.PathLike[str] | None = None) -> 
     Raises
     ------
     OutputError
-        Where that can't be done.
+        If a file can't be written.
     """
     with using(found.options):
         beside = OutputDir(os.fspath(folder or found.out))
         try:
-            told = as_dict(found)
+            summary = as_dict(found)
             if found.verdicts:
                 write_verdicts(beside.verdicts, file_verdicts(found))
-                told[DIGEST] = file_digest(beside.verdicts)[1]
-            beside.verify_sum.write_bytes((json.dumps(told, indent=1) + "\n").encode())
+                summary[DIGEST] = file_digest(beside.verdicts)[1]
+            beside.verify_sum.write_bytes((json.dumps(summary, indent=1) + "\n").encode())
         except OSError as error:
-            raise unwritable(str(beside.root), error, "can't take the verdicts") from error
+            raise as_place_error(str(beside.root), error, "can't take the verdicts") from error
 
 
 def as_dict(found: Verification) -> dict[str, Any]:
-    """Return the sum as plain values."""
+    """Return the summary as plain values."""
     return {
         "output": found.out.name,
         "verified": found.when,

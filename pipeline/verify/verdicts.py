@@ -1,4 +1,4 @@
-"""The verdict on every file that the run found: whether the original may go."""
+"""The verdict on every file that the run found: whether the original can be deleted."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pipeline.verify.expected import ExpectedResult
 from pipeline.verify.outcome import GONE, Verification
 
 VERDICTS = {
-    "equal": "the original was compared and is stored: it can be deleted",
+    "equal": "the original was compared with the stored data and is equal: it can be deleted",
     "copy": "a byte-identical copy of an original that is equal: it can be deleted",
-    "stored": "what is stored is what was written; the original was not compared",
-    "partly_stored": "what is stored of it is sound, but it holds frames or other images that aren't stored: keep it",
-    "gone": "its original isn't there any more; nothing is wrong with what is stored of it",
-    "unsound": "something is wrong with what is stored of it, or with the original",
-    "not_stored": "it was not converted, so it is nowhere but in its original",
+    "stored": "the stored data are as written; the original was not compared",
+    "partly_stored": "the stored data are sound, but the original holds frames or other images that aren't stored: keep it",
+    "gone": "the original no longer exists; nothing is wrong with the stored data",
+    "unsound": "something is wrong with the stored data or with the original",
+    "not_stored": "the file was not converted: only the original holds its data",
 }
-"""Verdict → what it means."""
+"""Verdict → its meaning."""
 DELETABLE = frozenset({"equal", "copy"})
 
 
 def file_verdicts(found: Verification) -> Iterator[dict[str, Any]]:
-    """Yield a row for every row of the catalog, in its order: what became of the file, and the verdict on it."""
+    """Yield a row for every row of the catalog, in its order: the outcome of the file, and the verdict on it."""
     expected = found.expected
     if expected is None:
         return
@@ -37,7 +37,7 @@ def file_verdicts(found: Verification) -> Iterator[dict[str, Any]]:
         kept = found.copies.get(row["source"])
         verdict = _verdict(found, partly, row, position, kept)
         problem = found.touched.get(position) if position is not None else None
-        before = _before(found, row["source"], verdict)
+        before = _earlier_verdict(found, row["source"], verdict)
         if verdict in DELETABLE:
             before = Verified(found.when, marks.get(_instance(position, kept), ""))
         yield {
@@ -54,31 +54,34 @@ def file_verdicts(found: Verification) -> Iterator[dict[str, Any]]:
 
 
 def _partly_stored(found: Verification, expected: ExpectedResult) -> dict[int, str]:
-    """Return, by instance, what of its original isn't stored: because nothing declares it, or because of select.frames."""
+    """Return, by instance, what its original holds that isn't stored: because nothing declares it, or select.frames skips it."""
     counts = stored_frames(expected.plan)
     instances = expected.plan.instances
     chosen = {i: count for i, count in counts.items() if count < instances[i].number_of_frames}
     selected = {
         i: f"select.frames: {n} of {instances[i].number_of_frames} frames are stored" for i, n in chosen.items()
     }
-    return {i: "; ".join(one[i] for one in (selected, found.partly) if i in one) for i in selected | found.partly}
+    return {
+        i: "; ".join(remarks[i] for remarks in (selected, found.partly) if i in remarks)
+        for i in selected | found.partly
+    }
 
 
 def _note(found: Verification, partly: Mapping[int, str], position: int | None) -> str | None:
     if position is None:
         return None
-    return "; ".join(one[position] for one in (found.notes, partly) if position in one) or None
+    return "; ".join(remarks[position] for remarks in (found.notes, partly) if position in remarks) or None
 
 
-def _before(found: Verification, source: str, verdict: str) -> Verified | None:
-    """Return what an earlier verification said, where this one doesn't know better."""
+def _earlier_verdict(found: Verification, source: str, verdict: str) -> Verified | None:
+    """Return the result of an earlier verification, if this one can't tell more."""
     unseen = verdict in {"gone", "stored"} or (verdict == "not_stored" and found.sample is not None)
     return found.before.get(source) if unseen else None
 
 
 def _instance(position: int | None, kept: int | None) -> int:
-    """Return the instance that a file's frames are stored of; -1 for none."""
-    return next((one for one in (kept, position) if one is not None), -1)
+    """Return the instance that holds a file's frames; -1 for none."""
+    return next((instance for instance in (kept, position) if instance is not None), -1)
 
 
 def _verdict(
@@ -97,7 +100,7 @@ def _rightly_gone(found: Verification, source: str) -> bool:
 
 
 def _stored(found: Verification, partly: Mapping[int, str], position: int, source: str = "") -> str:
-    # what can't be attributed to a file, such as a lost plan, speaks against all of them
+    # A problem that can't be attributed to a file, such as a lost plan, affects all files.
     problem = found.touched.get(position)
     if found.general or (problem and problem.code != GONE):
         return "unsound"

@@ -1,4 +1,4 @@
-"""A whole verification: files, catalog, images, and where asked for the originals."""
+"""A whole verification: files, catalog, images and, on request, the originals."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ from pipeline.config import Cluster, RunConfig, cluster_of, config_of
 from pipeline.errors import ConfigError, OutputError, foreign_text
 from pipeline.executors import Executor, NullProgress, Outcome, Progress, end_in_a_worker, start
 from pipeline.output import no_result, refuse_links
-from pipeline.runs import check_settings, check_sources_known, kept_configuration, options_of, sources_of, writer
-from pipeline.storage import Options, OutputDir, active, exhausted, using
+from pipeline.runs import (
+    check_settings,
+    check_sources_known,
+    find_writer,
+    read_kept_configuration,
+    sources_of,
+    storage_options,
+)
+from pipeline.storage import Options, OutputDir, active, as_resource_error, using
 from pipeline.verify.catalog_checks import check_rows
-from pipeline.verify.earlier import verified_before
+from pipeline.verify.earlier import find_verified_before
 from pipeline.verify.expected import ExpectedResult, read_expected
 from pipeline.verify.guarded import check_sources, check_sources_carefully
 from pipeline.verify.original_checks import SourceFindings, source_checks
@@ -39,35 +46,35 @@ def verify(
     cluster: Cluster | Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Check a result: every file, every chunk, every frame, every row; and where asked for, against the originals.
+    """Check a result: every file, every chunk, every frame, every row and, on request, the originals.
 
     Parameters
     ----------
     out : path-like or URL
         The output directory. Nothing in it is changed.
     source : bool
-        Decode the originals again, by another decoder where there is one, and compare pixels and headers.
+        Decode the originals again, with another decoder if there is one, and compare pixels and headers.
     sample : int, optional
-        How many frames of the store to decode, and how many originals to compare, chosen by `seed`; all by default.
+        Number of frames of the store to decode, and of originals to compare, chosen by `seed`; all by default.
         Files, metadata and the catalog are always checked as a whole.
     seed : int
-        Another one chooses others.
+        Another seed makes another choice.
     config : RunConfig, mapping or path-like, optional
-        The caller's own, also as plain values or as a YAML file, in place of the one that lies in `out`: where the originals are and how stores are reached.
+        The caller's own, also as plain values or a YAML file, in place of the one in `out`: where originals are, how stores are reached.
     trusting : bool
-        Read the originals that the plan in `out` names though others could have written it.
+        Read the originals that the plan in `out` names even if others could have written it.
     cluster : Cluster or mapping, optional
-        What runs the checks, as the section ``cluster`` of a configuration; local worker processes by default.
+        Runs the checks; as the section ``cluster`` of a configuration; local worker processes by default.
     progress : Progress, optional
-        Told of every step.
+        Receives every step.
 
     Raises
     ------
     OutputError
-        Where `out` is no result of a conversion, an entry of it is a link, or others could have written which originals
-        are to be read.
+        If `out` isn't the result of a conversion, an entry of it is a link, or others could have written which originals
+        are read.
     ConfigError
-        Where configuration or cluster hold mistakes, or the cluster can't be used.
+        If configuration or cluster hold mistakes, or the cluster can't be used.
     """
     end_in_a_worker()
     progress = progress or NullProgress()
@@ -76,7 +83,7 @@ def verify(
     root = OutputDir.of(out)
     when = datetime.now(UTC).isoformat(timespec="seconds")
     result = Verification(root, source=source, sample=sample, when=when)
-    with using(options_of(own) if own else active()):
+    with using(storage_options(own) if own else active()):
         _check_result(root)
         expected, problems = read_expected(root)
         result.expected = expected
@@ -99,7 +106,7 @@ def _check_contents(
     *,
     seed: int,
 ) -> None:
-    """Check files and images, and compare them with the originals if `original` tells how these are read."""
+    """Check files and images, and the originals if `original` says how these are read."""
     progress.phase("verify", frames_to_check(expected, result.sample))
     result.add(Findings(tuple(_check_files(expected))))
     result.options = original.options if original else active()
@@ -107,7 +114,7 @@ def _check_contents(
         _check_images(executor, result, expected, progress, seed)
         if original:
             progress.phase("compare", None)
-            result.before = verified_before(expected)
+            result.before = find_verified_before(expected)
             _check_originals(executor, result, original, progress, seed)
             result.settle_absent()
 
@@ -120,19 +127,19 @@ def _count_verdicts(result: Verification) -> None:
 
 def _check_result(root: OutputDir) -> None:
     if not {root.IMAGES, root.LEDGER, root.PLAN}.intersection(root.root.children()):
-        raise no_result(root, "it is no result of a conversion: give the output directory itself")
+        raise no_result(root, "it isn't the result of a conversion: give the output directory itself")
     refuse_links(root)
-    at_work = writer(root)
+    at_work = find_writer(root)
     if at_work:
         raise OutputError(
-            f"{root}: a run is going on there ({at_work}): wait for its end, then verify what it leaves",
+            f"{root}: a run is going on there ({at_work}): wait for its end, then verify its result",
             reason="in_use",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Originals:
-    """What originals are compared with, and how they were decoded and are reached."""
+    """Settings for comparing originals: how they were decoded, and how they are reached."""
 
     expected: ExpectedResult
     config: RunConfig
@@ -142,12 +149,12 @@ class _Originals:
 def _originals(
     expected: ExpectedResult, result: Verification, given: RunConfig | None, *, trusting: bool
 ) -> _Originals | None:
-    """Return how the originals are to be compared: as the caller's configuration says, or the run's own where it counts.
+    """Return how to compare the originals: from the caller's configuration, or from the run's own if that can be trusted.
 
     Raises
     ------
     OutputError
-        Where others could have written which files are read, or how stores are reached.
+        If others could have written which files are read, or how stores are reached.
     """
     out = expected.out
     if given:
@@ -156,35 +163,35 @@ def _originals(
             check_sources_known(given, out, sources_of(expected.prepared))
         return _Originals(expected, given, active())
     try:
-        return _Originals(expected, *kept_configuration(out, trusting=trusting))
+        return _Originals(expected, *read_kept_configuration(out, trusting=trusting))
     except ConfigError as error:
-        told = f"how frames were decoded isn't known: {error}"
-        result.add(Findings((Problem("check_failed", out.RUN_FILE, told),)))
+        message = f"the settings of the conversion can't be read: {error}"
+        result.add(Findings((Problem("check_failed", out.RUN_FILE, message),)))
         return None
 
 
 def _check_files(expected: ExpectedResult) -> Iterator[Problem]:
-    """Yield what is wrong outside of the complete images."""
+    """Yield the problems outside the complete images."""
     sealed = expected.finished.files
     yield from check_sealed(expected.out, sealed) if sealed else ()
     yield from check_ledger_end(expected.out, sealed)
     if not expected.finished.ended:
-        told = "the last record isn't that the run has ended: run the same command again"
-        yield Problem("unfinished_run", expected.out.LEDGER, told)
+        message = "the last record doesn't say that the run has ended: run the same command again"
+        yield Problem("unfinished_run", expected.out.LEDGER, message)
     there = []
     for image, spec in enumerate(expected.plan.images):
         if not expected.outcomes.is_empty(image):
             there.append(spec.path)
         if not expected.is_complete(image) and not expected.outcomes.is_empty(image):
-            told = "it is being made anew" if spec.path in expected.standing else "it was never finished"
-            yield Problem("incomplete_image", f"{expected.out.IMAGES}/{spec.path}", told, image)
+            message = "it is being made again" if spec.path in expected.standing else "it was never finished"
+            yield Problem("incomplete_image", f"{expected.out.IMAGES}/{spec.path}", message, image)
     yield from check_groups(expected.out, {*there, *expected.standing})
     if not expected.out.catalog.exists():
         yield Problem("catalog_unreadable", OutputDir.CATALOG, "isn't there")
         return
     try:
         yield from list(check_rows(expected))
-    # Parquet readers raise anything on damaged files; that they do is what is looked for
+    # Parquet readers raise anything on damaged files, and such damage is a finding.
     except Exception as error:  # noqa: BLE001
         yield Problem("catalog_unreadable", OutputDir.CATALOG, foreign_text(error))
 
@@ -194,7 +201,7 @@ def _check_images(
 ) -> None:
     tasks = store_checks(expected, result.sample, seed)
     for outcome in executor.map(partial(run_checks, out=result.out), tasks, name="verify"):
-        found: Findings = outcome.result if outcome.error is None else _lost(outcome)
+        found: Findings = outcome.result if outcome.error is None else _report_lost_task(outcome)
         result.add(found)
         progress.advance(images=found.images, frames=found.frames, bytes=found.bytes, failures=len(found.problems))
 
@@ -207,29 +214,29 @@ def _check_originals(
     once = partial(check_sources, out=result.out, limits=config.limits)
     again = partial(check_sources_carefully, out=result.out, limits=config.limits)
     for outcome in executor.map(once, tasks, name="compare", carefully=again):
-        found: SourceFindings = outcome.result if outcome.error is None else SourceFindings(_lost(outcome))
+        found: SourceFindings = outcome.result if outcome.error is None else SourceFindings(_report_lost_task(outcome))
         result.add_sources(found)
         failures = sum(problem.code != GONE for problem in found.findings.problems)
         progress.advance(frames=found.findings.frames, bytes=found.findings.bytes, failures=failures)
 
 
 def _until_unreadable(tasks: Iterable[Any], result: Verification) -> Iterator[Any]:
-    """Pass tasks on until the catalog that they come from can't be read further."""
+    """Pass tasks on until the catalog that they come from becomes unreadable."""
     try:
         yield from tasks
     except OutputError as error:
         result.add(Findings((Problem("catalog_unreadable", OutputDir.CATALOG, str(error)),)))
 
 
-def _lost(outcome: Outcome) -> Findings:
-    """Return what stands for the findings of a task that ended with an error: everything it should have checked.
+def _report_lost_task(outcome: Outcome) -> Findings:
+    """Return the findings for a task that ended with an error: one problem for each of its checks.
 
     Raises
     ------
     ResourceError
-        Where memory, open files or processes ran out: nothing is wrong with the result then.
+        If memory, open files or processes ran out: nothing is wrong with the result then.
     """
-    if short := exhausted(outcome.error) if outcome.error else None:
+    if short := as_resource_error(outcome.error) if outcome.error else None:
         raise short
-    told = f"the check ended with {type(outcome.error).__name__}: {outcome.error}"
-    return Findings(tuple(Problem("check_failed", check.where, told, check.image) for check in outcome.item))
+    message = f"the check ended with {type(outcome.error).__name__}: {outcome.error}"
+    return Findings(tuple(Problem("check_failed", check.where, message, check.image) for check in outcome.item))

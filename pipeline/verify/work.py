@@ -1,4 +1,4 @@
-"""What there is to check, cut into tasks of about a second; and the tasks themselves, which run in workers."""
+"""Cut the checks into tasks of about a second, and run these tasks in workers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.verify.stored_pixels import ShardCheck, check_shard
 Check = ImageCheck | ShardCheck
 T = TypeVar("T")
 TASK_BYTES = 64 * 2**20
-"""Decoded bytes a task reads, where one shard hasn't more."""
+"""Decoded bytes that a task reads, unless one shard has more."""
 TASK_CHECKS = 64
 
 
@@ -29,15 +29,15 @@ def store_checks(expected: ExpectedResult, sample: int | None = None, seed: int 
     ----------
     expected : ExpectedResult
     sample : int, optional
-        How many frames to decode, chosen by `seed`; all by default. Everything else is always checked.
+        Number of frames to decode, chosen by `seed`; all by default. Everything else is always checked.
     seed : int
     """
     chosen = None if sample is None else _sample(expected, sample, seed)
-    yield from in_tasks(_checks(expected, chosen))
+    yield from group_into_tasks(_checks(expected, chosen))
 
 
-def in_tasks(checks: Iterable[tuple[T, int]]) -> Iterator[tuple[T, ...]]:
-    """Put checks, each with the bytes that it decodes, together into tasks."""
+def group_into_tasks(checks: Iterable[tuple[T, int]]) -> Iterator[tuple[T, ...]]:
+    """Group checks, given with the bytes that each decodes, into tasks."""
     batch: list[T] = []
     size = 0
     for check, cost in checks:
@@ -65,10 +65,10 @@ def _checks(expected: ExpectedResult, chosen: dict[int, set[int]] | None) -> Ite
 
 
 def _sample(expected: ExpectedResult, count: int, seed: int) -> dict[int, set[int]]:
-    """Choose frames of complete images; returns image → frames."""
+    """Choose frames of complete images; return image → frames."""
     images = [image for image in range(len(expected.plan.images)) if expected.is_complete(image)]
     starts = list(accumulate((expected.plan.images[image].frames for image in images), initial=0))
-    # not for secrets: the same seed is to give the same frames
+    # Not for secrets: the same seed must give the same frames.
     picked = random.Random(seed).sample(range(starts[-1]), min(count, starts[-1]))  # noqa: S311
     chosen: defaultdict[int, set[int]] = defaultdict(set)
     for number in picked:
@@ -78,7 +78,7 @@ def _sample(expected: ExpectedResult, count: int, seed: int) -> dict[int, set[in
 
 
 def frames_to_check(expected: ExpectedResult, sample: int | None) -> int:
-    """Return how many frames :func:`store_checks` decodes at most, for the progress."""
+    """Return how many frames :func:`store_checks` decodes at most, for the progress display."""
     total = sum(spec.frames for image, spec in enumerate(expected.plan.images) if expected.is_complete(image))
     return total if sample is None else min(sample, total)
 

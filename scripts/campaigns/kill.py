@@ -53,7 +53,7 @@ SURVIVED, AGAIN = ("worker", "nanny"), 0.6
 """After which a run goes on; and how often another of its processes is killed then."""
 DAMAGED_FILE, LOST = 1, 3
 """Exit codes of a run to the end, as one file is damaged, and of one without a scheduler."""
-NO_WORKER = "Waiting: no worker is there"
+NO_WORKER = "Waiting: no worker is running"
 SCHEDULER_LOST = (b"was lost: it has ended", b"no Dask scheduler answers")
 
 

@@ -216,7 +216,7 @@ def test_a_long_table_is_cut_short(images):
 
 
 def test_what_is_no_result_is_named(tmp_path):
-    with pytest.raises(OutputError, match="is no result of a conversion"):
+    with pytest.raises(OutputError, match="isn't the result of a conversion"):
         access.open(tmp_path)
 
 

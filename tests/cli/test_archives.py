@@ -16,7 +16,7 @@ from numcodecs import Zstd
 
 from pipeline.errors import NotDicomError
 from pipeline.frames import read_header
-from pipeline.runs.unopened import sources_without_others
+from pipeline.runs.unopened import find_sources_without_others
 from support.converted_folders import Converted, convert, invoke
 from support.dicom_bytes import native_file
 
@@ -178,7 +178,7 @@ def test_sources_are_told_apart_however_they_are_named() -> None:
         *(("s3://k/q/1.gz", "archive"), ("s3://k/q/2", "not_dicom"), ("/elsewhere/l.gz", "archive")),
     ]
     given = ("/d/a/", "/d/b", "/d/c", "/d", "s3://k/p/", "s3://k/q", "s3://k/*/1.gz", "/lists/l.txt", "/d/a/none")
-    assert sources_without_others(given, rows) == ("/d/a/", "/d/c", "s3://k/p/", "s3://k/*/1.gz")
+    assert find_sources_without_others(given, rows) == ("/d/a/", "/d/c", "s3://k/p/", "s3://k/*/1.gz")
 
 
 def test_other_ways_to_look_at_one_say_so_too(tmp_path: Path) -> None:

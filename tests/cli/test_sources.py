@@ -137,7 +137,7 @@ def test_a_listing_asks_nothing_more_of_folders_that_are_no_results(
         ("data/a.dcm/b", "{root}/data/a.dcm/b: no such file or folder"),
         ("data/*.ima", "nothing matches {root}/data/*.ima"),
         ("C:\\data", "paths are written with slashes here"),
-        ("gone", "{root}/gone is a link to something that isn't there"),
+        ("gone", "{root}/gone is a link whose target is missing"),
         ("~/nowhere-at-all", "/nowhere-at-all: no such file or folder"),
         ("two words", "{root}/two words: no such file or folder"),
     ],
@@ -176,7 +176,7 @@ def test_a_list_of_which_nothing_is_there_is_no_list(data: Path) -> None:
     (data / "notes.txt").write_text("Scanned on Monday.\nThe second one moved.\n", "utf-8")
     result = run(*sorted(data.iterdir()), data.parent / "out")  # as a shell gives data/*
     assert result.exit_code == 2
-    assert f"{data / 'notes.txt'} is taken for a list of paths, and none of them is there" in result.stderr
+    assert f"{data / 'notes.txt'} looks like a list of paths, but none of them exists" in result.stderr
     assert not (data.parent / "out").exists()
     (data / "notes.txt").write_text("nowhere.dcm\na.dcm\n", "utf-8")  # of a list with errors, each is a row
     found = Converted(data, data.parent / "out", run(data / "notes.txt", data.parent / "out")).rows

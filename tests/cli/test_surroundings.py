@@ -11,7 +11,7 @@ import pytest
 from pipeline.catalog import open_catalog
 from pipeline.errors import ResourceError
 from pipeline.storage import OutputDir
-from pipeline.storage.exhausted import exhausted
+from pipeline.storage.exhausted import as_resource_error
 from support.dicom_bytes import native_file
 
 ONE = f"exec '{sys.executable}' -m pipeline.cli convert in out --cluster synchronous"
@@ -96,12 +96,12 @@ def test_too_little_memory(place: Path) -> None:
     ],
 )
 def test_what_runs_out_has_a_name(error: Exception, reason: str) -> None:
-    found = exhausted(error)
+    found = as_resource_error(error)
     assert isinstance(found, ResourceError)
     assert (found.reason, found.exit_code) == (reason, 3)
 
 
 def test_other_errors_are_none_of_these() -> None:
-    assert exhausted(OSError(5, "Input/output error")) is None
-    assert exhausted(RuntimeError("can't")) is None
-    assert exhausted(ImportError("no module")) is None
+    assert as_resource_error(OSError(5, "Input/output error")) is None
+    assert as_resource_error(RuntimeError("can't")) is None
+    assert as_resource_error(ImportError("no module")) is None

@@ -161,7 +161,7 @@ def test_an_instance_that_is_gone(service):
     ("url", "text"),
     [
         ("dicomweb+https://user:hush@host/root", "~/.netrc"),
-        ("dicomweb+https://host/root?token=hush", "credentials by the environment"),
+        ("dicomweb+https://host/root?token=hush", "credentials in the environment"),
         ("dicomweb+http://pacs.example.org/root", "plain http"),
         ("dicomweb+https://host/root?StudyDat=2024", "'StudyDat' is no DICOM keyword"),
         ("dicomweb+https:///root", "name of the bucket is missing|expected dicomweb"),

@@ -217,7 +217,7 @@ def repeated(syntax: str, encoding: str = EXPLICIT) -> bytes:
     return element(0x00020000, "UL", length, syntax=encoding) + elements
 
 
-REPEATED = "the file meta information is repeated in the data set: the first one holds"
+REPEATED = "the file meta information is repeated in the data set: the first copy counts"
 
 
 @pytest.mark.parametrize("times", [1, 2])

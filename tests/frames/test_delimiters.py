@@ -46,23 +46,23 @@ def assert_whole(data: bytes) -> tuple[str, ...]:
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 9, 10, 12, 15, 16, 17, 100, 4001, 3_000_000])
 @pytest.mark.parametrize("table", [TABLE, None], ids=["table", "no-table"])
 def test_zeros_in_place_of_the_delimiter(count: int, table: list[int] | None) -> None:
-    assert assert_whole(file(bytes(count), table)) == (f"{MISSING}: {count} bytes of padding stand in its place",)
+    assert assert_whole(file(bytes(count), table)) == (f"{MISSING}: {count} bytes of padding are in its place",)
 
 
 @pytest.mark.parametrize("kept", range(1, 8))
 def test_a_delimiter_that_is_cut(kept: int) -> None:
-    assert assert_whole(file(DELIMITER[:kept])) == (f"{MISSING}: {kept} bytes of padding stand in its place",)
+    assert assert_whole(file(DELIMITER[:kept])) == (f"{MISSING}: {kept} bytes of padding are in its place",)
 
 
 @pytest.mark.parametrize("padding", [b"\r\n", b"\n", b"  ", b" " * 50, b"\0\0\r\n" + bytes(30)])
 def test_other_padding(padding: bytes) -> None:
-    assert assert_whole(file(padding)) == (f"{MISSING}: {len(padding)} bytes of padding stand in its place",)
+    assert assert_whole(file(padding)) == (f"{MISSING}: {len(padding)} bytes of padding are in its place",)
 
 
 def test_zeros_before_elements_that_follow() -> None:
     behind = element(0x7FE10010, "LO", "PRIVATE") + element(0xFFFCFFFC, "OB", bytes(20))
     data = file(bytes(8) + behind)
-    assert assert_whole(data) == (f"{MISSING}: 8 bytes of padding stand in its place",)
+    assert assert_whole(data) == (f"{MISSING}: 8 bytes of padding are in its place",)
     assert read_header(io.BytesIO(data), source="made.dcm").trailing == {0x7FE10010, 0xFFFCFFFC}
 
 
@@ -81,7 +81,7 @@ def test_garbage_behind_the_last_frame_costs_none(garbage: bytes, table: list[in
     index = build_index(io.BytesIO(file(garbage, table)))
     assert_whole(file(garbage, table))
     (told,) = index.unstored
-    assert told.startswith("what follows the last fragment can't be read: ")
+    assert told.startswith("the bytes after the last fragment can't be read: ")
 
 
 @pytest.mark.parametrize("by", [2, 40, 5000])

@@ -281,7 +281,7 @@ def test_no_pixel_data_in_a_file() -> None:
         ("1.2.840.10008.1.2.4.94", "JPIP"),
         ("1.3.6.1.4.1.5962.300.1", "1.3.6.1.4.1.5962.300.1"),
         ("1.2.840.10008.1.2.999", "1.2.840.10008.1.2.999"),
-        ("not a uid", r"\(0002,0010\) 'Transfer Syntax UID' value that is no UID is not supported"),
+        ("not a uid", r"\(0002,0010\) 'Transfer Syntax UID' value that isn't a UID is not supported"),
     ],
 )
 def test_transfer_syntaxes_without_decoder_are_named(uid: str, name: str) -> None:

@@ -99,11 +99,9 @@ def test_garbage_behind_the_pixel_data_costs_nothing() -> None:
         got = read(native_file(bytes(16), after=garbage))
         assert not got.trailing
         assert got.pixel_keyword == "PixelData"
-    assert read(native_file(bytes(16), after=bytes(64))).assumptions == (
-        "64 bytes after the last element, of no account",
-    )
+    assert read(native_file(bytes(16), after=bytes(64))).assumptions == ("64 bytes after the last element are ignored",)
     assert read(native_file(bytes(16), after=LIKE_TEXT)).unstored == (
-        f"{len(LIKE_TEXT)} bytes after the last element are no data elements",
+        f"{len(LIKE_TEXT)} bytes after the last element aren't data elements",
     )
 
 
@@ -284,7 +282,7 @@ def test_two_pixel_data_elements_use_the_first() -> None:
     data = meta(EXPLICIT) + header(values) + floats + element(0x7FE00010, "OW", bytes(64))
     got = read(data)
     assert got.pixel_keyword == "FloatPixelData"
-    assert got.unstored == ("PixelData is there too, only FloatPixelData is stored",)
+    assert got.unstored == ("the file also has PixelData, but only FloatPixelData is stored",)
 
 
 class Broken(io.BytesIO):

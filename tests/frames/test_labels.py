@@ -132,7 +132,7 @@ def test_rows_of_subsampled_colour_that_are_filled_up_to_pairs() -> None:
         for indices in (None, range(frames)):
             found = np.stack(list(iter_frames(io.BytesIO(data), raw=True, indices=indices)))
             np.testing.assert_array_equal(found, spread(stored)[:, :, :columns])
-        assert "each row ends with a pixel more" in notes(data)
+        assert "each row ends with an additional pixel" in notes(data)
 
 
 def test_pairs_that_go_on_from_row_to_row() -> None:

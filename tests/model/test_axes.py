@@ -179,5 +179,5 @@ def test_axes_of_every_kind_of_image(kind):
     ids=["no grid", "no columns", "rows twice", "a name twice", "a grid axis twice", "lengths", "nothing along it"],
 )
 def test_what_are_no_axes_is_refused(names, cut, inside):
-    with pytest.raises(ValueError, match=r"axes of an image|zip\(\)|rows, columns"):
+    with pytest.raises(ValueError, match=r"axes of an image|zip\(\)|rows and columns"):
         Axes(names, cut, inside)

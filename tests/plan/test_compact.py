@@ -30,7 +30,7 @@ from pipeline.model import (
     without_collections,
 )
 from pipeline.storage import OutputDir
-from pipeline.tasks.finalise_image import Described, FinaliseInput
+from pipeline.tasks.finalise_image import FinaliseInput, ScanRecord
 
 FORMAT = PixelFormat(2, 3, 1, "int16", "MONOCHROME2")
 INSTANCE = Instance(
@@ -69,7 +69,15 @@ VALUES = (
     TaskInput(4, (RegionInput(REGION, SPEC, {0: INSTANCE}),)),
     TaskResult(4, (RESULT,), (InstanceOutcome(1),), 1, 2, 3, {"decode": 0.5}, {"1.2": {"write": 0.25}}),
     FinaliseInput(
-        *(0, SPEC, {0: Described(3, 4, "1.4")}, np.array([7], np.uint64), np.array([True]), frozenset({1}), {0: "RGB"}),
+        *(
+            0,
+            SPEC,
+            {0: ScanRecord(3, 4, "1.4")},
+            np.array([7], np.uint64),
+            np.array([True]),
+            frozenset({1}),
+            {0: "RGB"},
+        ),
         *(OutputDir("/out"), {"name": "zstd"}, {}),
     ),
 )

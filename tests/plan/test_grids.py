@@ -14,7 +14,7 @@ from plan.conftest import BASE
 from pipeline.errors import PlanError
 from pipeline.model import Axes, ImageSpec, PixelFormat, Placement, Plan, Region
 from pipeline.plan import Layout, task_inputs, verify
-from pipeline.plan.build import planned_memory
+from pipeline.plan.build import project_memory
 from pipeline.plan.tasks import cut_tasks
 
 TILE = PixelFormat(16, 16, 1, "uint8", "MONOCHROME2")
@@ -73,7 +73,7 @@ def plan_of(grids, layout, cuts=()):
         instances += made
         images.append(image)
     return Plan(
-        tuple(instances), tuple(images), cut_tasks(layout, instances, images, planned_memory(layout, instances, images))
+        tuple(instances), tuple(images), cut_tasks(layout, instances, images, project_memory(layout, instances, images))
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.model import Instance, PixelFormat, Plan
-from pipeline.plan import Layout, give_back, grow, make_plan, only, together, verify
+from pipeline.plan import Layout, concatenate_plans, grow, make_plan, restore_standing, select_images, verify
 
 LAYOUT = Layout(shard_bytes=2**10, task_bytes=2**10)
 FORMATS = (PixelFormat(16, 16, 1, "uint8", "MONOCHROME2"), PixelFormat(8, 8, 1, "uint8", "MONOCHROME2"))
@@ -72,13 +72,13 @@ def test_nothing_that_must_stay_is_touched(data):
                 assert plan.images[growth.images[n]] == image
         assert set(growth.left) == set(range(len(before.images))) - growth.images.keys()
         assert {i for image in plan.images for i in members(image)} >= set(range(number, len(plan.instances)))
-        both, first = together(before, standing), len(before.images)
+        both, first = concatenate_plans(before, standing), len(before.images)
         held = {i for image in standing.images for i in members(image)}
         taken = {image.path for image in standing.images}
         left = [
             n for n in growth.left if held.isdisjoint(members(before.images[n])) and before.images[n].path not in taken
         ]
-        kept = only(both, [*left, *range(first, len(both.images))])
+        kept = select_images(both, [*left, *range(first, len(both.images))])
         standing = kept.plan
         check_tasks(both, kept.plan, kept.tasks, kept.images)
         check_tasks(before, plan, growth.tasks, growth.images)
@@ -89,9 +89,9 @@ def test_nothing_that_must_stay_is_touched(data):
 
 def check_back(plan: Plan, standing: Plan, wanted: set[int]) -> None:
     count = len(plan.images)
-    back = give_back(plan, standing, wanted, LAYOUT, replaced(plan))
+    back = restore_standing(plan, standing, wanted, LAYOUT, replaced(plan))
     verify(back.plan, LAYOUT)
-    both = together(plan, standing)
+    both = concatenate_plans(plan, standing)
     for n, position in back.images.items():
         assert back.plan.images[position] == both.images[n]
     returned = {n - count for n in back.images if n >= count}

@@ -144,7 +144,9 @@ def test_a_single_frame_with_absurdly_much_pixel_data_is_refused(instance):
 def test_a_frame_over_the_frame_limit_is_refused(instance):
     plan = make_plan([instance(0)], Layout(frame_limit=500_000))
     assert [(position, failure.reason) for position, failure in plan.refused] == [(0, "frame_too_large")]
-    assert "524288 bytes decoded, more than limits.frame allows (500000 bytes)" in plan.refused[0][1].message
+    assert (
+        "A decoded frame has 524288 bytes, more than limits.frame allows (500000 bytes)" in plan.refused[0][1].message
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from plan.conftest import BASE
 from pipeline.errors import PlanError
 from pipeline.model import Failure, Plan
 from pipeline.model.patient_hashes import PATIENT_ATTRIBUTES, PATIENT_HASH_BYTES, pack_patient, unpack_patient
-from pipeline.plan import Layout, digest, grow, kept_apart, make_plan, verify
+from pipeline.plan import Layout, digest, find_kept_apart, grow, make_plan, verify
 from pipeline.plan.patient_division import divide
 
 Person = tuple[int, ...]
@@ -161,9 +161,9 @@ def test_patients_of_other_series_decide_nothing() -> None:
 
 def test_what_keeps_files_apart_is_named() -> None:
     plan = make_plan(slices([NAMED, person(number=2, name=7, born=4), ONE]))
-    assert kept_apart(plan) == dict.fromkeys(range(3), "Patient ID, Patient's Birth Date")
-    assert kept_apart(make_plan(slices([NAMED, ONE, UNKNOWN]))) == {}
-    assert kept_apart(make_plan(slices([ONE, TWO], number_of_frames=2))) == {}
+    assert find_kept_apart(plan) == dict.fromkeys(range(3), "Patient ID, Patient's Birth Date")
+    assert find_kept_apart(make_plan(slices([NAMED, ONE, UNKNOWN]))) == {}
+    assert find_kept_apart(make_plan(slices([ONE, TWO], number_of_frames=2))) == {}
 
 
 def test_files_that_are_not_stored_keep_nobody_apart() -> None:
@@ -171,7 +171,7 @@ def test_files_that_are_not_stored_keep_nobody_apart() -> None:
     plan = make_plan([instances[0], replace(instances[1], format=replace(BASE.format, rows=513)), instances[2]])
     refused = replace(plan, instances=instances, images=plan.images[:1], refused=((1, Failure("frame_too_large", "")),))
     assert [placement.instance for placement in refused.images[0].placements] == [0, 2]
-    assert kept_apart(refused) == {}
+    assert find_kept_apart(refused) == {}
 
 
 def test_the_invariant_is_checked_without_the_code_that_keeps_it() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
 from pipeline.plan import select_frames
-from pipeline.plan.selection import runs
+from pipeline.plan.selection import cut_into_runs
 
 numbers = st.none() | st.integers(-12, 12)
 
@@ -63,14 +63,14 @@ def test_other_things_in_a_list_are_refused(index):
 @settings(deadline=None, max_examples=200)
 def test_runs_are_the_frames_in_order(frames):
     frames = tuple(sorted(frames))
-    cut = list(runs(frames))
+    cut = list(cut_into_runs(frames))
     assert tuple(frame for run in cut for frame in run) == frames
     assert all(run.stop == run[-1] + 1 for run in cut)
 
 
 def test_regular_frames_are_one_run():
-    assert list(runs((3, 5, 7, 9))) == [range(3, 10, 2)]
-    assert list(runs(range(3, 11, 2))) == [range(3, 10, 2)]
-    assert list(runs((4,))) == [range(4, 5)]
-    assert list(runs((0, 1, 2, 10, 20, 30))) == [range(3), range(10, 31, 10)]
-    assert list(runs(range(0))) == list(runs(())) == []
+    assert list(cut_into_runs((3, 5, 7, 9))) == [range(3, 10, 2)]
+    assert list(cut_into_runs(range(3, 11, 2))) == [range(3, 10, 2)]
+    assert list(cut_into_runs((4,))) == [range(4, 5)]
+    assert list(cut_into_runs((0, 1, 2, 10, 20, 30))) == [range(3), range(10, 31, 10)]
+    assert list(cut_into_runs(range(0))) == list(cut_into_runs(())) == []

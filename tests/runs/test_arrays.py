@@ -141,7 +141,7 @@ def test_without_init_there_is_nothing_to_convert(varied: Place, whole: Place) -
 
 def test_one_at_a_time(varied: Place) -> None:
     runs.init(config(varied), partitions=2)
-    with partitions.partition_locked(OutputDir.of(varied.out), 1):
+    with partitions.lock_partition(OutputDir.of(varied.out), 1):
         for action in (
             lambda: runs.convert_partition(varied.out, 1),
             lambda: runs.init(config(varied), partitions=3),

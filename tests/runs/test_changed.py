@@ -34,7 +34,7 @@ def test_a_changed_slice(archive: Archive) -> None:
     assert result.exit_code == 0, result.output
     assert "1 file(s) have changed since they were scanned" in told(result)
     assert "s3.dcm (another time of change)" in told(result)
-    assert f"{STACK} is made anew, because 1 of its files changed" in told(result)
+    assert f"{STACK} is made again, because 1 of its files changed" in told(result)
     assert (
         f"1 file had changed since then. Made anew, because files that belong to them came or changed: {STACK}."
         in told(result)
@@ -178,8 +178,8 @@ def test_a_file_that_was_only_touched_is_read_and_nothing_written(archive: Archi
         archive.touch(name)
     result = archive.convert()
     assert result.exit_code == 0
-    assert "2 file(s) were only touched: their header and pixels are what is stored" in told(result)
-    assert "made anew" not in told(result)
+    assert "2 file(s) were only touched: their header and pixels equal the stored ones" in told(result)
+    assert "made again" not in told(result)
     assert "have changed" not in told(result)
     assert (archive.files(), stamps(archive)) == (before, stamped)
     assert archive.rows()["s3.dcm"]["mtime_ns"] == (archive.folder / "s3.dcm").stat().st_mtime_ns
@@ -189,7 +189,7 @@ def test_a_file_that_was_only_touched_is_read_and_nothing_written(archive: Archi
 def test_a_header_that_changed_alone_is_a_change(archive: Archive) -> None:
     archive.put("s3.dcm", pixels(3), 3, PatientID="two")
     result = archive.convert()
-    assert f"{STACK} is made anew" in told(result)
+    assert f"{STACK} is made again" in told(result)
     assert archive.rows()["s3.dcm"]["PatientID"] == "two"
     archive.check()
 
@@ -345,7 +345,7 @@ def test_a_neighbour_that_can_not_be_decoded_any_more(
         patch.setattr(conversion, "convert", without)
         result = archive.convert()
     assert result.exit_code == 0
-    assert f"image_frozen: {STACK} stays as it is, because not all that it holds could be stored anew" in told(result)
+    assert f"image_frozen: {STACK} stays as it is, because not all of its content could be stored again" in told(result)
     assert archive.files(STACK) == before
     assert archive.rows()["s3.dcm"]["reason"] == "image_frozen"
     if reason == "unreadable":  # no verdict on the file: it is tried again

@@ -64,13 +64,13 @@ def stop(*_: Any, **__: Any) -> Any:
 
 STEPS: list[tuple[Any, str, int]] = [
     (stages, "scan_more", 1),
-    (grow, "_carry", 1),
+    (grow, "_carry_over_records", 1),
     (grow, "save", 1),
     (stages, "resume_conversion", 1),
     (conversion, "execute", 3),
     (conversion, "execute", 6),
-    (stages, "losing", 1),
-    (grow, "_carry", 2),
+    (stages, "find_losing", 1),
+    (grow, "_carry_over_records", 2),
     (grow, "save", 2),
     (stages, "resume_conversion", 2),
     (stages, "settle", 1),
@@ -128,7 +128,7 @@ def test_the_folder_changes_again_before_it_goes_on(
     before = archive.files(STACK)
     archive.put("s3.dcm", pixels(33), 3)
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "losing", stop)
+        patch.setattr(stages, "find_losing", stop)
         with pytest.raises(StoppedError):
             archive.convert()
     check_again(archive, before, happens, complete=True)
@@ -228,14 +228,14 @@ def test_part_of_a_file_that_was_salvaged_is_kept_too(archive: Archive) -> None:
 
 def test_verify_and_status_while_it_is_under_way(disturbed: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "losing", stop)
+        patch.setattr(stages, "find_losing", stop)
         with pytest.raises(StoppedError):
             disturbed.convert()
     found = verify(disturbed.out, cluster={"kind": "synchronous"})
     codes = {problem.code for problem in found.problems}
     assert "unfinished_run" in codes
     assert not codes & {"extra_file", "changed_file", "missing_file", "frame_differs"}, found.problems
-    assert (f"images.zarr/{STACK}", "it is being made anew") in {(one.where, one.message) for one in found.problems}
+    assert (f"images.zarr/{STACK}", "it is being made again") in {(one.where, one.message) for one in found.problems}
     assert runs.status(disturbed.out).phase == "convert"
     assert store.list_images(OutputDir.of(disturbed.out)) == sorted({STACK, "1.2/1.2.3/1.2.3.9", "1.2/1.2.4/stack-1"})
 

@@ -160,7 +160,7 @@ def test_a_source_folder_that_was_deleted_after_its_conversion(kept: Place) -> N
 
 @pytest.mark.parametrize(
     ("where", "step", "after"),
-    [(stages, "scan_more", True), (grow, "grow", False), (grow, "_carry", True), (grow, "save", False)],
+    [(stages, "scan_more", True), (grow, "grow", False), (grow, "_carry_over_records", True), (grow, "save", False)],
 )
 def test_stopped_while_it_grows(
     kept: Place, monkeypatch: pytest.MonkeyPatch, where: ModuleType, step: str, *, after: bool

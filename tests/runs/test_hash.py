@@ -273,7 +273,7 @@ def test_what_is_stored_of_a_file_that_can_not_be_read_is_kept(place: Place, mon
     monkeypatch.setattr(digests.scan, "digest", unreadable)
     told = Told()
     place.convert(**HASH, progress=told)
-    assert "2 file(s) scanned earlier are gone or can't be read; what is stored of them is kept" in told.messages
+    assert "2 file(s) scanned earlier are gone or can't be read; their stored content is kept" in told.messages
     assert place.result() == before
 
 

@@ -66,7 +66,7 @@ def test_messages_come_in_order_and_need_no_death():
         (leave, [], "crashed", "ended with exit status 7"),
         (sleep, [1], "timeout", "stopped after 2 seconds"),
         (eat, [1], "memory", "stopped because it took more memory than limits.decode_memory allows"),
-        (kill, [], "memory", "killed by the system, as it does where memory runs out"),
+        (kill, [], "memory", "killed by the system, probably because memory ran out"),
     ],
 )
 def test_a_death_tells_how(target, before, reason, text):

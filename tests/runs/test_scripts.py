@@ -11,7 +11,7 @@ import pytest
 
 from support.dicom_bytes import native_file
 
-TOLD = 'starts worker processes, which import the script and would come to this line too: put it under if __name__ == "__main__":'
+TOLD = 'starts worker processes, which import the script and would run this line again: put it under if __name__ == "__main__":'
 
 
 @pytest.fixture
@@ -66,13 +66,13 @@ def test_a_statement_that_workers_come_to_although_there_is_a_condition(folder: 
     assert done.stderr.count("Traceback") == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("pipeline.errors.ClusterError: cluster: worker processes could not be started: ")
-    assert last.endswith('In a script, what starts them has to stand under if __name__ == "__main__":')
+    assert last.endswith('In a script, put the statement that starts them under if __name__ == "__main__":')
 
 
 def test_a_script_that_came_through_a_pipe(folder: Path) -> None:
     done = run(folder, "pipeline.convert('in', 'out')", pipe=True)
     assert done.returncode == 1
-    assert "this one came through a pipe: save it as a file, or use cluster=" in done.stderr.splitlines()[-1]
+    assert "this script came through a pipe: save it as a file, or use cluster=" in done.stderr.splitlines()[-1]
     assert not (folder / "out").exists()
 
 

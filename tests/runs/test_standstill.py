@@ -105,7 +105,7 @@ def test_waiting_for_workers_is_told_and_goes_on_when_one_comes():
         progress = Messages(then=lambda: cluster.scale(1))
         outcomes = Distributed(client, known=Surroundings(progress, look="look there")).map(abs, [-1], name="abs")
         assert [outcome.result for outcome in outcomes] == [1]
-    assert progress.texts == ["Waiting: no worker is there; look there"]
+    assert progress.texts == ["Waiting: no worker is running; look there"]
 
 
 def test_worker_processes_that_are_gone_for_good_end_the_run():

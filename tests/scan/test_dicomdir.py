@@ -183,7 +183,7 @@ def test_a_directory_without_its_files_says_so(tmp_path, file_ids):
     found = convert(tmp_path / "set", {}, sources=("DICOMDIR",))
     row = found.rows["DICOMDIR"]
     assert (found.result.exit_code, row["status"], row["reason"]) == (1, "failed", "dicomdir_without_files")
-    assert "none of the files that this DICOMDIR lists is there" in found.told
+    assert "all files that this DICOMDIR lists are missing" in found.told
     (tmp_path / "set" / "GONE").mkdir()
     files = {f"GONE/IM{n}": native_file(bytes(16), SOPInstanceUID=f"1.2.{n}") for n in (1, 2)}
     again = convert(tmp_path / "set", files, sources=("DICOMDIR",))

@@ -185,11 +185,11 @@ def test_the_message_says_what_speaks_for_an_image(converted: Converted) -> None
     assert told("ct.dcm") == "no pixel data, although its SOP Class is CT Image Storage"
     assert told("label-map.dcm") == "no pixel data, although its SOP Class is Label Map Segmentation Storage"
     assert told("private-image.dcm") == "no pixel data, although it has Rows, Columns and Bits Allocated"
-    assert told("elsewhere.dcm").endswith("; by Pixel Data Provider URL they are elsewhere")
+    assert told("elsewhere.dcm").endswith("; Pixel Data Provider URL refers to another place")
     assert told("in-pixel-tag-6.dcm").startswith("the file ends 6 bytes into an element, before its pixel data")
     assert told("beyond-100m.dcm").startswith("the file ends inside (0009,1010): ")
     assert told("in-a-sequence.dcm").startswith("the file ends inside (0040,0275), before its pixel data")
-    assert told("private-in-a-tag.dcm").endswith("whether it was an image can't be told")
+    assert told("private-in-a-tag.dcm").endswith("it is unknown whether it was an image")
     assert "1 bytes after the last element" in converted.rows["report-and-a-byte.dcm"]["assumptions"]
 
 

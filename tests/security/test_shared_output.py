@@ -20,8 +20,8 @@ import pipeline
 from pipeline import runs
 from pipeline.catalog import read_facts
 from pipeline.config import Cluster, load
-from pipeline.runs.trust import others
-from pipeline.storage import OutputDir, strangers
+from pipeline.runs.trust import find_foreign_sources
+from pipeline.storage import OutputDir, describe_other_writers
 from support.converted_folders import invoke
 from support.dicom_bytes import native_file
 from support.shared_results import (
@@ -151,7 +151,7 @@ def test_a_private_group_is_nobody_else(planned: Output) -> None:
     out = planned.path
     for path in (out, *out.rglob("*")):
         path.chmod(0o775 if path.is_dir() else 0o664)
-    assert strangers(out, ["run.yaml", "plan"]) == ""
+    assert describe_other_writers(out, ["run.yaml", "plan"]) == ""
     assert invoke("resume", str(out)).exit_code == 0
 
 
@@ -174,7 +174,7 @@ def test_an_access_list_speaks_for_others(planned: Output) -> None:
     out = planned.path
     out.chmod(0o775)
     subprocess.run([setfacl, "-m", "u:nobody:rwx", str(out)], check=True)
-    assert "can write" in strangers(out)
+    assert "can write" in describe_other_writers(out)
 
 
 # --- which files are read
@@ -216,7 +216,7 @@ def test_a_file_that_only_the_plan_names_is_not_read(tmp_path: Path, planned: Ou
     }
     told = invoke(*given[command])
     assert told.exit_code == 2, told.output
-    assert "could be somebody else's" in told.output
+    assert "another user could have written" in told.output
     assert "--trust-output" in told.output
     stored = b"".join(path.read_bytes() for path in out.rglob("pixels/c/**/*") if path.is_file())
     assert not stored
@@ -266,7 +266,7 @@ def test_which_sources_are_the_callers(tmp_path: Path) -> None:
 
     def left(paths: list[str], *named: str) -> set[str]:
         values["source"] = {"paths": paths}
-        return others(set(named), pipeline.config.from_dict(values), out)
+        return find_foreign_sources(set(named), pipeline.config.from_dict(values), out)
 
     mine, inside = str(tmp_path / "in/0.dcm"), str(tmp_path / "in/link/other-patient.dcm")
     around = str(tmp_path / "in/../secret/other-patient.dcm")
@@ -454,13 +454,13 @@ def test_a_table_that_stands_for_more_than_memory_is_not_read(planned: Output, n
     read = {"catalog.parquet": ("verify", str(out), "--cluster", "synchronous")}.get(name, ("run", str(config)))
     told = invoke(*read)
     assert told.exit_code in (1, 2)
-    assert "no run of this program can have left that" in told.output
+    assert "no run of this program can have written that" in told.output
 
 
 def test_more_rows_than_memory_has_room_for(planned: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     _out, config = planned.path, planned.config
     monkeypatch.setattr("pipeline.catalog.bounded._LEAST_ROW", 2**50)
-    assert "this machine has no memory" in invoke("run", str(config)).output
+    assert "more than fit into this machine's memory" in invoke("run", str(config)).output
 
 
 def test_a_ledger_of_one_endless_line(planned: Output, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -591,5 +591,8 @@ def test_another_user_takes_over_a_shared_folder() -> None:
             ("finalize", str(out)),
         ):
             told = invoke(*command)
-            assert (told.exit_code, "could be somebody else's" in told.output) == (2, True), (command, told.output)
+            assert (told.exit_code, "another user could have written" in told.output) == (2, True), (
+                command,
+                told.output,
+            )
         assert not list((out / "images.zarr").rglob("pixels"))

@@ -13,7 +13,7 @@ import pytest
 import pipeline
 from pipeline.errors import CredentialsError, OutputError, PipelineError
 from pipeline.runs import conversion
-from pipeline.storage import exhausted, unwritable
+from pipeline.storage import as_place_error, as_resource_error
 from support.fault_proxy import FaultProxy
 from support.object_stores import Server
 from support.series_files import dicom, pixels
@@ -121,9 +121,9 @@ def test_that_expire_while_frames_are_read(
 def test_an_error_of_ours_is_never_its_own_cause(error: Any) -> None:
     """Dask can't carry such a one between processes."""
     with pytest.raises(PipelineError) as caught:
-        raise unwritable("/x", error) from error
+        raise as_place_error("/x", error) from error
     assert caught.value.__cause__ is error
     assert caught.value is not error
     assert (str(caught.value), caught.value.reason, caught.value.source) == ("no", error.reason, error.source)
-    if short := exhausted(error):
+    if short := as_resource_error(error):
         assert short is not error

@@ -23,7 +23,7 @@ from pipeline.config import from_dict
 from pipeline.errors import OutputError
 from pipeline.output import lock, lock_holder
 from pipeline.output.mounts import is_of_this_machine
-from pipeline.runs.partitions import partition_locked, refuse_running, writer
+from pipeline.runs.partitions import find_writer, lock_partition, refuse_running
 from pipeline.storage import OutputDir, storage_options
 from support.dicom_bytes import native_file
 from support.fault_proxy import FaultProxy
@@ -313,8 +313,8 @@ def test_what_killed_jobs_of_an_array_left_is_watched_together(s3, monkeypatch):
         assert [line.startswith("Watching the locks of 5 partition(s)") for line in told] == [True]
         assert out.ledger.children() == []
         out.at("ledger/run.lock").write_bytes(left)
-        with partition_locked(out, 3):
-            assert writer(out) == lock_holder.held()._mark.holder
+        with lock_partition(out, 3):
+            assert find_writer(out) == lock_holder.held()._mark.holder
             with pytest.raises(OutputError, match="partition-3 is under way"):
                 refuse_running(out, told.append)
 

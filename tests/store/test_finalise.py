@@ -334,10 +334,10 @@ def test_an_image_of_one_chunk_a_shard_is_not_sharded(tmp_path):
 
 
 def test_an_unknown_image_is_answered_with_near_ones(out):
-    with pytest.raises(OutputError, match=r"no complete image '1.2/1.2.3/imag'.*near it are '1.2/1.2.3/image'"):
+    with pytest.raises(OutputError, match=r"no complete image '1.2/1.2.3/imag'.*did you mean '1.2/1.2.3/image'"):
         open_image(OutputDir.of(out), "1.2/1.2.3/imag")
 
 
 def test_a_folder_that_is_no_result_is_named(tmp_path):
-    with pytest.raises(OutputError, match="is no result of a conversion"):
+    with pytest.raises(OutputError, match="isn't the result of a conversion"):
         list_images(OutputDir.of(tmp_path))

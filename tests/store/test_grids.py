@@ -14,12 +14,12 @@ from pipeline.model import Axes, ImageSpec, PixelFormat, Placement, RegionResult
 from pipeline.storage import OutputDir
 from pipeline.store import (
     create_root,
+    decode_shard,
     finalise_image,
     read_file,
-    shard_frames,
+    read_stored_frames,
     shard_name,
     shard_size,
-    stored_frames,
     write_region,
 )
 from pipeline.tasks.finalise_image import frame_results
@@ -138,13 +138,13 @@ def test_what_is_stored_is_read_by_positions(tmp_path, spec):
     results = write(OutputDir.of(tmp_path), spec, frames)
     finish(OutputDir.of(tmp_path), replace(spec, placements=(Placement(7, 0, spec.frames, 1, 0),)), results)
     part = range(1, spec.frames - 1)
-    assert np.array_equal(list(stored_frames(OutputDir.of(tmp_path), spec, part)), frames[1:-1])
+    assert np.array_equal(list(read_stored_frames(OutputDir.of(tmp_path), spec, part)), frames[1:-1])
     document = read_file(OutputDir.of(tmp_path), f"{PATH}/pixels/zarr.json")
     for number, result in enumerate(results):
         data = read_file(OutputDir.of(tmp_path), f"{PATH}/{shard_name(spec, number)}")
         assert shard_size(OutputDir.of(tmp_path), spec, number) == len(data)
         found = {}
-        for start, some in shard_frames(document, spec, number, data):
+        for start, some in decode_shard(document, spec, number, data):
             found |= {start + more: frame for more, frame in enumerate(some)}
         assert list(found) == list(result.positions)
         assert all(np.array_equal(frame, frames[position]) for position, frame in found.items())

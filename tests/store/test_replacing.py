@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import OutputError
 from pipeline.storage import Folder, OutputDir
-from pipeline.storage.beneath import below
+from pipeline.storage.beneath import open_below
 from pipeline.store import remove_replaced, remove_stale, take_place
 
 PATH = "1.2/1.3/stack-1"
@@ -48,7 +48,7 @@ def test_two_folders_change_their_names_at_once_on_linux(tmp_path: Path) -> None
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).touch()
-    with below(tmp_path, ()) as folder:
+    with open_below(tmp_path, ()) as folder:
         if not folder.exchange("one", folder, "other"):
             pytest.skip("this system, or its file system, can't")
         assert (tmp_path / "one" / "other").exists()

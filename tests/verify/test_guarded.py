@@ -78,7 +78,7 @@ def test_a_second_opinion_that_takes_its_process_with_it_is_done_without(
     assert (found.exit_code, found.problems) == (0, [])
     row = rows(found)["rtdose_rle.dcm"]
     assert row["verdict"] == "equal"
-    assert "took its process with it" in row["note"]
+    assert "crashed its process" in row["note"]
     assert rows(found)["MR_small_RLE.dcm"]["note"] is None
 
 

@@ -122,22 +122,22 @@ def partly_stored() -> dict[str, tuple[bytes, np.ndarray, str]]:
         "two-kinds-of-pixels": (
             native_file(SMALL.tobytes()[:64], bits=32, frames=1, more=[element(0x7FE00008, "OF", floats.tobytes())]),
             floats,
-            "PixelData is there too, only FloatPixelData is stored",
+            "the file also has PixelData, but only FloatPixelData is stored",
         ),
         "second-file": (
             native_file(SMALL[0].tobytes(), after=long),
             SMALL[:1],
-            f"{len(long)} bytes after the last element are no data elements",
+            f"{len(long)} bytes after the last element aren't data elements",
         ),
         "second-pixel-data": (
             native_file(SMALL[0].tobytes(), after=element(0x7FE00010, "OW", SMALL[1].tobytes())),
             SMALL[:1],
-            "28 bytes after the last element are no data elements",
+            "28 bytes after the last element aren't data elements",
         ),
         "deflated-and-more": (
             native_file(SMALL[0].tobytes(), DEFLATED) + SMALL.tobytes(),
             SMALL[:1],
-            "80 bytes after the deflated data set are no part of it",
+            "80 bytes after the deflated data set don't belong to it",
         ),
         "behind-damage": (
             encapsulated_file(
@@ -146,12 +146,12 @@ def partly_stored() -> dict[str, tuple[bytes, np.ndarray, str]]:
                 **(GREY | {"frames": 2}),
             ),
             FRAMES[:2],
-            "what follows the last fragment can't be read: unexpected tag (FFFE,E001)",
+            "the bytes after the last fragment can't be read: unexpected tag (FFFE,E001)",
         ),
         "overlay-in-the-pixels": (
             native_file(SMALL[0].astype("<u2").tobytes(), bits=16, BitsStored=12, HighBit=11, more=embedded),
             SMALL[:1],
-            "the overlay of group 6002 lies in bits of the pixel data that are no part of the pixels",
+            "the overlay of group 6002 lies in bits of the pixel data that don't belong to the pixels",
         ),
     }
     for codec, streams in STREAMS.items():

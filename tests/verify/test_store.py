@@ -133,7 +133,7 @@ def test_a_changed_attribute_is_named_but_not_its_value(undigested: Path) -> Non
     messages = " ".join(problem.message for problem in found.problems)
     assert "RescaleIntercept" in messages
     assert "1023" not in messages
-    assert "the metadata of pixels aren't the ones repeated" in messages
+    assert "the metadata of pixels differ from those in the group" in messages
 
 
 def test_changed_rows_are_noticed(undigested: Path) -> None:
@@ -233,7 +233,7 @@ def test_nothing_is_written(original: Path) -> None:
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="no result of a conversion"):
+    with pytest.raises(OutputError, match="isn't the result of a conversion"):
         check(tmp_path)
 
 

@@ -1,5 +1,5 @@
-"""How frames become an image: its axes, its grid, chunks and shards, and where each frame lies."""
+"""Layouts of images: axes, grid, chunks and shards, and the position of each frame."""
 
-from pipeline.plan.layouts.frames import Select, Shapes, image_spec, shape_chooser, tile_shape
+from pipeline.plan.layouts.frames import Select, Shapes, lay_out_image, shape_chooser, tile_shape
 
-__all__ = ["Select", "Shapes", "image_spec", "shape_chooser", "tile_shape"]
+__all__ = ["Select", "Shapes", "lay_out_image", "shape_chooser", "tile_shape"]

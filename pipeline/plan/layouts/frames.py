@@ -1,4 +1,4 @@
-"""Frames in a row: ``pixels`` of shape ``(frame, row, column[, sample])``, chunk and shard shapes from byte targets."""
+"""Frames in a row: ``pixels`` has shape ``(frame, row, column[, sample])``; chunk and shard shapes come from byte targets."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pipeline.model import ImageSpec, Instance, PixelFormat, Placement, frame_ax
 from pipeline.plan.costs import weight
 from pipeline.plan.grouping import Group
 from pipeline.plan.layout import Layout, MiB
-from pipeline.plan.selection import Frames, runs, select_frames
+from pipeline.plan.selection import Frames, cut_into_runs, select_frames
 from pipeline.plan.task_memory import padded_frame
 
 WHOLE_FRAME_BYTES = 16 * MiB
 """Frames up to this size are one chunk; larger ones are tiled, so that a region can be read without the rest."""
 SHARD_BYTES = 64 * MiB
-"""About what a shard holds …"""
+"""Approximate decoded bytes of a shard …"""
 SHARD_COST = 512 * MiB
-"""… and what it may cost, in bytes of native pixel data to store: about a second, since a task owns whole shards."""
+"""… and the most that it may cost, in bytes of native pixel data to store: about a second, since a task owns whole shards."""
 TILE_BYTES = 4 * MiB
-"""About what a tile holds: a few milliseconds of decompression."""
+"""Approximate bytes of a tile: a few milliseconds of decompression."""
 TILE_SIDE = 256
 """Sides of tiles are multiples of this, the common tile of whole-slide viewers and of GPU textures."""
 
@@ -31,12 +31,12 @@ Shapes = Callable[[PixelFormat, int, float], tuple[tuple[int, ...], tuple[int, .
 
 
 def shape_chooser(layout: Layout) -> tuple[Select, Shapes]:
-    """Return what selects an instance's frames, and what chooses an image's chunk and shard shapes.
+    """Return a function that selects an instance's frames, and one that chooses an image's chunk and shard shapes.
 
     Raises
     ------
     ConfigError
-        For a selection that can't be understood, also where there is nothing to select from.
+        For an invalid selection, even if there is no instance.
     """
 
     @cache
@@ -52,7 +52,7 @@ def shape_chooser(layout: Layout) -> tuple[Select, Shapes]:
     return select, shapes
 
 
-def image_spec(instances: Sequence[Instance], path: str, group: Group, select: Select, shapes: Shapes) -> ImageSpec:
+def lay_out_image(instances: Sequence[Instance], path: str, group: Group, select: Select, shapes: Shapes) -> ImageSpec:
     """Lay out the image that a group of instances becomes."""
     placements = tuple(_placements(instances, group.members, select))
     frames = placements[-1].positions.stop
@@ -75,35 +75,35 @@ def image_spec(instances: Sequence[Instance], path: str, group: Group, select: S
 
 
 def _placements(instances: Sequence[Instance], members: Sequence[int], select: Select) -> Iterator[Placement]:
-    """Yield the selected frames of the instances, one after the other."""
+    """Yield the placements of the instances' selected frames, one instance after the other."""
     position = 0
     for member in members:
-        for run in runs(select(instances[member].number_of_frames)):
+        for run in cut_into_runs(select(instances[member].number_of_frames)):
             yield Placement(member, run.start, run.stop, run.step, position)
             position += len(run)
 
 
 def chunk_shape(layout: Layout, pixel_format: PixelFormat, frames: int) -> tuple[int, ...]:
-    """``(frame, row, column[, sample])`` of a chunk: never larger than the image, all samples of a pixel together."""
+    """Return ``(frame, row, column[, sample])`` of a chunk: at most the image's size, all samples of a pixel together."""
     return (min(layout.chunk_frames, frames), *tile_shape(layout, pixel_format))
 
 
 def tile_shape(layout: Layout, pixel_format: PixelFormat) -> tuple[int, ...]:
-    """``(row, column[, sample])`` of the part of a frame that a chunk holds."""
+    """Return ``(row, column[, sample])`` of the part of a frame that a chunk holds."""
     return (*_tile(layout, pixel_format), *pixel_format.frame_shape[2:])
 
 
 def shard_shape(
     layout: Layout, pixel_format: PixelFormat, frames: int, chunks: tuple[int, ...], weight: float = 1.0
 ) -> tuple[int, ...]:
-    """Shape of a shard: whole frames in whole chunks, about `layout.shard_bytes`, no more than the image needs.
+    """Return the shape of a shard: whole frames in whole chunks, about `layout.shard_bytes`, at most the image's size.
 
     Parameters
     ----------
     layout, pixel_format, frames, chunks
         The settings, and the image.
     weight : float
-        What a decoded byte costs (:func:`pipeline.plan.costs.weight`).
+        Cost of a decoded byte (:func:`pipeline.plan.costs.weight`).
     """
     wanted = layout.shard_bytes if layout.shard_bytes != "auto" else min(SHARD_BYTES, int(SHARD_COST / weight))
     fitting = wanted // pixel_format.frame_bytes // chunks[0]
@@ -123,10 +123,10 @@ def _tile(layout: Layout, pixel_format: PixelFormat) -> tuple[int, int]:
     pixels = TILE_BYTES // (pixel_format.samples_per_pixel * np.dtype(pixel_format.dtype).itemsize)
     columns = wanted[1] or _side(math.isqrt(pixels), sides[1])
     rows = wanted[0] or _side(pixels // columns, sides[0])
-    # A height that is given, or short, leaves its share of the pixels to the width.
+    # A given height, or a short frame, leaves the rest of the pixels to the width.
     return rows, wanted[1] or _side(pixels // rows, sides[1])
 
 
 def _side(target: int, limit: int) -> int:
-    """Round `target` down to a multiple of TILE_SIDE, at least one of them, at most `limit`."""
+    """Round `target` down to a multiple of TILE_SIDE that is at least TILE_SIDE; the result is at most `limit`."""
     return min(limit, max(1, target // TILE_SIDE) * TILE_SIDE)
