@@ -427,21 +427,21 @@ def iter_frames(
 ) -> Iterator[npt.NDArray[Any]]:
     """Yield an instance's decoded frames one at a time.
 
-    Takes what :func:`pydicom.pixels.iter_pixels` takes and yields what it yields, with memory for one frame and time for
-    those asked for; where it differs (``pipeline/frames/DIFFERENCES.md``), pydicom is wrong or slow.
+    Parameters and results are those of :func:`pydicom.pixels.iter_pixels`, except where pydicom is wrong or slow (see
+    ``pipeline/frames/DIFFERENCES.md``), with memory for one frame and time for the requested ones.
 
     Parameters
     ----------
     src : str, path-like, binary file object or Dataset
-        A path, or a URL (``s3://…``, ``https://…``, see :func:`storage_options`). A seekable file object is read from its
-        beginning, only in the ranges needed; it is left open and where it was.
+        A path, or a URL (``s3://…``, ``https://…``, see :func:`storage_options`). A seekable file object is read
+        from its beginning, only in the necessary ranges; it stays open, and its position is restored.
     ds_out : Dataset, optional
-        Receives the File Meta Information, the elements of group 0028, the extended offset table, and those of
-        `specific_tags`, before the first frame is yielded. Not used if `src` is a Dataset.
+        Receives the File Meta Information, the elements of group 0028, the extended offset table, and the elements of
+        `specific_tags`, before the first frame is yielded. Ignored if `src` is a Dataset.
     specific_tags : list of int, optional
         Further tags for `ds_out`.
     indices : Iterable[int], optional
-        Frame indices from 0, in any order, also repeatedly; consumed lazily. None for all frames; empty for none.
+        Frame indices from 0 in any order, with or without repetitions; consumed lazily. None for all frames; empty for none.
     raw : bool
         Don't convert YBR_FULL and YBR_FULL_422 to RGB.
     decoding_plugin : str
@@ -452,22 +452,22 @@ def iter_frames(
     Yields
     ------
     numpy.ndarray
-        ``(rows, columns)`` or ``(rows, columns, samples)``; writeable and nobody else's, or with ``view_only=True``
-        read-only for native data. Without `indices`, the type may be the smallest that a codestream's precision
-        needs; with them, it is the one that Bits Allocated declares.
+        ``(rows, columns)`` or ``(rows, columns, samples)``; writeable and not shared, or with ``view_only=True`` read-only for
+        native data. Without `indices`, the type may be the smallest for a codestream's precision; with `indices`, it is
+        the type of Bits Allocated.
 
     Raises
     ------
     FrameIndexError
-        An index outside ``[0, Number of Frames)``; an IndexError.
+        For an index outside ``[0, Number of Frames)``; an IndexError.
     PixelDataError
-        Frames are missing or damaged (after those that are there); a ValueError.
+        If frames are missing or damaged, after the found frames have been yielded; a ValueError.
     DecodeError
-        A frame that no plugin decodes; a RuntimeError.
+        If no plugin can decode a frame; a RuntimeError.
     MissingAttributeError, NoPixelDataError, InvalidAttributeError, UnsupportedTransferSyntaxError
-        As pydicom: AttributeError, AttributeError, ValueError, NotImplementedError.
+        As in pydicom: AttributeError, AttributeError, ValueError, NotImplementedError.
     FileNotFoundError
-        No such path; for a URL, a SourceError.
+        If the path doesn't exist; for a URL, a SourceError.
     """
     _require_pipeline()
     from pipeline.frames import iter_frames

@@ -19,7 +19,7 @@ _NEAR = 5
 class Images(Mapping[str, xr.Dataset]):
     """Images by path. Any unique part of a path will do as a key, and so will a path as the table shortens it.
 
-    >>> images = pipeline.open("out")
+    >>> images = dcm2zarr.open("out")
     >>> images.images                                   # a table
     >>> images["1.2.840.113619"]                        # the one image whose path has a name that begins so
     >>> images["…0113009/…9059300000/stack-1"]          # as in the table

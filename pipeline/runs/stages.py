@@ -291,6 +291,6 @@ def convert(
 
     Examples
     --------
-    >>> pipeline.convert(["data/"], "out", select={"where": {"Modality": "CT"}})
+    >>> dcm2zarr.convert(["data/"], "out", select={"where": {"Modality": "CT"}})
     """
     return run(for_paths(paths, out, **sections), overwrite=overwrite, trusting=trusting, progress=progress)

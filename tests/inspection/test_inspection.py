@@ -139,7 +139,7 @@ def test_what_others_wrote_is_shown_as_text(tmp_path: Path):
         assert "<b>" not in value._repr_html_()
 
 
-def test_values_pass_the_gate(monkeypatch: pytest.MonkeyPatch, pydicom_folder: Path):
+def test_values_pass_the_gate(monkeypatch: pytest.MonkeyPatch, folder: Path):
     class Word(Gate):
         changes = True
 
@@ -154,9 +154,9 @@ def test_values_pass_the_gate(monkeypatch: pytest.MonkeyPatch, pydicom_folder: P
             return "MESSAGE"
 
     monkeypatch.setattr("pipeline.deid.gate.IDENTITY", Word())
-    found = dcm2zarr.inspect(pydicom_folder / "CT_small.dcm")
+    found = dcm2zarr.inspect(folder / "CT_small.dcm")
     assert {found.header[name] for name in ("Manufacturer", "Modality")} == {"WORD"}
-    broken = dcm2zarr.inspect(pydicom_folder / "badVR.dcm")
+    broken = dcm2zarr.inspect(folder / "cut.dcm")
     assert broken.message == "MESSAGE"
 
 
