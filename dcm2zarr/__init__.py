@@ -297,7 +297,7 @@ def inspect(
     Raises
     ------
     ConfigError
-        If nothing is there.
+        If `path` doesn't exist.
     PipelineError
         If it can't be opened.
     """

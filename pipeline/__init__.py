@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pipeline.lazy import lazily
+from pipeline.lazy_imports import lazily
 
 if TYPE_CHECKING:
     from pipeline.access import open, open_dicom  # noqa: A004  pipeline.open, as zarr.open and xarray.open_…

@@ -111,7 +111,7 @@ def _is_sound(config: Any, file: Path) -> bool:
         list(config.collect_yaml([str(file)]))
     except Exception as error:  # noqa: BLE001  Dask's message quotes the file: keep only the line number
         line = _LINE.search(str(error))
-        LEFT_OUT[str(file)] = f"it is no YAML that Dask can read: {line[0] if line else 'see there'}"
+        LEFT_OUT[str(file)] = f"not YAML that Dask can read: {line[0] if line else 'see the file'}"
         return False
     return True
 

@@ -9,7 +9,7 @@ from html import escape
 from pipeline.printable import printable
 
 SHOWN = 40
-"""Rows shown; a table may have a hundred thousand."""
+"""Most rows that are shown; a table may have a hundred thousand."""
 
 
 class Table:

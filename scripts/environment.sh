@@ -2,7 +2,7 @@
 # Needs Python 3.11 or newer with pip and venv, nothing else.
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# Some container images ask for no .pyc files: then each process that a test starts would compile the project anew.
+# Some container images ask for no .pyc files: then each process that a test starts would compile the project again.
 unset PYTHONDONTWRITEBYTECODE
 
 find_python() {

@@ -1,4 +1,4 @@
-"""Digests of every file that conversions leave: to show that a change of the code changes no byte of a result.
+"""Digests of every file that conversions leave, to show that a change of the code changes no byte of a result.
 
     scripts/result_digests.py > before.txt      # at the commit before: `git worktree add ../before COMMIT`, PYTHONPATH=../before
     scripts/result_digests.py > after.txt
@@ -80,9 +80,9 @@ def default_sources() -> list[Path]:
 
 
 def content(file: Path, name: str, out: Path) -> bytes:
-    """Return what is digested of a file of the result.
+    """Return the digested content of a file of the result.
 
-    All its bytes, but for
+    All its bytes, except for
 
     - the ledger, ``report.json`` and ``plan.json``: the parsed JSON without times, versions and the random number that
       patients are hashed with; of the ledger, without the digests of files, which are compared themselves;
@@ -114,7 +114,7 @@ def _records(ledger: bytes) -> Iterator[Any]:
 
 
 def _lasting(value: Any) -> Any:
-    """Leave out what differs between two runs of the same code."""
+    """Leave out values that differ between two runs of the same code."""
     if isinstance(value, dict):
         keys = [key for key in value if not _TIMES.match(key) and key not in _NOT_COMPARED]
         return {key: _lasting(value[key]) for key in keys}

@@ -26,7 +26,7 @@ COMMON: dict[str, dict[str, Any]] = {
     "only": {"nargs": "+", "metavar": "TEXT", "help": "only the cases whose name holds one of these"},
     "keep": {"type": Path, "metavar": "FOLDER", "help": "a folder for what is found to be wrong"},
 }
-"""Options that several commands have, under the same name and with the same meaning."""
+"""Options that several commands have, with the same name and the same meaning."""
 
 
 def common(parser: argparse.ArgumentParser, **defaults: Any) -> None:
@@ -38,12 +38,12 @@ def common(parser: argparse.ArgumentParser, **defaults: Any) -> None:
 
 
 def is_wanted(name: str, only: Sequence[str]) -> bool:
-    """Whether a case is to be run, by the option ``--only``."""
+    """Return whether the option ``--only`` selects a case."""
     return not only or any(part in name for part in only)
 
 
 def commands(package: str) -> dict[str, str]:
-    """Return the commands of a package and the first line of what each says of itself."""
+    """Return the commands of a package and the first line of each docstring."""
     paths = sorted(path for path in (SCRIPTS / package).glob("*.py") if not path.stem.startswith("_"))
     return {path.stem: _documentation(path).splitlines()[0] for path in paths}
 

@@ -1,14 +1,14 @@
-"""Notebooks: open a result, or untouched DICOM files, as lazy arrays. The only room that knows xarray.
+"""Open a result, or untouched DICOM files, as lazy arrays, for notebooks. The only room that knows xarray.
 
 Both ways give the same: a mapping of image path to :class:`xarray.Dataset` with the variable ``pixels`` over
-``(frame, row, column[, sample])``, per-frame values as coordinates, and what interprets the numbers as attributes.
-Nothing is read before it is asked for, and no pixel before it is computed.
+``(frame, row, column[, sample])``, per-frame values as coordinates, and the values that interpret the pixels as attributes.
+Files are read only when they are used, and pixels only when they are computed.
 """
 
 from pipeline.access.table import ImageRow
 from pipeline.dask_import import import_dask
 
-import_dask()  # before those that import it themselves
+import_dask()  # before modules that import Dask themselves
 # ruff: noqa: E402
 from pipeline.access.dicom import open_dicom
 from pipeline.access.images import Images

@@ -1,4 +1,4 @@
-"""Dask blocks that decode frames of DICOM files when they are computed, and only those."""
+"""Dask blocks that decode frames of DICOM files when they are computed, and no other frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.storage import Expected, Options, active, using
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How all frames of an image are decoded, and what they are promised to be before any is."""
+    """How to decode all frames of an image, and the format that the decoded frames must have."""
 
     format: PixelFormat
     raw: bool = False
@@ -30,7 +30,7 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameSource:
-    """One instance's file, and all that decoding any of its frames needs; travels to other processes."""
+    """One instance's file, with everything that decoding its frames needs; travels to other processes."""
 
     source: str
     size: int
@@ -38,7 +38,7 @@ class FrameSource:
     index: FrameIndex
     etag: str = ""
     storage: Options = field(default_factory=active)
-    """How the file is reached, in whatever process."""
+    """Options that reach the file from any process."""
 
     def read(self, frames: range, decoding: Decoding) -> npt.NDArray[Any]:
         """Decode `frames` into ``(frame, row, column[, sample])``; opens the file and reads only their bytes.
@@ -46,8 +46,8 @@ class FrameSource:
         Raises
         ------
         PipelineError
-            With file and frame: the file changed or is gone, its pixel data are damaged, or a frame isn't what was
-            promised.
+            With file and frame, if the file changed or is missing, its pixel data are damaged, or a frame has another
+            shape than `decoding` promises.
         """
         block = np.empty((len(frames), *decoding.format.frame_shape), decoding.format.dtype)
         with using(self.storage), open_source(self.source, Expected(self.size, self.mtime_ns, self.etag)) as file:
@@ -77,7 +77,7 @@ class FrameSource:
 def frames_of_file(source: FrameSource, decoding: Decoding, frames_per_block: int) -> da.Array:
     """Return all frames of one instance as a lazy array.
 
-    The frame index, of megabytes for a long file, is one value in the graph that all blocks share.
+    All blocks share one value in the graph: the frame index, which has megabytes for a long file.
     """
     frames = source.index.number_of_frames
     blocks = _block_lengths(frames, frames_per_block)
@@ -87,9 +87,9 @@ def frames_of_file(source: FrameSource, decoding: Decoding, frames_per_block: in
 
 
 def frames_of_files(sources: Sequence[FrameSource], decoding: Decoding, frames_per_block: int) -> da.Array:
-    """Return the first frames of `sources`, one each, in their order, as a lazy array.
+    """Return the first frame of each of `sources`, in their order, as a lazy array.
 
-    Each block brings the sources it needs and no others.
+    Each block carries only the sources that it needs.
     """
     blocks = _block_lengths(len(sources), frames_per_block)
     token = _token(sources, decoding, frames_per_block)
@@ -134,6 +134,6 @@ def _block_lengths(frames: int, frames_per_block: int) -> tuple[int, ...]:
 
 
 def _token(sources: Sequence[FrameSource], decoding: Decoding, frames_per_block: int) -> str:
-    """Name the result after the files' identity, so that opening them again finds what is computed already."""
+    """Return a name made of the files' identity, so that opening the same files again reuses computed results."""
     identity = [(source.source, source.size, source.mtime_ns, source.etag) for source in sources]
     return str(tokenize(identity, decoding.format, decoding.raw, decoding.plugin, decoding.options, frames_per_block))

@@ -1,4 +1,4 @@
-"""Opening untouched DICOM files: headers now, frames when they are computed."""
+"""Open untouched DICOM files: read headers now, and frames when they are computed."""
 
 from __future__ import annotations
 
@@ -43,39 +43,39 @@ def open_dicom(
 ) -> xr.Dataset | DicomImages:
     """Open DICOM files as lazy arrays, without converting them.
 
-    Headers and item headers are read now; a frame's bytes are read and decoded when it is computed, in any process,
-    and only those. Memory: one block.
+    Headers and item headers are read now. The bytes of a frame are read and decoded when the frame is computed, in any
+    process. Memory: one block.
 
     Parameters
     ----------
     path : path-like or sequence of path-like
-        A DICOM file; or a folder, a glob pattern, a DICOMDIR, a .txt, .csv or .parquet list of paths, or several of
-        all these.
+        A DICOM file; or a folder, a glob pattern, a DICOMDIR, a .txt, .csv or .parquet list of paths; or several of
+        these.
     raw : bool, optional
         Keep YBR_FULL and YBR_FULL_422 as they are instead of converting them to RGB.
     decoding_plugin : str, optional
-        The only decoding plugin to use; by default the fastest that can is tried first, then the others.
+        The only decoding plugin to use; by default, the plugins are tried in order of speed.
     frames_per_block : int, optional
-        Frames of a Dask block.
+        Frames in each Dask block.
     **options
-        More of pydicom's decoding options.
+        Further decoding options of pydicom.
 
     Returns
     -------
     xarray.Dataset or Images
         For a file, its ``pixels`` over ``(frame, row, column[, sample])``, with per-frame values as coordinates and
         the attributes that hold for all frames in ``attrs``. Otherwise a mapping of such datasets, grouped and
-        ordered as a conversion would; files that hold no image are listed in its ``left_out``.
+        ordered as a conversion would do it; its ``left_out`` lists files that hold no image.
 
     Raises
     ------
     SourceError
-        Where there is no such file.
+        If the file doesn't exist.
     PipelineError
-        For a file that isn't DICOM, has no pixel data, or can't be decoded. What is wrong with single frames is found
-        when they are computed.
+        If a file isn't DICOM, has no pixel data, or can't be decoded. Errors of single frames are raised
+        when these are computed.
     ValueError
-        For less than one frame a block.
+        If `frames_per_block` is less than 1.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def open_dicom(
     if isinstance(path, str | os.PathLike) and _is_one_file(os.fspath(path)):
         return _open_file(absolute(os.fspath(path)), decode, frames_per_block)
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
-    return scan_images([os.fspath(one) for one in paths], decode, frames_per_block)
+    return scan_images([os.fspath(name) for name in paths], decode, frames_per_block)
 
 
 def _is_one_file(path: str) -> bool:
@@ -104,7 +104,7 @@ def _is_one_file(path: str) -> bool:
 
 
 def _identity(file: BinaryIO) -> tuple[int, int, str]:
-    found = getattr(file, "found", None)  # of what isn't a local file
+    found = getattr(file, "found", None)  # only remote files have it
     if found is not None:
         return found.size, found.mtime_ns, found.etag
     info = os.fstat(file.fileno())

@@ -1,4 +1,4 @@
-"""Many untouched DICOM files as images, grouped and ordered as a conversion would."""
+"""Open many untouched DICOM files as images, grouped and ordered as a conversion would do it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LEFT_OUT = ("source", "status", "reason", "message")
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What one reading of all headers gave. Indices and attributes are in the order of the plan's instances."""
+    """The result of reading all headers once. Indices and attributes are in the order of the plan's instances."""
 
     plan: Plan
     indices: list[FrameIndex]
@@ -42,7 +42,7 @@ class DicomImages(Images):
 
     def __init__(self, found: Scanned, decode: Callable[[PixelFormat], Decoding], frames_per_block: int) -> None:
         self.left_out = found.left_out
-        """Source, status, reason and message of every file found that is in no image."""
+        """Source, status, reason and message of every found file that is in no image."""
         self._found = found
         self._specs = {spec.path: spec for spec in found.plan.images}
         self._decode = decode
@@ -100,7 +100,7 @@ class DicomImages(Images):
 
 
 def scan_images(paths: Sequence[str], decode: Callable[[PixelFormat], Decoding], frames_per_block: int) -> DicomImages:
-    """Read every header once, group the instances into images, and keep what is needed to open them."""
+    """Read every header once, group the instances into images, and keep the data for opening the images."""
     with TemporaryDirectory(prefix="dcm2zarr-open-") as folder:
         out = OutputDir(folder)
         found, left_out = _scan(paths, out)
@@ -112,8 +112,8 @@ def scan_images(paths: Sequence[str], decode: Callable[[PixelFormat], Decoding],
             _left_out(kept[position].source, "failed", failure.reason, failure.message)
             for position, failure in plan.refused
         ]
-        attributes = read_attributes(out, [(one.segment, one.row) for one in kept])
-        indices = [_index(one, out) for one in kept]
+        attributes = read_attributes(out, [(instance.segment, instance.row) for instance in kept])
+        indices = [_index(instance, out) for instance in kept]
     return DicomImages(Scanned(plan, indices, attributes, left_out), decode, frames_per_block)
 
 
@@ -135,7 +135,7 @@ def _scan(paths: Sequence[str], out: OutputDir) -> tuple[list[Instance], list[di
 
 
 def _check_found(paths: Sequence[str], left_out: Sequence[dict[str, str]]) -> None:
-    """Raise for a path given that doesn't exist: a mistyped name isn't an empty folder."""
+    """Raise an error for a given path that doesn't exist: a mistyped name isn't an empty folder."""
     absent = {row["source"]: row for row in left_out if row["reason"] == "file_not_found"}
     for path in paths:
         row = absent.get(absolute(path))
@@ -144,7 +144,7 @@ def _check_found(paths: Sequence[str], left_out: Sequence[dict[str, str]]) -> No
 
 
 def _copies(found: Sequence[Instance]) -> dict[int, int]:
-    """Return the byte-identical copies of other files, as the conversion finds them."""
+    """Return the byte-identical copies of other files, found as in a conversion."""
     positions = sorted({position for group in scan.candidates(found) for position in group})
     return scan.mark(found, {position: scan.digest(found[position].source) for position in positions})
 

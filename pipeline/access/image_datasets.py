@@ -1,4 +1,4 @@
-"""From lazy pixels and what the headers say to a Dataset like that of a converted image."""
+"""Make a Dataset, like that of a converted image, from lazy pixels and header values."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from pipeline.printable import printable
 from pipeline.store import split_attributes
 
 _ALWAYS_RGB = frozenset({"YBR_RCT", "YBR_ICT"})
-"""The colour transforms of JPEG 2000 itself: its decoders always undo them (PS3.5 8.2.4)."""
+"""The colour transforms of JPEG 2000, which its decoders always undo (PS3.5 8.2.4)."""
 _RGB_UNLESS_RAW = frozenset({"YBR_FULL", "YBR_FULL_422"})
 
 
 @dataclass(frozen=True, slots=True)
 class DescribedInstance:
-    """What one instance's header says of its frames."""
+    """The header values of one instance about its frames."""
 
     sop_instance_uid: str
     constant: Mapping[str, Any] = field(default_factory=dict)
     """Keyword → value that holds for all frames."""
     by_frame: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    """Keyword → one value a frame."""
+    """Keyword → one value for each frame."""
 
 
 def build_dataset(
     pixels: da.Array, instances: Sequence[DescribedInstance], photometric: str, attributes: Mapping[str, Any]
 ) -> xr.Dataset:
-    """Return the image made of all frames of `instances`, in order: several of one frame each, or a single one."""
+    """Return a Dataset of all frames of `instances`, in order: several single-frame instances, or one instance."""
     axes, frames = frame_axes(pixels.ndim), pixels.shape[0]
     several = len(instances) > 1
     owner = np.arange(frames) if several else np.zeros(frames, np.int64)
     number = np.zeros(frames, np.int64) if several else np.arange(frames)
     shared, varying = split_attributes(
-        {i: one.constant for i, one in enumerate(instances)},
-        {i: one.by_frame for i, one in enumerate(instances) if one.by_frame},
+        {i: instance.constant for i, instance in enumerate(instances)},
+        {i: instance.by_frame for i, instance in enumerate(instances) if instance.by_frame},
         owner,
         number,
     )
@@ -62,9 +62,9 @@ def build_dataset(
 
 
 def printable_attributes(value: Any) -> Any:
-    """Return attributes for a Dataset, whose representation shows them as they are: without control characters in texts.
+    """Return attributes for a Dataset with control characters in texts escaped: the `repr` of a Dataset shows texts unchanged.
 
-    DICOM allows none in values of these kinds (PS3.5 6.2); what is in the store stays as it is.
+    DICOM allows no control characters in such values (PS3.5 6.2). The store keeps the original values.
     """
     if isinstance(value, str):
         return printable(value)
@@ -74,7 +74,7 @@ def printable_attributes(value: Any) -> Any:
 
 
 def decoded_photometric(declared: str, *, raw: bool, encapsulated: bool) -> str:
-    """Return the photometric interpretation of decoded pixels, from the header's."""
+    """Return the photometric interpretation of decoded pixels, given the header's."""
     if declared in _ALWAYS_RGB or (declared in _RGB_UNLESS_RAW and not raw):
         return "RGB"
     # Native 4:2:2 data have half of their colour samples left out (PS3.3 C.7.6.3.1.2); reading puts them back.

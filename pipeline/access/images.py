@@ -1,4 +1,4 @@
-"""A mapping of image path to Dataset, found by as much of the path as is unique."""
+"""A mapping of image path to Dataset; any unique part of a path is a key."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _NEAR = 5
 
 
 class Images(Mapping[str, xr.Dataset]):
-    """Images by path. Any unique part of a path will do as a key, and so will a path as the table shortens it.
+    """Images by path. Any unique part of a path is a key, and so is a path as the table shortens it.
 
     >>> images = dcm2zarr.open("out")
     >>> images.images                                   # a table
-    >>> images["1.2.840.113619"]                        # the one image whose path has a name that begins so
-    >>> images["…0113009/…9059300000/stack-1"]          # as in the table
+    >>> images["1.2.840.113619"]                        # the only image whose path has a name with this beginning
+    >>> images["…0113009/…9059300000/stack-1"]          # the short path in the table
     """
 
     @cached_property
@@ -37,11 +37,11 @@ class Images(Mapping[str, xr.Dataset]):
 
     @abstractmethod
     def _list(self) -> list[str]:
-        """Find the paths."""
+        """Find the paths of all images."""
 
     @abstractmethod
     def _exists(self, path: str) -> bool:
-        """Tell whether there is an image with exactly this path, without looking for all others."""
+        """Tell whether an image with exactly this path exists, without listing all others."""
 
     @abstractmethod
     def _rows(self) -> list[ImageRow]:
@@ -52,13 +52,14 @@ class Images(Mapping[str, xr.Dataset]):
         """Open the image with exactly this path."""
 
     def find(self, key: str) -> str:
-        """Return the path of the one image that `key` means.
+        """Return the path of the only image that matches `key`.
+
+        Whole names are tried before beginnings of names, and these before other parts of a path.
 
         Raises
         ------
         KeyError
-            Where none or several fit, naming them or near ones. Whole names count before beginnings of names, and
-            these before other parts of a path.
+            If no image or several match, with the names of similar or matching images.
         """
         wanted = key.strip("/")
         if wanted and self._exists(wanted):
@@ -100,6 +101,6 @@ class Images(Mapping[str, xr.Dataset]):
 
 
 def _patterns(key: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    """Return what finds `key` as whole names of a path, as the beginning of names, and anywhere."""
+    """Return patterns that find `key` as whole names of a path, as the beginning of names, and anywhere."""
     text = "[^/]*".join(re.escape(piece) for piece in key.split(ELLIPSIS))
     return re.compile(f"(^|/){text}(/|$)"), re.compile(f"(^|/){text}"), re.compile(text)

@@ -1,4 +1,4 @@
-"""Opening what a run left in its output directory."""
+"""Open the result in an output directory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Blocks = Literal["shard", "chunk"]
 
 
 class Result(Images):
-    """The images of one output directory. Only what is asked for is read; see :func:`open`."""
+    """The images of one output directory, which are read when they are used; see :func:`open`."""
 
     def __init__(self, out: OutputDir, blocks: Blocks) -> None:
         self.out = out
@@ -35,12 +35,12 @@ class Result(Images):
 
     @cached_property
     def catalog(self) -> pd.DataFrame:
-        """The catalog: one row a file found, as ``catalog.parquet`` has them, without the full headers.
+        """The catalog: the rows of ``catalog.parquet``, one for each found file, without the full headers.
 
         Raises
         ------
         OutputError
-            Where the run has not finished.
+            If the run has not finished.
         """
         frame: pd.DataFrame = open_catalog(self.out, without=("header",)).to_pandas()
         return frame
@@ -82,9 +82,9 @@ def open(  # noqa: A001  dcm2zarr.open, as zarr.open and xarray.open_…
     out : path-like
         The output directory.
     chunks : {"shard", "chunk"}, optional
-        Dask blocks of whole shards (what is read at once costs least), or of single chunks (usually one frame).
+        Make Dask blocks of whole shards (fewest reads), or of single chunks (usually one frame).
     unfinished : bool, optional
-        Open also what a run left that hasn't finished, or is still running: the images complete so far.
+        Also open the result of a run that hasn't finished, or is still running, with the images that are complete so far.
 
     Returns
     -------
@@ -96,9 +96,9 @@ def open(  # noqa: A001  dcm2zarr.open, as zarr.open and xarray.open_…
     Raises
     ------
     OutputError
-        Where `out` is no result, or one that isn't finished.
+        If `out` is no result, or isn't finished.
     ValueError
-        For other `chunks`.
+        For other values of `chunks`.
 
     Examples
     --------
@@ -120,12 +120,12 @@ def open(  # noqa: A001  dcm2zarr.open, as zarr.open and xarray.open_…
 
 
 def _warn_of_missing_frames(path: str, dataset: xr.Dataset) -> None:
-    """Say that there are frames which are none, lest their zeros pass for pixels."""
+    """Warn that some frames are missing, so their zeros aren't mistaken for pixels."""
     missing = dataset.attrs.get("frames_missing", 0)
     if missing:
         warnings.warn(
-            f"{printable(path)}: {missing} of {dataset.sizes['frame']} frames are missing, their pixels mean nothing; the others: "
-            "images[…].isel(frame=images[…].valid.values)",
+            f"{printable(path)}: {missing} of {dataset.sizes['frame']} frames are missing, their pixels mean nothing; select the "
+            "other frames by images[…].isel(frame=images[…].valid.values)",
             stacklevel=4,
         )
 

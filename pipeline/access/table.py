@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImageRow:
-    """One image, in words and numbers."""
+    """One row of the table: an image."""
 
     path: str
     shape: tuple[int, ...]
@@ -35,7 +35,7 @@ COLUMNS = tuple(field.name for field in fields(ImageRow))
 
 
 class ImageTable(Shown, Sequence[ImageRow]):
-    """Rows of :class:`ImageRow` that show themselves as a table."""
+    """A sequence of :class:`ImageRow`, shown as a table."""
 
     def __init__(self, rows: Sequence[ImageRow]) -> None:
         self._rows = tuple(rows)
@@ -56,8 +56,8 @@ class ImageTable(Shown, Sequence[ImageRow]):
         return iter(self._rows)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return the table as a DataFrame, one row an image."""
-        import pandas as pd  # noqa: PLC0415  half a second that most callers needn't wait
+        """Return the table as a DataFrame, one row for each image."""
+        import pandas as pd  # noqa: PLC0415  the import takes half a second, and most callers don't need it
 
         return pd.DataFrame([astuple(row) for row in self._rows], columns=list(COLUMNS))
 

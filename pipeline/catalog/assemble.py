@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.catalog.bounded import open_table
+from pipeline.catalog.bounded_tables import open_table
 from pipeline.catalog.table_columns import PENDING, catalog_schema
 from pipeline.outcomes import RowOutcome
 from pipeline.storage import OutputDir

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.catalog.bounded import BoundedTable, open_table
+from pipeline.catalog.bounded_tables import BoundedTable, open_table
 from pipeline.errors import OutputError
 from pipeline.storage import OutputDir, Place
 

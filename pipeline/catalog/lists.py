@@ -74,7 +74,7 @@ def _read_csv(path: Path) -> list[str]:
 
 
 def _looks_like_path(text: str, listed_in: Path) -> bool:
-    """Whether the first cell of a table is an entry rather than a column's name."""
+    """Return whether the first cell of a table is an entry rather than a column's name."""
     return bool({"/", os.sep, "."} & set(text)) or os.path.lexists(listed_in.absolute().parent / text)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.catalog.bounded import open_table
+from pipeline.catalog.bounded_tables import open_table
 from pipeline.catalog.plan_columns import (
     COPIES,
     IMAGES,

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.catalog.bounded import open_table
+from pipeline.catalog.bounded_tables import open_table
 from pipeline.catalog.table_columns import PENDING, segment_schema
 from pipeline.model import SourceFile
 from pipeline.storage import OutputDir, Place, place

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.catalog.bounded import open_table
+from pipeline.catalog.bounded_tables import open_table
 from pipeline.storage import Place, place
 
 GROUP_ROWS = 16_384

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pipeline import runs
 from pipeline.cli.end_of_run import show_summary
 from pipeline.cli.screen import Screen
-from pipeline.cli.terminal_progress import watched
+from pipeline.cli.terminal_progress import show_progress
 from pipeline.config import Cluster, RunConfig, load, parse_bytes
 from pipeline.errors import ConfigError
 from pipeline.printable import printable
@@ -19,14 +19,14 @@ from pipeline.units import counted
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Into how many partitions a plan is to be cut, or into which of what size."""
+    """The number of partitions that a plan is cut into, or their size."""
 
     partitions: int | None
     size: str | None
 
     @property
     def bytes(self) -> int | None:
-        """The size in bytes; ConfigError for a text that is none."""
+        """The size in bytes; ConfigError if the text isn't a size."""
         try:
             size = None if self.size is None else parse_bytes(self.size)
         except ValueError as error:
@@ -38,7 +38,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What stands for the configuration that lies in the output directory, where others can write there."""
+    """The options that replace the configuration in the output directory, if others can write there."""
 
     config: str | None
     settings: tuple[str, ...]
@@ -46,23 +46,23 @@ class Given:
 
     @property
     def loaded(self) -> RunConfig | None:
-        """The caller's own configuration, if any; ConfigError where it can't be."""
+        """The caller's own configuration, if any; ConfigError if it is invalid."""
         if self.settings and self.config is None:
-            raise ConfigError("--set: it is for the configuration that --config names")
+            raise ConfigError("--set: give --config too; --set changes the configuration that --config names")
         return None if self.config is None else load(self.config, self.settings)
 
     @property
     def options(self) -> str:
-        """The same, for a command line."""
+        """The same options, for a command line."""
         config = absolute(str(self.config))
         return "".join(
-            f" {shlex.quote(word)}" for word in ("--config", config, *(f"--set={one}" for one in self.settings))
+            f" {shlex.quote(word)}" for word in ("--config", config, *(f"--set={text}" for text in self.settings))
         )
 
 
 def init(screen: Screen, given: Given, cut: Cut, *, overwrite: bool) -> int:
-    """Prepare a conversion, tell how many partitions there are, and return the exit code."""
-    with watched(screen) as progress:
+    """Prepare a conversion, print the number of partitions, and return the exit code."""
+    with show_progress(screen) as progress:
         parts = runs.init(
             load(str(given.config), given.settings),
             partitions=cut.partitions,
@@ -87,14 +87,14 @@ def init(screen: Screen, given: Given, cut: Cut, *, overwrite: bool) -> int:
 
 
 def convert_partition(screen: Screen, out: str, number: int, workers: int | None, given: Given) -> int:
-    """Convert one partition, tell what became of it, and return the exit code."""
+    """Convert one partition, print its outcome, and return the exit code."""
     chosen = Cluster(kind="local", workers=workers) if workers else Cluster(kind="synchronous")
-    with watched(screen) as progress:
+    with show_progress(screen) as progress:
         done = runs.convert_partition(
             out, number, config=given.loaded, trusting=given.trusting, cluster=chosen, progress=progress
         )
     earlier = f" ({done.earlier} by earlier jobs)" if done.earlier else ""
-    failures = f"; {counted(done.failures, 'file')} failed, which finalize tells" if done.failures else ""
+    failures = f"; {counted(done.failures, 'file')} failed, and finalize names them" if done.failures else ""
     verdict = f"{counted(done.missing, 'task')} lost: run it again" if done.missing else "it is done"
     screen.final(
         f"Partition {number}: {counted(done.tasks, 'task')}{earlier}, {counted(done.frames, 'frame')} stored{failures}. "
@@ -104,9 +104,9 @@ def convert_partition(screen: Screen, out: str, number: int, workers: int | None
 
 
 def finalize(screen: Screen, out: str, workers: int | None, given: Given) -> int:
-    """Complete the result, tell what became of it, and return the exit code."""
+    """Complete the result, print its summary, and return the exit code."""
     chosen = Cluster(workers=workers or "auto")
-    with watched(screen) as progress:
+    with show_progress(screen) as progress:
         summary = runs.finalize(out, config=given.loaded, trusting=given.trusting, cluster=chosen, progress=progress)
     show_summary(screen, summary)
     return summary.exit_code

@@ -1,4 +1,4 @@
-"""The commands and their options. What they need is imported when they run: ``--help`` must not wait for Dask."""
+"""The commands and their options. Each command imports its modules when it runs: ``--help`` must not wait for Dask."""
 
 # ruff: noqa: PLC0415  see above
 
@@ -23,19 +23,21 @@ def main() -> None:
 @main.command(short_help="Convert files and folders, no YAML needed.", epilog=codes())
 @click.argument("paths", nargs=-1, metavar="SRC... OUT")
 @click.option("--grouping", metavar="HOW", help="series (the default) stacks a series' instances; instance doesn't.")
-@click.option("--workers", metavar="N", help="Worker processes or threads; by default one a core.")
+@click.option("--workers", metavar="N", help="Worker processes or threads; by default one for each core.")
 @click.option(
     "--cluster", metavar="KIND", help="synchronous, threads, local (the default), or a scheduler: tcp://10.0.0.1:8786."
 )
 @click.option("--raw", is_flag=True, help="Keep YCbCr as it is instead of converting it to RGB.")
-@click.option("--plugin", metavar="NAME", help="The decoding plugin to use alone, such as imagecodecs or pylibjpeg.")
-@click.option("--shard", metavar="SIZE", help="Decoded bytes of a shard, such as '64 MiB'.")
+@click.option("--plugin", metavar="NAME", help="Use this decoding plugin only, such as imagecodecs or pylibjpeg.")
+@click.option("--shard", metavar="SIZE", help="Decoded bytes in each shard, such as '64 MiB'.")
 @click.option("--frames", metavar="WHICH", help="A slice or indices from 0, in every instance: '::2', '0,5,9'.")
 @click.option(
     "--where", multiple=True, metavar="KEYWORD=VALUE", help="Only instances with this value; repeat for several values."
 )
 @click.option("--keyword", multiple=True, metavar="KEYWORD", help="One more DICOM keyword as a column of the catalog.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, as the command plan does, and write nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what the command would do, as the command plan does; write nothing."
+)
 @overwriting
 @trusting
 @overriding
@@ -47,9 +49,9 @@ def convert(
     """Convert files, folders, glob patterns, a DICOMDIR, or .txt, .csv and .parquet lists of paths into OUT."""
     from pipeline.cli import convert as action
 
-    sources, out = action.sources_and_out(paths)
+    sources, out = action.split_arguments(paths)
     config = action.configuration(sources, out, given)
-    with action.asking_for_out(out):
+    with action.ask_for_output(out):
         if dry_run:
             return action.plan(screen, config)
         return action.run(screen, config, overwrite=overwrite, trusting=trusting)
@@ -79,19 +81,19 @@ def run(screen: Screen, /, config: str, *, overwrite: bool, trusting: bool, sett
 def resume(screen: Screen, /, out: str, *, trusting: bool, settings: tuple[str, ...]) -> int:
     """Go on with the run that left the output directory OUT, with the configuration in its run.yaml.
 
-    Where others can write OUT, give your own configuration (dcm2zarr run CONFIG), or --trust-output.
+    If others can write OUT, give your own configuration (dcm2zarr run CONFIG), or --trust-output.
     """
     from pipeline.cli import convert as action
 
     return action.resume(screen, out, settings, trusting=trusting)
 
 
-@main.command(short_help="Say how far a run is.", epilog=codes())
+@main.command(short_help="Show how far a run is.", epilog=codes())
 @click.argument("out", metavar="OUT")
 @common
 @guarded
 def status(screen: Screen, /, out: str) -> int:
-    """Say what is done and what is left in the output directory OUT, whether its run is alive or dead."""
+    """Show what is done and what is left in the output directory OUT, and whether its run is alive or dead."""
     from pipeline import runs
     from pipeline.cli.status_view import show_status
 
@@ -100,9 +102,13 @@ def status(screen: Screen, /, out: str) -> int:
 
 @main.command(short_help="Array jobs, first: scan, plan, and cut into partitions.", epilog=codes())
 @click.argument("config", metavar="CONFIG")
-@click.option("--partitions", type=click.IntRange(1), metavar="N", help="How many; fewer where there are fewer tasks.")
 @click.option(
-    "--partition-size", metavar="SIZE", help="Or else about what each reads and stores, such as '64 GiB' (the default)."
+    "--partitions", type=click.IntRange(1), metavar="N", help="Number of partitions, at most one for each task."
+)
+@click.option(
+    "--partition-size",
+    metavar="SIZE",
+    help="Or: bytes that each partition reads and stores, such as '64 GiB' (default).",
 )
 @overwriting
 @trusting
@@ -120,7 +126,7 @@ def init(
     trusting: bool,
     settings: tuple[str, ...],
 ) -> int:
-    """Scan and plan what CONFIG describes, for jobs that convert it in partitions; -q prints their number alone."""
+    """Scan and plan as CONFIG says, for jobs that convert partitions; with -q, print only the number of partitions."""
     from pipeline.cli import array_job_commands as action
 
     given = action.Given(config, settings, trusting)
@@ -131,16 +137,16 @@ def init(
 @click.argument("out", metavar="OUT")
 @click.argument("partition", metavar="K", type=int)
 @click.option(
-    "--workers", type=click.IntRange(1), metavar="N", help="Worker processes; without it, this process does all."
+    "--workers", type=click.IntRange(1), metavar="N", help="Worker processes; without it, this process converts."
 )
 @configured
 @trusting
 @common
 @guarded
 def convert_partition(screen: Screen, /, out: str, partition: int, *, workers: int | None, **given: Any) -> int:
-    """Convert partition K, from 0, of the output directory OUT; what an earlier job did of it isn't done again.
+    """Convert partition K, from 0, of the output directory OUT. Work of earlier jobs isn't done again.
 
-    The exit code is 0 when all of it is done, whatever became of single files: those are finalize's to tell.
+    The exit code is 0 if the whole partition is done, even if single files failed: finalize names them.
     """
     from pipeline.cli import array_job_commands as action
 
@@ -149,25 +155,25 @@ def convert_partition(screen: Screen, /, out: str, partition: int, *, workers: i
 
 @main.command(short_help="Array jobs, last: complete the result.", epilog=codes())
 @click.argument("out", metavar="OUT")
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Worker processes; by default one a core.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Worker processes; by default one for each core.")
 @configured
 @trusting
 @common
 @guarded
 def finalize(screen: Screen, /, out: str, *, workers: int | None, **given: Any) -> int:
-    """Complete OUT when every partition is done; else name those that are to be run again, with exit code 1."""
+    """Complete OUT if every partition is done; otherwise name the partitions to run again, with exit code 3."""
     from pipeline.cli import array_job_commands as action
 
     return action.finalize(screen, out, workers, action.Given(**given))
 
 
-@main.command(short_help="Say what a YAML file would do.", epilog=codes())
+@main.command(short_help="Show what a YAML file would do.", epilog=codes())
 @click.argument("config", metavar="CONFIG")
 @overriding
 @common
 @guarded
 def plan(screen: Screen, /, config: str, *, settings: tuple[str, ...]) -> int:
-    """Say what CONFIG would do: images, shapes, shards, tasks, bytes, memory. Nothing is written."""
+    """Show what a run of CONFIG would do: images, shapes, shards, tasks, bytes, memory. Write nothing."""
     from pipeline.cli import convert as action
     from pipeline.config import load
 
@@ -179,7 +185,7 @@ def plan(screen: Screen, /, config: str, *, settings: tuple[str, ...]) -> int:
 @common
 @guarded
 def inspect(screen: Screen, /, path: str) -> int:
-    """Say what PATH is: a DICOM file, a folder of them, or an output directory."""
+    """Describe PATH: a DICOM file, a folder of such files, or an output directory."""
     from pipeline.cli.inspection_view import inspect as action
 
     return action(screen, path)
@@ -191,9 +197,9 @@ def inspect(screen: Screen, /, path: str) -> int:
 @click.option(
     "--sample", type=click.IntRange(1), metavar="N", help="Only N frames, and N originals; all else is still checked."
 )
-@click.option("--seed", type=int, default=0, metavar="N", help="Which ones --sample takes; 0 by default.")
-@click.option("--workers", metavar="N", help="Worker processes or threads; by default one a core.")
-@click.option("--cluster", metavar="KIND", help="What runs the checks, as for convert; local by default.")
+@click.option("--seed", type=int, default=0, metavar="N", help="Seed of the random choice of --sample; 0 by default.")
+@click.option("--workers", metavar="N", help="Worker processes or threads; by default one for each core.")
+@click.option("--cluster", metavar="KIND", help="Where the checks run, as for convert; local by default.")
 @configured
 @trusting
 @common
@@ -215,7 +221,7 @@ def verify(screen: Screen, /, out: str, *, source: bool, sample: int | None, see
 @common
 @guarded
 def schema(screen: Screen, /) -> int:
-    """Print the JSON Schema of the configuration; editors complete and check YAML with it."""
+    """Print the JSON Schema of the configuration, with which editors complete and check YAML."""
     import json
 
     from pipeline.config import schema as schema_of_configuration

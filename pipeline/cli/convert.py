@@ -1,4 +1,4 @@
-"""The commands convert, run and plan: from their options to a configuration, through the run, to what is told."""
+"""The commands convert, run, resume and plan: make the configuration from the options, run it, print the outcome."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline import runs
 from pipeline.cli.end_of_run import show_summary
 from pipeline.cli.plan_view import show_plan
 from pipeline.cli.screen import Screen
-from pipeline.cli.terminal_progress import watched
+from pipeline.cli.terminal_progress import show_progress
 from pipeline.config import RunConfig, from_dict
 from pipeline.errors import ConfigError, OutputError
 from pipeline.inspection import plan_conversion
@@ -25,8 +25,8 @@ _HOST_AND_PORT = re.compile(r"[\w.-]+:[0-9]+")
 
 
 def run(screen: Screen, config: RunConfig, *, overwrite: bool, trusting: bool = False) -> int:
-    """Convert, tell what became of it, and return the exit code."""
-    with watched(screen) as progress:
+    """Convert, print the summary, and return the exit code."""
+    with show_progress(screen) as progress:
         summary = runs.run(config, overwrite=overwrite, trusting=trusting, progress=progress)
     show_summary(screen, summary)
     return summary.exit_code
@@ -38,9 +38,9 @@ def resume(screen: Screen, out: str, settings: Sequence[str], *, trusting: bool)
     Raises
     ------
     ConfigError
-        Where its configuration isn't there, or can't be.
+        If the configuration in `out` is missing or invalid.
     OutputError
-        Where others could have written it.
+        If others could have written that configuration.
     """
     at = OutputDir.of(out)
     refuse_links(at)
@@ -51,31 +51,31 @@ def resume(screen: Screen, out: str, settings: Sequence[str], *, trusting: bool)
 
 
 def plan(screen: Screen, config: RunConfig) -> int:
-    """Tell what a conversion would do, and return the exit code: 1 where some files would fail."""
-    with watched(screen) as progress:
+    """Print what a conversion would do, and return the exit code: 1 if some files would fail."""
+    with show_progress(screen) as progress:
         planned = plan_conversion(config, progress=progress)
     return show_plan(screen, planned)
 
 
-def sources_and_out(paths: Sequence[str]) -> tuple[Sequence[str], str]:
-    """Divide the arguments of ``dcm2zarr convert``; ConfigError where there aren't enough."""
+def split_arguments(paths: Sequence[str]) -> tuple[Sequence[str], str]:
+    """Divide the arguments of ``dcm2zarr convert`` into sources and output; ConfigError if an argument is missing."""
     if len(paths) > 1:
         return paths[:-1], paths[-1]
     if not paths:
-        raise ConfigError("what to convert and where to are missing: dcm2zarr convert SRC... OUT")
-    raise ConfigError(f"the output directory is missing, the last argument: dcm2zarr convert {paths[0]} OUT")
+        raise ConfigError("the sources and the output directory are missing: dcm2zarr convert SRC... OUT")
+    raise ConfigError(f"the output directory, the last argument, is missing: dcm2zarr convert {paths[0]} OUT")
 
 
 @contextmanager
-def asking_for_out(out: str) -> Iterator[None]:
-    """Ask whether the output directory was forgotten where the last argument can't be one."""
+def ask_for_output(out: str) -> Iterator[None]:
+    """Ask whether the output directory was forgotten, if the last argument can't be one."""
     try:
         yield
     except OutputError as error:
         if error.reason not in {"not_a_folder", "foreign_folder"}:
             raise
-        told = f"{error}. The last argument, {out}, is where the result goes: was the output directory forgotten?"
-        raise OutputError(told, reason=error.reason) from error
+        message = f"{error}. The last argument, {out}, is the output directory: did you forget to give one?"
+        raise OutputError(message, reason=error.reason) from error
 
 
 def configuration(sources: Sequence[str], out: str, given: Mapping[str, Any]) -> RunConfig:
@@ -84,7 +84,7 @@ def configuration(sources: Sequence[str], out: str, given: Mapping[str, Any]) ->
     Raises
     ------
     ConfigError
-        For values that can't be.
+        For invalid values.
     """
     values: dict[str, Any] = {
         "source": {"paths": list(sources)},
@@ -102,7 +102,7 @@ def _present(**values: Any) -> dict[str, Any]:
 
 
 def _where(given: Sequence[str]) -> dict[str, list[str]]:
-    """Return ``KEYWORD=VALUE`` options as a mapping; a keyword given twice may have either value."""
+    """Return ``KEYWORD=VALUE`` options as a mapping; if a keyword is given twice, either value matches."""
     where: dict[str, list[str]] = {}
     for text in given:
         keyword, equals, value = text.partition("=")
@@ -120,7 +120,7 @@ def _integer(text: str | None) -> int | str | None:
     try:
         return None if text is None else int(text)
     except ValueError:
-        return text  # the configuration says what is wrong with it
+        return text  # the configuration's own check reports it
 
 
 def cluster(kind: str | None, workers: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is told when a run has ended."""
+"""The output of a command at the end of a run."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from rich.padding import Padding
 
 from pipeline.cli.screen import Screen, plain
 from pipeline.cli.terminal_tables import reasons_table
-from pipeline.report import STATUSES, RunSummary, earlier, throughput, verdict
+from pipeline.report import STATUSES, RunSummary, describe_earlier_runs, throughput, verdict
 from pipeline.storage import OutputDir
 from pipeline.units import counted, duration, number, ratio, size
 
 SOME_FAILURES = 10
 SOME_UNREAD = 3
 _UNREAD = {"archive": "archive", "empty_file": "empty file"}
-"""Reason of what isn't looked into → its noun."""
+"""Reason of files that aren't looked into → their noun."""
 
 
 def show_summary(screen: Screen, summary: RunSummary) -> None:
-    """Print the outcome of a run: by reason, in figures, what failed, and how to open the result."""
+    """Print the outcome of a run: counts by reason, figures, failures, and how to open the result."""
     screen.show("", reasons_table(summary.status_counts), "", *_figures(summary), *_failures(summary, screen.verbose))
     screen.show(*_partly_stored(summary, screen.verbose))
     screen.show("", "Open the result in Python:", *(_indented(line, 4) for line in summary.how_to_open().splitlines()))
@@ -32,8 +32,8 @@ def show_summary(screen: Screen, summary: RunSummary) -> None:
 def _figures(summary: RunSummary) -> Iterable[RenderableType]:
     totals, speed = summary.totals, throughput(summary)
     if summary.unchanged:
-        yield "Nothing to do: everything was done by earlier runs, and nothing has changed since. Nothing was written."
-    yield from map(escape, (*(() if summary.unchanged else earlier(summary)), *summary.remarks))
+        yield "Nothing to do: earlier runs did everything, and nothing has changed since. Nothing was written."
+    yield from map(escape, (*(() if summary.unchanged else describe_earlier_runs(summary)), *summary.remarks))
     pace = f", {size(speed['decoded_bytes_per_second'])}/s decoded" if speed and totals.frames else ""
     complete = sum(image.status == "complete" for image in summary.images)
     stored = "" if totals.stored_bytes is None else f" → {size(totals.stored_bytes)} on disk ({ratio(totals.ratio)})"
@@ -57,7 +57,7 @@ def _failures(summary: RunSummary, verbose: int) -> Iterable[RenderableType]:
 
 
 def _partly_stored(summary: RunSummary, verbose: int) -> Iterable[RenderableType]:
-    """Yield which converted files hold more than what is stored of them."""
+    """Yield the converted files that hold more than their stored frames."""
     if not (total := summary.partly_stored_files):
         return
     shown = summary.partly_stored if verbose else summary.partly_stored[:SOME_FAILURES]
@@ -77,13 +77,13 @@ def _indented(text: str, columns: int) -> Padding:
 
 
 def final_lines(summary: RunSummary) -> list[str]:
-    """Return the counts and the output, what wasn't looked into, and the exit code with its meaning: a line each."""
+    """Return the last lines: the counts and the output, the files that weren't looked into, the exit code and its meaning."""
     counts = ", ".join(f"{number(summary.count(status))} {status}" for status in STATUSES)
     return [f"{counts} → {summary.out}", *_unread(summary), verdict(summary)]
 
 
 def _unread(summary: RunSummary) -> list[str]:
-    """Return what was not looked into, with the first names, as a line; none where everything was."""
+    """Return a line about archives and empty files, with the first names; no line if there are none."""
     numbers = {noun: summary.status_counts.get(("rejected", reason), 0) for reason, noun in _UNREAD.items()}
     told = " and ".join(counted(count, noun) for noun, count in numbers.items() if count)
     if not told:

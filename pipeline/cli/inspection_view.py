@@ -1,4 +1,4 @@
-"""What ``dcm2zarr inspect`` tells: a file, a folder, or an output directory."""
+"""The output of ``dcm2zarr inspect``: a file, a folder or an output directory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 
 from pipeline.access import ImageRow
 from pipeline.cli.screen import Screen, plain
-from pipeline.cli.terminal_progress import watched
+from pipeline.cli.terminal_progress import show_progress
 from pipeline.cli.terminal_tables import add, grid, images_table, reasons_table
 from pipeline.inspection import FileInspection, FileKind, FolderInspection, OutputInspection
 from pipeline.inspection import inspect as look_at
@@ -22,8 +22,8 @@ _TITLES = {"Not stored": "yellow"}
 
 
 def inspect(screen: Screen, path: str) -> int:
-    """Print what `path` is, and return the exit code: 1 where something in it failed or would fail."""
-    with watched(screen) as progress:
+    """Describe `path`, and return the exit code: 1 if something in it failed or would fail."""
+    with show_progress(screen) as progress:
         found = look_at(path, progress=progress)
     if isinstance(found, FileInspection):
         _show_file(screen, found)
@@ -64,24 +64,24 @@ def _show_folder(screen: Screen, found: FolderInspection) -> None:
     if found.counts:
         screen.show("", reasons_table(found.counts))
     screen.show("", found.total, *_unstored(found.unstored, None if screen.verbose else SOME_FILES), "")
-    told = f"{number(found.failed)} would fail" if found.failed else "nothing is wrong with their headers and lengths"
-    screen.final(f"{counted(found.files, 'file')} in {found.path}. Exit code {found.exit_code}: {told}.")
+    verdict = f"{number(found.failed)} would fail" if found.failed else "their headers and lengths have no errors"
+    screen.final(f"{counted(found.files, 'file')} in {found.path}. Exit code {found.exit_code}: {verdict}.")
 
 
 def _unstored(files: Sequence[tuple[str, str]], limit: int | None) -> Iterable[RenderableType]:
-    """Yield which files hold more than a conversion would store."""
+    """Yield the files that hold more than a conversion would store."""
     if not files:
         return
     yield ""
     yield f"[yellow]Of {counted(len(files), 'file')} not everything would be stored:[/]"
-    for source, told in files[:limit]:
-        yield Padding(plain(f"{source}: {told}", overflow="fold"), (0, 0, 0, 2))
+    for source, message in files[:limit]:
+        yield Padding(plain(f"{source}: {message}", overflow="fold"), (0, 0, 0, 2))
     if limit is not None and len(files) > limit:
         yield f"  … {len(files) - limit} more (-v shows all)"
 
 
 def _kinds_table(kinds: Sequence[FileKind], limit: int | None) -> Table:
-    """Return a row for each modality, transfer syntax and pixel format, the most frequent first."""
+    """Return a table with a row for each modality, transfer syntax and pixel format, the most frequent first."""
     table = grid(
         ("Modality", "Transfer syntax", "Frame", "Type", "Colour"), ("Series", "Files", "Frames", "Encoded", "Decoded")
     )
@@ -100,7 +100,7 @@ def _show_output(screen: Screen, found: OutputInspection) -> None:
         screen.show(f"… and {counted(len(images) - SOME_IMAGES, 'more image')} (-v shows all)")
     unfinished = "[red]The run that writes here has not finished.[/]"
     screen.show("", reasons_table(found.counts) if finished else unfinished, "")
-    screen.show(f"dcm2zarr verify {escape(found.path)} checks every byte of it.", "")
+    screen.show(f"dcm2zarr verify {escape(found.path)} checks every byte of the result.", "")
     files = counted(sum(found.counts.values()), "file")
     told = f"{number(found.failed)} of {files} failed" if found.failed else "nothing failed"
     told = told if finished else "there is no catalog yet"

@@ -1,4 +1,4 @@
-"""Ctrl-C and the signals by which terminals, batch systems and containers end a process."""
+"""Handle Ctrl-C and the signals with which terminals, batch systems and containers end a process."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ HEEDED = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )  # Windows has no SIGHUP
 AT_ONCE_SECONDS = 0.5
-"""A signal that comes sooner after the first is the same one again, to the process group or by a wrapper."""
+"""A signal that follows the first one sooner is the same signal again, sent to the process group or by a wrapper."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asks the process to end; whatever is under way is left as a crash would leave it, and tidied up."""
+    """A signal asked the process to end: current work is left as a crash would leave it, and cleaned up."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -29,12 +29,12 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def heeding_signals() -> Iterator[None]:
-    """Let the block end by :class:`Interrupted` when a signal comes; a second one ends the process at once.
+def heed_signals() -> Iterator[None]:
+    """End the block by :class:`Interrupted` when a signal comes; a second signal ends the process at once.
 
-    Signals that somebody else handles or ignores (``nohup``, a background job of a shell) are left alone.
+    Signals that are already handled or ignored (``nohup``, a background job of a shell) are left alone.
     """
-    if threading.current_thread() is not threading.main_thread():  # only that one can handle signals
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
         yield
         return
     first = 0.0
@@ -57,14 +57,14 @@ def heeding_signals() -> Iterator[None]:
 
 
 def end_now(code: int) -> NoReturn:
-    """End the process and all that it has started, without the libraries' own clean-up, which fails halfway through."""
+    """End the process and its children, without the libraries' own clean-up, which fails in the middle of work."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-    import psutil  # noqa: PLC0415  ``--help`` does without
+    import psutil  # noqa: PLC0415  ``--help`` doesn't need it
 
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if not any("resource_tracker" in part for part in child.cmdline()):  # it removes semaphores, and ends then
+            if not any("resource_tracker" in part for part in child.cmdline()):  # removes semaphores, then ends itself
                 child.kill()
     os._exit(code)

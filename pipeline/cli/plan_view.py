@@ -1,4 +1,4 @@
-"""What ``dcm2zarr plan`` tells: what a conversion would make of the sources, and what it would cost."""
+"""The output of ``dcm2zarr plan``: the images that a conversion would make, and its cost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOME_REFUSED = 10
 
 
 def show_plan(screen: Screen, planned: PlannedConversion) -> int:
-    """Print a plan; returns 1 where files would fail, else 0."""
+    """Print a plan, and return the exit code: 1 if files would fail, else 0."""
     images = planned.images
     if images:
         limit, width = (None, None) if screen.verbose else (SOME_IMAGES, screen.width)

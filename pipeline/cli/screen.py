@@ -1,4 +1,4 @@
-"""Where commands print, and what becomes of errors."""
+"""The output of commands, and how errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.text import Text
 
-from pipeline.cli.interrupts import Interrupted, end_now, heeding_signals
+from pipeline.cli.interrupts import Interrupted, end_now, heed_signals
 from pipeline.cli.streams import Stream, allow_files
 from pipeline.errors import FAULT, FILES_FAILED, SURROUNDINGS, PipelineError, foreign_text
 from pipeline.printable import make_logs_printable, printable, printable_lines
@@ -29,14 +29,14 @@ INTERRUPTED = 130
 _GOING_ON = frozenset({"convert", "run", "resume", "init", "convert_partition", "finalize"})
 _GOES_ON, _AGAIN = "the same command goes on", "give the same command again"
 _PLAIN_WIDTH = 160
-"""Columns where the output isn't a terminal: wide enough that tables keep their lines."""
+"""Columns if the output isn't a terminal: wide enough that tables keep their lines."""
 
 
 class PipeConsole(Console):
-    """A console whose reader may leave, and that shows no text of others which a terminal would obey.
+    """A console that survives the end of its reader, and escapes foreign text that a terminal would obey.
 
-    ``dcm2zarr … | head`` ends quietly, with the run's own exit code. Colours and cursor movements of rich's own are
-    segments of their own; whatever else is printed, by whichever way, goes through :meth:`render`.
+    ``dcm2zarr … | head`` ends quietly, with the run's own exit code. rich prints its colours and cursor movements as
+    control segments; all other output goes through :meth:`render`.
     """
 
     def __init__(self, *, file: Any, **options: Any) -> None:
@@ -44,20 +44,20 @@ class PipeConsole(Console):
         super().__init__(highlight=False, emoji=False, file=cast(IO[str], self.stream), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield the segments of what is printed, with control characters in their text escaped."""
+        """Yield the segments to print, with control characters in their text escaped."""
         for segment in super().render(renderable, options):
             text = segment.text if segment.control else printable_lines(segment.text)
             yield segment if text == segment.text else Segment(text, segment.style)
 
     def on_broken_pipe(self) -> None:
-        """Print the rest to nowhere."""
+        """Discard the rest of the output."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """The two streams and how much to tell."""
+    """The two streams, and how much to print."""
 
     out: PipeConsole
     err: PipeConsole
@@ -66,7 +66,7 @@ class Screen:
 
     @classmethod
     def make(cls, *, verbose: int, quiet: bool) -> Screen:
-        """Look at the streams as they are now."""
+        """Make a screen of the current standard streams."""
         return cls(_console(sys.stdout), _console(sys.stderr), verbose, quiet)
 
     @property
@@ -75,7 +75,7 @@ class Screen:
         return self.out.width
 
     def show(self, *parts: RenderableType) -> None:
-        """Print results, unless quiet: lines, with markup, or what rich draws."""
+        """Print results, unless quiet: lines with markup, or objects that rich draws."""
         if not self.quiet:
             for part in parts:
                 self.out.print(printable(part) if isinstance(part, str) else part)
@@ -94,22 +94,22 @@ class Screen:
         self.err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
 
     def closing(self, code: int) -> int:
-        """Return the exit code of a command that has said all: another one where standard output didn't take it."""
+        """Return the exit code of a command that has printed everything: another code if standard output lost some."""
         lost = self.out.stream.settle()
         if not lost or code not in {0, FILES_FAILED}:
             return code
-        self.error(f"standard output can't be written: {lost}; all else is done, but what was to be said is lost")
+        self.error(f"standard output can't be written: {lost}; the work is done, but a part of the output is lost")
         return SURROUNDINGS
 
 
 def plain(value: object, style: str = "", overflow: OverflowMethod | None = None) -> Text:
-    """Return a value of others, one line, as rich shows it as it is: without markup, and with control characters escaped."""
+    """Return a foreign value as one line of text that rich shows literally, with control characters escaped."""
     return Text(printable(str(value)), style=style, overflow=overflow)
 
 
 def _console(stream: Any) -> PipeConsole:
     if hasattr(stream, "reconfigure"):
-        stream.reconfigure(errors="backslashreplace")  # names of files need not fit the terminal's encoding
+        stream.reconfigure(errors="backslashreplace")  # file names may not fit the terminal's encoding
     console = PipeConsole(file=stream)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PLAIN_WIDTH
@@ -117,7 +117,7 @@ def _console(stream: Any) -> PipeConsole:
 
 
 def guarded(action: Callable[Concatenate[Screen, P], int]) -> Callable[..., None]:
-    """Give a command its screen, and turn what it raises into a message and an exit code."""
+    """Give a command its screen, and turn its exceptions into a message and an exit code."""
 
     @functools.wraps(action)
     def command(*args: Any, verbose: int, quiet: bool, **options: Any) -> None:
@@ -140,7 +140,7 @@ def guarded(action: Callable[Concatenate[Screen, P], int]) -> Callable[..., None
 
 def _code(screen: Screen, action: Callable[[], int], interrupted: str) -> int:
     try:
-        with heeding_signals():
+        with heed_signals():
             return action()
     except Interrupted as stop:
         screen.error(f"interrupted; {interrupted}")
@@ -148,23 +148,23 @@ def _code(screen: Screen, action: Callable[[], int], interrupted: str) -> int:
     except KeyboardInterrupt:
         screen.error(f"interrupted; {interrupted}")
         return INTERRUPTED
-    # the last resort: a fault of this program is told in one line, and in full to those who ask
+    # the last resort: a fault of this program is shown in one line, and in full with -v
     except Exception as error:  # noqa: BLE001
-        return _told(screen, error, has_catalog=interrupted != _GOES_ON)
+        return _report_error(screen, error, has_catalog=interrupted != _GOES_ON)
 
 
-def _told(screen: Screen, error: Exception, *, has_catalog: bool) -> int:
-    """Print an error, and return the exit code that it ends a command with."""
+def _report_error(screen: Screen, error: Exception, *, has_catalog: bool) -> int:
+    """Print an error, and return the exit code of the command."""
     error = as_resource_error(error) or error
     if isinstance(error, PipelineError):
         screen.error(str(error))
-        # of a run, 1 says that the catalog names files
+        # for a run, 1 promises that the catalog names files
         return error.exit_code if has_catalog or error.exit_code != FILES_FAILED else FAULT
     if screen.verbose:
         screen.err.print_exception()
-    if isinstance(error, OSError):  # a disk, a network, the temporary folder: mend that, and run again
-        told = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
-        screen.error(printable(told))
+    if isinstance(error, OSError):  # a disk, a network, the temporary folder: the user can repair it and run again
+        message = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        screen.error(printable(message))
         return SURROUNDINGS
     hint = "" if screen.verbose else " (run again with -v for the traceback)"
     screen.error(printable(f"unexpected {foreign_text(error)}{hint}"))
@@ -172,7 +172,7 @@ def _told(screen: Screen, error: Exception, *, has_catalog: bool) -> int:
 
 
 def _quieten(verbose: int) -> None:
-    """Keep the libraries quiet: pydicom's warnings quote values of the header, which can be a patient's."""
+    """Keep the libraries quiet: pydicom's warnings quote header values, which can identify a patient."""
     handler = logging.StreamHandler()
     handler.setLevel(logging.DEBUG if verbose > 1 else logging.ERROR)
     handler.addFilter(lambda record: not record.name.startswith("pydicom"))

@@ -17,21 +17,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Commands(click.Group):
-    """Commands whose usage errors, which quote what was given, show nothing that a terminal would obey."""
+    """Commands whose usage errors quote arguments without characters that a terminal would obey."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command line."""
         keep_standard_descriptors()
         try:
             return super().main(*args, **kwargs)
-        except OSError as error:  # a command heeds its own: this is help, or the version, that nobody takes
+        except OSError as error:  # commands handle their own errors: here help or version couldn't be printed
             discard(sys.stdout)
             with suppress(OSError):
                 click.echo(f"error: standard output can't be written: {error.strerror or error}", err=True)
             sys.exit(SURROUNDINGS)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """Parse what stands in front of the command."""
+        """Parse the arguments before the command."""
         with _printable_errors():
             return super().make_context(*args, **kwargs)
 
@@ -51,10 +51,10 @@ def _printable_errors() -> Iterator[None]:
 
 
 def codes() -> str:
-    """Return what the exit codes mean, as every command's help tells."""
+    """Return the meanings of the exit codes, for every command's help."""
     return (
-        "Exit codes: 0 nothing failed; 1 files failed, or something is wrong with a result; 2 usage or configuration; "
-        "3 the surroundings failed (disk, permission, another run, scheduler, network): mend that and run it again; "
+        "Exit codes: 0 nothing failed; 1 files failed, or a result has a problem; 2 usage or configuration; "
+        "3 the surroundings failed (disk, permission, another run, scheduler, network): repair the cause and run again; "
         "70 a fault of dcm2zarr; 130 and 143 after Ctrl-C and SIGTERM. See docs/exit-codes.md."
     )
 
@@ -62,7 +62,7 @@ def codes() -> str:
 def common(command: F) -> F:
     """Add ``-v`` and ``-q``."""
     verbose = click.option(
-        "-v", "--verbose", count=True, help="Tell more: every failure, every image; twice: what the libraries log."
+        "-v", "--verbose", count=True, help="Print more: every failure, every image; -vv: the libraries' logs too."
     )
     return verbose(click.option("-q", "--quiet", is_flag=True, help="Only errors and the final line.")(command))
 
@@ -84,14 +84,16 @@ def trusting(command: F) -> F:
         "--trust-output",
         "trusting",
         is_flag=True,
-        help="Read the files that the plan in OUT names, though others can write there (docs/security.md).",
+        help="Read the files that the plan in OUT names, even if others can write OUT (docs/security.md).",
     )(command)
 
 
 def configured(command: F) -> F:
     """Add ``--config`` and ``--set``."""
     own = click.option(
-        "--config", metavar="CONFIG", help="Your own configuration instead of run.yaml in OUT, where others can write."
+        "--config",
+        metavar="CONFIG",
+        help="Use your own configuration instead of run.yaml in OUT, if others can write OUT.",
     )
     return own(overriding(command))
 

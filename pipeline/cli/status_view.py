@@ -1,4 +1,4 @@
-"""What ``dcm2zarr status`` tells."""
+"""The output of ``dcm2zarr status``."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _PHASES = {"scan": "scanning, there is no plan yet", "convert": "converting", "f
 
 
 def show_status(screen: Screen, status: Status) -> int:
-    """Print where a run stands; returns 1 where files failed or it died before its end, else 0."""
+    """Print the state of a run, and return the exit code: 1 if files failed or the run died before its end, else 0."""
     screen.show("", _work(status), "", reasons_table(status.files), "", *_life(status), *_partitions(status), "")
     dead = not status.alive and status.phase != "finished"
-    told = [f"{counted(status.failed, 'file')} failed" if status.failed else "nothing failed"]
+    verdict = [f"{counted(status.failed, 'file')} failed" if status.failed else "nothing failed"]
     if dead:
-        told.append(f"nobody is at work on it: {_next_step(status)}")
+        verdict.append(f"no process is working on it: {_next_step(status)}")
     code = int(bool(status.failed) or dead)
-    screen.final(f"{status.out}: {_PHASES[status.phase]}. Exit code {code}: {', '.join(told)}.")
+    screen.final(f"{status.out}: {_PHASES[status.phase]}. Exit code {code}: {', '.join(verdict)}.")
     return code
 
 
@@ -44,8 +44,8 @@ def _next_step(status: Status) -> str:
     if parts is None:
         return f"'dcm2zarr resume {status.out}' goes on"
     if parts.to_run:
-        return f"'dcm2zarr convert-partition {status.out} K' is to be run, K being each of {runs(parts.to_run)}"
-    return f"all partitions are done, 'dcm2zarr finalize {status.out}' completes it"
+        return f"run 'dcm2zarr convert-partition {status.out} K' for each K of {format_ranges(parts.to_run)}"
+    return f"all partitions are done, 'dcm2zarr finalize {status.out}' completes the result"
 
 
 def _partitions(status: Status) -> Iterator[str]:
@@ -54,22 +54,22 @@ def _partitions(status: Status) -> Iterator[str]:
         return
     yield f"Partitions done: {number(len(parts.done))} of {number(len(parts))}"
     if parts.under_way:
-        yield f"Partitions under way: {runs(parts.under_way)}"
+        yield f"Partitions under way: {format_ranges(parts.under_way)}"
     if parts.begun:
-        yield f"Partitions begun, with nobody at work: {runs(parts.begun)}"
+        yield f"Partitions begun, but no process is working on them: {format_ranges(parts.begun)}"
     if parts.missing:
-        yield f"Partitions not begun: {runs(parts.missing)}"
+        yield f"Partitions not begun: {format_ranges(parts.missing)}"
 
 
-def runs(numbers: Sequence[int]) -> str:
-    """Return ascending numbers as arrays of jobs are given them: ``0-3,7``."""
-    found: list[list[int]] = []
-    for each in numbers:
-        if found and found[-1][1] == each - 1:
-            found[-1][1] = each
+def format_ranges(numbers: Sequence[int]) -> str:
+    """Return ascending numbers in the form that options of job arrays take: ``0-3,7``."""
+    ranges: list[list[int]] = []
+    for number_ in numbers:
+        if ranges and ranges[-1][1] == number_ - 1:
+            ranges[-1][1] = number_
         else:
-            found.append([each, each])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
+            ranges.append([number_, number_])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
 
 
 def _life(status: Status) -> list[str]:
@@ -79,5 +79,5 @@ def _life(status: Status) -> list[str]:
         when = status.progressed.astimezone().isoformat(sep=" ", timespec="seconds")
         lines.append(f"Last progress: {when}, {duration(max(ago, 0))} ago")
     if status.partitions is None or status.holder:
-        lines.append(f"At work: {escape(str(status.holder))}" if status.holder else "At work: nobody")
+        lines.append(f"At work: {escape(str(status.holder))}" if status.holder else "At work: no process")
     return lines

@@ -1,4 +1,4 @@
-"""The standard streams, which may be closed, full, or without a reader: that ends no run, but it is told."""
+"""The standard streams, which may be closed, full, or without a reader: this ends no run, but is reported."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if sys.platform != "win32":
 
 _STANDARD = (0, 1, 2)
 _FILES = 4096
-"""Open files that a process asks for where it may have more than it was given: a cluster takes a dozen for each worker."""
+"""Open files that a process asks for, if its hard limit allows more: a cluster takes a dozen for each worker."""
 
 
 class Stream:
-    """A text stream; once it takes no more, what is written to it is lost, and it knows."""
+    """A text stream that survives a failed write: it drops all later text, and keeps the reason in `failure`."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -29,11 +29,11 @@ class Stream:
         return getattr(self._stream, name)
 
     def isatty(self) -> bool:
-        """Whether somebody looks at it."""
+        """Whether the stream is a terminal."""
         return self._stream is not None and bool(self._stream.isatty())
 
     def write(self, text: str) -> int:
-        """Take text."""
+        """Write text, or drop it after a failure."""
         if not self.failure:
             try:
                 return int(self._stream.write(text))
@@ -44,7 +44,7 @@ class Stream:
         return len(text)
 
     def flush(self) -> None:
-        """Pass on what was taken."""
+        """Flush the stream, unless it has failed."""
         if not self.failure:
             try:
                 self._stream.flush()
@@ -54,8 +54,8 @@ class Stream:
                 self._give_up(error)
 
     def settle(self) -> str:
-        """Flush, and return why something that was written is lost; empty where nothing is."""
-        with suppress(BrokenPipeError):  # its reader has seen enough
+        """Flush, and return why some text is lost; empty if none is."""
+        with suppress(BrokenPipeError):  # the reader has seen enough
             self.flush()
         return self.failure
 
@@ -65,7 +65,7 @@ class Stream:
 
 
 def discard(stream: Any) -> None:
-    """Let what a stream still holds, and will be given, go nowhere: else the interpreter complains at its end."""
+    """Send a stream's buffered and later text nowhere: otherwise the interpreter complains when it ends."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -73,9 +73,9 @@ def discard(stream: Any) -> None:
 
 
 def keep_standard_descriptors() -> None:
-    """Let no file that is opened later take the number of a standard stream that is closed.
+    """Reserve the descriptor numbers of closed standard streams, so that no file opened later gets them.
 
-    Libraries, and processes started from here, print to these numbers, whatever they are by then: a ledger.
+    Libraries and child processes print to these numbers, even if they belong to a ledger by then.
     """
     for number in _STANDARD:
         try:
@@ -89,7 +89,7 @@ def keep_standard_descriptors() -> None:
 
 
 def allow_files() -> None:
-    """Ask for as many open files as a cluster takes, where more are allowed than this process was given."""
+    """Raise the limit of open files to the number that a cluster takes, if the hard limit allows it."""
     if sys.platform == "win32":
         return
     given, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""What a run has done so far, as numbers and in words."""
+"""The progress of a run, in numbers and in words."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from time import monotonic
 from pipeline.units import counted, duration, number, size
 
 UNITS = {"scan": "file", "plan": "", "convert": "frame", "finalise": "image", "verify": "frame", "compare": "frame"}
-"""What each phase counts."""
+"""Phase → the unit that it counts."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """One phase at a time; failures add up over all."""
+    """The counts of the current phase; failures add up over all phases."""
 
     name: str = ""
     total: int | None = None
@@ -25,7 +25,7 @@ class Tally:
     started: float = field(default_factory=monotonic)
 
     def begin(self, name: str, total: int | None) -> bool:
-        """Begin a phase, or correct the total of the one under way; returns whether it is another one."""
+        """Begin a phase, or correct the total of the current phase; return whether the phase is new."""
         self.total = total
         if name == self.name:
             return False
@@ -34,7 +34,7 @@ class Tally:
         return True
 
     def add(self, files: int, frames: int, images: int, size_in_bytes: int, failures: int) -> None:
-        """Add what was done."""
+        """Add finished work to the counts."""
         self.files += files
         self.frames += frames
         self.images += images
@@ -43,16 +43,16 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """What the phase counts."""
+        """The finished work, in the phase's unit."""
         return {"file": self.files, "frame": self.frames, "image": self.images}.get(UNITS.get(self.name, ""), 0)
 
     @property
     def seconds(self) -> float:
-        """Since the phase began."""
+        """Seconds since the phase began."""
         return monotonic() - self.started
 
     def left(self) -> float | None:
-        """Return the seconds that are left at the pace so far, None where that can't be told."""
+        """Return the seconds that are left at the pace so far; None if they can't be estimated."""
         if not self.total or not self.done:
             return None
         return self.seconds * max(self.total - self.done, 0) / self.done
@@ -60,21 +60,21 @@ class Tally:
     def words(self) -> list[str]:
         """Return the phase's progress in words, without its name and the time left."""
         unit = UNITS.get(self.name, "")
-        told = []
+        parts = []
         if unit and self.total is None:
-            told.append(counted(self.done, unit))
+            parts.append(counted(self.done, unit))
         elif unit:
-            told.append(f"{number(self.done)} of {counted(self.total or 0, unit)}")
+            parts.append(f"{number(self.done)} of {counted(self.total or 0, unit)}")
         if self.images and unit != "image":
-            told.append(counted(self.images, "image"))
+            parts.append(counted(self.images, "image"))
         if self.bytes:
-            told.append(f"{size(self.bytes / max(self.seconds, 1e-3))}/s")
+            parts.append(f"{size(self.bytes / max(self.seconds, 1e-3))}/s")
         if self.failures and unit:
-            told.append(f"{number(self.failures)} failed")
-        return told
+            parts.append(f"{number(self.failures)} failed")
+        return parts
 
     def line(self) -> str:
-        """Return one line for where no terminal is: ``convert: 120 of 240 frames, 85.2 MiB/s, 4.0 s left``."""
+        """Return the progress as one line: ``convert: 120 of 240 frames, 85.2 MiB/s, 4.0 s left``."""
         left = self.left()
         return f"{self.name}: {', '.join(self.words() + ([f'{duration(left)} left'] if left is not None else []))}"
 

@@ -1,4 +1,4 @@
-"""Progress on a terminal, and as plain lines elsewhere."""
+"""Show progress: as bars on a terminal, otherwise as plain lines."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pipeline.printable import printable
 from pipeline.units import duration
 
 LINE_SECONDS = 5.0
-"""Between two plain lines of one phase."""
+"""Seconds between two plain lines of one phase."""
 
 
 @contextmanager
-def watched(screen: Screen) -> Iterator[Progress]:
-    """Show progress while the block runs, as fits the error stream: bars, plain lines, or nothing."""
+def show_progress(screen: Screen) -> Iterator[Progress]:
+    """Show progress on the error stream while the block runs: bars, plain lines, or nothing if quiet."""
     if screen.quiet:
         yield NullProgress()
         return
@@ -36,42 +36,42 @@ def watched(screen: Screen) -> Iterator[Progress]:
 
 
 class PlainProgress:
-    """A line when a phase ends, and every few seconds meanwhile."""
+    """Progress as lines: one when a phase ends, and one every few seconds before."""
 
     def __init__(self, console: Console, *, seconds: float = LINE_SECONDS) -> None:
         self._console = console
         self._seconds = seconds
         self._tally = Tally()
-        self._told = monotonic()
+        self._printed = monotonic()
 
     def phase(self, name: str, total: int | None) -> None:
-        """End the phase before, and begin the next."""
+        """End the current phase, and begin the next."""
         if name != self._tally.name:
             self.done()
         self._tally.begin(name, total)
 
     def advance(self, *, files: int = 0, frames: int = 0, images: int = 0, bytes: int = 0, failures: int = 0) -> None:  # noqa: A002  the protocol's word
-        """Count, and tell it now and then."""
+        """Count finished work, and print a line every few seconds."""
         self._tally.add(files, frames, images, bytes, failures)
-        if monotonic() - self._told >= self._seconds:
+        if monotonic() - self._printed >= self._seconds:
             self.message(self._tally.line())
 
     def message(self, text: str) -> None:
         """Print a line."""
-        self._told = monotonic()
+        self._printed = monotonic()
         self._console.print(printable(text), soft_wrap=True, markup=False)
 
     def done(self) -> None:
-        """Say that the phase under way has ended as it should."""
+        """Print the line that ends the current phase."""
         if self._tally.name:
             self.message(self._tally.ended())
 
     def close(self) -> None:
-        """Do nothing: what is printed is printed."""
+        """Do nothing: printed lines stay."""
 
 
 class TerminalProgress:
-    """One bar a phase."""
+    """Progress as one bar for each phase."""
 
     def __init__(self, console: Console) -> None:
         self._tally = Tally()
@@ -88,7 +88,7 @@ class TerminalProgress:
         self._bars.start()
 
     def phase(self, name: str, total: int | None) -> None:
-        """Finish the bar before, and show the next."""
+        """Finish the current bar, and show the next."""
         if name != self._tally.name:
             self.done()
         if self._tally.begin(name, total) or self._task is None:
@@ -96,7 +96,7 @@ class TerminalProgress:
         self._show()
 
     def advance(self, *, files: int = 0, frames: int = 0, images: int = 0, bytes: int = 0, failures: int = 0) -> None:  # noqa: A002  the protocol's word
-        """Count and show."""
+        """Count finished work, and show it."""
         self._tally.add(files, frames, images, bytes, failures)
         self._show()
 
@@ -105,7 +105,7 @@ class TerminalProgress:
         self._bars.console.print(printable(text), soft_wrap=True, markup=False, highlight=False)
 
     def done(self) -> None:
-        """Show that the phase under way has ended as it should."""
+        """Show that the current phase has ended normally."""
         if self._task is not None:
             done = self._tally.done or 1
             self._bars.update(self._task, total=done, completed=done, left="")

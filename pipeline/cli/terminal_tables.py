@@ -11,7 +11,7 @@ from pipeline.report import reasons
 from pipeline.units import number, short_path
 
 WIDE = 140
-"""Columns of a terminal that has room for all there is to say of an image."""
+"""Columns of a terminal that is wide enough for all columns of the table of images."""
 SHORTEST_NAME = 7
 _LUXURIES = ("Series description", "Chunk")
 _RIGHT = ("Files", "Shape", "Type", "Chunk", "Shard", "Decoded")
@@ -29,7 +29,7 @@ def grid(words: Sequence[str], numbers: Sequence[str] = ()) -> Table:
 
 
 def add(table: Table, *cells: str) -> None:
-    """Add a row of plain text: names of files may hold what rich takes for markup."""
+    """Add a row of plain text: file names may hold text that rich takes for markup."""
     table.add_row(*map(plain, cells))
 
 
@@ -39,7 +39,7 @@ def images_table(rows: Iterable[Mapping[str, str]], width: int | None) -> Table:
     Parameters
     ----------
     width : int, optional
-        Columns of the terminal: what it has no room for is left out or shortened. None to show all of everything.
+        Columns of the terminal: cells that don't fit are left out or shortened. None shows everything.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     left_out = _LUXURIES if width is not None and width < WIDE else ()
@@ -56,14 +56,14 @@ def images_table(rows: Iterable[Mapping[str, str]], width: int | None) -> Table:
 
 
 def image_name(path: str, width: int | None) -> str:
-    """Return an image's path as a terminal of `width` columns has room for it; whole for None."""
+    """Return an image's path, shortened for a terminal of `width` columns; whole for None."""
     if width is None:
         return path
     return short_path(path) if width >= WIDE else short_path(path, SHORTEST_NAME)
 
 
 def reasons_table(counts: Mapping[tuple[str, str], int]) -> Table:
-    """Return how many files have which status and reason, and what to do about it."""
+    """Return a table of status, reason, number of files and advice."""
     table = grid(("Status", "Reason"), ("Files",))
     table.add_column("What to do", overflow="fold")
     for line in reasons(counts):

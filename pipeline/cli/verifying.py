@@ -1,4 +1,4 @@
-"""``dcm2zarr verify``: what is wrong with a result, and which originals could go."""
+"""``dcm2zarr verify``: print the problems of a result, and which originals can be deleted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from pipeline.cli.array_job_commands import Given
 from pipeline.cli.screen import Screen, plain
-from pipeline.cli.terminal_progress import watched
+from pipeline.cli.terminal_progress import show_progress
 from pipeline.cli.terminal_tables import grid
 from pipeline.errors import OutputError
 from pipeline.units import counted, duration, number, size
@@ -32,8 +32,8 @@ def verify(
     cluster: Mapping[str, Any],
     given: Given,
 ) -> int:
-    """Check a result, tell what is wrong with it, and return the exit code."""
-    with watched(screen) as progress:
+    """Check a result, print its problems, and return the exit code."""
+    with show_progress(screen) as progress:
         found = run_verification(
             out,
             source=source,
@@ -53,10 +53,10 @@ def verify(
 
 
 def _show(screen: Screen, found: Verification) -> None:
-    told = f"{counted(found.images, 'image')}, {counted(found.frames, 'frame')} ({size(found.bytes)} decoded)"
+    checked = f"{counted(found.images, 'image')}, {counted(found.frames, 'frame')} ({size(found.bytes)} decoded)"
     if found.source:
-        told += f", and {counted(found.compared_frames, 'frame')} of originals"
-    screen.show("", f"{told} checked in {duration(found.seconds)}")
+        checked += f", and {counted(found.compared_frames, 'frame')} of originals"
+    screen.show("", f"{checked} checked in {duration(found.seconds)}")
     if found.counts:
         screen.show("", _problem_table(found), "")
         shown = found.problems if screen.verbose else found.problems[:SOME_PROBLEMS]

@@ -1,7 +1,7 @@
-"""A fast decoding plugin for pydicom, on imagecodecs.
+"""A fast decoding plugin for pydicom, based on imagecodecs.
 
-One call of :func:`register` makes the plugin known to all of pydicom's decoders that it can serve; pydicom then uses
-it wherever a decoding plugin can be named::
+One call of :func:`register` adds the plugin to all of pydicom's decoders that it supports. pydicom then uses the plugin
+wherever a decoding plugin can be named::
 
     from pydicom import pixel_array
     from dcm2zarr import codecs
@@ -15,7 +15,7 @@ from pipeline.codecs.codestream_checks import examine, require_complete, unfit
 from pipeline.codecs.direct import DirectDecoder, direct_decoder
 from pipeline.codecs.frame import YBR_FULL, FrameRequest
 from pipeline.codecs.plugin import RGB_OPTION
-from pipeline.codecs.registry import PLUGIN, decoder_of, fast_transfer_syntaxes, plugin_version, register
+from pipeline.codecs.pydicom_registration import PLUGIN, decoder_of, fast_transfer_syntaxes, plugin_version, register
 from pipeline.codecs.samples import WORDS, Coded, SampleBits
 
 __all__ = [

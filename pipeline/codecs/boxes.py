@@ -1,4 +1,4 @@
-"""The JP2 boxes that may stand around a JPEG 2000 codestream (ITU-T T.800 Annex I), and those of JPEG XL."""
+"""JP2 boxes around a JPEG 2000 codestream (ITU-T T.800 Annex I), and boxes of JPEG XL."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Final
 from pipeline.errors import PixelDataError
 
 JP2: Final = b"\x00\x00\x00\x0cjP  "
-"""What a JP2 file begins with."""
+"""Beginning of a JP2 file."""
 _SIGNATURE_BOX: Final = 12
 _BOX_TO_END, _BOX_LARGE = 0, 1
 
 
 def walk_boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield each box's type and where its contents begin and end (ISO base media boxes, T.800 I.4), up to a damaged one."""
+    """Yield type, start and end of each box's content (ISO base media boxes, T.800 I.4), up to a damaged box."""
     at = 0
     while at + 8 <= len(data):
         length, kind, start = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], at + 8
@@ -28,7 +28,7 @@ def walk_boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def bare(data: bytes) -> bytes:
-    """Take the codestream out of the JP2 file that some writers wrap it in, against PS3.5 A.4.4."""
+    """Return the bare codestream, which some writers wrap in a JP2 file against PS3.5 A.4.4."""
     if not data.startswith(JP2):
         return data
     for kind, start, end in walk_boxes(data):
@@ -38,7 +38,7 @@ def bare(data: bytes) -> bytes:
 
 
 def stalls_pydicom(data: bytes) -> bool:
-    """Whether pydicom's search for the codestream in a JP2 file would never end: at a box of length 0 before it."""
+    """Return whether pydicom's search for the codestream in a JP2 file never ends: at a box of length 0 before it."""
     at = _SIGNATURE_BOX if data.startswith(JP2) else len(data)
     while at < len(data):
         length = int.from_bytes(data[at : at + 4], "big")

@@ -1,7 +1,7 @@
-"""What holds of an encoded frame whichever decoder is asked: what it says of itself, and whether all of it is there.
+"""Checks of an encoded frame, whatever the decoder: its codestream must match the attributes and be complete.
 
-Most decoders give what they can make of a frame, and pydicom only counts the bytes of it. So no decoder is believed that
-decodes what our own parsers refuse, or can't read.
+Most decoders return whatever they can make of a damaged frame, and pydicom only counts the bytes. So a frame that our own parsers
+refuse or can't read isn't accepted from any decoder.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 
 from pipeline.codecs import jpeg, jpeg2000, jpegls, rle
 from pipeline.codecs.boxes import JP2
-from pipeline.codecs.families import prepare
 from pipeline.codecs.frame import Array, FrameRequest
 from pipeline.codecs.markers import SOF_JPEG_LS, SOI, read_jpeg_header
 from pipeline.codecs.samples import Coded
+from pipeline.codecs.syntax_codecs import prepare
 from pipeline.codecs.tileparts import START
 from pipeline.errors import CodestreamError, PixelDataError
 from pipeline.model import syntaxes
@@ -24,14 +24,14 @@ _CODESTREAMS: Final = syntaxes.ANY_JPEG_2000 | syntaxes.of_families(syntaxes.Fam
 
 
 def examine(src: bytes, request: FrameRequest) -> Coded:
-    """Return what the samples of an encoded frame are. What it is counts, not what its transfer syntax says.
+    """Return the format of an encoded frame's samples, by its real encoding, even if the transfer syntax names another.
 
     Raises
     ------
     CodestreamError
-        It isn't the frame that the attributes declare, or not all of it.
+        If the frame contradicts the attributes, or is incomplete.
     PixelDataError
-        It is empty, or its header can't be read.
+        If the frame is empty, or its header can't be read.
     """
     if not src.strip(b"\0"):
         raise PixelDataError(f"the frame is empty: it has {len(src)} bytes" + ", all of them 0" * bool(src))
@@ -43,20 +43,20 @@ def examine(src: bytes, request: FrameRequest) -> Coded:
 
 
 def require_complete(src: bytes, request: FrameRequest, decoded: Array) -> None:
-    """Refuse what another decoder has made of a frame of which a part is missing.
+    """Refuse another decoder's result for an incomplete frame.
 
     Parameters
     ----------
     src : bytes
-        A frame that :func:`examine` has nothing against.
+        A frame that :func:`examine` has accepted.
     request : FrameRequest
     decoded : numpy.ndarray
-        As the decoder left it, before anything is done to samples or colours.
+        The decoder's result, before any correction of samples or colours.
 
     Raises
     ------
     CutShortError
-        It isn't all there.
+        If a part of the frame is missing.
     """
     try:
         if request.transfer_syntax_uid == syntaxes.RLE_LOSSLESS or (src.startswith(SOI) and _is_jpeg_ls(src)):
@@ -68,23 +68,24 @@ def require_complete(src: bytes, request: FrameRequest, decoded: Array) -> None:
             jpeg.check(src, request, decoded)
     except CodestreamError:
         raise
-    except (RuntimeError, ImportError):  # our own decoder can't, and only the other one's word is left
+    except (RuntimeError, ImportError):  # our own decoder can't check the frame, so accept the other one's result
         return
 
 
 def unfit(plugin: str, src: bytes, request: FrameRequest, coded: Coded, *, signed: bool) -> str:
-    """Return why a plugin isn't to be asked for a frame; an empty text if there is nothing against it.
+    """Return why a plugin must not decode a frame; empty if it may.
 
     Parameters
     ----------
     plugin, src, request
+        The plugin's name, the frame, and its attributes.
     coded : Coded
-        What :func:`examine` has found.
+        The result of :func:`examine`.
     signed : bool
         Pixel Representation.
     """
     if plugin == "pylibjpeg" and request.transfer_syntax_uid == syntaxes.RLE_LOSSLESS and rle.is_padded(src, request):
-        # A panic is written to the terminal before anyone can catch it.
+        # The panic is written to the terminal before anyone can catch it.
         return "a segment decodes to more bytes than there are pixels, on which its decoder in Rust panics"
     if plugin == "pillow" and coded.is_signed and not signed:
         return "it moves samples that have a sign in the codestream, but none by Pixel Representation"

@@ -1,7 +1,7 @@
-"""Decoding one frame without pydicom's runner, whose work around a codec costs more than a small frame's decoding.
+"""Decoding of one frame without pydicom's runner, whose overhead exceeds the decoding of a small frame.
 
-What pydicom does before and after a plugin is done here in the same order, to the same bits: the colour space that a
-codestream's markers name, sign, unused high bits, YCbCr to RGB. Whatever isn't known here is left to pydicom.
+pydicom's steps before and after a plugin are done here in the same order and to the same bits: colour space by the codestream's
+markers, sign, unused high bits, YCbCr to RGB. pydicom handles all other options.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from pydicom.pixels.decoders import base
 from pydicom.pixels.processing import convert_color_space
 
-from pipeline.codecs.families import SERVED, prepare
 from pipeline.codecs.frame import ITEMSIZES, YBR_FULL, Array, FrameRequest, PreparedFrame, plain_bytes
 from pipeline.codecs.plugin import RGB_OPTION
 from pipeline.codecs.samples import SampleBits
+from pipeline.codecs.syntax_codecs import SERVED, prepare
 
 _REQUIRED: Final = ("rows", "columns", "samples_per_pixel", "bits_allocated", "bits_stored", "pixel_representation")
 _UNDERSTOOD: Final = {
@@ -37,14 +37,14 @@ _PROCESSORS: Final = tuple(base.PROCESSORS)
 
 @dataclass(frozen=True, slots=True)
 class DirectDecoder:
-    """Decodes the frames of one instance, each on its own."""
+    """Decodes the frames of one instance, independently of each other."""
 
     request: FrameRequest
     dtype: np.dtype[Any]
-    """What Bits Allocated and Pixel Representation declare."""
+    """Type by Bits Allocated and Pixel Representation."""
     bits: SampleBits
     to_rgb: bool
-    """Whether YBR_FULL shall become RGB."""
+    """Whether to convert YBR_FULL to RGB."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,11 +53,11 @@ class DirectDecoder:
         return plane if self.request.samples_per_pixel == 1 else (*plane, self.request.samples_per_pixel)
 
     def fills(self, out: Array) -> bool:
-        """Whether :meth:`decode` may be given `out`."""
+        """Return whether :meth:`decode` accepts `out`."""
         return out.shape == self.shape and out.dtype == self.dtype
 
     def empty(self) -> Array:
-        """Return a new array to decode into, of the type that the attributes declare."""
+        """Return a new array for :meth:`decode`, of the type that the attributes declare."""
         return np.empty(self.shape, self.dtype)
 
     def decode(self, src: bytes, out: Array | None = None) -> tuple[Array, str] | None:
@@ -68,20 +68,20 @@ class DirectDecoder:
         src : bytes
             The frame's codestream.
         out : numpy.ndarray, optional
-            Where to; of the frame's shape and :attr:`dtype`.
+            Target array, of the frame's shape and :attr:`dtype`.
 
         Returns
         -------
         tuple[numpy.ndarray, str] or None
-            `out`, or without it a new array of the smallest type that holds the codestream's samples, and its
-            Photometric Interpretation. None where pydicom must do it.
+            `out`, or without it a new array of the smallest type for the codestream's samples, and its Photometric
+            Interpretation. None if pydicom must decode the frame.
 
         Raises
         ------
         CodestreamError
-            The codestream contradicts the attributes, or not all of it is there. `out` may hold anything then.
+            If the codestream contradicts the attributes or is incomplete. Then `out` may hold anything.
         PixelDataError, RuntimeError, ValueError
-            It is damaged, or of a kind that can't be decoded here.
+            If the codestream is damaged, or of an unsupported kind.
         """
         frame = prepare(src, self.request)
         interpretation = frame.photometric_interpretation
@@ -105,7 +105,7 @@ class DirectDecoder:
 
 
 def direct_decoder(uid: str, options: Mapping[str, Any]) -> DirectDecoder | None:
-    """Return the decoder of one instance's frames, None where pydicom's own way must be taken.
+    """Return the decoder of one instance's frames; None if pydicom must decode them.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def direct_decoder(uid: str, options: Mapping[str, Any]) -> DirectDecoder | None
     rows, columns, samples, allocated, stored, representation = values
     if allocated not in ITEMSIZES or representation not in (0, 1):
         return None
-    # A single sample has no colour, whatever Photometric Interpretation calls it.
+    # A single sample has no colour, whatever Photometric Interpretation says.
     to_rgb = bool(options.get("as_rgb", True)) and not options.get("raw", False) and samples > 1
     request = FrameRequest(
         transfer_syntax_uid=uid,
@@ -141,5 +141,5 @@ def direct_decoder(uid: str, options: Mapping[str, Any]) -> DirectDecoder | None
 
 
 def _fits(frame: PreparedFrame, out: Array) -> bool:
-    """Whether the codec can write into `out` itself."""
+    """Return whether the codec can write directly into `out`."""
     return out.flags.c_contiguous and not frame.planar and out.dtype.itemsize == frame.dtype.itemsize

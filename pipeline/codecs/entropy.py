@@ -1,4 +1,4 @@
-"""Huffman codes of JPEG scans (T.81 Annexes C, F.1 and H), as texts of 0 and 1, and what of a picture is coded again."""
+"""Huffman codes of JPEG scans (T.81 Annexes C, F.1 and H), as texts of 0 and 1, and re-encoding of pictures' ends."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Codes = Mapping[int, str]
-"""The code of each symbol."""
+"""Symbol → code."""
 
 _COUNTS: Final = 17  # bytes before a table's symbols: class and destination, then how many codes of each length
 _HALF, _WHOLE = 1 << 15, 1 << 16
 _AGAIN: Final = 16
-"""Samples that are coded again: some hundred bits, which aren't a scan's last ones by chance."""
+"""Number of samples that are encoded again: some hundred bits, which don't match a scan's end by chance."""
 _PADDING: Final = range(8)
 _PREDICTORS: Final[Mapping[int, Callable[[Array, Array, Array], Array]]] = {
     1: lambda left, _above, _before: left,
@@ -27,14 +27,14 @@ _PREDICTORS: Final[Mapping[int, Callable[[Array, Array, Array], Array]]] = {
     6: lambda left, above, before: above + ((left - before) >> 1),
     7: lambda left, above, _before: (left + above) >> 1,
 }
-"""T.81 table H.1: from the sample to the left, the one above and the one before that."""
+"""Predictors of T.81 table H.1, from the samples to the left (Ra), above (Rb), and above to the left (Rc)."""
 _NO_BITS: Final = 16
-"""The largest size of a difference: like the size 0 it stands for one difference, and no bits follow (T.81 table H.2)."""
+"""The largest size of a difference; like size 0 it means a single difference, so no bits follow (T.81 table H.2)."""
 
 
 @lru_cache(256)
 def huffman_tables(payloads: Sequence[bytes]) -> Mapping[int, Codes]:
-    """Return the codes that DHT segments define (T.81 B.2.4.2, C.2), by class << 4 | destination."""
+    """Return class << 4 | destination → codes of DHT segments (T.81 B.2.4.2, C.2)."""
     tables: dict[int, Codes] = {}
     for payload in payloads:
         at = 0
@@ -56,18 +56,19 @@ def _canonical(counts: bytes) -> Iterator[str]:
 
 
 def ends_with(data: bytes, end: int, bits: str, padding: str = "01") -> bool:
-    """Whether these are a scan's last bits, before the fewer than eight that fill its last byte.
+    """Return whether a scan ends with the given bits, followed by fewer than eight padding bits.
 
     Parameters
     ----------
     data : bytes
     end : int
-        Where the scan's data end, and a marker begins.
+        End of the scan's data, where a marker begins.
     bits : str
+        Text of 0 and 1.
     padding : str
-        What the last byte may be filled with; by the standard with 1 (T.81 F.1.2.3).
+        Allowed padding bits; the standard demands 1 (T.81 F.1.2.3).
     """
-    # Fill bytes FF may stand before the marker (T.81 B.1.1.2); each FF of the data is followed by a 00 that doesn't count.
+    # Fill bytes FF may precede the marker (T.81 B.1.1.2); each FF of the data is followed by a 00, which is dropped.
     last = data[max(end - len(bits) // 4 - 4, 0) : end].rstrip(b"\xff").replace(b"\xff\x00", b"\xff")
     text = format(int.from_bytes(last, "big"), f"0{8 * len(last)}b")
     ends = (len(text) - count for count in _PADDING)
@@ -75,23 +76,23 @@ def ends_with(data: bytes, end: int, bits: str, padding: str = "01") -> bool:
 
 
 def last_codes(pixels: Array, tables: Sequence[Codes], selection: int, first: int) -> str:
-    """Code the last samples of a lossless picture again: from some before the last one that isn't as predicted.
+    """Encode the last samples of a lossless picture again, from shortly before the last one that differs from its prediction.
 
     Parameters
     ----------
     pixels : numpy.ndarray
-        ``(rows, columns, components)``, without the bits that a point transform has taken away.
+        ``(rows, columns, components)``, without the bits that a point transform has removed.
     tables : sequence of Codes
-        Of each component.
+        Codes of each component.
     selection : int
         The predictor, from 1 to 7 (T.81 table H.1).
     first : int
-        What the picture's first sample is predicted to be.
+        Prediction of the picture's first sample.
 
     Returns
     -------
     str
-        Empty where all samples are as predicted, and so nothing would be recognised.
+        The bits; empty if all samples equal their predictions, so that the bits would prove nothing.
     """
     start = max(_uniform_from(pixels) - 1, 0)
     found = differences(pixels[max(start - 1, 0) : start + 2], selection, None if start else first).reshape(-1)
@@ -101,7 +102,8 @@ def last_codes(pixels: Array, tables: Sequence[Codes], selection: int, first: in
     components = len(tables)
     begin = max(int(unexpected[-1]) - _AGAIN, 0)
     bits = [
-        _code(tables[place % components], difference) for place, difference in enumerate(found.tolist()[begin:], begin)
+        _code(tables[number % components], difference)
+        for number, difference in enumerate(found.tolist()[begin:], begin)
     ]
     pixel = "".join(codes.get(0, "") for codes in tables)
     rows = len(pixels) - min(start + 2, len(pixels))
@@ -109,7 +111,7 @@ def last_codes(pixels: Array, tables: Sequence[Codes], selection: int, first: in
 
 
 def count_bits(pixels: Array, tables: Sequence[Codes], selection: int, first: int) -> int:
-    """Return how many bits a whole lossless picture takes, coded with these tables; parameters as of `last_codes`."""
+    """Return the number of bits of a whole lossless picture; parameters as for :func:`last_codes`."""
     found = np.abs(differences(pixels, selection, first))
     total = 0
     for component, codes in enumerate(tables):
@@ -120,7 +122,7 @@ def count_bits(pixels: Array, tables: Sequence[Codes], selection: int, first: in
 
 
 def differences(pixels: Array, selection: int, first: int | None) -> Array:
-    """Return samples minus predictions (T.81 H.1.2), from -32767 to 32768; without those of the first row if `first` is None."""
+    """Return samples minus predictions (T.81 H.1.2), from -32767 to 32768; if `first` is None, without the first row."""
     values = pixels.astype(np.int32)
     left, above, before = values[1:, :-1], values[:-1, 1:], values[:-1, :-1]
     found = np.empty_like(values)
@@ -134,7 +136,7 @@ def differences(pixels: Array, selection: int, first: int | None) -> Array:
 
 
 def _uniform_from(pixels: Array) -> int:
-    """Return the first of the last rows that hold nothing but the last pixel's values."""
+    """Return the first row from which on all pixels equal the picture's last one."""
     last, start, count = pixels[-1, -1], len(pixels), 1
     while start:
         rows = (pixels[max(start - count, 0) : start] == last).all(axis=(1, 2))
@@ -145,7 +147,7 @@ def _uniform_from(pixels: Array) -> int:
 
 
 def _code(codes: Codes, difference: int) -> str:
-    """Return the code of one difference (T.81 H.1.2.2); one that no code is for matches nothing."""
+    """Return the code of one difference (T.81 H.1.2.2), or ``?``, which matches nothing, if it has no code."""
     size = abs(difference).bit_length()
     if size not in codes:
         return "?"

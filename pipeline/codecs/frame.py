@@ -1,4 +1,4 @@
-"""The language between the codecs and those who call them: what is asked for, and what a codestream will give."""
+"""Types between codecs and their callers: requests, and prepared frames."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from pipeline.errors import CodestreamError, PixelDataError
 Array = npt.NDArray[Any]
 
 ITEMSIZES: Final = {1: 1, 8: 1, 16: 2, 32: 4, 64: 8}
-"""Bits Allocated to bytes of a decoded sample."""
+"""Bits Allocated → bytes of a decoded sample."""
 _PADDING: Final = 16
 YBR_FULL = ("YBR_FULL", "YBR_FULL_422")
-"""Photometric Interpretations of full-range YCbCr, which becomes RGB unless raw frames are wanted."""
+"""Photometric Interpretations of full-range YCbCr, which becomes RGB unless the caller wants raw frames."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameRequest:
-    """What the attributes say about one encoded frame (PS3.3 C.7.6.3), and what is wanted of it."""
+    """The attributes of one encoded frame (PS3.3 C.7.6.3), and the wanted conversions."""
 
     transfer_syntax_uid: str
     rows: int
@@ -33,31 +33,31 @@ class FrameRequest:
     bits_allocated: int
     photometric_interpretation: str
     planar_configuration: int = 0
-    """Where the data are uncompressed inside."""
+    """Used for frames whose encapsulated data are uncompressed."""
     rgb: bool = False
-    """Whether the codec shall convert 8-bit YCbCr of lossy JPEG to RGB."""
+    """Whether the codec converts 8-bit YCbCr of lossy JPEG to RGB."""
     conform: bool = False
-    """Whether a colour space that a JPEG or JPEG-LS codestream names goes before `photometric_interpretation`: so for
-    pydicom, which looks into the codestream before it calls a plugin."""
+    """Whether the colour space in a JPEG or JPEG-LS codestream takes precedence over `photometric_interpretation`, as in
+    pydicom, which reads the codestream before it calls a plugin."""
     rle_segment_order: str = ">"
-    """``<`` where RLE segments begin with the least significant byte, against the standard."""
+    """``<`` if RLE segments begin with the least significant byte, against the standard."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedFrame:
-    """A codestream whose header has been read and found to be what was asked for; nothing is decoded yet."""
+    """A codestream whose header has been read and matches the request; nothing is decoded yet."""
 
     shape: tuple[int, ...]
-    """``(rows, columns)``, ``(rows, columns, samples)``, or ``(samples, rows, columns)`` where :attr:`planar`."""
+    """``(rows, columns)``, ``(rows, columns, samples)``, or ``(samples, rows, columns)`` if :attr:`planar`."""
     dtype: np.dtype[Any]
-    """Little-endian; the sign is the codestream's, not Pixel Representation."""
+    """Little-endian; the sign is the codestream's, not Pixel Representation's."""
     planar: bool
     photometric_interpretation: str
-    """Of what :attr:`decode` gives."""
+    """Photometric Interpretation of the decoded frame."""
     decode: Callable[[Array], None]
     """Decodes into a C-contiguous array of :attr:`shape` and :attr:`dtype`."""
     coded: Coded = WORDS
-    """What its samples are."""
+    """Format of the samples."""
 
 
 def prepared(
@@ -91,12 +91,12 @@ def _dtype(kind: str, itemsize: int) -> np.dtype[Any]:
 
 
 def require_size(request: FrameRequest, *, rows: int, columns: int, samples: int, precision: int = 0) -> None:
-    """Refuse a codestream whose frame isn't the one that the attributes declare, before memory is taken for it.
+    """Refuse a codestream that contradicts the attributes, before memory is allocated.
 
     Raises
     ------
     CodestreamError
-        It has other rows, columns or samples, or samples of more bits than Bits Allocated.
+        If it has other rows, columns or samples, or samples with more bits than Bits Allocated.
     """
     seen = (rows, columns, samples)
     declared = (request.rows, request.columns, request.samples_per_pixel)
@@ -112,20 +112,20 @@ def require_size(request: FrameRequest, *, rows: int, columns: int, samples: int
 
 
 def spare_bytes(request: FrameRequest) -> int:
-    """Return how many bytes behind a frame are padding: less than a row, or a few; more are another picture's."""
+    """Return the most bytes after a frame that count as padding; more belong to another picture."""
     return max(request.columns - 1, _PADDING)
 
 
 def itemsize_of(precision: int, maximum: int = 16) -> int:
-    """Bytes of the smallest container (1, 2 or 4) for `precision` bits, as pydicom's other plugins choose it."""
+    """Return the bytes of the smallest container (1, 2 or 4) for `precision` bits, like pydicom's other plugins."""
     if not 1 <= precision <= maximum:
         raise PixelDataError(f"the codestream's samples have {precision} bits; 1 to {maximum} can be decoded")
     return 1 if precision <= 8 else 2 if precision <= 16 else 4  # noqa: PLR2004  bits of the containers
 
 
 def plain_bytes(bits_allocated: int, bits_stored: int, pixel_representation: int) -> bool:
-    """Whether samples are whole unsigned bytes: then nothing is to be done to them before their colour is converted.
+    """Return whether samples are whole unsigned bytes, so that nothing precedes the conversion of their colour.
 
-    pydicom clears unused bits and extends signs first, and converts the colour of nothing but unsigned bytes.
+    pydicom clears unused bits and extends signs first, and converts the colour of unsigned bytes only.
     """
     return (bits_allocated, bits_stored, pixel_representation) == (8, 8, 0)

@@ -1,7 +1,7 @@
 """JPEG (ITU-T T.81): baseline, extended with 8 and 12 bits, and lossless; PS3.5 8.2.1, A.4.1 and A.4.2.
 
-Colour stays as it is stored unless RGB is asked for. What a frame's colour space is, is said by its JFIF marker or
-component ids (see :func:`pipeline.codecs.markers.conformed`), by an Adobe marker, or else by Photometric Interpretation.
+Colours stay as stored unless the caller wants RGB. A frame's colour space follows from its JFIF marker or component ids (see
+:func:`pipeline.codecs.markers.effective_interpretation`), from an Adobe marker, or else from Photometric Interpretation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.codecs.frame import (
     prepared,
     require_size,
 )
-from pipeline.codecs.markers import JpegHeader, conformed, read_jpeg_header, read_rows
+from pipeline.codecs.markers import JpegHeader, effective_interpretation, read_jpeg_header, read_rows
 from pipeline.codecs.samples import Coded
 from pipeline.codecs.scans import require_complete
 from pipeline.errors import CutShortError
@@ -29,20 +29,20 @@ from pipeline.model import syntaxes
 
 _ADOBE_YCBCR = 1
 _BASELINE_BITS = 8
-_BLOCK = 64  # samples that one Huffman code, at least a bit long, stands for in a DCT process
+_BLOCK = 64  # most samples for one Huffman code, of at least one bit, in a DCT process
 _AS_STORED: Final = ("RGB", "RGB")
-"""Two equal names of colour spaces keep libjpeg from converting; which name doesn't matter then."""
+"""Two equal colour spaces, whatever their name, keep libjpeg from converting."""
 
 
 def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
     """Read the header of one JPEG frame, rows x columns x samples of Bits Allocated."""
     header, coded = read(src, request)
     itemsize = itemsize_of(header.precision)
-    interpretation = conformed(header, request)
+    interpretation = effective_interpretation(header, request)
     spaces = _colour(header, request, interpretation)
 
     def decode(out: Array) -> None:
-        # 8-bit data of 16 Bits Allocated: signs are extended by Bits Stored, which needs the declared container.
+        # 8-bit data with 16 Bits Allocated: extending signs by Bits Stored needs the declared container.
         narrow = out if out.dtype.itemsize == itemsize else np.empty(out.shape, f"<u{itemsize}")
         imagecodecs.jpeg8_decode(src, colorspace=spaces[0], outcolorspace=spaces[1], out=narrow)
         require_complete(src, header, narrow, lambda data: narrow if data is src else _decoded(data, spaces))
@@ -59,7 +59,7 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
 
 
 def read(src: bytes, request: FrameRequest) -> tuple[JpegHeader, Coded]:
-    """Read the header of one JPEG frame, and refuse one that isn't the frame asked for."""
+    """Read the header of one JPEG frame, and refuse one that contradicts the request."""
     header = read_jpeg_header(src)
     rows, samples = read_rows(src, header), len(header.component_ids)
     require_size(request, rows=rows, columns=header.columns, samples=samples, precision=header.precision)
@@ -68,7 +68,7 @@ def read(src: bytes, request: FrameRequest) -> tuple[JpegHeader, Coded]:
 
 
 def check(src: bytes, request: FrameRequest, decoded: Array) -> None:
-    """Refuse what another decoder has made of a frame of which a part is missing."""
+    """Refuse another decoder's result for an incomplete frame."""
     header = read_jpeg_header(src)
     require_complete(src, header, decoded, partial(_decoded, spaces=_spaces(request.samples_per_pixel)))
 
@@ -83,15 +83,15 @@ def _spaces(samples: int) -> tuple[str, str]:
 
 
 def _colour(header: JpegHeader, request: FrameRequest, interpretation: str) -> tuple[str, str]:
-    """Choose the colour space to tell libjpeg that the codestream has, and the one to ask for."""
+    """Choose the codestream's colour space for libjpeg, and the output's."""
     stored = _spaces(request.samples_per_pixel)
     if request.samples_per_pixel == 1:
         return stored
-    # An Adobe marker that contradicts RGB is right: such files' writers used libjpeg's defaults.
+    # An Adobe marker that contradicts RGB is right: the writers of such files used libjpeg's defaults.
     contradicted = interpretation == "RGB" and header.adobe_transform == _ADOBE_YCBCR
-    # pydicom's own conversion is one for 8 bits, and so is that bound to be within a grey level of it.
+    # Only for 8 bits, like pydicom's own conversion, from which libjpeg's differs by a grey level at most.
     asked_for = request.rgb and interpretation in YBR_FULL and header.precision == _BASELINE_BITS
-    # A lossless transfer syntax promises pydicom's bits, whatever the codestream is.
+    # A lossless transfer syntax promises pydicom's bits, whatever the codestream's process.
     asked_for &= request.transfer_syntax_uid in syntaxes.LOSSY_JPEG
     if (contradicted or asked_for) and not header.is_lossless:
         return "YCBCR", "RGB"
@@ -99,7 +99,7 @@ def _colour(header: JpegHeader, request: FrameRequest, interpretation: str) -> t
 
 
 def _require_plausible(src: bytes, header: JpegHeader) -> None:
-    """Refuse a few bytes that claim to be a huge frame, which the attributes may claim too."""
+    """Refuse a few bytes that claim to be a huge frame, even if the attributes claim so too."""
     if header.is_arithmetic:  # can code a constant frame in no bits at all
         return
     per_bit = 1 if header.is_lossless else _BLOCK

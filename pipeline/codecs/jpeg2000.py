@@ -19,21 +19,21 @@ _TRANSFORMED: Final = ("YBR_ICT", "YBR_RCT")
 _MAX_BITS = 32
 _FULL = (1, 1)
 _SHARED_CHROMA: Final = ([_FULL, (2, 1), (2, 1)], [_FULL, (2, 2), (2, 2)])
-"""Pixels per sample of each component, across and down: 4:2:2 and 4:2:0."""
+"""Pixels per sample of each component, horizontally and vertically: 4:2:2 and 4:2:0."""
 
 
 def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
-    """Read the header of one JPEG 2000 frame, rows x columns x samples of 1, 2 or 4 bytes, signed as it says.
+    """Read the header of one JPEG 2000 frame, rows x columns x samples of 1, 2 or 4 bytes, with the codestream's sign.
 
-    The container follows the codestream's precision, not Bits Allocated, and the codec undoes the multiple component
-    transformation: both as pydicom's other plugins do. Whoever asks corrects a sign that contradicts Pixel
-    Representation. Components of which two pixels or four share the chroma come as RGB.
+    As in pydicom's other plugins, the container follows the codestream's precision, not Bits Allocated, and the codec undoes the
+    multiple component transformation. The caller corrects a sign that contradicts Pixel Representation. Components with subsampled
+    chroma become RGB.
     """
     data, header, coded = read(src, request)
     itemsize = itemsize_of(coded.precision, _MAX_BITS)
     subsampled = _is_subsampled(header)
-    # OpenJPH is faster than OpenJPEG on HTJ2K, but rounds the irreversible wavelet in its own way, and takes zeros for
-    # what is missing inside of packets.
+    # OpenJPH is faster than OpenJPEG for HTJ2K, but rounds the irreversible wavelet differently, and replaces missing data in
+    # packets by zeros.
     by_openjph = request.transfer_syntax_uid in _HIGH_THROUGHPUT and header.is_reversible and not subsampled
     by_openjph = by_openjph and parses(data, header)
 
@@ -55,7 +55,7 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
 
 
 def read(src: bytes, request: FrameRequest) -> tuple[bytes, J2kHeader, Coded]:
-    """Return the bare codestream of one JPEG 2000 frame and its header; refuse one that isn't the whole frame asked for."""
+    """Return the bare codestream of one JPEG 2000 frame and its header; refuse an incomplete or contradicting one."""
     data = bare(src)
     header = read_j2k_header(data)
     first = _one_format(header, request)
@@ -63,14 +63,14 @@ def read(src: bytes, request: FrameRequest) -> tuple[bytes, J2kHeader, Coded]:
     require_size(request, rows=header.rows, columns=header.columns, samples=samples, precision=first.precision)
     parts = read_tile_parts(data, header)
     require_packets(data, header, parts)
-    if data.find(EOC, parts[-1].end) < 0:  # OpenJPEG wants it, although the tile-parts are all there
+    if data.find(EOC, parts[-1].end) < 0:  # OpenJPEG needs this marker, even if all tile-parts are there
         data = data[: parts[-1].end] + EOC
     coded = Coded(first.precision, first.is_signed, is_exact=header.is_reversible, sign_by_precision=True)
     return data, header, coded
 
 
 def check(src: bytes) -> None:
-    """Refuse what another decoder has made of a frame that is damaged."""
+    """Refuse another decoder's result for a damaged frame."""
     data = bare(src)
     require_sound(data, read_j2k_header(data))
 
@@ -80,7 +80,7 @@ def _is_subsampled(header: J2kHeader) -> bool:
 
 
 def _one_format(header: J2kHeader, request: FrameRequest) -> Component:
-    """Return the first component's format, which all have to share but for the size of chroma."""
+    """Return the first component's format; all others must have the same, except for subsampled chroma."""
     first, *others = header.components
     if any(other[:2] != first[:2] for other in others):
         raise CodestreamError("the codestream's components differ in precision or sign")
@@ -88,8 +88,8 @@ def _one_format(header: J2kHeader, request: FrameRequest) -> Component:
     if _is_subsampled(header) and not (request.rgb and sampling in _SHARED_CHROMA and not first.is_signed):
         shared = ", ".join(f"{across} x {down}" for across, down in sampling)
         raise CodestreamError(
-            f"the codestream's components are subsampled (each sample stands for {shared} pixels): only imagecodecs "
-            "decodes that, to RGB of 8 bits, where two or four pixels share their chroma",
+            f"the codestream's components are subsampled (one sample for {shared} pixels): this is decoded only by "
+            "imagecodecs, to RGB of 8 bits, and only if two or four pixels share their chroma",
             reason="decode_failed",
         )
     return first

@@ -5,7 +5,15 @@ from __future__ import annotations
 import imagecodecs
 
 from pipeline.codecs.frame import Array, FrameRequest, PreparedFrame, itemsize_of, prepared, require_size
-from pipeline.codecs.markers import END, SOF_JPEG_LS, JpegHeader, conformed, has_end, read_jpeg_header, read_rows
+from pipeline.codecs.markers import (
+    END,
+    SOF_JPEG_LS,
+    JpegHeader,
+    effective_interpretation,
+    has_end,
+    read_jpeg_header,
+    read_rows,
+)
 from pipeline.codecs.samples import Coded
 from pipeline.errors import CutShortError, PixelDataError
 
@@ -13,12 +21,12 @@ _FULL_SIZE = b"\x11"
 
 
 def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
-    """Read the header of one JPEG-LS frame; samples come in the order that it has: by plane, or by pixel.
+    """Read the header of one JPEG-LS frame; samples keep the codestream's order, by plane or by pixel.
 
-    Samples are unsigned; whoever asks extends the sign where Pixel Representation says so.
+    Samples are unsigned; the caller extends the sign if Pixel Representation demands it.
     """
     header, coded = read(src, request)
-    # CharLS may search for the end for ever; whether the scan goes on to it is seen in decoding.
+    # Without an end marker CharLS may search forever; decoding shows whether the scan is complete.
     data = src if has_end(src, header) else src + END
 
     def decode(out: Array) -> None:
@@ -34,13 +42,13 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
         itemsize_of(header.precision),
         decode,
         planar=header.interleave == 0,
-        photometric_interpretation=conformed(header, request),
+        photometric_interpretation=effective_interpretation(header, request),
         coded=coded,
     )
 
 
 def read(src: bytes, request: FrameRequest) -> tuple[JpegHeader, Coded]:
-    """Read the header of one JPEG-LS frame, and refuse one that isn't the frame asked for."""
+    """Read the header of one JPEG-LS frame, and refuse one that contradicts the request."""
     header = read_jpeg_header(src)
     if header.process != SOF_JPEG_LS:
         raise PixelDataError("the codestream is JPEG, not JPEG-LS")

@@ -15,7 +15,7 @@ from pipeline.model import syntaxes
 
 _CONTAINER: Final = b"\x00\x00\x00\x0cJXL "
 _PARTS: Final = {b"jxlc": 0, b"jxlp": 4}
-"""Boxes that hold the codestream or a part of it, and the bytes of the part's number in front."""
+"""Box with the codestream or a part of it → bytes of the part's number before the data."""
 _CODESTREAM: Final = b"\xff\x0a"
 _HEADER: Final = 16  # bytes that hold the size, and more
 _RATIOS: Final = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
@@ -24,9 +24,9 @@ _PRECISIONS: Final = (8, 10, 12)
 
 
 def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
-    """Decode one JPEG XL frame; libjxl gives RGB, whatever the colours were stored as.
+    """Decode one JPEG XL frame; libjxl returns RGB, whatever the stored colour space.
 
-    The size is looked at first, for the rest of the header can't be read without decoding.
+    Only the size is checked before, because the rest of the header can't be read without decoding.
     """
     coded = read(src, request)
     array: Array = imagecodecs.jpegxl_decode(src, numthreads=1)
@@ -46,7 +46,7 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
 
 
 def read(src: bytes, request: FrameRequest) -> Coded:
-    """Read the header of one JPEG XL frame, and refuse one that isn't the frame asked for."""
+    """Read the header of one JPEG XL frame, and refuse one that contradicts the request."""
     rows, columns, precision = read_header(src)
     require_size(request, rows=rows, columns=columns, samples=request.samples_per_pixel, precision=precision)
     return Coded(
@@ -55,12 +55,12 @@ def read(src: bytes, request: FrameRequest) -> Coded:
 
 
 def read_header(src: bytes) -> tuple[int, int, int]:
-    """Return rows, columns and bits of a sample, 0 if unknown (ISO/IEC 18181-1, SizeHeader and ImageMetadata).
+    """Return rows, columns and bits of a sample (0 if unknown), see ISO/IEC 18181-1, SizeHeader and ImageMetadata.
 
     Raises
     ------
     PixelDataError
-        The data aren't JPEG XL, or are cut short.
+        If the data aren't JPEG XL, or are cut short.
     """
     head = _codestream_head(src)
     if not head.startswith(_CODESTREAM) or len(head) < _HEADER // 2:
@@ -75,10 +75,10 @@ def read_header(src: bytes) -> tuple[int, int, int]:
 
 
 def _precision(bits: _Bits) -> int:
-    """Return the bits of a sample; 0 where they can't be read without much else."""
-    if bits.take(1):  # all as usual
+    """Return the bits of a sample; 0 if other fields precede them."""
+    if bits.take(1):  # all defaults
         return _PRECISIONS[0]
-    # orientation follows where there are extra fields, and whether there are an intrinsic size, a preview, an animation
+    # with extra fields: orientation, and flags for intrinsic size, preview and animation
     if (bits.take(1) and bits.take(6) >> 3) or bits.take(1):
         return 0
     choice = bits.take(2)
@@ -86,7 +86,7 @@ def _precision(bits: _Bits) -> int:
 
 
 class _Bits:
-    """Bits from the lowest on."""
+    """A reader of bits, from the lowest on."""
 
     def __init__(self, value: int) -> None:
         self._value = value
@@ -102,7 +102,7 @@ def _extent(bits: _Bits, *, small: bool) -> int:
 
 
 def _codestream_head(src: bytes) -> bytes:
-    """Return the codestream's first bytes, from behind the boxes where there are any."""
+    """Return the codestream's first bytes, from inside its box if the data are in a container."""
     if not src.startswith(_CONTAINER):
         return src[:_HEADER]
     for kind, start, _ in walk_boxes(src):

@@ -1,4 +1,4 @@
-"""The headers of JPEG and JPEG-LS codestreams: what must be known before a frame is decoded.
+"""Headers of JPEG and JPEG-LS codestreams, as far as they are needed before decoding.
 
 ITU-T T.81 Annex B (JPEG), ITU-T T.87 Annex C (JPEG-LS), JFIF 1.02, and Adobe Technical Note 5116 (APP14).
 """
@@ -21,9 +21,9 @@ _SOS, _EOI, _APP14, _DHT, _DRI, _LSE, _COM = 0xDA, 0xD9, 0xEE, 0xC4, 0xDD, 0xF8,
 SOI: Final = b"\xff\xd8"
 """The start-of-image marker."""
 _NUMBER_OF_LINES: Final = b"\xff\xdc\x00\x04"
-# T.81 B.1.1.4: markers that stand alone; what follows them is the next marker.
+# T.81 B.1.1.4: markers without a segment.
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
-# T.81 table B.1: start of frame, all but DHT (C4), JPG (C8) and DAC (CC) of the same range.
+# T.81 table B.1: start of frame, all codes of this range except DHT (C4), JPG (C8) and DAC (CC).
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {SOF_JPEG_LS}
 _APPLICATIONS: Final = range(0xE0, 0xF0)
 _LOSSLESS: Final = frozenset({0xC3, 0xC7, 0xCB, 0xCF})
@@ -32,19 +32,19 @@ _ARITHMETIC: Final = frozenset(range(0xC9, 0xD0)) - {0xCC}
 _RGB_IDS: Final = (b"RGB", b"rgb")
 _RGB_SAMPLES = 3
 _FIXED = 6  # bytes of a frame header before its components (T.81 B.2.2), without the length
-_PRESETS = 1  # the kind of JPEG-LS parameters (T.87 C.2.4.1) that every decoder knows
+_PRESETS = 1  # the kind of JPEG-LS parameters (T.87 C.2.4.1) that every decoder supports
 _ADOBE_TRANSFORM = 11  # where APP14 holds the colour transform
 
 
 @dataclass(frozen=True, slots=True)
 class JpegHeader:
-    """What the markers before the first scan's data say.
+    """Content of the markers before the first scan's data.
 
     ``adobe_transform`` is None without an Adobe marker (0: none or RGB, 1: YCbCr). ``sampling`` holds a byte for each
-    component; of the first scan, ``scan_components`` holds each one's id and tables, ``scan_parameters`` the last three
-    bytes of its header (T.81 B.2.3, T.87 C.2.3), ``scan`` is where its data start. ``huffman`` are the payloads of the
-    segments that define Huffman tables. ``has_fill`` says that something stands between the segments, which pydicom's
-    own parser stumbles over; ``is_usual`` that nothing but what every decoder of JPEG-LS knows stands in them.
+    component. For the first scan, ``scan_components`` holds each component's id and tables, ``scan_parameters`` the last three
+    bytes of the scan's header (T.81 B.2.3, T.87 C.2.3), and ``scan`` the start of its data. ``huffman`` holds the payloads of
+    the segments with Huffman tables. ``has_fill`` means that there are bytes between the segments, on which pydicom's parser
+    fails; ``is_usual`` that every decoder of JPEG-LS supports all segments.
     """
 
     process: int
@@ -70,12 +70,12 @@ class JpegHeader:
 
     @property
     def is_arithmetic(self) -> bool:
-        """Whether entropy is coded arithmetically, not by Huffman."""
+        """Whether the process uses arithmetic coding instead of Huffman codes."""
         return self.process in _ARITHMETIC
 
     @property
     def is_progressive(self) -> bool:
-        """Whether each scan refines the picture, so that any number of them make one."""
+        """Whether each scan refines the picture, so that any number of scans yields a picture."""
         return self.process in _PROGRESSIVE
 
     @property
@@ -90,7 +90,7 @@ class JpegHeader:
 
 
 class _Latest(threading.local):
-    """The header that was read last, and its bytes: the frames of an image mostly begin with the very same ones."""
+    """Cache of the last header and its bytes, because most frames of an image begin with the same bytes."""
 
     data = b""
     header: JpegHeader | None = None
@@ -105,7 +105,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
     Raises
     ------
     PixelDataError
-        The data don't start as such a codestream, or end before the first scan.
+        If the data don't start like such a codestream, or end before the first scan.
     """
     if _latest.header is None or not data.startswith(_latest.data):
         header = _read_header(data)
@@ -116,7 +116,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
 def _read_header(data: bytes) -> JpegHeader:
     adobe: int | None = None
     frame: tuple[int, bytes] | None = None
-    applications: dict[int, bytes] = {}  # of several equal markers the last one counts, as in pydicom
+    applications: dict[int, bytes] = {}  # of several equal markers the last counts, as in pydicom
     huffman: list[bytes] = []
     expected, has_fill, has_restarts, is_usual = 2, False, False, True
     for marker, payload, end in segments(data):
@@ -150,25 +150,25 @@ def _read_header(data: bytes) -> JpegHeader:
 
 
 def read_rows(data: bytes, header: JpegHeader) -> int:
-    """Return the picture's rows; 0 in the frame header means that they are said behind the first scan (T.81 B.2.5)."""
+    """Return the picture's rows; 0 in the frame header means that a segment after the first scan has them (T.81 B.2.5)."""
     at = -1 if header.rows else data.find(_NUMBER_OF_LINES, header.scan)
     return header.rows if at < 0 else int.from_bytes(data[at + 4 : at + 6], "big")
 
 
 def has_end(data: bytes, header: JpegHeader) -> bool:
-    """Whether the end-of-image marker follows the first scan; whatever follows it, padding or rubbish, does no harm."""
+    """Return whether the end-of-image marker follows the first scan; bytes after the marker are harmless."""
     return data.rfind(END, header.scan) >= 0
 
 
-def conformed(header: JpegHeader, request: FrameRequest) -> str:
-    """Return the Photometric Interpretation that pydicom reads out of a codestream, where `request` asks for it.
+def effective_interpretation(header: JpegHeader, request: FrameRequest) -> str:
+    """Return the Photometric Interpretation that pydicom reads from a codestream, if `request` wants it, or the declared one.
 
     Components named R, G and B are RGB; a JFIF marker means YCbCr.
 
     Raises
     ------
     PixelDataError
-        The codestream is one that pydicom's parser doesn't get through.
+        If pydicom's parser fails on the codestream.
     """
     declared = request.photometric_interpretation
     if not request.conform:
@@ -205,7 +205,7 @@ def _header(marker: int, frame: bytes, scan: bytes, end: int) -> JpegHeader:
 def segments(data: bytes, at: int | None = None) -> Iterator[tuple[int, bytes, int]]:
     """Yield marker, payload and end of each segment up to the next scan's header, or to the end of the image.
 
-    As libjpeg does it, whatever stands between segments is passed over.
+    Like libjpeg, skip all bytes between segments.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Transfer syntaxes of the current standard that pydicom doesn't know yet, added to its dictionary."""
+"""Transfer syntaxes of the current standard that pydicom's dictionary lacks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pipeline.model import syntaxes
 
 
 def add_newer() -> None:
-    """Add to pydicom's dictionary what it lacks; what later versions have stays.
+    """Add missing transfer syntaxes to pydicom's dictionary; keep entries of later versions.
 
-    pydicom takes a UID that its dictionary lacks for no transfer syntax at all, and offers no way to add one.
+    pydicom doesn't accept a UID outside of its dictionary as transfer syntax, and has no public way to add one.
     """
     for uid, name, _, _, keyword in syntaxes.SYNTAXES:
         if keyword:

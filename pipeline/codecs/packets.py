@@ -1,7 +1,7 @@
-"""Whether all packets of a JPEG 2000 codestream are there (ITU-T T.800 Annex B): OpenJPEG takes missing ones for empty.
+"""Completeness of a JPEG 2000 codestream's packets (ITU-T T.800 Annex B), because OpenJPEG treats missing ones as empty.
 
-The codestream is parsed, not decoded: Pillow's OpenJPEG reads all packets' headers where nothing but the smallest
-resolution is asked of it, in the time that decoding takes for a hundredth of the picture or less.
+The codestream is parsed, not decoded: when only the smallest resolution is requested, Pillow's OpenJPEG reads all packet headers,
+in less than a hundredth of the time for decoding the picture.
 """
 
 from __future__ import annotations
@@ -17,42 +17,41 @@ from pipeline.codecs.tileparts import EOC, J2kHeader, TilePart, packs_headers
 from pipeline.errors import CutShortError
 
 _NO_PACKET: Final = b"\xff\x7f" * 5
-"""Where a packet's header should be: one of lengths that nothing can have (T.800 B.10). Ones, and after a byte of FF the
-zero that must follow."""
+"""An invalid packet header with impossible lengths (T.800 B.10): ones, and the zero that must follow each byte FF."""
 _SMALLEST: Final = 16
-"""Pixels of the smallest resolution that is asked for."""
+"""Pixels of the smallest resolution that is requested."""
 
 
 def require_packets(data: bytes, header: J2kHeader, parts: Sequence[TilePart]) -> None:
-    """Refuse a codestream in which packets are missing.
+    """Refuse a codestream with missing packets.
 
     Raises
     ------
     CutShortError
-        They are.
+        If packets are missing.
     """
     if header.has_packed_headers or any(packs_headers(data, part) for part in parts):
         return
-    other = with_something_left(data, header, parts)
-    # Pillow can't parse all that can be decoded, such as tile-parts in turns.
+    other = append_invalid_packets(data, header, parts)
+    # Pillow can't parse some valid codestreams, such as ones with interleaved tile-parts.
     if not parses(other, header) and not _decodes(other) and (parses(data, header) or _decodes(data)):
         raise CutShortError("the codestream is cut short: packets are missing from its tiles")
 
 
 def require_sound(data: bytes, header: J2kHeader) -> None:
-    """Refuse a codestream that two builds of OpenJPEG find something wrong with; a third may give what it has.
+    """Refuse a codestream that two builds of OpenJPEG reject, even if another decoder returns a picture.
 
     Raises
     ------
     CutShortError
-        They do.
+        If both reject the codestream.
     """
     if not parses(data, header) and not _decodes(data):
         raise CutShortError("the codestream is cut short or damaged: its packets aren't all there")
 
 
 def parses(data: bytes, header: J2kHeader) -> bool:
-    """Whether OpenJPEG finds nothing wrong with the packets' headers and lengths."""
+    """Return whether OpenJPEG accepts the headers and lengths of all packets."""
     if not features.check_codec("jpg_2000"):
         return False
     reduce = 0
@@ -70,7 +69,7 @@ def parses(data: bytes, header: J2kHeader) -> bool:
 
 
 def _up(size: int, reduce: int) -> int:
-    """Round up to what can be halved so often."""
+    """Round up to a multiple of 2 ** `reduce`."""
     return -(-size >> reduce) << reduce
 
 
@@ -82,14 +81,14 @@ def _decodes(data: bytes) -> bool:
     return True
 
 
-def with_something_left(data: bytes, header: J2kHeader, parts: Sequence[TilePart]) -> bytes:
-    """Return the codestream with something behind each tile's last packet that is no packet.
+def append_invalid_packets(data: bytes, header: J2kHeader, parts: Sequence[TilePart]) -> bytes:
+    """Return the codestream with an invalid packet appended to each tile.
 
-    A decoder that has found all packets never looks at it.
+    A decoder that has found all packets never reads it.
     """
     last = {part.tile: part for part in parts}
     at, pieces = 0, []
-    for start, end in header.lengths:  # they would be wrong
+    for start, end in header.lengths:  # drop these segments, because the lengths change
         pieces.append(data[at:start])
         at = end
     pieces.append(data[at : header.end])

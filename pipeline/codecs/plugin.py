@@ -12,51 +12,50 @@ import numpy as np
 from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.uid import UID
 
-from pipeline.codecs.families import SERVED, is_available, prepare
 from pipeline.codecs.frame import FrameRequest, plain_bytes
+from pipeline.codecs.syntax_codecs import SERVED, is_available, prepare
 
 __all__ = ["DECODER_DEPENDENCIES", "RGB_OPTION", "decode_frame", "is_available"]
 
 DECODER_DEPENDENCIES: Final[dict[UID, tuple[str, ...]]] = {UID(uid): ("imagecodecs>=2025.3",) for uid in sorted(SERVED)}
-"""What pydicom tells a user to install when :func:`is_available` says no."""
+"""Packages that pydicom tells a user to install if :func:`is_available` returns False."""
 
 RGB_OPTION: Final = "rgb_from_codec"
-"""Decoding option: true lets the codec itself convert 8-bit YCbCr of lossy JPEG to RGB, where ``as_rgb`` is set.
+"""Decoding option: if true and ``as_rgb`` is set, the codec itself converts 8-bit YCbCr of lossy JPEG to RGB.
 
-Off by default, since pydicom's ``raw`` isn't among the options that a plugin sees: who sets this promises not to ask
-for raw pixels. Best used with one frame per call: pydicom warns about every later frame of a runner that holds a JFIF
-marker, because the runner says RGB then.
+Off by default, because a plugin doesn't see pydicom's option ``raw``: set this option only if you don't want raw pixels. Best used
+with one frame per call, because the runner then says RGB, and pydicom warns about each later frame with a JFIF marker.
 """
 
-_DECLARED: Final = "declared_photometric_interpretation"  # options in which the runner keeps what the dataset said
+_DECLARED: Final = "declared_photometric_interpretation"  # options of the runner that keep the dataset's values
 _DECLARED_BITS: Final = "declared_bits_allocated"
 
 
 def decode_frame(src: bytes, runner: DecodeRunner) -> bytearray:
-    """Decode one frame, as pydicom's decoders call it.
+    """Decode one frame; called by pydicom's decoders.
 
     Parameters
     ----------
     src : bytes
-        The frame's codestream, all its fragments joined; trailing padding may follow.
+        The frame's codestream, with joined fragments; padding may follow.
     runner : pydicom.pixels.decoders.base.DecodeRunner
-        Describes the frame. ``bits_allocated``, ``planar_configuration`` and ``photometric_interpretation`` are set
-        to what the returned frame has.
+        Describes the frame. Its ``bits_allocated``, ``planar_configuration`` and ``photometric_interpretation`` are set to those
+        of the returned frame.
 
     Returns
     -------
     bytearray
-        The frame, little-endian, rows x columns x samples, or by plane; writeable, so that pydicom corrects signs in
+        The frame, little-endian, rows x columns x samples, or by plane; writeable, so that pydicom can correct signs in
         place.
 
     Raises
     ------
     pipeline.errors.CodestreamError
-        The codestream contradicts the attributes, or is cut short.
+        If the codestream contradicts the attributes or is cut short.
     pipeline.errors.PixelDataError
-        It is damaged, or of a kind that can't be decoded here.
+        If the codestream is damaged, or of an unsupported kind.
     RuntimeError
-        The codec gave up on the codestream.
+        If the codec can't decode the codestream.
     """
     _restore_interpretation(runner)
     declared = runner.photometric_interpretation
@@ -92,12 +91,12 @@ def _request(runner: DecodeRunner) -> FrameRequest:
 
 
 def _bits_allocated(runner: DecodeRunner) -> int:
-    """Return what the dataset said: the runner's own option may be what an earlier frame has needed."""
+    """Return the dataset's value, because an earlier frame may have changed the runner's own option."""
     return int(runner.get_option(_DECLARED_BITS, None) or runner.bits_allocated)
 
 
 def _restore_interpretation(runner: DecodeRunner) -> None:
-    """Undo what an earlier frame of the same runner set, lest its YCbCr be taken for RGB, here or by another plugin."""
+    """Undo the change by an earlier frame of the same runner, so that no plugin mistakes YCbCr for RGB."""
     declared = runner.get_option(_DECLARED, None)
     if declared is not None and runner.photometric_interpretation == "RGB":
         runner.set_option("photometric_interpretation", declared)

@@ -13,15 +13,15 @@ from pipeline.errors import CodestreamError, CutShortError, PixelDataError
 
 _HEADER: Final = 64  # bytes (G.5)
 _MAX_SEGMENTS: Final = 15
-_NOTHING: Final = 128  # what no run begins with (G.3.1)
-_BEST_RATIO: Final = 64  # two bytes stand for 128 at most (G.3.1)
+_NOTHING: Final = 128  # a control byte without a run (G.3.1)
+_BEST_RATIO: Final = 64  # two bytes encode at most 128 (G.3.1)
 
 
 def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
-    """Cut one RLE frame into its segments; samples come by plane, as they are stored.
+    """Split one RLE frame into its segments; samples stay ordered by plane.
 
-    Bits Allocated 1 means segments of packed bits, the first pixel in the lowest bit (PS3.5 8.1.1); each pixel
-    becomes a byte.
+    With Bits Allocated 1, segments hold packed bits, the first pixel in the lowest bit (PS3.5 8.1.1), and each pixel becomes a
+    byte.
     """
     bits, samples, pixels = request.bits_allocated, request.samples_per_pixel, request.rows * request.columns
     segments = _frame_segments(src, request)
@@ -46,7 +46,7 @@ def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
 
 
 def is_padded(src: bytes, request: FrameRequest) -> bool:
-    """Whether a segment decodes to another number of bytes than there are pixels, be it for padding."""
+    """Return whether a segment decodes to a different number of bytes than its pixels need, padding included."""
     pixels = request.rows * request.columns
     expected = -(-pixels // 8) if request.bits_allocated == 1 else pixels
     return any(len(_unpacked(segment)) != expected for segment in _frame_segments(src, request))
@@ -55,20 +55,20 @@ def is_padded(src: bytes, request: FrameRequest) -> bool:
 def _frame_segments(src: bytes, request: FrameRequest) -> list[bytes]:
     bits, pixels = request.bits_allocated, request.rows * request.columns
     if bits not in ITEMSIZES:
-        raise PixelDataError(f"Bits Allocated is {bits}; RLE of 1, 8, 16, 32 and 64 bits can be decoded")
+        raise PixelDataError(f"Bits Allocated is {bits}; only RLE of 1, 8, 16, 32 and 64 bits can be decoded")
     segments = _segments(src, request.samples_per_pixel * ITEMSIZES[bits])
     _require_plausible(segments, -(-pixels // 8) if bits == 1 else pixels)
     return segments
 
 
 def _segments(src: bytes, expected: int) -> list[bytes]:
-    """Cut the frame into its segments, by the offsets in its header (G.5)."""
+    """Split the frame into its segments, by the offsets in its header (G.5)."""
     header = np.frombuffer(src[:_HEADER], "<u4") if len(src) >= _HEADER else np.zeros(16, "<u4")
     count = int(header[0])
     if not 0 < count <= _MAX_SEGMENTS:
-        raise PixelDataError(f"the {len(src)} bytes aren't an RLE frame: it would have {count} segments")
+        raise PixelDataError(f"the {len(src)} bytes aren't an RLE frame: their header declares {count} segments")
     if count != expected:
-        raise CodestreamError(f"the RLE frame has {count} segments, but the attributes ask for {expected}")
+        raise CodestreamError(f"the RLE frame has {count} segments, but the attributes need {expected}")
     offsets = [*header[1 : count + 1].tolist(), len(src)]
     if offsets[0] < _HEADER or any(first >= second for first, second in pairwise(offsets)):
         raise CutShortError(f"the RLE frame's offsets are damaged, or its {len(src)} bytes cut short: {offsets[:-1]}")
@@ -76,14 +76,14 @@ def _segments(src: bytes, expected: int) -> list[bytes]:
 
 
 def _require_plausible(segments: list[bytes], length: int) -> None:
-    """Refuse segments too short for what the attributes ask for, before memory is taken for it."""
+    """Refuse segments that are too short for the attributes, before memory is allocated."""
     shortest = min(map(len, segments))
     if length > _BEST_RATIO * shortest:
         raise CutShortError(f"an RLE segment of {shortest} bytes can't hold {length} bytes")
 
 
 def _join(parts: list[Array], plane: Array) -> None:
-    """Put the bytes of all samples together, given from the most significant on."""
+    """Combine the bytes of all samples, given from the most significant on."""
     np.left_shift(parts[0], 8, out=plane, dtype=plane.dtype)
     for part in parts[1:-1]:
         plane |= part
@@ -92,7 +92,7 @@ def _join(parts: list[Array], plane: Array) -> None:
 
 
 def _unpack_into(segment: bytes, plane: Array, spare: int) -> Array:
-    """Decode one segment, which must hold as many bytes as `plane`, or up to so many more."""
+    """Decode one segment, which must hold as many bytes as `plane`, or up to `spare` more."""
     try:
         found = len(imagecodecs.packbits_decode(segment, out=plane.data))
     except imagecodecs.PackbitsError:
@@ -107,9 +107,9 @@ def _unpack_into(segment: bytes, plane: Array, spare: int) -> Array:
 
 
 def _unpacked(segment: bytes, size: int | None = None) -> bytes:
-    """Decode a segment with what some writers fill it up with: runs too many, or bytes that make none.
+    """Decode a segment that some writers pad with further runs, or with bytes that aren't runs.
 
-    Zeros behind `size` bytes are left out, however many there are.
+    Zeros after `size` bytes are ignored.
     """
     at, found, last = 0, 0, len(segment.rstrip(b"\0"))
     while at + 1 < len(segment) and (size is None or found < size or at < last):

@@ -1,4 +1,4 @@
-"""Which bits of a decoded word are the sample: one rule (PS3.5 8.1.1) for native frames and for those of all codecs."""
+"""The bits of a decoded word that are the sample: one rule (PS3.5 8.1.1) for native frames and all codecs."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """What the samples of an encoding are."""
+    """Format of an encoding's samples."""
 
     precision: int = 0
-    """Bits of the codestream's samples; 0 where it holds the words of Bits Allocated as they are."""
+    """Bits of the codestream's samples; 0 if the codestream holds the words of Bits Allocated."""
     is_signed: bool = False
-    """Whether the codestream itself says that they have a sign."""
+    """Whether the codestream declares signed samples."""
     is_exact: bool = True
-    """Whether they are what was encoded; else they may lie a little beyond what Bits Stored can hold."""
+    """Whether samples are decoded without loss; else they may slightly exceed the range of Bits Stored."""
     sign_by_precision: bool = False
-    """Whether samples of a sign that isn't the codestream's have it in the highest bit of the precision: so in
-    JPEG-LS, which knows no signs, and JPEG 2000, as pydicom has it."""
+    """Whether the sign of samples that the codestream doesn't declare signed is the highest bit of the precision: in JPEG-LS,
+    which has no signs, and in JPEG 2000, as in pydicom."""
 
 
 WORDS: Final = Coded()
-"""Native data, and encodings that hold just their bytes: RLE, deflate."""
+"""Native data, and encodings of their bytes: RLE, deflate."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleBits:
-    """Where samples lie in their words, and whether they have a sign."""
+    """Position of samples in their words, and their sign."""
 
     stored: int
     """Bits Stored."""
@@ -45,28 +45,27 @@ class SampleBits:
 
     @classmethod
     def of(cls, allocated: int, stored: int, representation: int, high: int | None = None) -> SampleBits:
-        """Return what the attributes say; single bits are unpacked to bytes, which need nothing."""
+        """Return the position by the attributes; single bits are unpacked to bytes, which need no correction."""
         if allocated == 1:
             return cls(8, 7, signed=False)
         return cls(stored, stored - 1 if high is None else high, bool(representation))
 
     def correct(self, words: Array, coded: Coded = WORDS) -> Array:
-        """Return the samples that lie in decoded words: moved to the lowest bits, with their sign.
+        """Return the samples of decoded words, moved to the lowest bits, with their sign.
 
-        The bits beside a sample may hold anything, such as overlays, and never count.
+        Other bits of a word may hold anything, such as overlays, and are dropped.
 
         Parameters
         ----------
         words : numpy.ndarray
-            As decoded, of any byte order; changed in place where it may be written.
+            Decoded words of any byte order; changed in place if writeable.
         coded : Coded
-            What the words come from.
+            Format of the words' encoding.
 
         Raises
         ------
         CodestreamError
-            High Bit isn't the highest bit of Bits Stored, and the codestream's precision is neither that of a sample
-            nor that of a word.
+            If High Bit isn't Bits Stored - 1, and the codestream's precision is neither that of a sample nor that of a word.
         """
         kind = "i" if self.signed else "u"
         array = words if words.dtype.kind == kind else words.view(words.dtype.str.replace(words.dtype.kind, kind))
@@ -91,10 +90,10 @@ class SampleBits:
         return array
 
     def _lowest(self, precision: int) -> int:
-        """Return the place of a sample's lowest bit in a word.
+        """Return the position of a sample's lowest bit in a decoded word.
 
-        A codestream holds the samples themselves, wherever High Bit says that they lie once they are in words, unless
-        the words were encoded as they were: then its precision covers High Bit.
+        Usually a codestream holds samples without the shift that High Bit declares. If whole words were encoded, the
+        codestream's precision covers High Bit.
         """
         shift = self.high - self.stored + 1
         if not shift or 0 < precision <= self.stored:
@@ -107,7 +106,7 @@ class SampleBits:
         return shift
 
     def _clipped(self, array: Array) -> Array:
-        """Keep what coding with loss has put beyond the range of samples from coming out at its other end."""
+        """Clip samples that lossy coding has moved beyond their range, so that they don't wrap around."""
         array = array if array.flags.writeable else array.copy()
         least = -(1 << (self.stored - 1)) if self.signed else 0
         return np.clip(array, least, least + (1 << self.stored) - 1, out=array)

@@ -1,8 +1,8 @@
-"""Whether a JPEG scan goes on to the end of its picture: of what is missing libjpeg makes grey, and only warns.
+"""Completeness of JPEG scans, because libjpeg fills missing parts with grey and only warns.
 
-The sure way is to decode once more with other bits where the data end: a picture that depends on them isn't all there.
-That is done where nothing cheaper tells. The last pixel of a picture that was cut short is grey; the last samples of a
-lossless one, coded again, must be the last bits of the scan.
+The reliable check is to decode again with other bits after the data: a picture that depends on them is incomplete. Cheaper checks
+are tried first: the last pixel of a lossy picture that was cut short is grey; the last samples of a lossless picture, encoded
+again, must be the last bits of the scan.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ Array = npt.NDArray[Any]
 _MARKER: Final = re.compile(rb"\xff+[^\x00\xff]")
 _RESTARTS: Final = range(0xD0, 0xD8)
 _OTHER_BITS: Final = b"\xe7\x3c" * 32
-"""What is put where a scan's data end. Missing bits are taken for 0 otherwise, and so make another picture."""
+"""Bits that are inserted at the end of a scan's data. libjpeg otherwise reads missing bits as 0, which gives another picture."""
 _LUMA: Final = (0.299, 0.587, 0.114)
 _NEARLY: Final = 3
-"""Grey levels of rounding in a conversion of colour."""
+"""Grey levels of rounding errors in a colour conversion."""
 _ONE_TO_ONE, _END_OF_BLOCK, _AC = b"\x11", 0, 1 << 4
 _SMALL: Final = 1 << 14
-"""Pixels of a picture of which the last blocks are a good part."""
+"""Pixels of a picture that is so small that its last blocks are a considerable part."""
 _SELECTIONS: Final = range(1, 8)
 _SPARE: Final = 16
-"""Bytes that an encoder may leave behind a picture's last bits."""
+"""Bytes that an encoder may append to a picture's last bits."""
 
 
 def require_complete(data: bytes, header: JpegHeader, decoded: Array, decode: Callable[[bytes], Array]) -> None:
-    """Refuse a picture whose scan ends before it does.
+    """Refuse a picture whose scan ends before the picture is complete.
 
     Parameters
     ----------
@@ -45,17 +45,17 @@ def require_complete(data: bytes, header: JpegHeader, decoded: Array, decode: Ca
         The codestream.
     header : JpegHeader
     decoded : numpy.ndarray
-        What it decodes to, ``(rows, columns)`` or ``(rows, columns, components)``, in the codestream's colours or as RGB.
+        The decoded picture, ``(rows, columns)`` or ``(rows, columns, components)``, in the codestream's colours or as RGB.
     decode : callable
-        Decodes a codestream, as libjpeg does it.
+        Decodes a codestream like libjpeg.
 
     Raises
     ------
     CutShortError
-        It ends, or a lossless one has data that the picture doesn't take. Of a lossy picture that lacks no more than a
-        part of its last blocks this isn't sure.
+        If the scan is too short, or a lossless scan has data left over. A lossy picture that lacks only a part of its last
+        blocks may go unnoticed.
     """
-    if header.is_arithmetic:  # zeros at the end may be left out (T.81 D.1.8), and libjpeg doesn't even warn
+    if header.is_arithmetic:  # encoders may omit zeros at the end (T.81 D.1.8), so libjpeg doesn't warn
         if not has_end(data, header):
             raise CutShortError("the codestream is cut short: no end-of-image marker")
         return
@@ -74,14 +74,14 @@ def with_other_ends(data: bytes, header: JpegHeader) -> bytes:
     """Return the codestream with other bits before each marker that ends entropy-coded data."""
     at, pieces = 0, []
     for end in _ends(data, header):
-        # A byte FF without its 00 can only stand where the data were cut.
+        # A byte FF without its 00 only occurs where the data were cut.
         pieces += [data[at:end], b"\0" * data.endswith(b"\xff", at, end), _OTHER_BITS]
         at = end
     return b"".join([*pieces, data[at:]])
 
 
 def _ends(data: bytes, header: JpegHeader) -> Iterator[int]:
-    """Yield where the data of each scan and restart interval end."""
+    """Yield the end of the data of each scan and restart interval."""
     at: int = header.scan
     while found := _MARKER.search(data, at):
         yield found.start()
@@ -95,7 +95,7 @@ def _ends(data: bytes, header: JpegHeader) -> Iterator[int]:
 
 
 def _lossy_reaches(data: bytes, end: int, header: JpegHeader, decoded: Array) -> bool:
-    """Whether the last pixel isn't grey, and the scan ends with the end of a block; of small pictures that isn't enough."""
+    """Return whether the last pixel isn't grey and the scan ends with the end of a block; False for small pictures."""
     if header.rows * header.columns <= _SMALL:
         return False
     last = decoded[-1, -1].tolist()
@@ -109,7 +109,7 @@ def _lossy_reaches(data: bytes, end: int, header: JpegHeader, decoded: Array) ->
 
 
 def _lossless_reaches(data: bytes, end: int, header: JpegHeader, decoded: Array) -> bool:
-    """Whether the last samples are coded in the scan's last bits."""
+    """Return whether the scan's last bits encode the last samples."""
     tables = _tables(header)
     if not tables or header.has_restarts:
         return False
@@ -118,7 +118,7 @@ def _lossless_reaches(data: bytes, end: int, header: JpegHeader, decoded: Array)
 
 
 def _require_used(data: bytes, header: JpegHeader, decoded: Array) -> None:
-    """Refuse a lossless picture that takes less data than there are: it isn't the one that was encoded."""
+    """Refuse a lossless picture that needs fewer data than the scan holds: it isn't the encoded picture."""
     tables = _tables(header)
     if not tables or header.has_restarts:
         return
@@ -127,12 +127,12 @@ def _require_used(data: bytes, header: JpegHeader, decoded: Array) -> None:
     left = len(scan) - count_bits(*_coded(header, decoded, tables)) // 8
     if left > _SPARE:
         raise CutShortError(
-            f"the codestream is damaged: {left} bytes of its scan are left when the picture is complete"
+            f"the codestream is damaged: {left} bytes of its scan are left over when the picture is complete"
         )
 
 
 def _tables(header: JpegHeader) -> list[Codes]:
-    """Return each component's Huffman codes; nothing where the order of samples isn't that of pixels."""
+    """Return each component's Huffman codes; empty if samples aren't in the order of pixels."""
     known = huffman_tables(header.huffman)
     tables = [known.get(choice >> 4, {}) for choice in header.scan_components[1::2]]
     usual = len(tables) == 1 or header.sampling == _ONE_TO_ONE * len(tables)
@@ -140,7 +140,7 @@ def _tables(header: JpegHeader) -> list[Codes]:
 
 
 def _coded(header: JpegHeader, decoded: Array, tables: list[Codes]) -> tuple[Array, list[Codes], int, int]:
-    """Return the samples as they were coded, the tables, the predictor, and what the first sample is predicted to be."""
+    """Return the encoded samples, the tables, the predictor, and the prediction of the first sample."""
     selection, _, shift = header.scan_parameters
     shift &= 0x0F
     pixels = decoded.reshape(*decoded.shape[:2], len(tables)).view(f"u{decoded.dtype.itemsize}")

@@ -1,4 +1,4 @@
-"""The main header and the tile-parts of JPEG 2000 codestreams (ITU-T T.800 Annex A)."""
+"""Main header and tile-parts of JPEG 2000 codestreams (ITU-T T.800 Annex A)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from pipeline.errors import CutShortError, PixelDataError
 
 START: Final = b"\xff\x4f\xff\x51"
-"""The markers that each codestream begins with: SOC and SIZ."""
+"""First markers of each codestream: SOC and SIZ."""
 EOC: Final = b"\xff\xd9"
 _SOT, _COD, _COC, _TLM, _PPM, _PPT, _SOD = 0xFF90, 0xFF52, 0xFF53, 0xFF55, 0xFF60, 0xFF61, 0xFF93
 _SOT_LENGTH: Final = 12
@@ -18,7 +18,7 @@ _FEW: Final = 257  # components that a single byte numbers (table A.20)
 
 
 class Component(NamedTuple):
-    """Format of one component's samples, and the pixels per sample across and down."""
+    """Format of one component's samples, and the pixels per sample, horizontally and vertically."""
 
     precision: int
     is_signed: bool
@@ -26,7 +26,7 @@ class Component(NamedTuple):
 
 
 class TilePart(NamedTuple):
-    """A part of a tile: from the SOT marker on."""
+    """A part of a tile, starting with its SOT marker."""
 
     tile: int
     start: int
@@ -35,24 +35,24 @@ class TilePart(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class J2kHeader:
-    """What the main header says."""
+    """Content of the main header."""
 
     rows: int
     columns: int
-    """Of the first component (B.2)."""
+    """Columns of the first component, like `rows` (B.2)."""
     components: tuple[Component, ...]
     tiles: int
     shortest: int
-    """Pixels of the shorter side of the picture or a tile, whichever is shorter."""
+    """Pixels of the shortest side of picture and tiles."""
     is_reversible: bool
     levels: int
-    """Decompositions: how often each component's resolution can be halved."""
+    """Number of decompositions: how often each component's resolution can be halved."""
     has_packed_headers: bool
-    """Whether packets' headers stand in the main header (PPM)."""
+    """Whether the main header holds the packets' headers (PPM)."""
     lengths: tuple[tuple[int, int], ...]
-    """Where the segments are that tell how long tile-parts are (TLM)."""
+    """Start and end of each segment with lengths of tile-parts (TLM)."""
     end: int
-    """Where it ends, at the first tile-part."""
+    """End of the main header, at the first tile-part."""
 
 
 def read_j2k_header(data: bytes) -> J2kHeader:
@@ -61,7 +61,7 @@ def read_j2k_header(data: bytes) -> J2kHeader:
     Raises
     ------
     PixelDataError
-        The data don't start with SOC and SIZ, or the main header is damaged or cut short.
+        If the data don't start with SOC and SIZ, or the main header is damaged or cut short.
     """
     if data[:4] != START:
         raise PixelDataError("the data aren't a JPEG 2000 codestream: no SOC and SIZ markers")
@@ -95,14 +95,14 @@ def read_j2k_header(data: bytes) -> J2kHeader:
 
 
 def read_tile_parts(data: bytes, header: J2kHeader) -> list[TilePart]:
-    """Return the tile-parts, whose lengths must lead through the data to their end, and to all tiles.
+    """Return the tile-parts; their lengths must lead exactly to the end of the data, and all tiles must occur.
 
-    Some encoders leave the end-of-codestream marker out.
+    The end-of-codestream marker may be missing, since some encoders omit it.
 
     Raises
     ------
     CutShortError
-        They don't.
+        If the lengths lead elsewhere, or tiles are missing.
     """
     parts: list[TilePart] = []
     at = header.end
@@ -125,7 +125,7 @@ def read_tile_parts(data: bytes, header: J2kHeader) -> list[TilePart]:
 
 
 def _ends(data: bytes, at: int) -> bool:
-    """Whether a codestream ends here. A marker within the last tile-part, where none can be, stands for what was cut."""
+    """Return whether a codestream ends here; an end marker inside the last tile-part means that data were cut."""
     if data.startswith(EOC, at):
         return True
     last = data[at - _SOT_LENGTH : at].rstrip(b"\0")
@@ -133,7 +133,7 @@ def _ends(data: bytes, at: int) -> bool:
 
 
 def packs_headers(data: bytes, part: TilePart) -> bool:
-    """Whether packets' headers stand in the header of a tile-part (PPT)."""
+    """Return whether the header of a tile-part holds packets' headers (PPT)."""
     at = part.start + _SOT_LENGTH
     while (marker := int.from_bytes(data[at : at + 2], "big")) != _SOD and at + 4 <= part.end:
         if marker == _PPT:
@@ -148,14 +148,14 @@ def _component(text: bytes) -> Component:
 
 
 def _style(marker: int, payload: bytes, components: int) -> bytes:
-    """Return how components are transformed (the SPcod or SPcoc fields of T.800 table A.15): levels first, fifth the wavelet."""
+    """Return the SPcod or SPcoc fields (T.800 table A.15): the first byte is the levels, the fifth the wavelet."""
     if marker == _COD:
         return payload[5:]
     return payload[2 if components < _FEW else 3 :] if marker == _COC else b""
 
 
 def _segments(data: bytes, at: int) -> Iterator[tuple[int, bytes, int]]:
-    """Yield marker, payload and place of the main header's segments behind SIZ."""
+    """Yield marker, payload and offset of the main header's segments after SIZ."""
     while (marker := int.from_bytes(data[at : at + 2], "big")) != _SOT:
         payload = _segment(data, at)
         yield marker, payload, at

@@ -1,4 +1,4 @@
-"""Frames whose bytes are those of native pixel data (PS3.5 8.1.1), as they are or deflated (RFC 1951), each by itself.
+"""Encapsulated frames with the bytes of native pixel data (PS3.5 8.1.1), uncompressed or separately deflated (RFC 1951).
 
 PS3.5 A.4: Encapsulated Uncompressed Explicit VR Little Endian, and Deflated Image Frame Compression.
 """
@@ -18,17 +18,17 @@ _BEST_RATIO: Final = 1032  # of deflate: 258 bytes of a run in two bits
 
 
 def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
-    """Take one frame as it is; bytes behind it are padding."""
+    """Prepare one uncompressed frame; few bytes after it count as padding."""
     length = _length(request)
     if len(src) < length:
-        raise CutShortError(f"the frame has {len(src)} bytes, but the attributes ask for {length}")
+        raise CutShortError(f"the frame has {len(src)} bytes, but the attributes need {length}")
     if len(src) - length > spare_bytes(request):
-        raise CodestreamError(f"the frame has {len(src)} bytes, but the attributes make {length}")
+        raise CodestreamError(f"the frame has {len(src)} bytes, but the attributes need {length}")
     return _prepared(request, lambda: np.frombuffer(src, "u1", length))
 
 
 def prepare_deflated(src: bytes, request: FrameRequest) -> PreparedFrame:
-    """Take one frame that is to be inflated."""
+    """Prepare one deflated frame."""
     length = _length(request)
     if length > _BEST_RATIO * len(src):
         raise CutShortError(f"{len(src)} deflated bytes can't hold a frame of {length} bytes")
@@ -36,7 +36,7 @@ def prepare_deflated(src: bytes, request: FrameRequest) -> PreparedFrame:
     def inflate() -> Array:
         inflated = np.frombuffer(imagecodecs.deflate_decode(src, raw=True, out=length + length % 2), "u1")
         if inflated.size not in {length, length + length % 2}:
-            raise CodestreamError(f"the frame inflates to {inflated.size} bytes, but the attributes ask for {length}")
+            raise CodestreamError(f"the frame inflates to {inflated.size} bytes, but the attributes need {length}")
         return inflated[:length]
 
     return _prepared(request, inflate)
@@ -63,12 +63,12 @@ def _prepared(request: FrameRequest, read: Callable[[], Array]) -> PreparedFrame
 
 
 def _is_subsampled(request: FrameRequest) -> bool:
-    """Whether two neighbours share their chroma samples (PS3.3 C.7.6.3.1.2)."""
+    """Return whether pairs of pixels share their chroma samples (PS3.3 C.7.6.3.1.2)."""
     return request.photometric_interpretation == "YBR_FULL_422"
 
 
 def _length(request: FrameRequest) -> int:
-    """Bytes of the frame."""
+    """Return the frame's length in bytes."""
     if request.bits_allocated not in ITEMSIZES or (_is_subsampled(request) and request.bits_allocated != 8):  # noqa: PLR2004
         raise PixelDataError(f"Bits Allocated of {request.bits_allocated} can't be decoded")
     samples = request.rows * request.columns * request.samples_per_pixel
@@ -80,7 +80,7 @@ def _length(request: FrameRequest) -> int:
 
 
 def _spread(data: Array, pairs: Array) -> None:
-    """Give each of two pixels its own Y and both chroma samples: Y1 Y2 Cb Cr."""
+    """Expand stored pairs (Y1 Y2 Cb Cr) to pixels: each gets its own Y and the shared chroma samples."""
     stored = data.reshape(-1, 4)
     pairs[..., 0] = stored[:, :2]
     pairs[..., 1:] = stored[:, None, 2:]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.dask_import import import_dask
-from pipeline.lazy import lazily
+from pipeline.lazy_imports import lazily
 
 import_dask()
 if TYPE_CHECKING:

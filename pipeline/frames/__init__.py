@@ -3,16 +3,17 @@
 Only this room reads DICOM; other rooms get header values as plain Python values.
 """
 
-from pipeline.frames.attempts import DecodedFrame
-from pipeline.frames.attributes import INTERPRETIVE_KEYWORDS, FrameAttributes, frame_attributes
 from pipeline.frames.byte_sources import open_source
+from pipeline.frames.data_set_encoding import transfer_syntax_name
+from pipeline.frames.decoding_attempts import DecodedFrame
 from pipeline.frames.describe import geometry, keyword_values, pixel_format, unreleased_values
+from pipeline.frames.dicomdir_records import read_file_ids
 from pipeline.frames.dicomjson import header_json
-from pipeline.frames.directory import read_file_ids
 from pipeline.frames.generator import iter_frames
 from pipeline.frames.header import Header
 from pipeline.frames.header_reader import read_header
 from pipeline.frames.index import available_frames, build_index, index_frames
+from pipeline.frames.keyword_attributes import INTERPRETIVE_KEYWORDS, FrameAttributes, frame_attributes
 from pipeline.frames.keywords import (
     all_keywords,
     dictionary_keyword,
@@ -20,11 +21,10 @@ from pipeline.frames.keywords import (
     nearest_keywords,
 )
 from pipeline.frames.limits import HeaderLimits
+from pipeline.frames.missing_pixels import no_pixel_data
 from pipeline.frames.plugins import check_plugin
-from pipeline.frames.promised import no_pixel_data
 from pipeline.frames.reader import FrameReader
 from pipeline.frames.second_decoder import SecondReader
-from pipeline.frames.syntax import transfer_syntax_name
 from pipeline.frames.unstored import unstored
 
 __all__ = [

@@ -15,7 +15,7 @@ from pydicom.uid import UID
 from pipeline.errors import InvalidAttributeError, MissingAttributeError, foreign_text
 from pipeline.frames.elements import Elements, Memo
 from pipeline.frames.header import Header
-from pipeline.frames.labels import check_labels, label_notes
+from pipeline.frames.photometric_labels import check_labels, label_notes
 
 Answer = TypeVar("Answer")
 

@@ -9,13 +9,13 @@ from typing import Any
 from pydicom.datadict import tag_for_keyword
 
 from pipeline.errors import UnsupportedTransferSyntaxError
-from pipeline.frames.attributes import frame_attributes, shared_values
 from pipeline.frames.decoding_options import stored_dtype
 from pipeline.frames.elements import Elements
 from pipeline.frames.header import Header
 from pipeline.frames.index import checked_options
+from pipeline.frames.keyword_attributes import frame_attributes, shared_values
+from pipeline.frames.missing_pixels import no_pixel_data
 from pipeline.frames.plugins import decoder_for, plugin_order
-from pipeline.frames.promised import no_pixel_data
 from pipeline.frames.values import plain_element, text_of
 from pipeline.model import PixelFormat, Vector
 

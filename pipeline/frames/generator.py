@@ -20,7 +20,7 @@ from pipeline.frames.byte_sources import kept_position, name_of, open_source
 from pipeline.frames.header import Header
 from pipeline.frames.header_reader import open_data_set, read_header
 from pipeline.frames.index import available_frames, index_frames, missing_frames
-from pipeline.frames.promised import PYDICOM_S_WORDS, no_pixel_data
+from pipeline.frames.missing_pixels import PYDICOM_S_WORDS, no_pixel_data
 from pipeline.frames.pydicom_datasets import check_buffer, dataset_header
 from pipeline.frames.reader import FrameReader
 from pipeline.model import FrameIndex, local_path

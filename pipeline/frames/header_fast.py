@@ -20,9 +20,9 @@ from pydicom.filereader import read_sequence
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
-from pipeline.frames.careful import CarefulReader, StopWhen
 from pipeline.frames.items import UNDEFINED
 from pipeline.frames.limits import DEFAULT_LIMITS, Spent
+from pipeline.frames.unusual_header import CarefulReader, StopWhen
 
 _explicit = Struct("<HH2sH").unpack_from
 _implicit = Struct("<HHL").unpack_from

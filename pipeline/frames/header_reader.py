@@ -13,13 +13,13 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 from pipeline.deid import IDENTITY, Gate
 from pipeline.errors import HeaderLimitError, PipelineError, SourceError, foreign_text
 from pipeline.frames.byte_sources import HeaderFile, clip, is_blank, read_range, size_of
-from pipeline.frames.careful import CarefulReader, StopWhen
 from pipeline.frames.deflate import InflatedFile
 from pipeline.frames.header import PIXEL_KEYWORDS, Header
 from pipeline.frames.header_fast import next_group, quick_dataset, read_group
 from pipeline.frames.items import UNDEFINED, walk_items
 from pipeline.frames.limits import DEFAULT_LIMITS, HeaderLimits, Spent
 from pipeline.frames.meta import Stream, assumed_syntax, declared_syntax, drop_meta, read_meta
+from pipeline.frames.unusual_header import CarefulReader, StopWhen
 from pipeline.model import syntaxes
 
 LARGE_ELEMENT = 64 << 20

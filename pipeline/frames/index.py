@@ -19,9 +19,9 @@ from pipeline.frames.encapsulated import Boundaries, find_boundaries
 from pipeline.frames.header import Header
 from pipeline.frames.header_reader import open_data_set, read_header
 from pipeline.frames.items import Items, walk_items, with_first_item
-from pipeline.frames.labels import is_native_422
+from pipeline.frames.missing_pixels import no_pixel_data
+from pipeline.frames.photometric_labels import is_native_422
 from pipeline.frames.plugins import decoder_for
-from pipeline.frames.promised import no_pixel_data
 from pipeline.frames.pydicom_datasets import dataset_header
 from pipeline.model import FrameIndex, syntaxes
 

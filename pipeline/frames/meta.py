@@ -11,10 +11,10 @@ from pydicom.filereader import read_preamble
 
 from pipeline.errors import InvalidAttributeError, MissingAttributeError
 from pipeline.frames.byte_sources import HeaderFile, size_of
-from pipeline.frames.foreign import not_dicom
+from pipeline.frames.data_set_encoding import guess_syntax, looks_like_dicom, transfer_syntax_name
 from pipeline.frames.header_fast import is_explicit_group, read_group
 from pipeline.frames.limits import Spent
-from pipeline.frames.syntax import guess_syntax, looks_like_dicom, transfer_syntax_name
+from pipeline.frames.other_formats import not_dicom
 
 Stream = HeaderFile | BytesIO
 

@@ -11,7 +11,7 @@ from pipeline.errors import InvalidAttributeError, PixelDataError
 from pipeline.frames.byte_sources import Bytes, clip, read_range, view_range
 from pipeline.frames.header import Header
 from pipeline.frames.items import ITEM
-from pipeline.frames.labels import SHARED_CHROMA
+from pipeline.frames.photometric_labels import SHARED_CHROMA
 from pipeline.model import FrameIndex, syntaxes
 
 _LESS_THAN_A_WORD = (1, 8)

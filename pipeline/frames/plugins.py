@@ -13,7 +13,7 @@ from pydicom.pixels.decoders.base import Decoder
 
 from pipeline import codecs
 from pipeline.errors import ConfigError, UnsupportedTransferSyntaxError
-from pipeline.frames.syntax import transfer_syntax_name
+from pipeline.frames.data_set_encoding import transfer_syntax_name
 from pipeline.model import syntaxes
 
 _PYDICOM_ORDER = ("gdcm", "pylibjpeg", "pillow", "pyjpegls", "pydicom")

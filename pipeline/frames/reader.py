@@ -12,8 +12,8 @@ from pydicom.pixels.decoders.base import Decoder
 from pipeline import codecs
 from pipeline.errors import CodestreamError, ConfigError, DecodeError, PipelineError
 from pipeline.frames import native
-from pipeline.frames.attempts import Attempts, DecodedFrame
 from pipeline.frames.byte_sources import read_bytes
+from pipeline.frames.decoding_attempts import Attempts, DecodedFrame
 from pipeline.frames.header_reader import open_data_set
 from pipeline.frames.index import available_frames, missing_frames
 from pipeline.frames.native_fast import plain_frames

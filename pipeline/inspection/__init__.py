@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.lazy import lazily
+from pipeline.lazy_imports import lazily
 
 if TYPE_CHECKING:
     from pipeline.inspection.file_inspection import FileInspection, FirstFrame, inspect_file

@@ -1,4 +1,4 @@
-"""One DICOM file: what its header says of the pixels, where its frames lie, and what decodes them."""
+"""One DICOM file: the header values about the pixels, the places of its frames, and their decoder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.report import advice
 from pipeline.text_tables import Shown, Table
 from pipeline.units import counted, number, shape, size
 
-# What describes the image and not the patient.
+# Attributes that describe the image, not the patient.
 _KEYWORDS = {
     "SOPClassUID": "SOP Class UID",
     "SOPInstanceUID": "SOP Instance UID",
@@ -37,7 +37,7 @@ _BOUNDARIES = {
     "native": "native: every frame has the same length",
     "basic_offset_table": "the basic offset table",
     "extended_offset_table": "the extended offset table",
-    "one_fragment_per_frame": "no offset table, but one fragment a frame",
+    "one_fragment_per_frame": "no offset table, but one fragment for each frame",
     "single_frame": "a single frame",
     "end_of_image_markers": "no offset table: end-of-image markers in the fragments",
     "codestream_starts": "no offset table: fragments that begin a codestream",

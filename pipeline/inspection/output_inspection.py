@@ -1,4 +1,4 @@
-"""An output directory: its images, and what became of the files."""
+"""An output directory: its images, and the outcome of its files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class OutputInspection(Shown):
 
 
 def is_output(out: OutputDir) -> bool:
-    """Whether a folder or a prefix is what a run leaves."""
+    """Whether a folder or a prefix is the output directory of a run."""
     return bool(out.images().children()) or out.catalog.exists()
 
 

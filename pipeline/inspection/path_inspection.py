@@ -26,7 +26,7 @@ def inspect(path: str | os.PathLike[str], *, progress: Progress | None = None) -
     Raises
     ------
     ConfigError
-        If nothing is there.
+        If `path` doesn't exist.
     PipelineError
         If it can't be opened. What is wrong with a file's content is told by the value returned.
     """
@@ -35,7 +35,7 @@ def inspect(path: str | os.PathLike[str], *, progress: Progress | None = None) -
         return _inspect_remote(given, progress)
     local = Path(given).expanduser()
     if not local.exists():
-        raise ConfigError(f"{given}: nothing is there")
+        raise ConfigError(f"{given}: no such file or folder")
     if is_output(OutputDir(str(local))):
         return inspect_output(OutputDir(str(local)))
     if local.is_dir() or local.name.upper() == "DICOMDIR":

@@ -167,7 +167,7 @@ def plan_conversion(config: RunConfig, *, progress: Progress | None = None) -> P
         stored_bytes=stored,
         memory_bytes=max((task.memory_bytes for task in plan.tasks), default=0),
         memory_allowed=config.limits.task_memory,
-        counts=outcomes(prepared),
+        counts=count_outcomes(prepared),
         refused=tuple(_refused(plan)),
         remarks=make_remarks(prepared),
         unopened=prepared.unopened,
@@ -175,8 +175,8 @@ def plan_conversion(config: RunConfig, *, progress: Progress | None = None) -> P
     )
 
 
-def outcomes(prepared: Prepared) -> dict[tuple[str, str], int]:
-    """Return how many files would end with each status and reason."""
+def count_outcomes(prepared: Prepared) -> dict[tuple[str, str], int]:
+    """Count the files that would get each status and reason."""
     plan = prepared.plan
     counts = Counter(prepared.counts)
     counts.update(("failed", failure.reason) for _, failure in plan.refused)

@@ -4,8 +4,8 @@ from pipeline.model import syntaxes
 from pipeline.model.axes import INSIDE, Axes, Grid, frame_axes
 from pipeline.model.compact import Compact
 from pipeline.model.frame_index import FrameIndex, PixelFormat
+from pipeline.model.garbage_pause import without_collections
 from pipeline.model.instances import UNKNOWN, Copy, Failure, Instance, SourceFile, Vector
-from pipeline.model.many import without_collections
 from pipeline.model.patient_hashes import PATIENT_ATTRIBUTES, PATIENT_HASH_BYTES, pack_patient, unpack_patient
 from pipeline.model.plans import ImageSpec, Placement, Plan, Region, RegionInput, Task, TaskInput
 from pipeline.model.result_records import NO_RECORD, read_number, read_result, read_text, result_record

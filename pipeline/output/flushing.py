@@ -1,4 +1,4 @@
-"""Bringing what a run wrote from the operating system's memory to the disk."""
+"""Flush the files that a run wrote from the operating system's memory to the disk."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ _FLUSHING = "Flushing one file system to the disk (syncfs)"
 
 
 def flush(out: OutputDir) -> None:
-    """Return when everything written to the file system of `out` is on its disk, as far as this host wrote it.
+    """Flush everything that this host wrote to the file system of `out`, and return when it is on the disk.
 
-    Shards aren't flushed one by one, which would cost more than writing them where they are small. Before a run says
-    that it has ended, they are: originals are deleted on its word.
+    Shards aren't flushed one by one: for small shards that would cost more than writing them. A run flushes before it
+    says that it has ended, because users then delete originals.
 
     Raises
     ------
     OutputError
-        Where the disk refuses.
+        If the disk refuses.
     """
-    if out.is_remote or os.name != "posix":  # an object store has what it has acknowledged
+    if out.is_remote or os.name != "posix":  # an object store keeps every object that it has acknowledged
         return
     try:
         if not _flush_one(out.name):
-            os.sync()  # of all file systems, and it tells of no error
+            os.sync()  # flushes all file systems, and reports no error
     except OSError as error:
         raise as_place_error(out.name, error, "can't be brought to the disk") from error
 
 
 def _flush_one(folder: str) -> bool:
-    """Flush the file system of a folder; whether that could be done alone."""
+    """Flush the file system of a folder; return False if it can't be flushed without all others."""
     try:
         syncfs = ctypes.CDLL(None, use_errno=True).syncfs
-    except (AttributeError, OSError):  # Linux alone has it, and not with every C library
+    except (AttributeError, OSError):  # only Linux has syncfs, and not every C library offers it
         note(_FLUSHING, folder, "this system doesn't have it; all were flushed")
         return False
     with doing_without(_FLUSHING, folder, CALLS):

@@ -1,4 +1,4 @@
-"""The output directory: made, or emptied when asked, before anything is written to it."""
+"""Check the output directory, and make or empty it, before anything is written to it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pipeline.storage import UNFINISHED, WEB, OutputDir, absolute, as_place_erro
 
 
 def begin(out: OutputDir, *, overwrite: bool) -> None:
-    """Make `out` ready for a run that goes on from what is there, or from nothing.
+    """Prepare `out` for a run that goes on from its content, or starts with nothing.
 
     Raises
     ------
     OutputError
-        Where it holds anything that isn't ours, or a result whose plan is gone; where an entry of it is a link (reason
-        ``linked_entry``); or where it can't be written.
+        If `out` holds foreign entries, or a result without its plan; if an entry is a link (reason ``linked_entry``);
+        or if `out` can't be written.
     """
     try:
         refuse_links(out)
@@ -35,27 +35,27 @@ def begin(out: OutputDir, *, overwrite: bool) -> None:
         raise as_place_error(out.name, error, "can't be used as output directory") from error
 
 
-def no_result(out: OutputDir, told: str) -> OutputError:
-    """Return the error of a command that needs a result where there is none."""
+def no_result_error(out: OutputDir, problem: str) -> OutputError:
+    """Return the error for a command that needs a result, if there is none."""
     missing = not out.is_remote and not Path(out.name).exists()
-    return OutputError(f"{out}: {'there is no such folder' if missing else told}", reason="no_result")
+    return OutputError(f"{out}: {'there is no such folder' if missing else problem}", reason="no_result")
 
 
 def _file_on_the_way(out: OutputDir) -> str:
-    """Return the output itself, or what is above it, where that is a file; else an empty text."""
+    """Return the path of the output, or of a folder above it, if that is a file; else an empty text."""
     if out.is_remote:
         return out.name if out.root.exists() else ""
     path = Path(out)
-    return next((str(one) for one in (path, *path.parents) if one.is_file()), "")
+    return next((str(above) for above in (path, *path.parents) if above.is_file()), "")
 
 
 def refuse_foreign(out: OutputDir) -> None:
-    """Refuse an output that is a file, or a folder with anything in it that no run has left there.
+    """Refuse an output that is a file, or a folder with an entry that no run has left there.
 
     Raises
     ------
     OutputError
-        Naming what is there (reasons ``not_a_folder`` and ``foreign_folder``).
+        With the name of that entry (reasons ``not_a_folder`` and ``foreign_folder``).
     """
     try:
         file, names = _file_on_the_way(out), out.root.children()
@@ -72,28 +72,28 @@ def refuse_foreign(out: OutputDir) -> None:
 
 
 def _sweep(out: OutputDir) -> None:
-    """Remove the temporary files that a dead run left on a disk: nothing else is written here now."""
+    """Remove the temporary files that a dead run left on a disk; the caller holds the lock, so no run is writing."""
     if out.is_remote:  # objects appear whole, under their own name
         return
     for name in out.root.children():
         if out.is_temporary(name):
             out.at(name).remove()
     for folder in (out.plan, out.images()):
-        for left in (one for one in folder.walk() if one.endswith(UNFINISHED)):
+        for left in (name for name in folder.walk() if name.endswith(UNFINISHED)):
             (folder / left).remove()
 
 
 def refuse_links(out: OutputDir) -> None:
-    """Refuse an output directory with a link where a file or a folder of ours should be.
+    """Refuse an output directory with a link in place of a file or a folder of ours.
 
-    Of what lies deeper, links are refused where they are come upon.
+    Links deeper down are refused when they are opened.
 
     Raises
     ------
     OutputError
-        Naming it, reason ``linked_entry``.
+        With the name of the link, reason ``linked_entry``.
     """
-    if out.is_remote:  # there are none
+    if out.is_remote:  # object stores have no links
         return
     below = (folder / one for folder in (out.plan, out.ledger) for one in folder.children())
     for entry in map(str, (*map(out.at, out.OURS), *below)):
@@ -102,9 +102,9 @@ def refuse_links(out: OutputDir) -> None:
 
 
 def _clear(out: OutputDir, *, everything: bool) -> None:
-    """Remove a result, or what a run left that died before it had a plan (but what it has scanned).
+    """Remove a result, or the remains of a run that died before it had a plan, except its scan.
 
-    The plan goes first and the catalog last: whatever is left when this is interrupted isn't taken for a result.
+    The plan is removed first and the catalog last, so that after an interruption the remains aren't taken for a result.
     """
     remove_plan(out)
     for name in (name for name in out.OURS if name != out.CATALOG):
@@ -116,18 +116,18 @@ def _clear(out: OutputDir, *, everything: bool) -> None:
     out.catalog.remove()
 
 
-def inside(out: OutputDir) -> tuple[str, ...]:
-    """Return what the names of files in the output directory begin with; it may lie in a folder that is converted."""
+def name_prefixes(out: OutputDir) -> tuple[str, ...]:
+    """Return the prefixes of all paths in the output directory, which may lie in a folder that is converted."""
     return f"{out}{os.sep}", f"{out}/"
 
 
 def check_places(paths: tuple[str, ...], out: OutputDir) -> None:
-    """Refuse an output that can't be one, and sources inside of it.
+    """Refuse an unusable output, and sources inside of it.
 
     Raises
     ------
     ConfigError, OutputError
-        Naming the path.
+        With the path.
     """
     if scheme_of(out.name) in WEB:
         raise ConfigError(
@@ -137,7 +137,7 @@ def check_places(paths: tuple[str, ...], out: OutputDir) -> None:
     for path in paths:
         if absolute(path) == out.name:
             raise ConfigError(f"source.paths: {path} is the output directory too: choose another output directory")
-        if f"{absolute(path)}/".startswith(inside(out)):
+        if f"{absolute(path)}/".startswith(name_prefixes(out)):
             raise ConfigError(
                 f"source.paths: {path} lies in the output directory {out}: choose another output directory"
             )

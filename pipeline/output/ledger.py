@@ -1,15 +1,15 @@
-r"""Append-only record of finished work below ``OUT/ledger``: what a run that goes on needn't do again.
+r"""The append-only record of finished work below ``OUT/ledger``, which a later run doesn't repeat.
 
 Each process that records opens a segment of its own, ``000001.jsonl``, ``000002.jsonl``, …, and never touches another
-one. A segment is JSON lines, each ``{"crc32":"<8 hex digits>","record":<record>}``, the checksum being that of the
-record's bytes as they stand. The first record names the plan; the others are finished tasks and finished images.
+segment. A segment is JSON lines, each ``{"crc32":"<8 hex digits>","record":<record>}``, with the checksum of the
+record's bytes as written. The first record names the plan; the others are finished tasks and finished images.
 
-A segment may be cut at any byte: what follows the last whole line is no record, and its work is done again. A whole
-line that doesn't fit its checksum is damage; it is left out too, and reported. Segments of another plan are left out
-silently: one plan follows another when new files have come, and takes over what it can of the finished work.
+A segment may be cut at any byte: bytes after the last whole line are no record, and their work is done again. A whole
+line that doesn't match its checksum is damaged; it is left out too, and reported. Segments of another plan are left out
+silently: when new files have come, a new plan follows and takes over the finished work that it can use.
 
-A checksum is no signature: whoever can write the ledger can write any line. What isn't a record of ours is damage too, and
-that a result is one of the plan's own tasks is for the caller to check (:func:`pipeline.plan.is_result_of`).
+A checksum is no signature: a user who can write the ledger can write any line. A line that isn't one of our records counts
+as damaged too. The caller must check that a result belongs to a task of the plan (:func:`pipeline.plan.is_result_of`).
 """
 
 from __future__ import annotations
@@ -29,37 +29,37 @@ from pipeline.storage import GrowingFile, OutputDir, Place, as_place_error, crea
 
 VERSION = 1
 SYNC_SECONDS = 1.0
-"""At most this long does a record wait for the disk while others arrive. A crash of the process loses nothing that
-was appended; only one of the machine (in an object store: of the process too) can lose the last records, whose work is
-then done again."""
+"""The longest time that a record waits for the disk while others arrive. A crash of the process loses no appended
+record. A crash of the machine (in an object store: also of the process) can lose the last records; their work is then
+done again."""
 _PREFIX = b'{"crc32":"%08x","record":'
 _PREFIX_LENGTH = len(_PREFIX % 0)
 LONGEST_LINE = 2**28
-"""Bytes: a record has twelve for each frame of a task, so that this is more than twenty million frames."""
+"""Bytes of the longest line. A record has twelve bytes for each frame of a task, so this is more than 20 million frames."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a ledger says is done."""
+    """The finished work that a ledger records."""
 
     results: Mapping[int, TaskResult] = field(default_factory=dict)
-    """By task; of a task recorded twice, the later one."""
+    """The result of each task; the later one if a task was recorded twice."""
     images: frozenset[int] = frozenset()
     """Finalised images, by position in the plan."""
     image_digests: Mapping[int, str] = field(default_factory=dict)
-    """By image, what :func:`pipeline.store.finalise_image` returned: a digest of all its files but the shards."""
+    """By image, a digest of all its files except the shards (:func:`pipeline.store.finalise_image` returns it)."""
     files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    """What the last run that ended left outside of images.zarr and ledger: path → size, xxh3_128 in hexadecimal."""
+    """The files of the last finished run outside of images.zarr and ledger: path → size, xxh3_128 in hexadecimal."""
     damage: tuple[str, ...] = ()
-    """Whole lines that were no records, for people: segment, line and what is wrong."""
+    """Whole lines that were no records, for people: segment, line and error."""
     ended: bool = False
-    """Whether the last record of all is that a run has ended."""
+    """Whether the last record says that a run has ended."""
 
 
 class Ledger:
-    """A segment being written. Use :meth:`open`; a context manager.
+    """A segment that this process writes; a context manager. Use :meth:`open`.
 
-    For one thread; others can read at any time.
+    Only one thread may write; others can read at any time.
     """
 
     def __init__(self, file: GrowingFile) -> None:
@@ -82,25 +82,25 @@ class Ledger:
             raise as_place_error(folder.name, error) from error
 
     def append(self, result: TaskResult) -> None:
-        """Record a finished task; it is with the operating system on return, and on the disk soon after.
+        """Record a finished task. On return the operating system has the record; soon after it is on the disk.
 
         Raises
         ------
         OutputError
-            If it can't be written, for example to a full disk; the ledger takes no more records then.
+            If the record can't be written, for example to a full disk; then the ledger takes no more records.
         """
         self._append(result_record(result))
 
     def append_image(self, image: int, digest: str = "") -> None:
-        """Record a finalised image, by its position in the plan, with its digest; as :meth:`append`."""
+        """Record a finalised image, by its position in the plan, with its digest; like :meth:`append`."""
         self._append({"kind": "image", "image": image, "digest": digest})
 
     def append_files(self, files: Mapping[str, tuple[int, str]]) -> None:
-        """Record that the run has ended and what else it left, see :attr:`Finished.files`; as :meth:`append`."""
+        """Record that the run has ended, with its other files (:attr:`Finished.files`); like :meth:`append`."""
         self._append({"kind": "files", "files": files})
 
     def close(self) -> None:
-        """Bring everything to the disk."""
+        """Flush everything to the disk, and close the segment."""
         if not self._file.closed:
             try:
                 self._sync()
@@ -134,16 +134,16 @@ class Ledger:
 
 
 def read(out: OutputDir, plan_id: str | None = None) -> Finished:
-    """Read all segments below ``OUT/ledger``; nothing is finished where there are none.
+    """Read all segments below ``OUT/ledger``; without segments, no work is finished.
 
-    This holds every result in memory; :func:`results` gives them one at a time.
+    This holds every result in memory; :func:`results` yields one at a time.
 
     Parameters
     ----------
     out : OutputDir
         The output directory.
     plan_id : str, optional
-        The plan whose work is wanted; by default any.
+        The plan whose work is read; by default any plan.
 
     Raises
     ------
@@ -178,9 +178,9 @@ def images(out: OutputDir, plan_id: str) -> dict[int, str]:
 
 
 def files(out: OutputDir, plan_id: str, *, at_the_end: bool = False) -> dict[str, tuple[int, str]]:
-    """Return what the last run that ended left, see :attr:`Finished.files`; empty where none has ended.
+    """Return the files of the last finished run, see :attr:`Finished.files`; empty if no run has ended.
 
-    With `at_the_end`, empty also where anything was recorded since.
+    With `at_the_end`, the result is also empty if anything was recorded after that run.
     """
     found: dict[str, tuple[int, str]] = {}
     for record in _all_records(out, plan_id, []):
@@ -192,7 +192,7 @@ def files(out: OutputDir, plan_id: str, *, at_the_end: bool = False) -> dict[str
 
 
 def forget_others(out: OutputDir, *plan_ids: str) -> None:
-    """Remove the segments that belong to other plans than these, which nothing will read again."""
+    """Remove the segments of all other plans, which no run will read again."""
     for segment in _segments(out):
         head = next(_lines(segment), b"")
         payload = _payload(head)
@@ -209,7 +209,7 @@ class _Image(NamedTuple):
 
 
 class _Files(NamedTuple):
-    """What a run that ended left."""
+    """The files of a finished run."""
 
     files: dict[str, tuple[int, str]]
 
@@ -223,13 +223,13 @@ def _all_records(out: OutputDir, plan_id: str | None, damage: list[str]) -> Iter
 
 
 def _segments(out: OutputDir) -> list[Place]:
-    """All segments, in the order in which they were started."""
+    """Return all segments, oldest first."""
     folder = out.ledger
     return [folder / name for name in out.ledger_segments()]
 
 
 def _create(out: OutputDir, head: bytes) -> GrowingFile:
-    """Create the next segment; of two processes that want the same number, one gets the number after it."""
+    """Create the next segment; if two processes want the same number, one of them gets the next number."""
     number = out.next_ledger_segment()
     while True:
         try:
@@ -244,7 +244,7 @@ def _line(record: Mapping[str, Any]) -> bytes:
 
 
 def _payload(line: bytes) -> bytes | None:
-    """Return the record's bytes in a whole line; None where the line isn't what was written."""
+    """Return the record's bytes in a whole line; None if the line is damaged."""
     payload = line[_PREFIX_LENGTH:-2]
     return payload if line == b"".join([_PREFIX % zlib.crc32(payload), payload, b"}\n"]) else None
 
@@ -265,7 +265,7 @@ def _lines(segment: Place) -> Iterator[bytes]:
 
 
 def _records(segment: Place, plan_id: str | None, damage: list[str]) -> Iterator[_Record]:
-    """Yield a segment's records after the first, which is checked; append what isn't one to `damage`."""
+    """Check a segment's first record, and yield the others; append damaged lines to `damage`."""
     name = PurePath(segment.name).name
     for number, line in enumerate(_lines(segment), 1):
         payload = _payload(line)
@@ -290,7 +290,7 @@ def _records(segment: Place, plan_id: str | None, damage: list[str]) -> Iterator
 
 
 def _head(payload: bytes) -> tuple[int, str] | None:
-    """Return version and plan of a segment's first record; None where it isn't one."""
+    """Return version and plan of a segment's first record; None if the bytes aren't such a record."""
     try:
         record = json.loads(payload)
         return read_number(record["version"]), read_text(record["plan"])
@@ -299,7 +299,7 @@ def _head(payload: bytes) -> tuple[int, str] | None:
 
 
 def _record(payload: bytes) -> _Record | None:
-    """Return what a record says; None where it isn't one of ours, which checksums don't tell."""
+    """Return a record as a value; None if it isn't one of ours, which a checksum can't tell."""
     try:
         record = json.loads(payload)
         if record["kind"] == "task":

@@ -1,8 +1,8 @@
-"""One run at a time on an output directory.
+"""Let only one run at a time write to an output directory.
 
-A run holds a lock of the operating system on ``OUT/ledger/run.lock``, which ends with its process however that ends. On a
-disk of this machine that is all. Other file systems have no such locks, or none that other hosts see: there a run also
-changes the file every few seconds, and a lock that was left is watched until it changes, or has been silent for a minute
+A run holds a lock of the operating system on ``OUT/ledger/run.lock``, which ends with the process in any case. On a
+disk of this machine that is enough. Other file systems have no such locks, or locks that other hosts don't see: there a run also
+changes the file every few seconds, and a later run watches the file until it changes, or has been silent for a minute
 (:mod:`pipeline.output.lock_holder`).
 """
 
@@ -21,42 +21,42 @@ from pipeline.errors import OutputError
 from pipeline.output import lock_holder
 from pipeline.output.lock_holder import LONGEST, Held, Holder, Look, Mark, Sign
 from pipeline.output.mounts import is_of_this_machine
-from pipeline.output.object_lock import locked_object, look
+from pipeline.output.object_lock import hold_object_lock, look
 from pipeline.storage import LocalPlace, OutputDir, RemotePlace, as_place_error
 
 try:
     import fcntl
-except ImportError:  # not on Windows: signs of life alone
+except ImportError:  # Windows has none: only signs of life count
     fcntl = None  # type: ignore[assignment]
 
 LINGERING = 60.0
-"""Seconds to wait for tasks of a run whose driver was killed: its workers end the one they are at."""
+"""Seconds to wait for tasks of a run whose driver was killed: its workers finish their current tasks."""
 SETTLING = 0.5
-"""Seconds after which another host's run would have written itself into a lock of signs of life alone."""
+"""Seconds after which the run of another host would have overwritten a lock that relies on signs of life alone."""
 _PATIENCE = 1.0
-"""Seconds to try for the lock: who asks whether a run is alive holds it for a moment."""
+"""Seconds to try for the lock: a process that asks whether a run is alive holds it for a moment."""
 
 
-def locked(
+def hold_lock(
     out: OutputDir, name: str = OutputDir.RUN_LOCK, tell: Callable[[str], object] = lambda _: None
 ) -> AbstractContextManager[None]:
-    """Keep others away from `out`, which is made where it doesn't exist: other runs, or whoever wants the same `name`.
+    """Hold the lock `name` of `out` in the block; make `out` if it doesn't exist.
 
     Parameters
     ----------
     out : OutputDir
     name : str
-        The lock's.
+        Name of the lock.
     tell : callable
-        Told why it takes a minute, where it does.
+        Called with a message if the lock must be watched for a minute.
 
     Raises
     ------
     OutputError
-        Where another run is on it (reason ``in_use``), or it can't be written.
+        If another run holds the lock (reason ``in_use``), or `out` can't be written.
     """
     at = _lock(out, name)
-    return locked_object(at, tell) if isinstance(at, RemotePlace) else _locked(out, at, tell)
+    return hold_object_lock(at, tell) if isinstance(at, RemotePlace) else _locked(out, at, tell)
 
 
 def _lock(out: OutputDir, name: str = OutputDir.RUN_LOCK) -> LocalPlace | RemotePlace:
@@ -78,13 +78,13 @@ def _locked(out: OutputDir, at: LocalPlace, tell: Callable[[str], object]) -> It
             if _is_mine(at, mark):
                 for left in (_lock(out, OutputDir.WORK_LOCK), at):
                     with contextlib.suppress(OSError):
-                        if left.exists():  # a link is refused by whoever comes next
+                        if left.exists():  # the next run refuses a link
                             left.remove()
         os.close(file)
 
 
 class Ticket(NamedTuple):
-    """What a task shows: the lock that its run holds."""
+    """The lock of a task's run, by which the task may write."""
 
     name: str
     token: str
@@ -97,17 +97,17 @@ def ticket() -> Ticket | None:
 
 
 @contextmanager
-def at_work(out: OutputDir, shown: Ticket | None = None) -> Iterator[None]:
-    """Show, while a task runs, that it may write below `out`; for a worker, at the cost of opening a file or two.
+def show_at_work(out: OutputDir, shown: Ticket | None = None) -> Iterator[None]:
+    """Show in the block that a task may be writing below `out`; this costs a worker opening a file or two.
 
     Raises
     ------
     OutputError
-        Where the task's run has lost its lock (reason ``in_use``): a worker can outlive its run.
+        If the task's run has lost its lock (reason ``in_use``): a worker can outlive its run.
     """
     with ExitStack() as ends:
         if fcntl is not None and not out.is_remote:
-            with contextlib.suppress(OSError):  # no such folder, no such locks: the task itself says what is wrong
+            with contextlib.suppress(OSError):  # missing folder or locks: the task itself reports the error
                 file = cast(LocalPlace, _lock(out, OutputDir.WORK_LOCK)).open_in_place(create=True)
                 ends.callback(_let_go, file)
                 _SHOWN.add(file)
@@ -118,12 +118,12 @@ def at_work(out: OutputDir, shown: Ticket | None = None) -> Iterator[None]:
 
 
 def _refuse_other(at: LocalPlace | RemotePlace, token: str) -> None:
-    """Refuse to write for a run whose lock is another's by now, or gone."""
+    """Refuse to write for a run whose lock was taken over or removed."""
     try:
         data = at.read_version(LONGEST)[0] if isinstance(at, RemotePlace) else _read(at)
     except FileNotFoundError:
         data = b""
-    except OSError:  # the task itself will say what is wrong
+    except OSError:  # the task itself reports the error
         return
     mark = Mark.of(data)
     if mark is None or mark.token != token:
@@ -131,7 +131,7 @@ def _refuse_other(at: LocalPlace | RemotePlace, token: str) -> None:
 
 
 _SHOWN: set[int] = set()
-"""The open files by which tasks of this process show that they are at work."""
+"""The open files with which tasks of this process show that they are writing."""
 
 
 def _let_go(file: int) -> None:
@@ -140,7 +140,7 @@ def _let_go(file: int) -> None:
 
 
 def _forget() -> None:
-    """Close them in a fork: the lock is its parent's, and must not last as long as a decoder that hangs in it."""
+    """Close the files in a fork: the lock belongs to the parent, and a decoder that hangs in the fork mustn't prolong it."""
     while _SHOWN:
         os.close(_SHOWN.pop())
 
@@ -150,12 +150,12 @@ if fcntl is not None:
 
 
 def wait_for_tasks(out: OutputDir) -> None:
-    """Wait until no worker of an earlier run, whose driver was killed, is still at a task.
+    """Wait until all workers of an earlier run, whose driver was killed, have finished their tasks.
 
     Raises
     ------
     OutputError
-        Where that takes too long, reason ``in_use``.
+        If this takes too long, reason ``in_use``.
     """
     at = _lock(out, OutputDir.WORK_LOCK)
     if isinstance(at, RemotePlace):
@@ -179,22 +179,22 @@ def wait_for_tasks(out: OutputDir) -> None:
         os.close(file)
 
 
-def holder(out: OutputDir, name: str = OutputDir.RUN_LOCK) -> Holder | None:
-    """Return who holds the lock of `out` at the moment, as far as a short look tells; None where nobody does."""
-    return holders_of(out, [name]).get(name)
+def find_holder(out: OutputDir, name: str = OutputDir.RUN_LOCK) -> Holder | None:
+    """Return the present holder of the lock of `out`, as far as a short look tells; None if no process holds it."""
+    return find_holders(out, [name]).get(name)
 
 
-def holders_of(out: OutputDir, names: Sequence[str], seconds: float | None = None) -> Mapping[str, Holder | None]:
-    """Return the locks of `out`, of these names, that are held, and who holds them as far as they say so.
+def find_holders(out: OutputDir, names: Sequence[str], seconds: float | None = None) -> Mapping[str, Holder | None]:
+    """Return the held locks of `out` among `names`, each with its holder if the lock names one.
 
     Parameters
     ----------
     out : OutputDir
     names : sequence of str
-        The locks'.
+        Names of locks.
     seconds : float, optional
-        How long to watch those whose holders can't be looked at, all at the same time; by default as long as a run that
-        lives gives two signs of it.
+        How long to watch locks whose holders this process can't see, all at the same time; by default as long as a live
+        run takes for two signs of life.
     """
     looks = {name: _look_at(_lock(out, name)) for name in names}
     seen = {name: (look, sign) for name, look in looks.items() if (sign := look()) is not None}
@@ -207,14 +207,14 @@ def _look_at(at: LocalPlace | RemotePlace) -> Look:
 
 
 def _look(at: LocalPlace) -> Sign | None:
-    """Return what is to be seen of a lock; None where there is none, or it can't be read."""
+    """Return the present state of a lock; None if the lock is missing or can't be read."""
     with contextlib.suppress(OSError), at.open() as opened:
         return _sign(at, opened.fileno(), _try(opened.fileno(), exclusive=False))
     return None
 
 
 def _sign(at: LocalPlace, file: int, free: bool | None) -> Sign:
-    """Return what an open lock says, the system's own lock being free or not."""
+    """Return the state of an open lock; `free` tells whether the system's own lock is free."""
     data = os.pread(file, LONGEST, 0)
     mark, known = Mark.of(data), os.fstat(file)
     lives: bool | None
@@ -228,17 +228,17 @@ def _sign(at: LocalPlace, file: int, free: bool | None) -> Sign:
 
 
 def _take(at: LocalPlace, mark: Mark, tell: Callable[[str], object]) -> int:
-    """Return the lock's open file, with this process in it."""
+    """Take the lock for this process, and return its open file."""
     deadline = time.monotonic() + _PATIENCE
-    while not isinstance(found := _attempt(at, mark, tell), int):
+    while not isinstance(file_or_holder := _attempt(at, mark, tell), int):
         if time.monotonic() > deadline:
-            raise _in_use(at, found)
+            raise _in_use(at, file_or_holder)
         time.sleep(0.05)
-    return found
+    return file_or_holder
 
 
 def _attempt(at: LocalPlace, mark: Mark, tell: Callable[[str], object]) -> int | Holder | None:
-    """Return the lock's open file, or who has the lock."""
+    """Try once to take the lock; return its open file, or its holder."""
     file = at.open_in_place(create=True)
     with ExitStack() as failed:
         failed.callback(os.close, file)
@@ -246,7 +246,7 @@ def _attempt(at: LocalPlace, mark: Mark, tell: Callable[[str], object]) -> int |
         sign = _sign(at, file, free)
         if free is False or not _is_file(file, at.path):
             return sign.holder
-        # the system's lock may be this host's alone, or there may be none
+        # the system's lock may hold on this host only, or not exist
         if living := lock_holder.watch(str(at), partial(_look_again, at), sign, tell):
             raise _in_use(at, living.holder)
         os.ftruncate(file, 0)
@@ -261,7 +261,7 @@ def _attempt(at: LocalPlace, mark: Mark, tell: Callable[[str], object]) -> int |
 
 
 def _is_file(file: int, path: Path) -> bool:
-    """Whether an open file is still the one under its name: a run that ends removes its lock."""
+    """Whether an open file is still the file under its name: a run that ends removes its lock."""
     try:
         return os.path.samestat(os.fstat(file), path.lstat())
     except FileNotFoundError:
@@ -269,7 +269,7 @@ def _is_file(file: int, path: Path) -> bool:
 
 
 def _look_again(at: LocalPlace) -> Sign | None:
-    """Look at a lock that this process has locked itself; by its name, so that what other hosts wrote is seen."""
+    """Look at a lock that this process has locked itself; by its name, to see the writes of other hosts."""
     with contextlib.suppress(FileNotFoundError), at.open() as opened:
         known = os.fstat(opened.fileno())
         return Sign(os.pread(opened.fileno(), LONGEST, 0), (known.st_mtime_ns, known.st_ino))
@@ -277,7 +277,7 @@ def _look_again(at: LocalPlace) -> Sign | None:
 
 
 def _renew(at: LocalPlace, file: int, mark: Mark) -> bool:
-    """Give a sign of life; False where the lock isn't ours any more."""
+    """Give a sign of life; return False if the lock isn't ours any more."""
     if not _is_mine(at, mark):
         return False
     os.pwrite(file, mark.to_bytes(), 0)
@@ -286,7 +286,7 @@ def _renew(at: LocalPlace, file: int, mark: Mark) -> bool:
 
 
 def _show(at: LocalPlace, file: int) -> None:
-    """Change the file's time: a network file system sends what was written, too."""
+    """Change the file's time, which makes a network file system send the written bytes too."""
     with contextlib.suppress(OSError):
         os.utime(file if os.utime in os.supports_fd else at)
 
@@ -300,7 +300,7 @@ def _is_mine(at: LocalPlace, mark: Mark) -> bool:
 
 
 def _read(at: LocalPlace) -> bytes:
-    with at.open() as opened:  # by its name, so that what other hosts wrote is seen
+    with at.open() as opened:  # by its name, to see the writes of other hosts
         return os.pread(opened.fileno(), LONGEST, 0)
 
 
@@ -315,7 +315,7 @@ def _in_use(at: LocalPlace, other: Holder | None) -> OutputError:
 
 
 def _try(file: int, *, exclusive: bool) -> bool | None:
-    """Try for the system's lock: True got it, False another process has it, None there are no such locks here."""
+    """Try to take the system's lock: True if taken, False if another process has it, None if there are no such locks."""
     if fcntl is None:
         return None
     try:

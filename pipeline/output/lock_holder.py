@@ -1,8 +1,8 @@
-"""Who writes an output: a process, told apart from all others, and the signs that it lives.
+"""Identify the process that writes an output, and tell whether it lives.
 
-A lock says who holds it, with a token of its own and a number that changes with every sign of life. Whether its holder
-lives is never told by a clock that others set, nor by the name of a host: a process that this one can see is looked at,
-and for all others the lock is watched, by this process's own clock, until it changes or has been silent for long enough.
+A lock names its holder, with a token of its own and a number that changes with every sign of life. Neither the clocks of
+other hosts nor host names decide whether the holder lives. If this process can see the holder, it looks at that process.
+Otherwise it watches the lock, by its own clock, until the lock changes or has been silent for long enough.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from pipeline.storage import as_place_error
 HEARTBEAT = 5.0
 """Seconds between two signs of life."""
 SILENCE = 60.0
-"""Seconds without one after which a lock counts as abandoned."""
+"""Seconds without a sign of life after which a lock counts as abandoned."""
 GLANCE = 2.5
-"""Signs of life that whoever only asks waits for."""
+"""Signs of life for which a process waits that only asks for the holder."""
 LONGEST = 4096
-"""Bytes of a lock that are looked at."""
+"""Bytes of a lock that are read."""
 _MINE: set[str] = set()
 """The tokens of the locks that this process holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The process that writes, or wrote, an output directory."""
+    """A process that writes, or wrote, an output directory."""
 
     host: str
     pid: int
     began: int
-    """When the process began, in ticks since its kernel's start: a process number is used again. 0 where that isn't known."""
+    """Start of the process, in ticks since its kernel's start, because process numbers are used again. 0 if unknown."""
     home: str
-    """Which processes it could see: those of the same home can tell whether it lives. Empty where that isn't known."""
+    """The set of processes that it could see: processes of the same home can tell whether it lives. Empty if unknown."""
     started: str
-    """When the run began (ISO 8601, UTC): for people."""
+    """Start of the run (ISO 8601, UTC), for people."""
 
     @classmethod
     def here(cls) -> Holder:
@@ -59,7 +59,7 @@ class Holder:
 
     @classmethod
     def told(cls, values: Any) -> Holder:
-        """Return the process that a lock names, in values of JSON; ValueError where it names none."""
+        """Return the process that the JSON values of a lock name; ValueError if they name none."""
         kinds = {"host": str, "pid": int, "began": int, "home": str, "started": str}
         if not isinstance(values, dict) or values.keys() != kinds.keys():
             raise ValueError("the lock names no process")
@@ -73,37 +73,37 @@ class Holder:
         return f"process {self.pid} on {self.host}, since {self.started}"
 
     def lives(self) -> bool | None:
-        """Whether the process lives; None where that can't be told from here."""
+        """Whether the process lives; None if this process can't tell."""
         if not self.home or (self.host, self.home) != (socket.gethostname(), _home()):
             return None
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return False
-        except OSError:  # somebody else's
+        except OSError:  # the process of another user
             pass
         began = _began(self.pid)
         return None if began is None else began == self.began
 
 
 def _home() -> str:
-    """Return the kernel's start, and this process's namespaces of process numbers and of time."""
+    """Return an identifier of the running kernel, and of this process's namespaces of process numbers and of time."""
     try:
-        if str(Path("/proc/self").readlink()) != str(os.getpid()):  # it shows the processes of another namespace
+        if str(Path("/proc/self").readlink()) != str(os.getpid()):  # /proc shows the processes of another namespace
             return ""
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
         numbers = Path("/proc/self/ns/pid").readlink()
     except OSError:
         return ""
-    with suppress(OSError):  # older kernels have one time for all
+    with suppress(OSError):  # older kernels have no namespaces of time
         return f"{boot} {numbers} {Path('/proc/self/ns/time').readlink()}"
     return f"{boot} {numbers}"
 
 
 def _began(pid: int) -> int | None:
-    """Return when a process began, 0 for one that has ended but is still listed, None where that can't be told.
+    """Return the start of a process; 0 if it has ended but is still listed, None if the start is unknown.
 
-    psutil's times are of no use here: they are counted from a start of the kernel that moves when its clock is set.
+    psutil's times don't help: they count from the kernel's start, which moves when its clock is set.
     """
     try:
         state, *others = Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()
@@ -114,21 +114,21 @@ def _began(pid: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a lock says."""
+    """The content of a lock."""
 
     holder: Holder
     token: str
-    """Tells this lock from all others, those of the same process too."""
+    """A unique name of this lock, even among locks of the same process."""
     beat: int = 0
-    """Counts the signs of life."""
+    """Number of signs of life."""
 
     def to_bytes(self) -> bytes:
-        """Return it as it stands in the lock."""
+        """Return the mark as bytes of a lock."""
         return json.dumps({**asdict(self.holder), "token": self.token, "beat": self.beat}).encode()
 
     @classmethod
     def of(cls, data: bytes) -> Mark | None:
-        """Return what a lock says; None where it says nothing of the kind."""
+        """Return the mark in the bytes of a lock; None if they hold none."""
         try:
             values = json.loads(data)
             token, beat = values.pop("token"), values.pop("beat")
@@ -139,7 +139,7 @@ class Mark:
             return None
 
     def lives(self) -> bool | None:
-        """Whether its holder lives; None where that can't be told by one look."""
+        """Whether the holder lives; None if one look can't tell."""
         lives = self.holder.lives()
         return self.token in _MINE if lives and self.holder.pid == os.getpid() else lives
 
@@ -161,24 +161,24 @@ class Sign:
 
     @property
     def holder(self) -> Holder | None:
-        """Who holds it, as far as it says so."""
+        """The holder, if the lock names one."""
         mark = self.mark
         return mark.holder if mark else None
 
 
 Look = Callable[[], Sign | None]
-"""Looks at a lock; None where there is none."""
+"""Look at a lock; return None if there is none."""
 
 
 def alive(locks: Mapping[str, tuple[Look, Sign]], seconds: float) -> dict[str, Sign]:
-    """Return those of some locks whose holders live, watching them for at most so many seconds.
+    """Watch locks for at most `seconds`, and return those whose holders live.
 
-    Only seconds in which this process itself could look are counted: one that was stopped has seen nothing.
+    Only seconds in which this process itself could look count: a stopped process sees nothing.
 
     Parameters
     ----------
     locks : mapping
-        By name, how it is looked at, and what was seen of it.
+        By name, the function that looks at the lock, and the last seen state.
     seconds : float
     """
     living = {name: sign for name, (_, sign) in locks.items() if sign.lives}
@@ -199,18 +199,18 @@ def alive(locks: Mapping[str, tuple[Look, Sign]], seconds: float) -> dict[str, S
 
 
 def watch(where: str, look: Look, sign: Sign, tell: Callable[[str], object]) -> Sign | None:
-    """Return the last sign of a lock whose holder lives; None if it has ended, or stays silent for :data:`SILENCE`.
+    """Return the last sign of a lock if its holder lives; None if it has ended, or stays silent for :data:`SILENCE`.
 
     Parameters
     ----------
     where : str
-        The lock's path or URL, for what is told.
+        The lock's path or URL, for messages.
     look : callable
-        Looks at it again.
+        Looks at the lock again.
     sign : Sign
-        What was seen of it.
+        The last seen state of the lock.
     tell : callable
-        Told why it takes a minute, if it does.
+        Called with a message if the lock must be watched for a minute.
     """
     if sign.lives is None:
         who = sign.holder or "an unknown process"
@@ -219,21 +219,21 @@ def watch(where: str, look: Look, sign: Sign, tell: Callable[[str], object]) -> 
 
 
 def now() -> float:
-    """Return the seconds of a clock that nobody sets, and that goes on while the machine sleeps, where it has one."""
+    """Return the seconds of a monotonic clock, which also runs while the machine sleeps, if the system has one."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class Held:
-    """A lock that this process holds: a thread renews it, and whoever goes on asks whether it still does.
+    """A lock that this process holds: a thread renews it, and the run asks before each step whether it is still held.
 
     Parameters
     ----------
     name : str
-        The lock's own, in its folder.
+        The lock's name in its folder.
     where : str
-        Its path or URL, for messages.
+        The lock's path or URL, for messages.
     renew : callable
-        Give a sign of life, the number of which is given; False where the lock isn't ours any more.
+        Gives the sign of life in a mark; returns False if the lock isn't ours any more.
     """
 
     def __init__(self, name: str, where: str, mark: Mark, renew: Callable[[Mark], bool]) -> None:
@@ -247,16 +247,16 @@ class Held:
 
     @property
     def token(self) -> str:
-        """Tells it from all other locks."""
+        """The unique name of the lock."""
         return self._mark.token
 
     @property
     def lost(self) -> bool:
-        """Whether it was found to be somebody else's, or gone."""
+        """Whether the lock was found to be taken over or removed."""
         return self._lost
 
     def beat(self) -> None:
-        """Give a sign of life; OSError where that can't be done at the moment."""
+        """Give a sign of life; OSError if that fails at the moment."""
         with self._one:
             if self._lost:
                 return
@@ -266,12 +266,12 @@ class Held:
             self._renewed = began
 
     def check(self) -> None:
-        """Go on only where the lock is still held; asks anew where the last sign of life is some time ago.
+        """Check that the lock is still held; look at it again if the last sign of life is some time ago.
 
         Raises
         ------
         OutputError
-            Where it is lost (reason ``in_use``), or where nothing could be learnt of it for too long.
+            If the lock is lost (reason ``in_use``), or could not be reached for too long.
         """
         silent = now() - self._renewed
         if silent > SILENCE / 2 and not self._lost:
@@ -285,7 +285,7 @@ class Held:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Renew it in the block."""
+        """Renew the lock in the block."""
         ended = threading.Event()
 
         def beats() -> None:
@@ -311,23 +311,23 @@ _HELD: ContextVar[Held | None] = ContextVar("held_lock", default=None)
 
 
 def held() -> Held | None:
-    """Return the lock that this run holds, where it holds one."""
+    """Return the lock that this run holds, if any."""
     return _HELD.get()
 
 
 def still_held() -> None:
-    """Raise OutputError (reason ``in_use``) where this run has lost its lock; see :meth:`Held.check`."""
+    """Raise OutputError (reason ``in_use``) if this run has lost its lock; see :meth:`Held.check`."""
     if (lock := held()) is not None:
         lock.check()
 
 
 def new_mark() -> Mark:
-    """Return what a lock of this process says first."""
+    """Return the first content of a new lock of this process."""
     return Mark(Holder.here(), uuid.uuid4().hex)
 
 
 def taken_away(where: str) -> OutputError:
-    """Return the error of a run that must not go on."""
+    """Return the error of a run that has lost its lock."""
     return OutputError(
         f"{where}: this run's lock is gone, or another run's (this one gave no sign of life for {SILENCE:.0f} s, or somebody "
         "removed it), so nothing more is written: see with 'dcm2zarr status' whether another run is at work, and give the "

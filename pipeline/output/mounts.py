@@ -1,4 +1,4 @@
-"""Which file system a path lies on, by the system's table of mounts."""
+"""Find the file system of a path in the system's table of mounts."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _OF_THIS_MACHINE = frozenset(
         "zfs",
     ]
 )
-"""File systems of a disk, or of memory, that one kernel alone writes to: its locks reach everybody."""
+"""File systems of a disk, or of memory, that only one kernel writes to: its locks reach every process."""
 
 
 def is_of_this_machine(path: str | os.PathLike[str]) -> bool:
-    """Whether nobody but processes of this machine's kernel can reach a path; False where that isn't known."""
+    """Whether only processes of this machine's kernel can reach a path; False if unknown."""
     real = PurePath(os.path.realpath(path))
     try:
-        mounts = [(PurePath(one.mountpoint), one.fstype) for one in psutil.disk_partitions(all=True)]
-    except OSError:  # a system that doesn't show them
+        mounts = [(PurePath(mount.mountpoint), mount.fstype) for mount in psutil.disk_partitions(all=True)]
+    except OSError:  # the system doesn't show its mounts
         return False
     above = [(len(point.parts), number) for number, (point, _) in enumerate(mounts) if real.is_relative_to(point)]
-    return bool(above) and mounts[max(above)[1]][1] in _OF_THIS_MACHINE  # of several on one another, the last
+    return bool(above) and mounts[max(above)[1]][1] in _OF_THIS_MACHINE  # the last of several on one folder

@@ -1,10 +1,10 @@
-"""One run at a time on an output in an object store, as far as its server lets anybody tell.
+"""Let only one run at a time write to an output in an object store, as far as its server allows.
 
-The lock is an object, ``OUT/ledger/run.lock``, put only where there is none, and put again as a sign of life. Whoever finds
-one whose holder can't be looked at watches it; one that stays as it is for a minute is replaced, but only as long as it is
-what was watched. Servers tell by ``If-None-Match`` and ``If-Match``. One that knows neither, or leaves them out without
-a word, lets two runs put theirs; then the later put stays, and after a moment both see whose it is. Before each sign of
-life, too, a run looks whether the lock is still its own, and writes no more where it isn't.
+The lock is an object, ``OUT/ledger/run.lock``, put only if there is none, and put again as a sign of life. If a run finds
+a lock whose holder it can't see, it watches the lock. If the lock stays unchanged for a minute, the run replaces it, on the
+condition that it is still the watched object. Servers check this by ``If-None-Match`` and ``If-Match``. A server that knows
+neither, or silently ignores them, lets two runs put their locks. Then the later put stays, and after a moment both runs see
+whose it is. Before each sign of life, a run also checks that the lock is still its own; if it isn't, the run writes no more.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from pipeline.storage import ConditionsNotServedError, OutputDir, RemotePlace, a
 SETTLING = 0.5
 """Seconds after which another run's put would have replaced ours."""
 SETTLING_UNSURE = 3.0
-"""The same where the server leaves conditions out: for a put that was on its way when we looked."""
+"""The same for a server that ignores conditions: a put may have been on its way when we looked."""
 _ATTEMPTS = 5
 
 
 @contextmanager
-def locked_object(at: RemotePlace, tell: Callable[[str], object]) -> Iterator[None]:
+def hold_object_lock(at: RemotePlace, tell: Callable[[str], object]) -> Iterator[None]:
     """Hold the lock `at` in the block.
 
     Parameters
     ----------
     at : RemotePlace
     tell : callable
-        Told why it takes a minute.
+        Called with a message if the lock must be watched for a minute.
 
     Raises
     ------
     OutputError
-        Where another run has it (reason ``in_use``), or the store can't be written.
+        If another run holds the lock (reason ``in_use``), or the store can't be written.
     """
     mark = lock_holder.new_mark()
     try:
@@ -56,7 +56,7 @@ def locked_object(at: RemotePlace, tell: Callable[[str], object]) -> Iterator[No
 
 
 def look(at: RemotePlace) -> Sign | None:
-    """Return what is to be seen of the lock `at`; None where there is none."""
+    """Return the present state of the lock `at`; None if there is none."""
     try:
         data, version = at.read_version(LONGEST)
     except FileNotFoundError:
@@ -69,7 +69,7 @@ def _take(at: RemotePlace, mark: Mark, tell: Callable[[str], object]) -> None:
     for _ in range(_ATTEMPTS):
         sign = look(at)
         if sign is None:
-            with suppress(FileExistsError):  # of a put whose answer was lost, the repetition finds our own object
+            with suppress(FileExistsError):  # if the answer to a put was lost, the retry finds our own object
                 _create(at, mark)
         elif not _is(sign, mark):
             if living := lock_holder.watch(str(at), partial(look, at), sign, tell):
@@ -91,7 +91,7 @@ def _create(at: RemotePlace, mark: Mark) -> None:
 
 
 def _replace(at: RemotePlace, mark: Mark, sign: Sign) -> None:
-    """Put ours in the place of what was seen; FileExistsError where that is another one by now."""
+    """Replace the seen lock by ours; FileExistsError if the lock has changed since."""
     try:
         at.replace_version(mark.to_bytes(), dict(sign.version))
     except ConditionsNotServedError:
@@ -101,7 +101,7 @@ def _replace(at: RemotePlace, mark: Mark, sign: Sign) -> None:
 
 
 def _conditions_count(at: RemotePlace, mark: Mark) -> bool:
-    """Whether the server refuses to make an object that is there."""
+    """Whether the server refuses to create an object that exists."""
     try:
         if not _is_mine(at, mark):
             return True
@@ -114,14 +114,14 @@ def _conditions_count(at: RemotePlace, mark: Mark) -> bool:
 
 
 def _renew(at: RemotePlace, mark: Mark) -> bool:
-    """Give a sign of life; False where the lock isn't ours any more."""
+    """Give a sign of life; return False if the lock isn't ours any more."""
     sign = look(at)
     if sign is None or not _is(sign, mark):
         return False
     with suppress(FileExistsError):
         _replace(at, mark, sign)
         return True
-    return _is_mine(at, mark)  # of a put whose answer was lost, the repetition finds our own object
+    return _is_mine(at, mark)  # if the answer to a put was lost, the retry finds our own object
 
 
 def _is(sign: Sign, mark: Mark) -> bool:

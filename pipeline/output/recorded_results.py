@@ -1,4 +1,4 @@
-"""What the ledger has on a plan's own tasks and images: lines that somebody else wrote into it are no results."""
+"""Read the ledger's records of a plan's own tasks and images; foreign lines in the ledger are no results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def results(out: OutputDir, plan_id: str, plan: Plan) -> Iterator[TaskResult]:
     ----------
     out : OutputDir
     plan_id : str
-        What the ledger calls the plan.
+        Name of the plan in the ledger.
     plan : Plan
     """
     return (result for result in ledger.results(out, plan_id) if is_result_of(plan, result))
@@ -34,9 +34,9 @@ def images(out: OutputDir, plan_id: str, plan: Plan) -> dict[int, str]:
 def latest_results(
     out: OutputDir, plan_id: str, plan: Plan, counts: Mapping[int, int] | None = None
 ) -> Iterator[TaskResult]:
-    """Yield the last result that each task of a plan has; parameters as of :func:`results`.
+    """Yield the last result of each task of a plan; parameters as of :func:`results`.
 
-    `counts` tells, if known, how many results each task has; otherwise the ledger is read twice.
+    `counts` gives the number of results of each task, if known; otherwise the ledger is read twice.
     """
     left = Counter(counts or (result.task for result in results(out, plan_id, plan)))
     for result in results(out, plan_id, plan):
@@ -46,7 +46,7 @@ def latest_results(
 
 
 def outcomes(out: OutputDir, plan_id: str, plan: Plan) -> Outcomes:
-    """Return what became of a plan's instances and images by the ledger; parameters as of :func:`results`."""
+    """Return the outcome of a plan's instances and images according to the ledger; parameters as of :func:`results`."""
     found = Outcomes(plan, complete=set(images(out, plan_id, plan)))
     for result in latest_results(out, plan_id, plan):
         found.add(result)

@@ -1,4 +1,4 @@
-"""The room on the output's disk: whether it may be too small, and what is told when it is, or can't be written any more."""
+"""Warn if the output's disk may be too small, and explain errors of a disk that is full or can't be written."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _REPAIRS = {
     "disk_full": "Free some space there",
     "no_permission": "Get the permission to write there",
     "read_only": "Make that disk writable",
-    "output_unusable": "Mend that",
+    "output_unusable": "Repair the cause",
 }
 
 
 def free_bytes(path: str) -> int | None:
-    """Return the free bytes of the disk that a path lies on, or will; None where that can't be told."""
+    """Return the free bytes of the disk of a path, even if the path doesn't exist yet; None if unknown."""
     if is_remote(path):
         return None
     for folder in (Path(path), *Path(path).parents):
@@ -30,12 +30,12 @@ def free_bytes(path: str) -> int | None:
             found = shutil.disk_usage(folder)
         except OSError:  # not there yet
             continue
-        return found.free if found.total else None  # some file systems in user space don't say
+        return found.free if found.total else None  # some file systems in user space give no sizes
     return None
 
 
 def too_small(out: OutputDir, needed: int) -> str:
-    """Return a warning where `needed` bytes, before compression, may not find room; else an empty text."""
+    """Return a warning if the disk may have no room for `needed` bytes (before compression); else an empty text."""
     free = free_bytes(out.name)
     if free is None or needed <= free:
         return ""
@@ -43,25 +43,25 @@ def too_small(out: OutputDir, needed: int) -> str:
 
 
 @contextmanager
-def explaining(out: OutputDir, needed: Callable[[], int] = int) -> Iterator[None]:
-    """Let errors of a disk that is full, or can't be written any more, say so in full: what is free, and how to go on.
+def explain_disk_errors(out: OutputDir, needed: Callable[[], int] = int) -> Iterator[None]:
+    """Explain errors of a disk that is full or can't be written any more: say how much is free, and how to go on.
 
     Parameters
     ----------
     out : OutputDir
         The output directory.
     needed : callable
-        Returns how many bytes may still be needed, before compression; 0 where that isn't known.
+        Returns the bytes that may still be needed, before compression; 0 if unknown.
     """
     try:
         yield
     except OutputError as error:
-        if error.reason not in _REPAIRS or not error.source:  # without one it has been explained already
+        if error.reason not in _REPAIRS or not error.source:  # without a source it has been explained already
             raise
-        raise OutputError(_explained(error, out, needed()), reason=error.reason) from error
+        raise OutputError(_explain(error, out, needed()), reason=error.reason) from error
 
 
-def _explained(error: OutputError, out: OutputDir, needed: int) -> str:
+def _explain(error: OutputError, out: OutputDir, needed: int) -> str:
     place, repair = str(error.source), _REPAIRS[error.reason]
     room = _room(place, needed) if error.reason == "disk_full" else ""
     if place == out.name:
@@ -73,7 +73,7 @@ def _explained(error: OutputError, out: OutputDir, needed: int) -> str:
 
 def _room(place: str, needed: int) -> str:
     free = free_bytes(place)
-    told = [] if free is None else [f"{size(free)} free there"]
+    parts = [] if free is None else [f"{size(free)} free there"]
     if needed:
-        told.append(f"up to {size(needed)} more may be needed, before compression")
-    return f" ({'; '.join(told)})" if told else ""
+        parts.append(f"up to {size(needed)} more may be needed, before compression")
+    return f" ({'; '.join(parts)})" if parts else ""

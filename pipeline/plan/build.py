@@ -13,8 +13,8 @@ from pipeline.plan.invariants import verify
 from pipeline.plan.layout import Layout
 from pipeline.plan.layouts import Select, lay_out_image, shape_chooser, tile_shape
 from pipeline.plan.paths import image_paths
+from pipeline.plan.task_cutting import cut_tasks
 from pipeline.plan.task_memory import Projection, largest_encoded_frame, mebibytes, project, project_image
-from pipeline.plan.tasks import cut_tasks
 
 
 @without_collections

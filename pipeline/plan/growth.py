@@ -22,7 +22,7 @@ from pipeline.plan.invariants import verify
 from pipeline.plan.layout import Layout
 from pipeline.plan.layouts import lay_out_image, shape_chooser
 from pipeline.plan.paths import image_paths
-from pipeline.plan.tasks import cut_tasks, make_task
+from pipeline.plan.task_cutting import cut_tasks, make_task
 
 _NUMBERED = re.compile(r"(.*?-)([0-9]+)")
 

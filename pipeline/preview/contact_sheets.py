@@ -1,4 +1,4 @@
-"""The report's contact sheet: a few frames of some images, read from the store when the run has ended."""
+"""Make the report's contact sheet: a few frames of some images, read from the store at the end of the run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.storage import OutputDir
 from pipeline.units import shape
 
 FRAMES = 4
-"""Frames of an image that are shown, at most."""
+"""Most frames that are shown of an image."""
 LARGEST_FRAME = 64 * 2**20
 """Decoded bytes; a larger frame isn't read for a thumbnail."""
 _WINDOW = ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept")
@@ -35,7 +35,7 @@ def contact_sheet(out: OutputDir, wanted: Report, plan: Plan, complete: Sequence
     out : OutputDir
         The output directory.
     wanted : Report
-        The configuration's section.
+        The section ``report`` of the configuration.
     plan : Plan
     complete : sequence of int
         The complete images, by position, ascending.
@@ -71,8 +71,8 @@ def _image(out: OutputDir, plan: Plan, spec: ImageSpec, wanted: Report) -> Sampl
 
 
 def _why_not(group: Any, attributes: Mapping[str, Any], spec: ImageSpec, wanted: Report) -> str:
-    told = {name: _texts(group, attributes, name) for name in KEYWORDS if name in attributes or name in group}
-    if why := why_hidden(told, show=wanted.sensitive == "show"):
+    values = {name: _texts(group, attributes, name) for name in KEYWORDS if name in attributes or name in group}
+    if why := why_hidden(values, show=wanted.sensitive == "show"):
         return why
     if spec.format.frame_bytes > LARGEST_FRAME:
         return "not shown: its frames are too large"
@@ -80,14 +80,14 @@ def _why_not(group: Any, attributes: Mapping[str, Any], spec: ImageSpec, wanted:
 
 
 def _texts(group: Any, attributes: Mapping[str, Any], name: str) -> set[str]:
-    """Return all values that an image's frames have of a text attribute, in capitals."""
+    """Return all values of a text attribute over an image's frames, in capitals."""
     value = attributes[name] if name in attributes else [*set(np.asarray(group[name][...]).ravel().tolist())]
     parts = value if isinstance(value, list) else [value]
-    return {str(one).strip().upper() for part in parts for one in _listed(part)}
+    return {str(text).strip().upper() for part in parts for text in _split_values(part)}
 
 
-def _listed(part: Any) -> list[Any]:
-    """Return the values in a JSON text, which frames have whose several values differ; of any other, itself."""
+def _split_values(part: Any) -> list[Any]:
+    """Return the values of a JSON list (multiple values that differ between frames are stored so); else `part` alone."""
     if isinstance(part, str) and part.startswith("["):
         with suppress(ValueError):
             return [*json.loads(part)]
@@ -95,10 +95,10 @@ def _listed(part: Any) -> list[Any]:
 
 
 def _patient(out: OutputDir, plan: Plan, spec: ImageSpec) -> str:
-    """Return name and ID of the patient of the image's first instance, as its header has them."""
+    """Return name and ID of the patient, from the header of the image's first instance."""
     instance = plan.instances[spec.placements[0].instance]
     (row,) = read_rows(out.segment(instance.segment), [instance.row], ("header",))
     header = json.loads(row["header"] or "{}")
     name, number = (header.get(tag, {}).get("Value") or [None] for tag in (_NAME, _ID))
-    told = (name[0] or {}).get("Alphabetic", "") if isinstance(name[0], dict) else ""
-    return ", ".join(part for part in (told, str(number[0] or "")) if part)
+    alphabetic = (name[0] or {}).get("Alphabetic", "") if isinstance(name[0], dict) else ""
+    return ", ".join(part for part in (alphabetic, str(number[0] or "")) if part)

@@ -1,8 +1,8 @@
-"""Which pictures stay out of the report, because names may be written into them.
+"""Decide which images stay out of the report, because a patient's name may be written into their pixels.
 
-Some say so themselves: Burned In Annotation (PS3.3 C.7.6.1.1.1) or Specimen Label in Image (C.8.12.4.1.3) is YES, or Image Type
-calls a slide's image LABEL, OVERVIEW or THUMBNAIL (C.8.12.4.1.1). No setting shows these. Of others nobody knows: kinds of images
-that often bear writing, and say nothing of it. Those are shown where the configuration's ``report.sensitive`` is ``show``.
+Some images say so: Burned In Annotation (PS3.3 C.7.6.1.1.1) or Specimen Label in Image (C.8.12.4.1.3) is YES, or Image Type
+calls a slide's image LABEL, OVERVIEW or THUMBNAIL (C.8.12.4.1.1). No setting shows these. Other images are of kinds that often bear
+writing, and no attribute says whether they do. These are shown if the configuration's ``report.sensitive`` is ``show``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Set as AbstractSet
 _BURNED_IN, _SPECIMEN_LABEL, _IMAGE_TYPE = "BurnedInAnnotation", "SpecimenLabelInImage", "ImageType"
 _SOP_CLASS, _MODALITY, _CONVERSION, _DESCRIPTION = "SOPClassUID", "Modality", "ConversionType", "SeriesDescription"
 KEYWORDS = (_BURNED_IN, _SPECIMEN_LABEL, _IMAGE_TYPE, _SOP_CLASS, _MODALITY, _CONVERSION, _DESCRIPTION)
-"""What decides."""
+"""The attributes that decide."""
 Values = Mapping[str, AbstractSet[str]]
-"""Keyword → all values that an image's frames have of it, in capitals."""
+"""Keyword → all its values over an image's frames, in capitals."""
 
 _SLIDE = {"LABEL": "the label of a slide", "OVERVIEW": "a slide with its label", "THUMBNAIL": "a slide as a whole"}
 _ULTRASOUND, _CAPTURE, _PHOTO = "an ultrasound image", "a secondary capture", "a photograph"
@@ -39,41 +39,42 @@ _MODALITIES = {
 }
 _SCREEN = re.compile(r"SCREEN.?(SAVE|SHOT|CAP|FORM)|DOSE.?(INFO|REPORT|RECORD|SUMMARY)|PATIENT.?PROTOCOL")
 _PROTOCOL = re.compile(r"\bPROT\b")
-"""Scanners of one maker mark a picture of the patient and the protocol so, in Image Type."""
+"""In Image Type, scanners of one maker mark a picture of patient and protocol with this word."""
 
 
 def why_hidden(values: Values, *, show: bool) -> str:
-    """Return why an image isn't shown, for people; an empty text where it may be.
+    """Return why an image isn't shown, for people; an empty text if it may be shown.
 
     Parameters
     ----------
     values : mapping
-        What the image says of the :data:`KEYWORDS`, those that it lacks left out.
+        The image's values of the :data:`KEYWORDS`, without missing ones.
     show : bool
-        Whether images are shown of which nobody knows.
+        Whether to show images of kinds that often bear writing, if no attribute says whether they do.
     """
-    if told := _says_so(values):
-        return f"not shown: {told}; open the image itself to see it"
+    if declared := _declared_reason(values):
+        return f"not shown: {declared}; open the image itself to see it"
     kind = "" if show or values.get(_BURNED_IN) == {"NO"} else _kind(values)
     if not kind:
         return ""
     return (
         f"not shown: {kind}, and Burned In Annotation doesn't say that no name is written into it; "
-        "report.sensitive: show brings it back"
+        "report.sensitive: show shows it"
     )
 
 
-def _says_so(values: Values) -> str:
+def _declared_reason(values: Values) -> str:
+    """Return the attribute that says that a name may be written into the image; an empty text if none does."""
     if "YES" in values.get(_BURNED_IN, ()):
         return "Burned In Annotation is YES, so the pixels may name the patient"
     if "YES" in values.get(_SPECIMEN_LABEL, ()):
         return "Specimen Label in Image is YES, so the pixels may name the patient"
-    found = _SLIDE.keys() & values.get(_IMAGE_TYPE, set())
-    return f"Image Type calls it {min(found)}: {_SLIDE[min(found)]}, which may name the patient" if found else ""
+    types = _SLIDE.keys() & values.get(_IMAGE_TYPE, set())
+    return f"Image Type calls it {min(types)}: {_SLIDE[min(types)]}, which may name the patient" if types else ""
 
 
 def _kind(values: Values) -> str:
-    """Return what kind of image it is that often has something written into it; an empty text of another one."""
+    """Return the kind of an image, if that kind often bears writing; otherwise an empty text."""
     known = [_CLASSES.get(uid) for uid in sorted(values.get(_SOP_CLASS, ()))]
     known += [_MODALITIES.get(modality) for modality in sorted(values.get(_MODALITY, ()))]
     if kinds := [kind for kind in known if kind]:
@@ -83,4 +84,4 @@ def _kind(values: Values) -> str:
     texts = values.get(_IMAGE_TYPE, set()) | values.get(_DESCRIPTION, set())
     if any(map(_SCREEN.search, texts)) or any(map(_PROTOCOL.search, values.get(_IMAGE_TYPE, ()))):
         return "a picture of a screen"
-    return "" if all(values.get(_SOP_CLASS, {""})) else "an image of a kind that isn't told"
+    return "" if all(values.get(_SOP_CLASS, {""})) else "an image of unknown kind"

@@ -1,4 +1,4 @@
-"""A frame → a picture small enough for a page, its grey levels shown as a viewer would show them first."""
+"""Make a small picture of a frame, with the grey levels that a viewer would show first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 LONGEST_SIDE = 128
-"""Pixels."""
+"""Pixels of a thumbnail's longest side."""
 _QUALITY = 80
 _PERCENTILES = (1.0, 99.0)
 _COLOUR_AXES = 3
@@ -29,7 +29,7 @@ class GreyWindow:
 
 
 def window_of(attributes: Mapping[str, Any]) -> GreyWindow | None:
-    """Return what a frame's attributes say of showing it; None where they say nothing that can be used."""
+    """Return the grey window that a frame's attributes give; None if they give no usable one."""
     center, width = _number(attributes.get("WindowCenter")), _number(attributes.get("WindowWidth"))
     if center is None or width is None or width < 1:
         return None
@@ -38,7 +38,7 @@ def window_of(attributes: Mapping[str, Any]) -> GreyWindow | None:
 
 
 def _number(value: Any) -> float | None:
-    """Return a number, of several the first."""
+    """Return a number, or the first of several; None if it isn't a finite number."""
     values = np.asarray(value if value is not None else [], dtype=object).reshape(-1)
     try:
         number = float(values[0])

@@ -1,8 +1,8 @@
-"""A run, summed up for people and programs. Pure: plain values in, text out; only :func:`write` touches the disk."""
+"""The summary of a run, for people and programs. Pure: plain values in, text out; only :func:`write` writes files."""
 
-from pipeline.report.advice import advice
-from pipeline.report.asdict import STATUSES, earlier, reasons, render_json, summarise, throughput, verdict
+from pipeline.report.asdict import STATUSES, describe_earlier_runs, reasons, render_json, summarise, throughput, verdict
 from pipeline.report.page import render_html
+from pipeline.report.reason_advice import advice
 from pipeline.report.report_files import write
 from pipeline.report.run_summary import FailureLine, ImageLine, Pace, RunSummary, Sample, SampleImage, ThisRun, Totals
 
@@ -17,7 +17,7 @@ __all__ = [
     "ThisRun",
     "Totals",
     "advice",
-    "earlier",
+    "describe_earlier_runs",
     "reasons",
     "render_html",
     "render_json",

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.report import shown_paths
-from pipeline.report.advice import advice
+from pipeline.report.reason_advice import advice
 from pipeline.report.run_summary import ImageLine, RunSummary, Totals
 from pipeline.units import counted
 
 SOME_GROWN = 5
 STATUSES = ("converted", "failed", "rejected", "skipped")
-"""In the order in which they are told."""
+"""The statuses of catalog rows, in the order of reports."""
 
 
 def summarise(summary: RunSummary) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def summarise(summary: RunSummary) -> dict[str, Any]:
             {
                 "catalog_row": line.row,
                 "source": line.source if summary.paths else None,
-                "message": shown_paths.told(summary, line, line.message),
+                "message": shown_paths.hide_paths(summary, line, line.message),
             }
             for line in summary.partly_stored
         ],
@@ -92,7 +92,7 @@ def _failures(summary: RunSummary) -> list[dict[str, Any]]:
             "source": failure.source if summary.paths else None,
             "frame": failure.frame,
             "reason": failure.reason,
-            "message": shown_paths.told(summary, failure, failure.message),
+            "message": shown_paths.hide_paths(summary, failure, failure.message),
             "advice": advice(failure.reason),
         }
         for failure in summary.failures
@@ -100,23 +100,23 @@ def _failures(summary: RunSummary) -> list[dict[str, Any]]:
 
 
 def verdict(summary: RunSummary) -> str:
-    """Return the outcome in one sentence, the exit code's meaning included."""
+    """Return the outcome in one sentence, with the meaning of the exit code."""
     failed = summary.count("failed")
     if failed:
-        told = f"{failed:,} of {counted(_rows(summary), 'file')} could not be stored; catalog.parquet says why"
+        outcome = f"{failed:,} of {counted(_rows(summary), 'file')} could not be stored; catalog.parquet says why"
     elif summary.unopened:
-        told = (
+        outcome = (
             f"{counted(len(summary.unopened), 'source')} could not be looked into: nothing but archives and empty files"
         )
     elif summary.count("converted"):
-        told = "nothing failed"
+        outcome = "nothing failed"
     elif _rows(summary):
-        told = "nothing failed, but nothing was converted either: no image was found or selected"
+        outcome = "nothing failed, but nothing was converted either: no image was found or selected"
     else:
-        told = "nothing failed, but nothing was converted either: there are no files in the sources"
+        outcome = "nothing failed, but nothing was converted either: there are no files in the sources"
     if summary.partly_stored_files:
-        told += f"; of {counted(summary.partly_stored_files, 'converted file')} not everything is stored"
-    return f"Exit code {summary.exit_code}: {told}."
+        outcome += f"; of {counted(summary.partly_stored_files, 'converted file')} not everything is stored"
+    return f"Exit code {summary.exit_code}: {outcome}."
 
 
 def _rows(summary: RunSummary) -> int:
@@ -124,7 +124,7 @@ def _rows(summary: RunSummary) -> int:
 
 
 def reasons(counts: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
-    """Return count and advice of each status and reason: by status in the usual order, the most frequent first.
+    """Return the count and the advice of each status and reason, by status, the most frequent first.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def reasons(counts: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
 
 
 def throughput(summary: RunSummary) -> dict[str, float]:
-    """Return what this run's convert phase did a second of wall time; empty where it did nothing."""
+    """Return the work of this run's convert phase for each second of wall time; empty if it did nothing."""
     seconds, done = summary.phase_seconds.get("convert", 0.0), summary.this_run
     if not seconds or not done.frames:
         return {}
@@ -152,23 +152,23 @@ def throughput(summary: RunSummary) -> dict[str, float]:
     }
 
 
-def earlier(summary: RunSummary) -> list[str]:
-    """Return, in sentences, what this run has found there and what came since; nothing of an output that is new."""
+def describe_earlier_runs(summary: RunSummary) -> list[str]:
+    """Return sentences about the work of earlier runs and the files added or changed since; none for a new output."""
     done = summary.this_run
-    told = []
+    sentences = []
     if done.earlier_tasks:
-        told.append(
-            f"{counted(done.earlier_tasks, 'task')} had been finished by earlier runs; this one did "
+        sentences.append(
+            f"Earlier runs had finished {counted(done.earlier_tasks, 'task')}; this run did "
             f"{counted(done.tasks, 'task')}, {counted(done.frames, 'frame')}."
         )
     if done.added_files:
-        told.append(f"{counted(done.added_files, 'file')} came since the output was complete last.")
+        sentences.append(f"{counted(done.added_files, 'file')} came since the output was complete last.")
     if done.changed_files:
-        told.append(f"{counted(done.changed_files, 'file')} had changed since then.")
+        sentences.append(f"{counted(done.changed_files, 'file')} had changed since then.")
     if done.grown:
         some = f"{', '.join(done.grown[:SOME_GROWN])}{_more(done.grown)}"
-        told.append(f"Made anew, because files that belong to them came or changed: {some}.")
-    return told
+        sentences.append(f"Converted again, because files of these images were added or changed: {some}.")
+    return sentences
 
 
 def _more(paths: Sequence[str]) -> str:

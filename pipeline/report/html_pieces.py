@@ -1,4 +1,4 @@
-"""Small pieces of HTML: everything that comes from outside is escaped here."""
+"""Small pieces of HTML. They escape all foreign text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def html_of(cell: Cell) -> str:
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> str:
-    """Return a table that scrolls sideways by itself where the screen is narrow."""
+    """Return a table that scrolls sideways on a narrow screen, without the rest of the page."""
     head = "".join(f"<th{_class(column)}>{escape(column.title)}</th>" for column in columns)
     body = "\n".join(
         f"<tr>{''.join(_cell(column, cell) for column, cell in zip(columns, row, strict=True))}</tr>" for row in rows
@@ -41,7 +41,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> str:
 
 
 def _cell(column: Column, cell: Cell) -> str:
-    """Return one cell; its title comes along for narrow screens, where each row becomes a small card."""
+    """Return one cell, with its title: on narrow screens each row becomes a small card."""
     title = f' data-title="{escape(column.title)}"' if column.title else ""
     return f"<td{_class(column)}{title}>{html_of(cell)}</td>"
 
@@ -61,21 +61,21 @@ def bar(share: float, kind: str = "") -> Markup:
 
 
 def stacked(shares: Sequence[tuple[str, float]]) -> Markup:
-    """Return a bar of several parts, given as name and share (0 to 1) of its cell; the name is the part's class."""
+    """Return a bar of several parts, given as name and share (0 to 1) of the cell; the name is the CSS class of the part."""
     start, parts = 0.0, []
     for name, share in shares:
         width = max(0.0, min(1.0 - start / 100, share)) * 100
         parts.append(f'<rect class="{escape(name)}" x="{start:.2f}" width="{width:.2f}" height="8"/>')
         start += width
-    told = ", ".join(f"{name} {share * 100:.0f} percent" for name, share in shares)
+    label = ", ".join(f"{name} {share * 100:.0f} percent" for name, share in shares)
     return Markup(
-        f'<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{escape(told)}">'
+        f'<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{escape(label)}">'
         f'<rect class="all" width="100" height="8"/>{"".join(parts)}</svg>'
     )
 
 
 def section(title: str, *parts: str) -> str:
-    """Return a titled section; nothing where all `parts` are empty."""
+    """Return a titled section; an empty text if all `parts` are empty."""
     content = "\n".join(part for part in parts if part)
     return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>" if content else ""
 

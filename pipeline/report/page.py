@@ -1,4 +1,4 @@
-"""report.html: one self-contained page, without scripts and without anything fetched from the network."""
+"""Make report.html: one self-contained page, which runs no scripts and fetches nothing from the network."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from itertools import islice
 from typing import Any
 
 from pipeline.report import shown_paths
-from pipeline.report.advice import advice
-from pipeline.report.asdict import STATUSES, earlier, reasons, throughput, verdict
+from pipeline.report.asdict import STATUSES, describe_earlier_runs, reasons, throughput, verdict
 from pipeline.report.html_pieces import Column, Markup, bar, note, section, stacked, table
 from pipeline.report.plots import steps
+from pipeline.report.reason_advice import advice
 from pipeline.report.run_summary import RunSummary, Totals
 from pipeline.report.sheet import contact_sheet
 from pipeline.units import counted, duration, number, ratio, shape, size
@@ -20,15 +20,15 @@ from pipeline.units import counted, duration, number, ratio, shape, size
 MOST_IMAGES = 500
 MOST_FAILURES = 1000
 FEWEST_SLICES = 3
-"""Of time: a run that took less has no course to draw."""
+"""Slices of time: a shorter run is too short for a plot."""
 
 _LOOK_UP = (
-    "Rows are those of catalog.parquet, from 0: once the result is opened as images, images.catalog.source[17] is the path of "
-    "row 17. Paths are left out here because they often say who a file is of; report.paths: true puts them in."
+    "Rows are rows of catalog.parquet, counted from 0: after images = pipeline.open(...), images.catalog.source[17] is the path of "
+    "row 17. This report leaves out paths, because paths often name the patient; report.paths: true shows them."
 )
 _BAR = Column("", "bar")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""What a browser may do with the page: show it. Nothing is fetched and nothing runs, whatever a header smuggled in."""
+"""The content security policy: a browser may only show the page. It fetches and runs nothing, even if a header smuggled in HTML."""
 
 
 def render_html(summary: RunSummary) -> str:
@@ -39,7 +39,7 @@ def render_html(summary: RunSummary) -> str:
         for part in (
             _header(summary),
             _figures(summary),
-            *(note(told) for told in (*earlier(summary), *summary.remarks)),
+            *(note(sentence) for sentence in (*describe_earlier_runs(summary), *summary.remarks)),
             section("What became of the files", _outcomes(summary)),
             section("Failures", _failures(summary)),
             section("Not everything is stored", _partly_stored(summary)),
@@ -128,7 +128,7 @@ def _failures(summary: RunSummary) -> str:
         return ""
     groups: dict[str, list[tuple[str, str]]] = {}
     for failure in islice(summary.failures, listed):
-        row = (shown_paths.file_name(summary, failure), shown_paths.told(summary, failure, failure.text))
+        row = (shown_paths.file_name(summary, failure), shown_paths.hide_paths(summary, failure, failure.text))
         groups.setdefault(failure.reason, []).append(row)
     parts = [
         f"<details open>\n<summary>{_code(reason).html} {counted(len(rows), 'file')}</summary>\n"
@@ -147,11 +147,11 @@ def _partly_stored(summary: RunSummary) -> str:
     total, lines = summary.partly_stored_files, summary.partly_stored[:MOST_FAILURES]
     if not total:
         return ""
-    told = f"{counted(total, 'converted file')} hold more than what is stored of them: keep the originals."
+    told = f"{counted(total, 'converted file')} hold more than their stored frames: keep the originals."
     rest = f" These are the first {number(len(lines))}." if len(lines) < total else ""
-    rows = ((shown_paths.file_name(summary, line), shown_paths.told(summary, line, line.text)) for line in lines)
+    rows = ((shown_paths.file_name(summary, line), shown_paths.hide_paths(summary, line, line.text)) for line in lines)
     look_up = "" if summary.paths else f"\n{note(_LOOK_UP)}"
-    columns = (_file(summary), Column("What is in it and isn't stored", "text"))
+    columns = (_file(summary), Column("Not stored", "text"))
     return f"{note(told + rest)}\n{table(columns, rows)}{look_up}"
 
 
@@ -191,7 +191,7 @@ def _sheet(summary: RunSummary) -> str:
         return ""
     complete = sum(image.status == "complete" for image in summary.images)
     told = f"{number(len(summary.sheet))} of {counted(complete, 'image')}" if complete > len(summary.sheet) else ""
-    words = "Grey levels as Window Center and Width say, else from the 1st to the 99th percentile."
+    words = "Grey levels follow Window Center and Width; without these, they span the 1st to the 99th percentile."
     return contact_sheet(summary.sheet) + note(f"{told}. {words}" if told else words)
 
 
@@ -203,7 +203,7 @@ def _pace(summary: RunSummary) -> str:
     end = len(rates) * pace.seconds
     mean = size(sum(pace.bytes) / end)
     told = (
-        f"Decoded bytes a second while converting: {mean}/s on average over {duration(end)}, {size(max(rates))}/s at most "
+        f"Decoded bytes per second during the conversion: {mean}/s on average over {duration(end)}, {size(max(rates))}/s at most "
         f"in {duration(pace.seconds)}."
     )
     return steps(rates, top=f"{size(max(rates))}/s", left="0 s", right=duration(end), told=told)
@@ -271,7 +271,7 @@ def _syntaxes(summary: RunSummary) -> str:
 
 
 def _legend(*parts: tuple[str, str]) -> str:
-    """Return what the colours of bars mean."""
+    """Return the legend of the colours of bars."""
     items = "".join(f'<span class="key {kind}">{escape(told)}</span>' for kind, told in parts)
     return f'<p class="note legend">{items}</p>'
 
@@ -299,7 +299,7 @@ def _shares(columns: tuple[Column, ...], seconds: Mapping[str, float], whole: fl
 
 def _opening(summary: RunSummary) -> str:
     text = shown_paths.how_to_open(summary)
-    files_told = "catalog.parquet has one row for every file; images.zarr opens with zarr, xarray or Dask alone."
+    files_told = "catalog.parquet has one row for every file; zarr, xarray or Dask alone can open images.zarr."
     return f"<pre><code>{escape(text)}</code></pre>\n{note(files_told)}"
 
 

@@ -1,4 +1,4 @@
-"""Plots as inline SVG: they scale with the page, their labels are text of the page, and their content is told in words."""
+"""Plots as inline SVG: they scale with the page, their labels are text, and a sentence says what they show."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def steps(values: Sequence[float], *, top: str, left: str, right: str, told: str
     Parameters
     ----------
     values : sequence of float
-        One a slice, not negative.
+        One value for each slice, not negative.
     top : str
         Label of the highest value.
     left, right : str
-        Labels of the first slice's begin and the last one's end.
+        Labels of the start of the first slice and the end of the last one.
     told : str
-        What the plot shows, in a sentence, for those who can't see it.
+        A sentence that says what the plot shows, for readers who can't see it.
     """
     most = max(values, default=0) or 1
     heights = [_HEIGHT * (1 - value / most) for value in values]

@@ -1,4 +1,4 @@
-"""report.json and report.html, into the output directory."""
+"""Write report.json and report.html into the output directory."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pipeline.storage import OutputDir, as_place_error
 
 
 def write(out: OutputDir, summary: RunSummary) -> None:
-    """Write both reports of a run, replacing earlier ones.
+    """Write both reports of a run, and replace earlier ones.
 
     Raises
     ------
     OutputError
-        Where that can't be done.
+        If a report can't be written.
     """
     for path, text in ((out.report_json, render_json(summary)), (out.report_html, render_html(summary))):
         try:

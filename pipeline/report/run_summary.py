@@ -1,4 +1,4 @@
-"""What a run hands to its report: plain values, no headers, no patient data."""
+"""The values that a run gives to its report: plain values, no headers, no patient data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Totals:
     decoded_bytes: int = 0
     """Bytes of the decoded frames."""
     stored_bytes: int | None = None
-    """Bytes on disk; None where it isn't known for this group."""
+    """Bytes on disk; None if they aren't known for this group."""
 
     @property
     def ratio(self) -> float | None:
@@ -57,25 +57,25 @@ class FailureLine:
     frame: int | None = None
     """Frame index, from 0."""
     row: int | None = None
-    """Its row in ``catalog.parquet``, from 0."""
+    """The file's row in ``catalog.parquet``, from 0."""
 
     @property
     def text(self) -> str:
-        """The message, without the file that is told beside it, with the frame where one is at fault."""
+        """The message, without the path of the file, and with the frame if one is at fault."""
         message = self.message.removeprefix(f"{self.source}: ")
         return message if self.frame is None else f"{message} (frame index {self.frame})"
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What became done when: sums over slices of time of equal length."""
+    """The progress over time: sums over slices of time of equal length."""
 
     seconds: float = 1.0
     """Length of a slice."""
     frames: tuple[int, ...] = ()
-    """By slice, frames stored."""
+    """Stored frames in each slice."""
     bytes: tuple[int, ...] = ()
-    """By slice, bytes decoded."""
+    """Decoded bytes in each slice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Sample:
     """One frame of an image, small enough for a page."""
 
     frame: int
-    """Its number in the image, from 0."""
+    """The frame's number in the image, from 0."""
     jpeg: bytes
 
 
@@ -93,17 +93,17 @@ class SampleImage:
 
     path: str
     caption: str
-    """What it is, for people: modality, size, how its grey levels are shown."""
+    """A description for people: modality, size, how the grey levels are shown."""
     samples: tuple[Sample, ...] = ()
     why_not: str = ""
     """Why no frame is shown."""
     patient: str = ""
-    """Name and ID; empty unless they were asked for."""
+    """Name and ID of the patient; empty unless ``report.patient_names`` asks for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThisRun:
-    """What the run that reports has done itself, where earlier ones have begun."""
+    """The work of the reporting run itself, without that of earlier runs."""
 
     tasks: int = 0
     frames: int = 0
@@ -114,14 +114,14 @@ class ThisRun:
     added_files: int = 0
     """Files that came since the output was complete last."""
     changed_files: int = 0
-    """Files that have changed since then, and had been stored."""
+    """Stored files that have changed since then."""
     grown: tuple[str, ...] = ()
-    """Paths of the images that were made anew, because files that belong to them have come or changed."""
+    """Paths of the images that were converted again, because files of theirs were added or changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """One run, summed up."""
+    """The summary of one run."""
 
     out: str
     """Absolute path of the output directory."""
@@ -132,7 +132,7 @@ class RunSummary:
     files: int = 0
     """Files found."""
     file_bytes: int = 0
-    """Their size."""
+    """Size of the found files."""
     totals: Totals = field(default_factory=Totals)
     """Over all converted instances, whichever run converted them."""
     phase_seconds: Mapping[str, float] = field(default_factory=dict)
@@ -141,27 +141,27 @@ class RunSummary:
     """Time summed over all tasks, of earlier runs too, by stage: ``read``, ``decode``, ``write``."""
     images: tuple[ImageLine, ...] = ()
     remarks: tuple[str, ...] = ()
-    """What a person should know of the whole, in sentences."""
+    """Sentences for the user about the run as a whole."""
     failures: tuple[FailureLine, ...] = ()
-    """All that failed, or the first of them: `status_counts` has the number, the catalog has them all."""
+    """All failures, or the first ones: `status_counts` has the number, the catalog has them all."""
     partly_stored: tuple[FailureLine, ...] = ()
-    """Converted files that hold more than what is stored of them, or the first of them; their reason is empty."""
+    """Converted files that hold more than their stored frames, or the first of them; their reason is empty."""
     partly_stored_files: int = 0
-    """How many there are."""
+    """Number of all such files."""
     by_transfer_syntax: Mapping[str, Totals] = field(default_factory=dict)
     """Transfer Syntax UID to sums."""
     by_modality: Mapping[str, Totals] = field(default_factory=dict)
     transfer_syntax_names: Mapping[str, str] = field(default_factory=dict)
-    """UID to its name, where known."""
+    """UID to its name, if known."""
     syntax_seconds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Transfer Syntax UID to time summed over all tasks, by stage."""
     pace: Pace = field(default_factory=Pace)
-    """Of the convert phase."""
+    """The pace of the convert phase."""
     this_run: ThisRun = field(default_factory=ThisRun)
     unread: tuple[FailureLine, ...] = ()
-    """The first of the archives and empty files, which weren't looked into."""
+    """The first archives and empty files, which weren't looked into."""
     unopened: tuple[str, ...] = ()
-    """Sources, as they were given, that hold nothing else."""
+    """Sources, as given, that hold only archives and empty files."""
     unchanged: bool = False
     """Whether there was nothing to do, and nothing was written."""
     sheet: tuple[SampleImage, ...] = ()
@@ -169,7 +169,7 @@ class RunSummary:
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package to version."""
     cluster: str = ""
-    """What ran it, for people: ``local, 2 workers``."""
+    """The cluster of the run, for people: ``local, 2 workers``."""
     paths: bool = False
     """Whether the report may name folders and files (``report.paths``)."""
 
@@ -180,14 +180,14 @@ class RunSummary:
 
     @property
     def exit_code(self) -> int:
-        """0 where nothing failed and every source could be looked into, else 1."""
+        """0 if nothing failed and no source held only archives and empty files, else 1."""
         return int(self.count("failed") > 0 or bool(self.unopened))
 
     def count(self, status: str) -> int:
-        """Catalog rows with this status."""
+        """Count the catalog rows with a status."""
         return sum(number for (name, _), number in self.status_counts.items() if name == status)
 
     def how_to_open(self) -> str:
-        """Python that opens the result."""
+        """Return Python code that opens the result."""
         where = self.out if "://" in self.out else PurePath(self.out).as_posix()
         return f"import dcm2zarr\n\nimages = dcm2zarr.open({where!r})"

@@ -11,7 +11,7 @@ from pipeline.units import counted
 
 
 def contact_sheet(images: Sequence[SampleImage]) -> str:
-    """Return a grid with the sample frames of each image; nothing where there are none."""
+    """Return a grid with the sample frames of each image; an empty text if there are no images."""
     return f'<div class="sheet">\n{chr(10).join(map(_image, images))}\n</div>' if images else ""
 
 

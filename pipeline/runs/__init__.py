@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.lazy import lazily
+from pipeline.lazy_imports import lazily
 
 if TYPE_CHECKING:
     from pipeline.runs.array_jobs import convert_partition, finalize, init

@@ -16,7 +16,7 @@ from pipeline import report, store
 from pipeline.config import Cluster, RunConfig
 from pipeline.errors import SURROUNDINGS, OutputError
 from pipeline.executors import Deferred, NullProgress, Progress, clusters, end_in_a_worker
-from pipeline.output import Ledger, explaining, locked, refuse_links, wait_for_tasks
+from pipeline.output import Ledger, explain_disk_errors, hold_lock, refuse_links, wait_for_tasks
 from pipeline.plan import partition, partition_count
 from pipeline.runs.completion import summary_if_nothing_to_do
 from pipeline.runs.partitions import (
@@ -29,8 +29,8 @@ from pipeline.runs.partitions import (
 )
 from pipeline.runs.preparation import check_settings
 from pipeline.runs.preparation import load as load_prepared
-from pipeline.runs.recovery import restore
 from pipeline.runs.replacement import finish_replacing
+from pipeline.runs.resume import restore
 from pipeline.runs.stages import (
     finish,
     load_or_make_plan,
@@ -148,7 +148,7 @@ def convert_partition(
     tasks = parts.tasks(prepared.plan, number)
     with (
         using(options),
-        explaining(at),
+        explain_disk_errors(at),
         lock_partition(at, number, progress.message),
         Deferred(partial(clusters.start, cluster or Cluster(kind="synchronous"), progress)) as executor,
         Ledger.open(at, prepared.id) as book,
@@ -199,8 +199,8 @@ def finalize(
     at, config, options, prepared, parts = _open(out, config, trusting=trusting)
     with (
         using(options),
-        explaining(at),
-        locked(at, tell=progress.message),
+        explain_disk_errors(at),
+        hold_lock(at, tell=progress.message),
         Deferred(partial(clusters.start, cluster or Cluster(), progress)) as executor,
     ):
         refuse_running(at, progress.message)

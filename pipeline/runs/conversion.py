@@ -14,7 +14,7 @@ from pipeline.executors import Executor, Outcome, Progress
 from pipeline.isolation import Bounds, guarded
 from pipeline.model import Failure, Plan, Task, TaskInput, TaskResult
 from pipeline.outcomes import Outcomes, Work
-from pipeline.output import Ledger, at_work
+from pipeline.output import Ledger, show_at_work
 from pipeline.plan import task_input
 from pipeline.runs.timeline import Timeline
 from pipeline.storage import OutputDir, as_place_error, as_resource_error
@@ -45,7 +45,7 @@ Step = TaskInput | FinaliseInput | Discard
 
 def execute(step: Step, job: Job) -> TaskResult | str | None:
     """Run one step; this function travels to the workers."""
-    with at_work(job.out, job.lock):
+    with show_at_work(job.out, job.lock):
         return _execute(step, job)
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from pipeline import catalog
 from pipeline.outcomes import Outcomes
-from pipeline.output import Holder, holder, ledger, no_result, recorded_results
+from pipeline.output import Holder, find_holder, ledger, no_result_error, recorded_results
 from pipeline.runs.partitions import PartitionProgress, read_partitions, read_progress
 from pipeline.runs.preparation import load
 from pipeline.runs.state import Prepared
@@ -67,13 +67,13 @@ def status(out: str | os.PathLike[str]) -> Status:
     """
     root = OutputDir.of(out)
     if not {root.PLAN, root.LEDGER, root.RUN_FILE}.intersection(root.root.children()):
-        raise no_result(
+        raise no_result_error(
             OutputDir(os.fspath(out)),
             "it isn't the output directory of a run: it holds neither a plan nor a ledger",
         )
     prepared = load(root)
     if prepared is None:
-        return Status(root.name, "scan", holder(root), _last_progress(root), catalog.count_scanned(root))
+        return Status(root.name, "scan", find_holder(root), _last_progress(root), catalog.count_scanned(root))
     outcomes = recorded_results.outcomes(root, prepared.id, prepared.plan)
     work = _work(outcomes)
     ended = bool(ledger.files(root, prepared.id)) and root.catalog.exists()
@@ -82,7 +82,7 @@ def status(out: str | os.PathLike[str]) -> Status:
     return Status(
         out=root.name,
         phase="finished" if finished else "convert",
-        holder=holder(root),
+        holder=find_holder(root),
         progressed=_last_progress(root),
         files=catalog.count_reasons(root) if ended else _files(prepared, outcomes),
         work=work,

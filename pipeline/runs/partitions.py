@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import OutputError, PipelineError
 from pipeline.model import Plan, Task
-from pipeline.output import Holder, holders_of, lock_holder, locked
+from pipeline.output import Holder, find_holders, hold_lock, lock_holder
 from pipeline.plan import partition
 from pipeline.runs.conversion import Conversion
 from pipeline.runs.state import Prepared
@@ -108,7 +108,7 @@ def read_progress(out: OutputDir, plan: Plan, parts: Partitions, done: Collectio
     left = parts.missing(plan, done)
     there = set(out.partition_locks())
     locks = {name: number for number in left if (name := out.partition_lock(number)) in there}
-    held = {locks[name] for name in holders_of(out, list(locks))}
+    held = {locks[name] for name in find_holders(out, list(locks))}
     return PartitionProgress(
         done=tuple(number for number in range(len(parts)) if number not in left),
         under_way=tuple(sorted(held)),
@@ -119,7 +119,7 @@ def read_progress(out: OutputDir, plan: Plan, parts: Partitions, done: Collectio
 
 def find_writer(out: OutputDir) -> Holder | None:
     """Return the process that is working on an output, on the whole or on a partition; None if no process is."""
-    return next(filter(None, holders_of(out, [out.RUN_LOCK, *out.partition_locks()]).values()), None)
+    return next(filter(None, find_holders(out, [out.RUN_LOCK, *out.partition_locks()]).values()), None)
 
 
 def refuse_running(out: OutputDir, tell: Callable[[str], object]) -> None:
@@ -141,7 +141,7 @@ def refuse_running(out: OutputDir, tell: Callable[[str], object]) -> None:
         tell(
             f"Watching the locks of {len(names)} partition(s) for signs of life, for {lock_holder.SILENCE:.0f} s at most"
         )
-    for name, at_work in holders_of(out, names, lock_holder.SILENCE).items():
+    for name, at_work in find_holders(out, names, lock_holder.SILENCE).items():
         who = at_work or "an unknown process"
         raise OutputError(f"{out}: {name.removesuffix('.lock')} is under way ({who}): wait for it", reason="in_use")
     for name in names:
@@ -151,8 +151,8 @@ def refuse_running(out: OutputDir, tell: Callable[[str], object]) -> None:
 @contextmanager
 def lock_partition(out: OutputDir, number: int, tell: Callable[[str], object] = lambda _: None) -> Iterator[None]:
     """Keep others away from one partition; OutputError (reason ``in_use``) if a process is working on it, or on the whole."""
-    with locked(out, out.partition_lock(number), tell):
-        for whole in holders_of(out, [out.RUN_LOCK], lock_holder.SILENCE).values():
+    with hold_lock(out, out.partition_lock(number), tell):
+        for whole in find_holders(out, [out.RUN_LOCK], lock_holder.SILENCE).values():
             who = whole or "an unknown process"
             raise OutputError(f"{out}: a run is writing there ({who}): wait for it", reason="in_use")
         yield

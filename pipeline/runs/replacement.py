@@ -126,7 +126,7 @@ def _find_losing(
     salvaged: Collection[int] = (),
     sources: Collection[str] | None = None,
 ) -> dict[int, set[int]]:
-    """Find the standing images that hold a file of which no version, the same or a later one, is in a complete image.
+    """Find the standing images that hold a file that is in no complete image, neither in the same nor in a later version.
 
     A file without a later version to store, such as one that became a copy, loses nothing. A salvaged file may be replaced
     by a salvaged one.

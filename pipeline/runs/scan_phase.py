@@ -17,7 +17,7 @@ from pipeline.errors import OutputError, foreign_text
 from pipeline.executors import Executor, Outcome, Progress
 from pipeline.isolation import Bounds, guarded
 from pipeline.model import Instance, SourceFile
-from pipeline.output import inside
+from pipeline.output import name_prefixes
 from pipeline.runs.digests import read_digests
 from pipeline.runs.scan_cache import keep_scanned, read_cached_scan
 from pipeline.runs.state import Prepared, Run
@@ -107,7 +107,7 @@ def scan_files(
 
 def find_files(config: RunConfig, out: OutputDir, progress: Progress) -> Iterator[SourceFile]:
     """Yield the files that the configuration's paths name, without those of the output directory."""
-    ours = inside(out)
+    ours = name_prefixes(out)
     source = config.source
     found = scan.find_files(source.paths, exclude=out.name, list_origins=source.list_origins, tell=progress.message)
     return (file for file in found if not f"{file.source}/".startswith(ours))

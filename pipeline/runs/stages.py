@@ -14,7 +14,16 @@ from pipeline import catalog, frames, report, scan, store
 from pipeline.config import RunConfig, Sections, dump, for_paths, unknown_keywords
 from pipeline.errors import RETRIED
 from pipeline.executors import Deferred, Executor, NullProgress, Progress, clusters, end_in_a_worker
-from pipeline.output import Ledger, begin, check_places, explaining, locked, still_held, too_small, wait_for_tasks
+from pipeline.output import (
+    Ledger,
+    begin,
+    check_places,
+    explain_disk_errors,
+    hold_lock,
+    still_held,
+    too_small,
+    wait_for_tasks,
+)
 from pipeline.runs.changes import compare
 from pipeline.runs.completion import complete, summary_if_nothing_to_do
 from pipeline.runs.conversion import Conversion
@@ -22,8 +31,8 @@ from pipeline.runs.frozen_images import kept_back_message
 from pipeline.runs.grow import extend_plan, give_back, has_failed_again
 from pipeline.runs.partitions import recut, refuse_running
 from pipeline.runs.preparation import check_settings, load, prepare, prepare_and_save
-from pipeline.runs.recovery import restore
 from pipeline.runs.replacement import find_losing, finish_replacing, settle, working_plan
+from pipeline.runs.resume import restore
 from pipeline.runs.scan_phase import find_files, scan_more
 from pipeline.runs.state import Prepared, Run
 from pipeline.runs.storage_settings import with_storage_settings
@@ -76,7 +85,7 @@ def convert_remaining(conversion: Conversion, executor: Executor, book: Ledger) 
     out = conversion.job.out
     if warning := too_small(out, conversion.missing_bytes):
         conversion.progress.message(warning)
-    with explaining(out, lambda: conversion.missing_bytes):
+    with explain_disk_errors(out, lambda: conversion.missing_bytes):
         conversion.run(executor, conversion.remaining, book)
 
 
@@ -91,8 +100,8 @@ def open_run(config: RunConfig, progress: Progress | None) -> Iterator[Run]:
     starting = partial(clusters.start, config.cluster, progress)
     with (
         report_notes(progress),
-        explaining(out),
-        locked(out, tell=progress.message),
+        explain_disk_errors(out),
+        hold_lock(out, tell=progress.message),
         Deferred(starting) as executor,
     ):
         yield Run(config, out, executor, progress)
@@ -229,7 +238,7 @@ def plan_only(config: RunConfig, *, progress: Progress | None = None) -> Prepare
     check(config)
     scan.refuse_missing(scan.missing_sources(config.source.paths))
     with (
-        explaining(OutputDir.of(config.output.path)),
+        explain_disk_errors(OutputDir.of(config.output.path)),
         TemporaryDirectory(prefix="dcm2zarr-plan-") as folder,
         clusters.start(config.cluster, progress) as executor,
     ):

@@ -18,7 +18,7 @@ from pipeline.config import Cluster, RunConfig, load
 from pipeline.errors import OutputError
 from pipeline.executors import NullProgress
 from pipeline.model import local_path
-from pipeline.output import no_result
+from pipeline.output import no_result_error
 from pipeline.runs.scan_phase import find_files
 from pipeline.runs.state import Prepared
 from pipeline.runs.storage_settings import storage_options
@@ -72,7 +72,7 @@ def read_kept_configuration(
         If it isn't valid.
     """
     if not out.run_file.exists():
-        raise no_result(out, f"it isn't the output directory of a run: it has no {out.RUN_FILE}")
+        raise no_result_error(out, f"it isn't the output directory of a run: it has no {out.RUN_FILE}")
     doubt = find_doubt(out)
     if doubt and not trusting:
         raise OutputError(

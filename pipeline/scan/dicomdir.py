@@ -12,7 +12,7 @@ from functools import cache
 from pipeline.errors import PipelineError
 from pipeline.frames import open_source, read_file_ids
 from pipeline.model import SourceFile, source_of
-from pipeline.scan.quiet import without_warnings
+from pipeline.scan.without_warnings import without_warnings
 
 MEDIA_STORAGE_DIRECTORY = b"1.2.840.10008.1.3.10"
 _HEAD = 1024

@@ -13,7 +13,7 @@ from pipeline.catalog import LIST_SUFFIXES, read_path_list
 from pipeline.errors import ConfigError, PipelineError, SourceError
 from pipeline.model import SourceFile, local_path, source_of
 from pipeline.scan.dicomdir import find_referenced, is_dicomdir, is_named_dicomdir, read_references
-from pipeline.scan.leaving import LeftOut, result_as_source, silently
+from pipeline.scan.earlier_results import LeftOut, result_as_source, silently
 from pipeline.scan.object_listing import find_objects, listed_object
 from pipeline.scan.patterns import expand, is_pattern, list_folder, whole_path
 from pipeline.storage import (

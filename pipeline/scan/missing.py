@@ -12,8 +12,8 @@ from pathlib import Path
 from pipeline.catalog import read_path_list
 from pipeline.errors import ConfigError
 from pipeline.model import local_path, source_of
+from pipeline.scan.earlier_results import result_as_source
 from pipeline.scan.files import is_list
-from pipeline.scan.leaving import result_as_source
 from pipeline.scan.patterns import expand, is_pattern, whole_path
 from pipeline.storage import DICOMWEB, WEB, active, find, is_remote, place, scheme_of
 

@@ -8,7 +8,7 @@ from glob import has_magic
 
 from pipeline.errors import ConfigError, SourceError
 from pipeline.model import SourceFile
-from pipeline.scan.leaving import LeftOut
+from pipeline.scan.earlier_results import LeftOut
 from pipeline.scan.patterns import is_pattern
 from pipeline.storage import WEB, Found, active, check_url, find, is_remote, scheme_of
 

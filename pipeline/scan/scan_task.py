@@ -17,8 +17,8 @@ from pipeline.printable import printable
 from pipeline.scan.duplicates import digest
 from pipeline.scan.file_records import Record, RowPlace, Wanted
 from pipeline.scan.patient_hashing import make_salt
-from pipeline.scan.quiet import without_warnings
-from pipeline.scan.where import selected
+from pipeline.scan.where_filter import selected
+from pipeline.scan.without_warnings import without_warnings
 from pipeline.storage import Expected, OutputDir, RangeFile, is_remote
 
 LEAST_SALVAGED = 1000

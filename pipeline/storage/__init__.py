@@ -10,12 +10,12 @@ Only this room imports obstore and the DICOMweb client. Names are paths or URLs 
 """
 
 from pipeline.storage.any_place import Place, is_inner
-from pipeline.storage.beneath import Folder
 from pipeline.storage.context import Carried
 from pipeline.storage.entries import link_error
 from pipeline.storage.exhausted import as_resource_error, check_address_space, control_group_memory
+from pipeline.storage.file_system_gaps import CALLS, doing_without, note, take_notes
 from pipeline.storage.growing import GrowingFile, create_growing_file
-from pipeline.storage.lacking import CALLS, doing_without, note, take_notes
+from pipeline.storage.linkless_folder import Folder
 from pipeline.storage.local_file import MAY_PASS, persistently
 from pipeline.storage.local_place import LocalPlace
 from pipeline.storage.objects import RangeFile
@@ -30,8 +30,8 @@ from pipeline.storage.positioned import PositionedFile
 from pipeline.storage.prefetch import Expected, Reading, prefetching
 from pipeline.storage.remote_place import RemotePlace
 from pipeline.storage.remote_requests import ConditionsNotServedError, Found, find
-from pipeline.storage.trouble import as_place_error
 from pipeline.storage.urls import DICOMWEB, STORES, WEB, absolute, check_url, hidden, holds_user, is_remote, scheme_of
+from pipeline.storage.write_errors import as_place_error
 
 __all__ = [
     "CALLS",

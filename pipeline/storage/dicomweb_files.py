@@ -20,8 +20,8 @@ from typing import IO, Any
 import requests
 
 from pipeline.errors import SourceError
-from pipeline.storage.answers import UnusableAnswerError, encodings
 from pipeline.storage.dicomweb import Resource, parse, request_error, session_of
+from pipeline.storage.http_answers import UnusableAnswerError, encodings
 from pipeline.storage.options import active
 from pipeline.storage.positioned import PositionedFile
 from pipeline.storage.remote_requests import Found

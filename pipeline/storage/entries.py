@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.errors import OutputError
-from pipeline.storage.lacking import CALLS, doing_without
+from pipeline.storage.file_system_gaps import CALLS, doing_without
 
 
 def link_error(path: str | os.PathLike[str]) -> OutputError:

@@ -11,8 +11,8 @@ from io import FileIO
 from typing import cast
 
 from pipeline.storage.any_place import Place
-from pipeline.storage.beneath import Folder
-from pipeline.storage.lacking import FILES, doing_without
+from pipeline.storage.file_system_gaps import FILES, doing_without
+from pipeline.storage.linkless_folder import Folder
 from pipeline.storage.local_place import LocalPlace
 from pipeline.storage.remote_place import RemotePlace
 

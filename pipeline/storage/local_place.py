@@ -14,11 +14,11 @@ from typing import Any, BinaryIO
 
 from pipeline.errors import OutputError, PipelineError
 from pipeline.storage.any_place import Place, inner_names, too_large
-from pipeline.storage.beneath import Folder, open_below
 from pipeline.storage.entries import link_error
-from pipeline.storage.lacking import FILES, doing_without
+from pipeline.storage.file_system_gaps import FILES, doing_without
+from pipeline.storage.linkless_folder import Folder, open_below
 from pipeline.storage.patience import MOVED, patiently
-from pipeline.storage.trouble import as_place_error
+from pipeline.storage.write_errors import as_place_error
 
 PART = ".part"
 """End of the names of files that aren't whole yet."""
@@ -28,7 +28,7 @@ PART = ".part"
 class LocalPlace(Place):
     """A path on this machine or on a file system that all workers share.
 
-    The caller's path may be a link; entries below it may not, see :mod:`pipeline.storage.beneath`.
+    The caller's path may be a link; entries below it may not, see :mod:`pipeline.storage.linkless_folder`.
     """
 
     path: Path

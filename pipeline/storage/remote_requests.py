@@ -11,7 +11,7 @@ from typing import Any
 import obstore
 from obstore.exceptions import NotSupportedError
 
-from pipeline.storage.answers import BEGINNING, check_answer
+from pipeline.storage.http_answers import BEGINNING, check_answer
 from pipeline.storage.options import Options
 from pipeline.storage.retrying import CutAnswerError, is_behind_the_end, retry, status_of
 from pipeline.storage.stores import store_at

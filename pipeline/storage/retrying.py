@@ -18,7 +18,7 @@ from obstore.exceptions import (
 )
 
 from pipeline.errors import CredentialsError
-from pipeline.storage.answers import UnusableAnswerError
+from pipeline.storage.http_answers import UnusableAnswerError
 from pipeline.storage.urls import STORES, hidden, scheme_of
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@
     take_place ────► moves an image that was made aside to where another one stood
 """
 
-from pipeline.store.codecs import check_codec
+from pipeline.store.compression import check_codec
 from pipeline.store.finalise import (
     as_output_error,
     combine_digests,
@@ -17,6 +17,7 @@ from pipeline.store.finalise import (
     remove_image,
     withdraw_image,
 )
+from pipeline.store.per_frame_attributes import split_attributes
 from pipeline.store.read import (
     ImageLayout,
     check_result,
@@ -43,7 +44,6 @@ from pipeline.store.stored import (
     read_stored_frames,
 )
 from pipeline.store.strict_json import strict
-from pipeline.store.varying import split_attributes
 
 __all__ = [
     "ImageLayout",

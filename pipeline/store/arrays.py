@@ -16,7 +16,7 @@ from zarr.storage import MemoryStore, StorePath
 from pipeline.errors import OutputError
 from pipeline.model import ImageSpec
 from pipeline.storage import ZARR_JSON
-from pipeline.store.codecs import codec_arguments
+from pipeline.store.compression import codec_arguments
 
 PIXELS = "pixels"
 _PER_FRAME_CHUNK = 2**14

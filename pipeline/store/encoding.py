@@ -23,7 +23,7 @@ from zarr.storage import MemoryStore
 
 from pipeline.model import ImageSpec
 from pipeline.store.arrays import array_document
-from pipeline.store.codecs import codec_arguments
+from pipeline.store.compression import codec_arguments
 from pipeline.store.coroutines import run
 
 Encode = Callable[[npt.NDArray[Any]], bytes]

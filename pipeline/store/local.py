@@ -1,4 +1,4 @@
-"""The Zarr store below a local output directory; it follows no link, see :mod:`pipeline.storage.beneath`."""
+"""The Zarr store below a local output directory; it follows no link, see :mod:`pipeline.storage.linkless_folder`."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from pipeline.deid import Gate
 from pipeline.errors import PipelineError, ResourceError
 from pipeline.isolation import Death, call_fresh, run_apart
 from pipeline.model import Failure, Instance, SourceFile, TaskInput, TaskResult
-from pipeline.output import at_work
+from pipeline.output import show_at_work
 from pipeline.storage import OutputDir
 from pipeline.tasks.convert_frames import Frame, Job, Place, convert, decode_frames, describe_error, make_failure
 
@@ -40,7 +40,7 @@ def convert_carefully(task: TaskInput, job: Job) -> TaskResult:
 
 
 def _convert(task: TaskInput, job: Job) -> TaskResult:
-    with at_work(job.out, job.lock):  # the process may outlive its worker for a moment
+    with show_at_work(job.out, job.lock):  # the process may outlive its worker for a moment
         return convert(task, job, decode=decode_apart)
 
 
@@ -67,7 +67,7 @@ def decode_apart(instance: Instance, frames: range, job: Job, place: Place) -> I
 
 
 def is_to_blame(death: Death, deaths: int) -> bool:
-    """Return whether so many deaths of this kind are more than bad luck."""
+    """Return whether this number of deaths of this kind is more than bad luck."""
     return deaths >= ATTEMPTS or death.reason == "timeout"
 
 

@@ -76,7 +76,7 @@ def _names(
     shards = ((number, grid.shard_positions(number)) for number in range(grid.shards))
     required = {shard_name(spec, number) for number, at in shards if valid[at.start : at.stop].any()}
     for name in sorted((wanted - set(stored.files)) | (required - stored.shards)):
-        yield "missing_file", name, "isn't there"
+        yield "missing_file", name, "is missing"
     for name in sorted((set(stored.files) - wanted) | (stored.shards - required)):
         yield "extra_file", name, "doesn't belong to the result"
 

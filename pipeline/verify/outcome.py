@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from pipeline.storage import Options, OutputDir, active
-from pipeline.verify.earlier import Verified
+from pipeline.verify.earlier_verifications import Verified
 from pipeline.verify.expected import ExpectedResult
 from pipeline.verify.original_checks import SourceFindings
 from pipeline.verify.problems import Findings, Problem

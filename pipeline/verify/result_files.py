@@ -21,7 +21,7 @@ def check_sealed(out: OutputDir, sealed: Mapping[str, tuple[int, str]]) -> Itera
     found = sealed_files(out)
     for name in sorted(sealed.keys() | found.keys()):
         if name not in found:
-            yield Problem("missing_file", name, "isn't there")
+            yield Problem("missing_file", name, "is missing")
         elif name not in sealed and not name.startswith(f"{out.LEDGER}/"):
             yield Problem("extra_file", name, "doesn't belong to the result")
         elif name in sealed and found[name] != sealed[name]:
@@ -81,7 +81,7 @@ def _check_group(out: OutputDir, group_and_wanted: tuple[str, set[str]]) -> list
     where = f"{out.IMAGES}/{group}/" if group else f"{out.IMAGES}/"
     text = read_file(out, f"{group}/{ZARR_JSON}" if group else ZARR_JSON)
     if text is None:
-        found.append(Problem("missing_file", f"{where}{ZARR_JSON}", "isn't there"))
+        found.append(Problem("missing_file", f"{where}{ZARR_JSON}", "is missing"))
     elif not is_plain_group(text):
         found.append(
             Problem("changed_file", f"{where}{ZARR_JSON}", "isn't the metadata of a group that only holds groups")

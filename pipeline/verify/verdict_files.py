@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.catalog import write_verdicts
 from pipeline.output import file_digest
 from pipeline.storage import OutputDir, as_place_error, using
-from pipeline.verify.earlier import DIGEST
+from pipeline.verify.earlier_verifications import DIGEST
 from pipeline.verify.outcome import Verification
 from pipeline.verify.verdicts import file_verdicts
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.catalog import iter_rows
 from pipeline.outcomes import stored_frames
-from pipeline.verify.earlier import Verified, fingerprints
+from pipeline.verify.earlier_verifications import Verified, fingerprints
 from pipeline.verify.expected import ExpectedResult
 from pipeline.verify.outcome import GONE, Verification
 

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.config import Cluster, RunConfig, cluster_of, config_of
 from pipeline.errors import ConfigError, OutputError, foreign_text
 from pipeline.executors import Executor, NullProgress, Outcome, Progress, end_in_a_worker, start
-from pipeline.output import no_result, refuse_links
+from pipeline.output import no_result_error, refuse_links
 from pipeline.runs import (
     check_settings,
     check_sources_known,
@@ -24,7 +24,7 @@ from pipeline.runs import (
 )
 from pipeline.storage import Options, OutputDir, active, as_resource_error, using
 from pipeline.verify.catalog_checks import check_rows
-from pipeline.verify.earlier import find_verified_before
+from pipeline.verify.earlier_verifications import find_verified_before
 from pipeline.verify.expected import ExpectedResult, read_expected
 from pipeline.verify.guarded import check_sources, check_sources_carefully
 from pipeline.verify.original_checks import SourceFindings, source_checks
@@ -127,7 +127,7 @@ def _count_verdicts(result: Verification) -> None:
 
 def _check_result(root: OutputDir) -> None:
     if not {root.IMAGES, root.LEDGER, root.PLAN}.intersection(root.root.children()):
-        raise no_result(root, "it isn't the result of a conversion: give the output directory itself")
+        raise no_result_error(root, "it isn't the result of a conversion: give the output directory itself")
     refuse_links(root)
     at_work = find_writer(root)
     if at_work:
@@ -187,7 +187,7 @@ def _check_files(expected: ExpectedResult) -> Iterator[Problem]:
             yield Problem("incomplete_image", f"{expected.out.IMAGES}/{spec.path}", message, image)
     yield from check_groups(expected.out, {*there, *expected.standing})
     if not expected.out.catalog.exists():
-        yield Problem("catalog_unreadable", OutputDir.CATALOG, "isn't there")
+        yield Problem("catalog_unreadable", OutputDir.CATALOG, "is missing")
         return
     try:
         yield from list(check_rows(expected))

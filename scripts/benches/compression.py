@@ -26,13 +26,13 @@ import pipeline
 Frames = list[npt.NDArray[Any]]
 
 FRAMES = 6
-"""Looked at in each file."""
+"""Most frames examined in each file."""
 SETTINGS = {
     f"{name} {shuffle} {block >> 10 or 'auto'}": (name.split("-")[0], int(name[-1]), number, block)
     for name, block in (("zstd-1", 0), ("zstd-1", 2**19), ("zstd-3", 2**19), ("lz4-5", 0))
     for number, shuffle in ((blosc.NOSHUFFLE, "none"), (blosc.BITSHUFFLE, "bits"))
 }
-"""Codec, level, kind of shuffle and bytes of a block (0: blosc chooses)."""
+"""Codec, level, kind of shuffle and bytes per block (0: blosc chooses)."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def main(given: argparse.Namespace) -> None:
 
 
 def _frames(path: str) -> tuple[str, Frames]:
-    """Return the kind of a file's pixels and some frames; none where it has no pixels that can be decoded."""
+    """Return the kind of a file's pixels and some frames; no frames if none can be decoded."""
     header = Dataset()
     try:
         count = pipeline.build_index(path).number_of_frames

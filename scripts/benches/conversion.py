@@ -1,6 +1,6 @@
 """Measure conversion beside what a user writes today and beside the limit; write tables, JSON and a plot.
 
-The inputs are made anew, with realistic noise and the same every time, in a temporary folder, which needs 12 GiB for the
+The inputs are made again each time, the same and with realistic noise, in a temporary folder, which needs 12 GiB for the
 full run. A part that is measured again with --only replaces that part of the earlier results.
 """
 
@@ -58,12 +58,12 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="little inputs, and one round instead of three: does it run, roughly how fast",
     )
     parser.add_argument(
-        "--only", nargs="+", choices=[*(kind.name for kind in INPUTS), *OTHERS], help="these parts alone"
+        "--only", nargs="+", choices=[*(kind.name for kind in INPUTS), *OTHERS], help="only these parts"
     )
     parser.add_argument(
         "--share", type=float, default=None, help="part of each input's frames; 1, or 1/16 with --quick"
     )
-    parser.add_argument("--folder", type=Path, default=None, help="where inputs and outputs are put while it runs")
+    parser.add_argument("--folder", type=Path, default=None, help="temporary place of inputs and outputs")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "benchmarks")
 
 

@@ -2,9 +2,9 @@
 
     scripts/bench costs [--rounds 3]
 
-Converts files of few and of many frames in this process, decoding, compression and writing included, and prints the
-processor time that a decoded byte takes; then the same for an instance more and for an image more. Frames are smooth
-with noise in the lowest bits: 512 x 512 of 12 bits, or 256 x 256 RGB where a codec is for colour.
+Converts files of few and of many frames in this process, with decoding, compression and writing, and prints the
+processor time per decoded byte, per additional instance and per additional image. Frames are smooth
+with noise in the lowest bits: 512 x 512 of 12 bits, or 256 x 256 RGB if a codec is for colour.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def converted(folder: Path, out: Path) -> float:
 
 
 def difference(work: Path, make: Callable[[Path, int], None], rounds: int) -> float:
-    """Return the processor seconds that each of MANY things costs beyond FEW of them."""
+    """Return the processor seconds of each additional thing, from FEW to MANY."""
     seconds = []
     for count in (FEW, MANY):
         folder = work / str(count)

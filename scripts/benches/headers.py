@@ -3,9 +3,9 @@
     scripts/bench headers [--files 300] [--rounds 5] [--folder FOLDER]
 
 Makes CT slices of 512 x 512 pixels with the header of pydicom's own CT sample, or takes the files of a folder. The
-contenders read the same files in turns, round by round, from the page cache; the figures are medians over all files, of processor time, so that
-what else runs on the machine doesn't count.
-Exits with 1 where `read_header` takes more than 1.3 times pydicom's time.
+contenders read the same files in turns, round by round, from the page cache; the figures are medians over all files, of processor time,
+which doesn't depend on other load of the machine.
+Exits with 1 if `read_header` takes more than 1.3 times pydicom's time.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def compare(paths: Sequence[str], rounds: int) -> dict[str, float]:
 
 
 def scan_steps(paths: Sequence[str], rounds: int) -> dict[str, float]:
-    """Return the median microseconds of each step that the scan takes with a file, in its order."""
+    """Return the median microseconds of each step of the scan on a file, in its order."""
     run = config.from_dict({"source": {"paths": [str(Path(paths[0]).parent)]}, "output": {"path": "unused"}})
     wanted = Wanted.by(run, make_salt())
     found: dict[str, list[float]] = {}
@@ -110,7 +110,7 @@ def scan_steps(paths: Sequence[str], rounds: int) -> dict[str, float]:
 
 
 def whole_scan(paths: Sequence[str], rounds: int) -> float:
-    """Return the median microseconds a file of whole scan tasks, segments written."""
+    """Return the median microseconds per file of whole scan tasks, including writing the segments."""
     files = [SourceFile(path, info.st_size, info.st_mtime_ns) for path in paths if (info := Path(path).stat())]
     seconds = []
     with tempfile.TemporaryDirectory(prefix="dcm2zarr-headers-") as out:
@@ -137,7 +137,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     common(parser, rounds=5)
     parser.add_argument("--files", type=int, default=300)
-    parser.add_argument("--folder", type=Path, help="read these files instead of made ones")
+    parser.add_argument("--folder", type=Path, help="read these files instead of generated ones")
     parser.add_argument("--json", action="store_true")
 
 

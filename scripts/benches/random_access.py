@@ -2,7 +2,7 @@
 
 Writes a file of many RLE frames, then measures: one sequential walk over the item headers (pydicom's
 parse_fragments), the frame index, and one frame near the beginning and at the end. Whole-slide files often carry no
-offset table; pydicom then walks over all items for each frame asked for.
+offset table; pydicom then walks over all items for each requested frame.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     scripts/bench tls [--pairs 9] [--slices 2000] [--workers 2]
 
-Converts one small file, and single-frame CT files of 512 x 512 x 12 bit, each in a process of its own as the command
-does, once with the certificate that a run makes and once over plain TCP, alternately. Prints medians of the pairs: wall
-time, processor time of all processes, and for the slices the frames a second of scan and conversion.
+Converts one small file, and single-frame CT files of 512 x 512 x 12 bit, each in a process of its own like the
+command's, once with a run's certificate and once over plain TCP, alternately. Prints medians of the pairs: wall
+time, processor time of all processes, and for the slices the frames per second of scan and conversion.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ PROGRAMS = {"tls": RUN, "plain": PLAIN + RUN}
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """What one run took."""
+    """Costs of one run."""
 
     seconds: float
     processor: float
     rate: float
-    """Frames a second of scan and conversion."""
+    """Frames per second of scan and conversion."""
 
 
 def convert(program: str, source: str, out: Path, workers: int) -> Took:
@@ -100,7 +100,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> None:
-    """Measure both."""
+    """Measure both ways."""
     (kind,) = (kind for kind in INPUTS if kind.name == "ct-files")
     with TemporaryDirectory(prefix="dcm2zarr-tls-") as name:
         folder = Path(name)

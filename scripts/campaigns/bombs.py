@@ -3,7 +3,7 @@
     scripts/campaign bombs [--only NAME ...] [--share 1.0]
 
 Makes files whose headers hold, nest or inflate to more than any real one (`tests/support/header_bombs.py`), converts each with a local
-worker process, and prints what that took beside what an ordinary file takes. Exits with 1 where a run took longer, or
+worker process, and prints its costs beside those of an ordinary file. Exits with 1 if a run took longer, or
 more memory, than the limits below, or a file has no reason.
 """
 
@@ -37,13 +37,13 @@ SIZES = {
     header_bombs.large_values: 96 << 20,
 }
 SECONDS, DRIVER_MIB, WORKER_MIB, FOLDER_MIB = 30, 60, 1600, 1100
-"""What a bomb may cost beyond an ordinary file."""
+"""Most that a bomb may cost in addition to an ordinary file."""
 _LOOK = 0.05
 
 
 @dataclass
 class Cost:
-    """What a run took."""
+    """Costs of a run."""
 
     seconds: float = 0
     driver: float = 0
@@ -55,7 +55,7 @@ class Cost:
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     common(parser, only=(), timeout=900)
-    parser.add_argument("--share", type=float, default=1.0, help="of the bombs' full size")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the bombs' full size")
 
 
 def main(given: argparse.Namespace) -> int:
@@ -81,7 +81,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def is_too_much(cost: Cost, usual: Cost) -> bool:
-    """Whether a bomb hit."""
+    """Return whether a bomb exceeded the limits."""
     return (
         cost.seconds - usual.seconds > SECONDS
         or cost.driver - usual.driver > DRIVER_MIB
@@ -98,7 +98,7 @@ def cells(data: bytes, cost: Cost) -> list[str]:
 
 
 def measure(root: Path, data: bytes, timeout: float) -> Cost:
-    """Convert one file in processes of their own, and look at them meanwhile."""
+    """Convert one file in processes of their own, and measure them meanwhile."""
     run = Path(tempfile.mkdtemp(dir=root))
     (run / "tmp").mkdir()
     (run / "bomb.dcm").write_bytes(data)

@@ -3,7 +3,7 @@
     scripts/campaign codecs [FILE OR FOLDER ...]
 
 Without arguments, over pydicom's test files, pydicom-data and the
-folder of further files. What is expected to differ is listed in tests/support/plugin_comparison.py, with the reasons.
+folder of further files. Expected differences are listed in tests/support/plugin_comparison.py, with the reasons.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def distance(result: Comparison) -> int:
 
 
 def is_wrong(result: Comparison) -> bool:
-    """Whether ours fails alone, gives another type or shape, or is too far away."""
+    """Return whether ours fails alone, gives another type or shape, or is too far away."""
     if result.ours or result.shapes:
         return not result.theirs
     if result.plugin == "pylibjpeg" and result.file in DIFFERENT:

@@ -3,8 +3,8 @@
     scripts/campaign disk [--rounds 20] [--seed 1] [--copies 6]
 
 Needs root on Linux, for a small tmpfs; the runs are those of the user nobody, to whom permissions apply. Each round takes a
-fresh one and, in turn, lets it be too small by some amount, takes away the permission to write at a random moment, or makes
-it read-only.
+fresh file system and, in turn, makes it too small by some amount, takes away the permission to write at a random moment, or
+makes it read-only.
 That run must end with exit code 3 and name the cause, leave a ledger without damage, and the same command must then end with
 the result of an undisturbed run. Prints a table. Exits with 1 on any difference.
 """
@@ -39,7 +39,7 @@ DAMAGED_FILE = 1
 
 
 def command(source: Path, out: Path) -> list[str]:
-    """Return a run of the user nobody, who may read what root's Python consists of but write only what is its own."""
+    """Return a run of the user nobody, who may read root's Python but write only its own files."""
     user = pwd.getpwnam("nobody")
     reading = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
     drop = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *reading]
@@ -48,12 +48,12 @@ def command(source: Path, out: Path) -> list[str]:
 
 
 def mount(disk: Path, options: str) -> None:
-    """Mount a tmpfs, or change the one that is there."""
+    """Mount a tmpfs, or change the mounted one."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)], check=True)
 
 
 def disturbed(cause: str, source: Path, disk: Path, needed: int) -> tuple[int, str, str]:
-    """Let a run meet `cause`; returns its exit code, what it said, and how far it was."""
+    """Let a run meet `cause`; return its exit code, its output, and how far it got."""
     out = disk / "out"
     amount = random.uniform(0.02, 0.98)  # noqa: S311  no secret
     if cause == "full":
@@ -78,7 +78,7 @@ def disturbed(cause: str, source: Path, disk: Path, needed: int) -> tuple[int, s
 
 
 def set_writable(disk: Path, *, writable: bool) -> None:
-    """Give or take the permission to write everything on the disk."""
+    """Grant or revoke the permission to write everything on the disk."""
     subprocess.run(["chmod", "-R", "u+w" if writable else "a-w", str(disk)], check=False, capture_output=True)
 
 
@@ -91,7 +91,7 @@ def used(disk: Path) -> int:
 def a_round(
     cause: str, source: Path, disk: Path, *, needed: int, expected: Any, seen: Counter[tuple[str, str]]
 ) -> list[str]:
-    """Let a run meet `cause`, put it right, run to the end; returns what is wrong."""
+    """Let a run meet `cause`, remove the cause, run to the end; return what is wrong."""
     wrong: list[str] = []
     code, said, far = disturbed(cause, source, disk, needed)
     if code == BAD and CAUSES[cause] in said:

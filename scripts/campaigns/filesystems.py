@@ -2,10 +2,10 @@
 
     scripts/campaign filesystems [--copies 1] [--workers 1] [--only fat ntfs]
 
-Tries what this machine lets it mount and says what it can't, and why: FAT, NTFS and exFAT (by the kernel or in user space: vfat,
-fusefat, ntfs-3g, exfat-fuse), XFS without case, a pass-through in user space (bindfs), an overlay, a small tmpfs. Then, preloaded into
+Tries everything that this machine can mount, and says what it can't mount, and why: FAT, NTFS and exFAT (by the kernel or in user space:
+vfat, fusefat, ntfs-3g, exfat-fuse), XFS without case, a pass-through in user space (bindfs), an overlay, a small tmpfs. Then, preloaded into
 every process (tests/support/failing_calls.c, needs a C compiler), calls that fail: now and then, once, or always. Each run is done with worker
-processes; one that ends with exit code 3 is given again without the fault. The images' bytes are compared with those of an
+processes; a run that ends with exit code 3 is repeated without the fault. The images' bytes are compared with those of an
 undisturbed run, and the result is verified. Mounting needs root. Prints a table. Exits with 1 on any difference.
 """
 
@@ -47,7 +47,7 @@ FAULTS = {
 
 
 class NotHereError(Exception):
-    """A file system that can't be had on this machine; says why."""
+    """A file system that this machine can't provide; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Mounting:
     size: int = 0
     """Bytes of its image."""
     device: bool = False
-    """Whether it takes a loop device."""
+    """Whether it needs a loop device."""
 
 
 _SIZE = 512 << 20
@@ -99,7 +99,7 @@ FILE_SYSTEMS = {
 
 @contextmanager
 def mounted(how: Mounting, place: Path) -> Iterator[Path]:
-    """Give a fresh file system.
+    """Make and mount a fresh file system.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def mounted(how: Mounting, place: Path) -> Iterator[Path]:
 
 
 def run(command: list[str]) -> str:
-    """Run a command that makes a file system; NotHereError where it fails."""
+    """Run a command that makes a file system; NotHereError if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
@@ -144,7 +144,7 @@ def images(out: Path) -> dict[str, bytes]:
 
 @dataclass
 class Campaign:
-    """The runs, and what is expected of them."""
+    """The runs, and their expected results."""
 
     place: Path
     workers: int
@@ -152,7 +152,7 @@ class Campaign:
     verdict: int
 
     def convert(self, out: Path, faults: str = "") -> tuple[int, str]:
-        """Run a conversion; returns its exit code and what it said."""
+        """Run a conversion; return its exit code and its output."""
         state = Path(tempfile.mkdtemp(dir=self.place))
         shim = (
             {"LD_PRELOAD": str(self.place / "faults.so"), "FAULTS": faults, "FAULTS_STATE": str(state)}
@@ -167,7 +167,7 @@ class Campaign:
         return done.returncode, done.stderr
 
     def check(self, out: Path, faults: str = "") -> tuple[str, list[str]]:
-        """Convert, and again where the surroundings failed; returns what was seen, and what is wrong."""
+        """Convert, and again if the surroundings failed; return the observations, and what is wrong."""
         code, said = self.convert(out, faults)
         noted = [line.partition(" isn't possible")[0] for line in said.splitlines() if " isn't possible" in line]
         seen = f"{code} ({'; '.join(noted)})" if noted else str(code)
@@ -219,7 +219,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def cases(campaign: Campaign) -> Iterator[tuple[str, Callable[[], tuple[str, list[str]]]]]:
-    """Yield every case's name, and what runs it."""
+    """Yield every case's name, and the function that runs it."""
     for name, how in FILE_SYSTEMS.items():
 
         def on(how: Mounting = how, name: str = name) -> tuple[str, list[str]]:

@@ -4,9 +4,9 @@
 
 Takes the real files of the tests' corpora up to a size, changes each mutant by bit flips, cuts, splices, header edits or
 lengths (the same for the same seed), and converts them in batches on two worker processes. Then each mutant must have
-exactly one row, all workers must be there, and the pixels of a converted one must be what pydicom's iter_pixels yields
+exactly one row, all workers must be alive, and the pixels of a converted one must be those of pydicom's iter_pixels
 with the plugin that the catalog names; differences documented in pipeline/frames/DIFFERENCES.md are counted. Exits with 1
-where anything of this isn't so. `--first` goes on where another run ended.
+if any of this fails. `--first` continues an earlier run.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ COLUMNS = (
 
 @dataclass
 class Findings:
-    """What became of the mutants."""
+    """The outcomes of the mutants."""
 
     mutants: Counter[str] = field(default_factory=Counter)
-    """By kind."""
+    """Mutants by kind."""
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By status and reason."""
+    """Rows by status and reason."""
     verdicts: Counter[str] = field(default_factory=Counter)
-    """Of the converted ones."""
+    """Verdicts on the converted mutants."""
     documented: Counter[str] = field(default_factory=Counter)
-    """What is other than pydicom for a documented reason."""
+    """Documented differences from pydicom."""
     problems: list[str] = field(default_factory=list)
     workers_restarted: int = 0
     seconds: float = 0.0
@@ -135,7 +135,7 @@ def _processes(client: Client) -> set[str]:
 
 
 def report(found: Findings) -> None:
-    """Print what became of the mutants."""
+    """Print the outcomes of the mutants."""
     console = Console()
     table = Table("status", "reason", "mutants")
     for (status, reason), number in sorted(found.outcomes.items()):
@@ -159,7 +159,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--largest", type=int, default=60_000, help="bytes of the largest file to mutate")
-    parser.add_argument("--json", type=Path, help="write the findings there too")
+    parser.add_argument("--json", type=Path, help="also write the findings to this file")
 
 
 def run(given: argparse.Namespace) -> Findings:

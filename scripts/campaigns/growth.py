@@ -3,13 +3,13 @@
     scripts/campaign growth [--rounds 100] [--steps 8] [--seed 1] [--kill] [--keep FOLDER]
 
 Each round converts a folder again and again. Before each run something happens to the folder: slices of new or known series
-come, multi-frame files, copies of what is there, files that are no images, damaged ones; files that are stored get other
-pixels, move to another series, are touched, or become something that can't be stored; damaged ones are repaired and
+come, multi-frame files, copies of existing files, files that aren't images, damaged ones; stored files get other
+pixels, move to another series, are touched, or can no longer be stored; damaged ones are repaired and
 originals are deleted. Two runs in five are interrupted when a file takes its name or the ledger grows, at random, up to
-twice, and given again; with ``--kill`` by SIGKILL, in a process of their own. After every run that ended: each file that ever
-was there has exactly one row, with the status that it must have; each converted one leads to its own pixels, whether it is
-still there or not; what a copy holds, or a file held that can't be stored any more, is in some image; ``verify`` finds
-nothing; and the same command again has nothing to do. Prints a table. Exits with 1 where anything of this isn't so.
+twice, and repeated; with ``--kill`` by SIGKILL, in a process of their own. After every completed run: each file that ever
+existed has exactly one row, with the right status; each converted one leads to its own pixels, whether it
+still exists or not; the content of a copy, or of a file that can no longer be stored, is in some image; ``verify`` finds
+nothing; and the same command again has nothing to do. Prints a table. Exits with 1 if any of this fails.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ from pipeline.verify import verify
 from runner import common
 
 SECONDS = 120
-"""Within which every run must end."""
+"""Seconds within which every run must end."""
 INTERRUPTED = 0.4
 DELETED = 0.3
 MOST_WRITES = 80
 COPY = "copy"
-"""Expected of a file whose content is stored, as its own image or as another file's."""
+"""Expected status of a file whose content is stored, in its own image or in another file's."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What was done, and what is wrong."""
+    """The work done, and what is wrong."""
 
     changes: Counter[str] = field(default_factory=Counter)
     runs: Counter[str] = field(default_factory=Counter)
@@ -70,35 +70,35 @@ class Tally:
 
 @dataclass(slots=True)
 class Folder:
-    """A source folder that changes, and what must become of its files."""
+    """A source folder that changes, and the expected outcome of its files."""
 
     place: Path
     random: random.Random
     expected: dict[str, str] = field(default_factory=dict)
-    """Name of every file that ever was there → the status that it must have."""
+    """Name of every file that ever existed → its expected status."""
     converted: set[str] = field(default_factory=set)
-    """Names of those that a run has converted."""
+    """Names of files that a run has converted."""
     serial: int = 0
     kill: bool = False
     """Whether interrupted runs are killed."""
 
     @property
     def source(self) -> Path:
-        """Where the files come and go."""
+        """The source folder."""
         return self.place / "in"
 
     @property
     def kept(self) -> Path:
-        """Where a copy of every one stays."""
+        """A folder that keeps a copy of every file."""
         return self.place / "kept"
 
     def changes(self) -> list[str]:
-        """Let some things happen; returns what. Only what a run has seen goes, before others come."""
+        """Make random changes and return their names. Files are removed only if a run has seen them, and before others come."""
         gone = ["deleted"] if self.random.random() < DELETED and self.deleted() else []
         return [*gone, *(self.change() for _ in range(self.random.randrange(1, 4)))]
 
     def change(self) -> str:
-        """Let something come; returns what."""
+        """Add files of a random kind and return its name."""
         happens: Callable[[], bool] = self.random.choice(
             (
                 self.slices,
@@ -131,21 +131,21 @@ class Folder:
         return True
 
     def multi_frame(self) -> bool:
-        """Add a file that is an image of its own."""
+        """Add a file that becomes an image of its own."""
         name = self.random.choice(("rtdose_rle.dcm", "SC_rgb_rle_2frame.dcm", "JPEG2000.dcm"))
         self.serial += 1
         self.put(pydicom.dcmread(get_testdata_file(name, download=False)), f"image-{self.serial:03}.dcm", "converted")
         return True
 
     def put(self, ds: pydicom.Dataset, name: str, status: str) -> None:
-        """Write a file with a UID of its own."""
+        """Write a file with a new UID."""
         ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"1.2.4.{self.serial}"
         ds.save_as(self.kept / name)
         shutil.copy2(self.kept / name, self.source)
         self.expected[name] = status
 
     def copy(self) -> bool:
-        """Copy a file that is there."""
+        """Copy an existing file."""
         there = [path for path in sorted(self.source.iterdir()) if self.expected[path.name] == "converted"]
         if not there:
             return False
@@ -157,11 +157,11 @@ class Folder:
         return True
 
     def stored(self) -> list[str]:
-        """Return the names of files that are there as a run has converted them."""
+        """Return the names of existing files that haven't changed since a run converted them."""
         return [name for name in sorted(self.converted) if (self.source / name).exists()]
 
     def rewrite(self, change: Callable[[pydicom.Dataset], None]) -> bool:
-        """Change a file that is stored."""
+        """Change a stored file."""
         there = [name for name in self.stored() if name.startswith("slice")]
         if not there:
             return False
@@ -183,7 +183,7 @@ class Folder:
         return self.rewrite(change)
 
     def moved(self) -> bool:
-        """Let a slice belong to another series."""
+        """Move a slice to another series."""
 
         def change(ds: pydicom.Dataset) -> None:
             ds.SeriesInstanceUID = f"1.2.3.{self.random.randrange(3)}"
@@ -199,7 +199,7 @@ class Folder:
         return bool(there)
 
     def spoilt(self) -> bool:
-        """Let a file become something that can't be stored, as a header or only as a frame tells."""
+        """Make a file impossible to store, visibly in the header or only in a frame."""
         there = self.stored()
         if not there:
             return False
@@ -247,7 +247,7 @@ class Folder:
 
 
 def broken(data: bytes) -> bytes:
-    """Return a file with its pixel data in a form that a decoder refuses."""
+    """Return a file whose pixel data have a form that a decoder refuses."""
     ds = pydicom.dcmread(io.BytesIO(data))
     ds.file_meta.TransferSyntaxUID = JPEG2000Lossless
     ds.PixelData = encapsulate([b"\xff\x4f\xff\x51nothing"] * int(ds.get("NumberOfFrames", 1)))
@@ -269,7 +269,7 @@ def convert(folder: Folder) -> RunSummary:
 
 
 def run(folder: Folder, tally: Tally) -> RunSummary:
-    """Convert the folder; sometimes interrupted, and given again."""
+    """Convert the folder, sometimes with interruptions."""
     for _ in range(2):
         if folder.random.random() < INTERRUPTED:
             after = folder.random.randrange(1, MOST_WRITES)
@@ -287,7 +287,7 @@ def run(folder: Folder, tally: Tally) -> RunSummary:
 
 
 def killed(folder: Folder, after: int) -> bool:
-    """Convert the folder in a process that is killed at its `after`-th write; whether it came to that."""
+    """Convert the folder in a process that is killed at its `after`-th write; return whether it was killed."""
     command = runner.command("campaigns", "growth", "--convert", folder.place, "--after", after)
     environment = runner.environment()
     return (
@@ -356,7 +356,7 @@ def problems(folder: Folder) -> Iterator[str]:
 
 
 def is_own(out: Path, row: dict[str, Any], original: Path) -> bool:
-    """Whether a row leads to the pixels of its original."""
+    """Return whether a row leads to the pixels of its original."""
     pixels = zarr.open_array(out / "images.zarr" / row["image"] / "pixels", mode="r")
     stored = pixels[row["frame_start"] : row["frame_start"] + row["num_frames"]]
     wanted = pydicom.dcmread(original).pixel_array
@@ -364,7 +364,7 @@ def is_own(out: Path, row: dict[str, Any], original: Path) -> bool:
 
 
 def frames_of(out: Path) -> set[bytes]:
-    """Return the digests of all frames that are stored."""
+    """Return the digests of all stored frames."""
     groups = (path.parent for path in (out / "images.zarr").rglob("pixels/zarr.json"))
     arrays = (np.asarray(zarr.open_array(group, mode="r")[...]) for group in groups)
     return {digest(frame) for array in arrays for frame in array}
@@ -378,12 +378,12 @@ def frames_in(path: Path) -> set[bytes]:
 
 
 def digest(frame: np.ndarray[Any, Any]) -> bytes:
-    """Return what tells a frame from others."""
+    """Return a digest that tells a frame from others."""
     return hashlib.sha256(np.ascontiguousarray(frame)).digest()
 
 
 def a_round(folder: Folder, steps: int, tally: Tally) -> None:
-    """Let the folder change and be converted, again and again; stops at the first that is wrong."""
+    """Let the folder change and be converted, again and again; stop at the first error."""
     folder.source.mkdir(parents=True)
     folder.kept.mkdir()
     history: list[str] = []
@@ -409,7 +409,7 @@ def a_round(folder: Folder, steps: int, tally: Tally) -> None:
 
 
 def show(tally: Tally, rounds: int) -> None:
-    """Print what was done, and what is wrong."""
+    """Print the work done, and what is wrong."""
     table = Table("what", "how often")
     for counts in (tally.changes, tally.runs, tally.files):
         for name, number in sorted(counts.items()):
@@ -446,7 +446,7 @@ def campaign(place: Path, rounds: int, steps: int, seed: int, *, kill: bool = Fa
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     common(parser, rounds=100, seed=1, keep=None)
-    parser.add_argument("--steps", type=int, default=8, help="changes and runs of a round")
+    parser.add_argument("--steps", type=int, default=8, help="changes and runs per round")
     parser.add_argument("--kill", action="store_true", help="end runs by SIGKILL instead of interrupting them")
     parser.add_argument("--convert", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--after", type=int, help=argparse.SUPPRESS)

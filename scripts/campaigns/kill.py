@@ -2,17 +2,16 @@
 
     scripts/campaign kill [--kills 200] [--seed 1] [--keep FOLDER]
 
-Converts a small but varied input (multi-frame and single-frame series, a damaged file, a copy, a file that is no image) in
-many small tasks, once undisturbed. Then, in rounds: a fresh output directory, one to four runs of which each has one of its
-processes killed at a random moment, and one run to the end. Some rounds run on worker processes of their own (victims: the
-driver, which is the scheduler too, and workers), the others on a scheduler and nannies in processes of their own (victims:
-the driver, the scheduler, nannies, workers). Half of the kills go where there were fewest; a run that goes on may be hit again.
-
-A run whose driver lives must end by itself: as an undisturbed one, or, without its scheduler, saying that this was lost; where
-all workers of a scheduler that runs are gone, it must say that it waits for others. In
-the end every file of images.zarr and every row of the catalog must be those of the undisturbed run, the ledger readable
-without damage, and ``dcm2zarr verify`` must find nothing. Prints how the kills were spread over victims and phases, and
-what became of the runs. Exits with 1 on any difference.
+Converts a small but varied input (multi-frame and single-frame series, a damaged file, a copy, a file that isn't an image) in
+many small tasks, once undisturbed. Then, in rounds: a fresh output directory, one to four runs in each of which one
+process is killed at a random moment, and one run to the end. Some rounds run on worker processes of their own (victims: the
+driver, which is also the scheduler, and workers), the others on a scheduler and nannies in processes of their own (victims:
+the driver, the scheduler, nannies, workers). Half of the kills go where there were fewest; a resumed run may be hit again.
+A run whose driver survives must end by itself: like an undisturbed one or, without its scheduler, with an error that says so; if
+all workers of a running scheduler are gone, the run must say that it waits for others. In
+the end every file of images.zarr and every row of the catalog must equal those of the undisturbed run, the ledger must be
+readable without damage, and ``dcm2zarr verify`` must find nothing. Prints the distribution of kills over victims and phases,
+and the outcomes of the runs. Exits with 1 on any difference.
 """
 
 from __future__ import annotations
@@ -45,20 +44,20 @@ from pipeline.storage import OutputDir
 from runner import common
 
 SMALL = ("--set", "cluster.task_work=2 MiB", "--set", "output.shard=3000")
-"""So that there are many tasks."""
+"""Settings that give many small tasks."""
 MULTI_FRAME = ("rtdose_rle.dcm", "SC_rgb_rle_2frame.dcm", "rtdose.dcm", "SC_rgb_rle_16bit_2frame.dcm")
 SINGLE = ("JPEG2000.dcm", "MR_small.dcm", "SC_rgb_jpeg_dcmtk.dcm", "MR_small_jpeg_ls_lossless.dcm")
 END_SECONDS = 180
 SURVIVED, AGAIN = ("worker", "nanny"), 0.6
-"""After which a run goes on; and how often another of its processes is killed then."""
+"""Runs that go on after a kill, and the probability that another of their processes is killed."""
 DAMAGED_FILE, LOST = 1, 3
-"""Exit codes of a run to the end, as one file is damaged, and of one without a scheduler."""
+"""Exit codes of a run to the end, in which one file is damaged, and of a run without a scheduler."""
 NO_WORKER = "Waiting: no worker is running"
 SCHEDULER_LOST = (b"was lost: it has ended", b"no Dask scheduler answers")
 
 
 def make_input(folder: Path, copies: int) -> None:
-    """Write the files that are converted."""
+    """Write the input files."""
     folder.mkdir(parents=True)
     for name in (*MULTI_FRAME, *SINGLE):
         ds = pydicom.dcmread(get_testdata_file(name, download=False))
@@ -80,19 +79,19 @@ def make_input(folder: Path, copies: int) -> None:
 
 @dataclass(slots=True)
 class Campaign:
-    """What the campaign does, and what it saw."""
+    """The campaign's settings and observations."""
 
     source: Path
     place: Path
     random: random.Random
     seconds: float = 0.0
-    """How long an undisturbed run takes."""
+    """Duration of an undisturbed run."""
     seen: Tally = field(default_factory=Tally)
     cluster: Cluster | None = None
 
     @property
     def log(self) -> Path:
-        """What all runs say."""
+        """Output of all runs."""
         return self.place / "log.txt"
 
     def start(self, out: Path, cluster: Cluster | None = None) -> subprocess.Popen[bytes]:
@@ -103,7 +102,7 @@ class Campaign:
             return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
     def finish(self, out: Path, cluster: Cluster | None = None) -> str:
-        """Run to the end; returns what is wrong with that, if anything."""
+        """Run to the end; return what is wrong with that, if anything."""
         run = self.start(out, cluster)
         try:
             code = run.wait(END_SECONDS)
@@ -114,7 +113,7 @@ class Campaign:
         return "" if code == DAMAGED_FILE else f"the last run ended with exit code {code} {wanted}"
 
     def kill_one(self, out: Path, *, own: bool) -> bool:
-        """Start a run and kill one of its processes at a random moment; whether it was going on until then."""
+        """Start a run and kill one of its processes at a random moment; return whether the run was still going on then."""
         cluster = self.a_cluster() if own else None
         victim, wanted = self.next_kill(own=own)
         said = self.log.stat().st_size
@@ -140,7 +139,7 @@ class Campaign:
         return True
 
     def hit(self, victim: str, run: subprocess.Popen[bytes], out: Path, cluster: Cluster | None) -> str | None:
-        """Kill a process of a run; returns in which phase, None where the run has ended or has no such process."""
+        """Kill a process of a run; return the phase, None if the run has ended or has no such process."""
         pid = self.victim(victim, run, cluster)
         state = phase(out)
         if run.poll() is not None or pid is None:
@@ -151,14 +150,14 @@ class Campaign:
         return state
 
     def next_kill(self, *, own: bool) -> tuple[str, str]:
-        """Return whom to kill, and the phase to wait for; no phase for any moment."""
+        """Return the victim, and the phase to wait for; no phase means any moment."""
         if self.random.random() < 0.5:  # noqa: PLR2004
             return self.random.choice(VICTIMS[own]), ""
         pairs = [(victim, name) for victim in VICTIMS[own] for name in PHASES[:-1]]
         return min(pairs, key=lambda pair: (self.seen.kills[pair], self.random.random()))
 
     def end(self, run: subprocess.Popen[bytes], victim: str, state: str, said: int) -> str:
-        """Wait for what is left of a run; returns what became of it."""
+        """Wait for the rest of a run; return its outcome."""
         if victim == "driver":
             run.wait()
             return "died with it"
@@ -183,7 +182,7 @@ class Campaign:
         return "wrong"
 
     def victim(self, victim: str, run: subprocess.Popen[bytes], cluster: Cluster | None) -> int | None:
-        """Return the process to kill, None where there is none yet."""
+        """Return the process to kill, None if it doesn't exist yet."""
         if victim == "driver":
             return run.pid
         if cluster is not None and victim != "worker":
@@ -197,7 +196,7 @@ class Campaign:
         return self.random.choice(workers) if workers else None
 
     def a_cluster(self) -> Cluster:
-        """Return a scheduler with two workers: the one that there is, unless one of its processes has been killed."""
+        """Return a scheduler with two workers: the existing one, unless one of its processes has been killed."""
         if self.cluster is None or not self.cluster.is_whole:
             self.stop()
             self.cluster = dask_cluster(self.place)
@@ -284,7 +283,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     common(parser, seed=1, copies=12, keep=None)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--clusters", type=float, default=0.5, help="share of rounds on a scheduler of its own")
-    parser.add_argument("--json", type=Path, help="add what is seen to what this file has, up to --kills altogether")
+    parser.add_argument("--json", type=Path, help="add the findings to those in this file, up to --kills altogether")
 
 
 def main(given: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@
 
 Makes files of that size (of one of the benchmark's inputs: native 16-bit frames, RLE, JPEG tiles, …), converts each on
 fresh worker processes, and prints each worker's peak resident memory (VmHWM) beside the limit of 400 MiB plus two shards.
-Exits with 1 where one is above it.
+Exits with 1 if one exceeds it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benches.contest.inputs import INPUTS
 from runner import common
 
 LIMIT = 400 + 2 * 64
-"""MiB."""
+"""Limit in MiB."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:

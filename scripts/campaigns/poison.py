@@ -5,7 +5,7 @@
 Makes series of small RLE files and two multi-frame files, in which a share of frames and headers is poisonous to a
 plugin that acts only here (scripts/campaigns/poisoning). Converts them undisturbed, then with the poison on worker processes, and
 compares: every poisoned file must have its reason, everything else its pixels and catalog row. With ``--verify`` the
-undisturbed result is of other decoders, and ``dcm2zarr verify --source`` meets the poison: files with a poisonous frame
+undisturbed result comes from other decoders, and ``dcm2zarr verify --source`` meets the poison: files with a poisonous frame
 must be found equal by yet another decoder, those with a poisonous header be told from all others. Exits with 1 otherwise.
 """
 
@@ -52,11 +52,11 @@ FRAME_REASONS = {
     "late": "",
     "once": "",
 }
-"""What a poisonous frame must end as; empty where its file must be converted all the same."""
+"""Expected reason of a poisonous frame; empty if its file must be converted all the same."""
 HEADER_REASONS = {"segfault": "header_crashed", "hang": "timeout", "eat": "memory", "hold": "timeout"}
 
 VERDICTS = {"frame": "equal", "header": "unsound"}
-"""What ``verify --source`` must say where the poison is that of a decoder which is only a second opinion."""
+"""Expected verdict of ``verify --source`` if only a second decoder is poisoned."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def write_file(path: Path, frames: list[np.ndarray], series: str, number: int, c
 
 
 def _rle(plane: np.ndarray) -> bytes:
-    """Encode an 8-bit plane as RLE literal runs, a row each (PS3.5 G.3)."""
+    """Encode an 8-bit plane as RLE literal runs, one per row (PS3.5 G.3)."""
     data = struct.pack("<16L", 1, 64, *[0] * 14)
     data += b"".join(bytes([len(row) - 1]) + row.tobytes() for row in plane)
     return data + b"\0" * (len(data) % 2)
@@ -136,7 +136,7 @@ if __name__ == "__main__":
 def convert(
     source: Path, out: Path, poison: str, kind: str, options: argparse.Namespace, *, plugin: str = "poison"
 ) -> float:
-    """Convert in a process of its own, whose children all have the poison at hand; return how long it took."""
+    """Convert in a process of its own whose children all have the poison installed; return the duration."""
     script = source.parent / "run.py"
     script.write_text(RUN)
     salvage = "salvage" if options.salvage else ""
@@ -148,7 +148,7 @@ def convert(
 
 
 def verify(out: Path, folder: Path, options: argparse.Namespace) -> tuple[float, int, str]:
-    """Verify a result against its originals, which are poisonous now; return how long it took, exit code and errors."""
+    """Verify a result against its originals, which are poisonous now; return duration, exit code and errors."""
     command = ["-m", "pipeline.cli", "verify", out, "--source", "--cluster", options.cluster]
     return poisoned_process([*command, "--workers", str(options.workers)], folder, "on", options)
 
@@ -156,7 +156,7 @@ def verify(out: Path, folder: Path, options: argparse.Namespace) -> tuple[float,
 def poisoned_process(
     command: list[str | Path], folder: Path, poison: str, options: argparse.Namespace
 ) -> tuple[float, int, str]:
-    """Run Python with the poison at hand; return how long it took, exit code and errors."""
+    """Run Python with the poison installed; return duration, exit code and errors."""
     begin = time.perf_counter()
     done = subprocess.run(
         [sys.executable, *command],
@@ -170,7 +170,7 @@ def poisoned_process(
 
 
 def environment(folder: Path, poison: str) -> dict[str, str]:
-    """Return the environment of a process that has the poison at hand, ``on`` or ``off``."""
+    """Return the environment of a process that has the poison installed, ``on`` or ``off``."""
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(POISON), os.environ.get("PYTHONPATH")])),
@@ -193,7 +193,7 @@ def workers(folder: Path, options: argparse.Namespace) -> Iterator[str]:
 
 
 def frames_of(out: Path, row: dict) -> np.ndarray | None:
-    """Return a file's stored frames; those that are missing are 255, which no frame has."""
+    """Return a file's stored frames; missing ones are 255, which no frame contains."""
     if row["image"] is None:
         return None
     image = zarr.open_group(out / "images.zarr", mode="r")[row["image"]]
@@ -230,7 +230,7 @@ def check(sound: Path, poisoned: Path, marks: dict[str, Poisoned], *, salvage: b
 
 
 def check_verdicts(out: Path, marks: dict[str, Poisoned]) -> dict[str, str]:
-    """Return what is wrong with the verdicts on a result that is sound, by file."""
+    """Return the wrong verdicts on a sound result, by file."""
     wrong = {}
     for row in pq.read_table(out / "verify.parquet").to_pylist():
         mark = marks.get(row["source"])
@@ -241,7 +241,7 @@ def check_verdicts(out: Path, marks: dict[str, Poisoned]) -> dict[str, str]:
 
 
 def report(marks: dict[str, Poisoned], wrong: dict[str, str], files: int, seconds: list[float]) -> None:
-    """Print what was done and what is wrong."""
+    """Print the work done and what is wrong."""
     table = Table("poison", "in", "must end as", "files", "wrong")
     counts = Counter((mark.where, mark.kind, mark.reason) for mark in marks.values())
     for (where, kind, reason), number in sorted(counts.items()):
@@ -260,9 +260,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     common(parser, workers=2, seed=1, timeout=1800)
     parser.add_argument("--series", type=int, default=8)
-    parser.add_argument("--multi-frame", type=int, default=4, help="how many of the series are multi-frame files")
+    parser.add_argument("--multi-frame", type=int, default=4, help="number of series that are multi-frame files")
     parser.add_argument("--files", type=int, default=32, help="files of each other series")
-    parser.add_argument("--share", type=float, default=0.15, help="of poisoned files")
+    parser.add_argument("--share", type=float, default=0.15, help="share of poisoned files")
     parser.add_argument("--kinds", nargs="+", default=sorted({*FRAME_REASONS, *HEADER_REASONS}))
     parser.add_argument(
         "--cluster", default="local", help="local, threads, or address: a scheduler with Dask's defaults"

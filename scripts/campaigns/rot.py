@@ -3,8 +3,8 @@
     scripts/campaign rot [--trials 2000] [--seed 0] [--source FOLDER …]
 
 Converts real files (pydicom's own by default) once, then changes one thing at a time in the result, verifies it,
-and puts it back. Between the changes the untouched result is verified: nothing may be reported there. Prints a table by
-kind of file and kind of change. Exits with 1 where a change went unnoticed, or an untouched result was complained about.
+and restores it. Between the changes the untouched result is verified: nothing may be reported there. Prints a table by
+kind of file and kind of change. Exits with 1 if a change went unnoticed, or an untouched result was reported.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ UNTOUCHED_EVERY = 100
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the trials."""
+    """The outcomes of the trials."""
 
     trials: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Kind of file and kind of change → trials."""
@@ -50,12 +50,12 @@ class Tally:
 
 
 def make_result(out: Path, sources: list[Path]) -> None:
-    """Convert `sources`, in shards so small that images have several."""
+    """Convert `sources` in shards so small that images have several of them."""
     pipeline.convert(sources, out, cluster={"kind": "synchronous"}, output={"shard": "60 kB"})
 
 
 def kind_of(path: Path, out: Path) -> str:
-    """Return what a file is, for the table."""
+    """Return the kind of a file, for the table."""
     parts = path.relative_to(out).parts
     if parts[0] != "images.zarr":
         return parts[0] if len(parts) == 1 else f"{parts[0]}/"
@@ -66,7 +66,7 @@ def kind_of(path: Path, out: Path) -> str:
 
 @contextmanager
 def changed(path: Path, data: bytes | None) -> Iterator[None]:
-    """Give a file another content (None: no file at all) while the block runs."""
+    """Give a file other content (None: remove the file) while the block runs."""
     before = path.read_bytes()
     try:
         if data is None:
@@ -108,13 +108,13 @@ CHANGES: dict[str, tuple[float, Callable[[Path, random.Random], bytes | None]]] 
     "deleted": (0.1, delete),
     "added": (0.1, grow),
 }
-"""Kind → share of the trials, and how it is done."""
+"""Kind → share of the trials, and the function that makes the change."""
 STRAYS = ("c/99/0/0", "0.0.zarr.json.partial", "notes.txt", ".nfs000001", "stray/zarr.json", "zarr.json~")
 
 
 @contextmanager
 def added(path: Path, choice: random.Random) -> Iterator[str]:
-    """Add a file that belongs to nothing beside `path`; what is given is its name."""
+    """Add a foreign file beside `path`; return its name."""
     stray = path.parent / choice.choice(STRAYS)
     folders = [folder for folder in stray.parents if not folder.exists()]
     stray.parent.mkdir(parents=True, exist_ok=True)
@@ -128,13 +128,13 @@ def added(path: Path, choice: random.Random) -> Iterator[str]:
 
 
 def findings(out: Path) -> list[str]:
-    """Verify, and return what was found."""
+    """Verify, and return the problems."""
     found = verify(out, cluster={"kind": "synchronous"})
     return [f"{problem.code} {problem.where} {problem.message}" for problem in found.problems]
 
 
 def run_trials(out: Path, trials: int, seed: int) -> Tally:
-    """Change one thing after the other in the result below `out`."""
+    """Make one change after the other in the result below `out`."""
     choice, tally = random.Random(seed), Tally()  # noqa: S311  the same seed is to make the same changes
     groups: dict[str, list[Path]] = {}
     for path in sorted(path for path in out.rglob("*") if path.is_file()):
@@ -176,7 +176,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     common(parser, seed=0)
     parser.add_argument("--trials", type=int, default=2000)
-    parser.add_argument("--source", type=Path, nargs="+", help="what to convert instead of pydicom's files")
+    parser.add_argument("--source", type=Path, nargs="+", help="files to convert instead of pydicom's")
 
 
 def main(given: argparse.Namespace) -> int:

@@ -3,8 +3,8 @@
     scripts/campaign s3                 # about three minutes
     scripts/campaign s3 --rounds 10     # more seeds of faults and more kills
 
-Every line of the table is a conversion of the same archive, or one frame of an object of 1 GiB. Exit code 1 where an
-object differs from the file on disk, is there too much or is missing, or where one frame cost 2 MiB or more.
+Every line of the table is a conversion of the same archive, or one frame of an object of 1 GiB. Exits with 1 if an
+object differs from the file on disk, is extra or missing, or if one frame cost 2 MiB or more.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FILES_FAILED = 1
 
 @dataclass
 class Table:
-    """Lines printed as they come, and whether all was well."""
+    """Lines printed at once, and whether everything went well."""
 
     failed: list[str] = field(default_factory=list)
 
@@ -64,12 +64,12 @@ def values(source: str, out: str, storage: dict[str, Any]) -> dict[str, Any]:
 
 
 def images(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Return what lies in images.zarr."""
+    """Return the contents of images.zarr."""
     return {name: data for name, data in files.items() if name.startswith("images.zarr/")}
 
 
 def compare(expected: dict[str, bytes], left: dict[str, bytes]) -> str:
-    """Return what is wrong with a result in the store; empty where nothing is."""
+    """Return what is wrong with a result in the store; empty if nothing is."""
     found = images(left)
     if missing := expected.keys() - found.keys():
         return f"{len(missing)} objects are missing, first {min(missing)}"
@@ -146,7 +146,7 @@ def one_frame(table: Table, server: Server, folder: Path) -> None:
 
 
 def latency(table: Table, server: Server, source: str, expected: dict[str, bytes]) -> None:
-    """Measure what reading ahead is worth where each request takes 30 ms."""
+    """Measure the gain of reading ahead if each request takes 30 ms."""
     for requests in (1, 8):
         out = server.url()
         with FaultProxy(server.port, delay=0.03) as proxy:

@@ -10,7 +10,7 @@ Limits for 1,000,000: 60 s and 2 GiB; the time for an instance must not grow.
 0.9 of the bare rate, driver and scheduler (one process) below 2 GiB, the second half as fast as the first.
 ``files`` writes CT files of 64 x 64 pixels and converts them. Limit: driver and scheduler take less than 10 % of the
 processor time.
-Exits with 1 where a limit isn't kept.
+Exits with 1 if a limit is exceeded.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def memory(name: str) -> int:
 
 
 def instances(count: int) -> Iterator[Instance]:
-    """Yield single-frame CT instances as the scan would give them: equal values are one object."""
+    """Yield single-frame CT instances like the scan's: equal values are one object."""
     pixels = PixelFormat(512, 512, 1, "int16", "MONOCHROME2")
     axial = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
     options = {"rows": 512, "columns": 512, "bits_allocated": 16, "bits_stored": 16, "pixel_representation": 1}
@@ -84,7 +84,7 @@ def instances(count: int) -> Iterator[Instance]:
 
 
 def plan_one(count: int) -> dict[str, float]:
-    """Plan `count` instances and return what it took; in a fresh process, for its peak."""
+    """Plan `count` instances and return the costs; in a fresh process, for its peak."""
     before = memory("VmRSS")
     made: Any = list(instances(count))
     row: dict[str, float] = {"instances": count, "instance_bytes": (memory("VmRSS") - before) / count}
@@ -109,7 +109,7 @@ def plan_one(count: int) -> dict[str, float]:
 
 
 def plans(counts: Sequence[int]) -> bool:
-    """Plan each number of instances; whether the limits hold."""
+    """Plan each number of instances; return whether the limits hold."""
     commands = [runner.command("campaigns", "scale", "plan", "--json", "--instances", count) for count in counts]
     found = [subprocess.run(one, env=runner.environment(), check=True, capture_output=True) for one in commands]
     rows = [json.loads(one.stdout) for one in found]
@@ -159,7 +159,7 @@ def bare(client: Client, count: int) -> float:
 
 
 def tasks(count: int, workers: int, rounds: int = 5) -> bool:
-    """Drive `count` tasks in `rounds` turns of both ways; whether the limits hold."""
+    """Drive `count` tasks in `rounds` turns of both ways; return whether the limits hold."""
     part = count // rounds
     options = {"threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None, "silence_logs": "ERROR"}
     with (
@@ -217,13 +217,13 @@ def write_files(folder: Path, count: int, series: int) -> None:
 
 
 def processor_seconds(whose: int) -> float:
-    """Return what this process has used of the processors, or its children that have ended."""
+    """Return the processor time of this process, or of its children that have ended."""
     used = resource.getrusage(whose)
     return used.ru_utime + used.ru_stime
 
 
 def files(count: int, series: int, workers: int) -> bool:
-    """Convert many small files; whether driver and scheduler take little of the processors."""
+    """Convert many small files; return whether driver and scheduler take little processor time."""
     with tempfile.TemporaryDirectory(prefix="dcm2zarr-scale-") as name:
         folder = Path(name)
         (folder / "in").mkdir()

@@ -5,8 +5,8 @@
 Starts a SLURM of this machine (as root; by apt), and converts with fixed and adaptive scaling, with jobs of several
 workers, with workers that retire every few seconds, and as an array of 8 jobs of which two are killed and one is
 forgotten; and from and to a SeaweedFS of this machine, where a share of the requests is spoilt, a job is cancelled, and then
-the driver killed and the run resumed by its URL. Each result is compared with the synchronous one on disk: the store byte
-by byte, the catalog row by row. Prints a table; exit code 1 where anything differs or a job is left behind.
+the driver is killed and the run resumed by its URL. Each result is compared with the synchronous one on disk: the store byte
+by byte, the catalog row by row. Prints a table. Exits with 1 if anything differs or a job is left behind.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ SERVICE = REPOSITORY / "scripts" / "services" / "slurm"
 OUTPUT = {"shard": "1 MiB"}
 SERIES = ("1.2.3.1", "1.2.3.2", "1.2.3.3", "1.2.3.4")
 FILES = 600
-"""Of each series: enough for eight tasks, and for a run that outlives its jobs."""
+"""Files of each series: enough for eight tasks, and for a run that outlives its jobs."""
 LARGEST = 1 << 20
 """Bytes of the files that go to the object store."""
 SPOILT = 0.05
-"""Share of the requests to it that are spoilt."""
+"""Share of spoilt requests to the object store."""
 
 
 @dataclass
 class Watcher(NullProgress):
-    """Cancels a running job after so many tasks of the convert phase, and counts the jobs."""
+    """Cancels a running job after a number of tasks of the convert phase, and counts the jobs."""
 
     after: int
     options: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ class Watcher(NullProgress):
 
 @dataclass
 class Campaign:
-    """The folder of all, what is converted, and the lines of the table."""
+    """The folder of all scenarios, the input, and the lines of the table."""
 
     folder: Path
     only: tuple[str, ...]
@@ -108,7 +108,7 @@ class Campaign:
         assert_identical(out, self.folder / "synchronous")
 
     def check_archive(self, out: Path) -> None:
-        """Compare what came from a store with what came synchronously from the same files on disk."""
+        """Compare a result from a store with a synchronous one from the same files on disk."""
         assert_same_store(out, self.folder / "archive-synchronous")
 
     def on_slurm(self, out: Path, *, after: int = 0, signal: tuple[str, ...] = (), **cluster: Any) -> str:
@@ -140,7 +140,7 @@ class Campaign:
         pipeline.convert(archive, out, output=OUTPUT, cluster={"kind": "synchronous"})
 
     def store_to_store(self, out: Path, server: Server, *, seed: int) -> str:
-        """Convert on jobs from and to an object store; lose a job, then the driver; resume; bring what is left here."""
+        """Convert on jobs from and to an object store; lose a job, then the driver; resume; copy the result here."""
         source = server.url()
         server.upload(self.folder / "archive", source)
         with FaultProxy(server.port, delay=0.2, delayed="/pixels/c/", rate=SPOILT, seed=seed, slow=0.5) as proxy:
@@ -202,7 +202,7 @@ def wait(job: str) -> None:
 
 
 def tell(*command: str) -> str:
-    """Run a command of SLURM's and return what it says."""
+    """Run a command of SLURM's and return its output."""
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 

@@ -124,7 +124,7 @@ def test_a_hundred_thousand_instances_are_quick_and_share_what_repeats(tmp_path)
     assert len({id(i.study_instance_uid) for i in again.instances}) == 1
 
 
-def test_half_a_plan_is_no_plan(tmp_path):
+def test_half_a_plan_is_refused(tmp_path):
     out = str(tmp_path)
     with pytest.raises(OutputError, match=r"plan\.json"):
         read_plan(OutputDir.of(out))

@@ -14,7 +14,7 @@ from click.testing import Result
 
 from pipeline.cli import main
 from pipeline.errors import EXIT_CODES, ClusterError, ConfigError, OutputError, PipelineError, PlanError, SourceError
-from pipeline.output.lock import locked
+from pipeline.output.lock import hold_lock
 from pipeline.storage import OutputDir
 from support.converted_folders import invoke
 from support.dicom_bytes import native_file
@@ -107,19 +107,19 @@ def missing_partition(place: Path) -> Result:
 
 
 def output_in_use(place: Path) -> Result:
-    with locked(OutputDir.of(place / "out")):
+    with hold_lock(OutputDir.of(place / "out")):
         return convert(place)
 
 
 def verify_of_a_run_at_work(place: Path) -> Result:
     convert(place)
-    with locked(OutputDir.of(place / "out")):
+    with hold_lock(OutputDir.of(place / "out")):
         return invoke("verify", str(place / "out"), "--cluster", "synchronous")
 
 
 def verify_of_a_partition_at_work(place: Path) -> Result:
     invoke("init", str(place / "run.yaml"))
-    with locked(OutputDir.of(place / "out"), "partition-0.lock"):
+    with hold_lock(OutputDir.of(place / "out"), "partition-0.lock"):
         return invoke("verify", str(place / "out"), "--cluster", "synchronous")
 
 
@@ -165,7 +165,7 @@ def verify_of_damage(place: Path) -> Result:
         (convert, 0, "Exit code 0: nothing failed."),
         (failed_file, 1, "Exit code 1: 1 of 4 files could not be stored"),
         (missing_partition, 3, "Run these again"),
-        (verify_of_damage, 1, "remove what is named, and run the same command again"),
+        (verify_of_damage, 1, "remove the named file, and run the same command again"),
         (wrong_option, 2, "output.grouping"),
         (missing_source, 2, "no such file or folder"),
         (foreign_output, 2, "holds 'thesis.tex'"),

@@ -220,7 +220,7 @@ def test_faults_in_worker_processes(source: Path, tmp_path: Path, undisturbed: d
     command = [sys.executable, "-m", "pipeline.cli", "convert", str(source), str(tmp_path / "out"), "--workers", "1"]
     done = subprocess.run(command, env={**os.environ, **told}, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
-    assert "stack-1/zarr.json can't be written: Device or resource busy. Mend that" in done.stderr
+    assert "stack-1/zarr.json can't be written: Device or resource busy. Repair the cause" in done.stderr
     assert "distributed" not in done.stderr
     again = convert(source, tmp_path / "out")
     assert again.exit_code == 0

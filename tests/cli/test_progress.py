@@ -12,7 +12,7 @@ from rich.console import Console
 from pipeline.cli import tally
 from pipeline.cli.screen import Screen
 from pipeline.cli.tally import Tally
-from pipeline.cli.terminal_progress import PlainProgress, TerminalProgress, watched
+from pipeline.cli.terminal_progress import PlainProgress, TerminalProgress, show_progress
 from pipeline.executors import NullProgress, Progress
 
 
@@ -100,7 +100,7 @@ def test_what_is_shown_fits_the_stream() -> None:
         (Screen(terminal, terminal, quiet=True), NullProgress),
         (Screen(file, terminal), TerminalProgress),
     ):
-        with watched(screen) as progress:
+        with show_progress(screen) as progress:
             assert isinstance(progress, kind)
 
 
@@ -108,7 +108,7 @@ def test_a_phase_that_an_error_ended_is_not_called_done() -> None:
     stream = io.StringIO()
 
     def scan() -> None:
-        with watched(Screen(Console(), Console(file=stream))) as progress:
+        with show_progress(Screen(Console(), Console(file=stream))) as progress:
             progress.phase("scan", None)
             raise RuntimeError
 

@@ -203,10 +203,10 @@ def test_a_run_goes_on_without_sources_that_have_gone_but_not_with_wrong_ones(da
 
 
 def test_arguments_that_are_missing() -> None:
-    assert "what to convert and where to are missing: dcm2zarr convert SRC... OUT" in run().stderr
+    assert "the sources and the output directory are missing: dcm2zarr convert SRC... OUT" in run().stderr
     result = run("data/")
     assert result.exit_code == 2
-    assert "the output directory is missing, the last argument: dcm2zarr convert data/ OUT" in result.stderr
+    assert "the output directory, the last argument, is missing: dcm2zarr convert data/ OUT" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_source_in_the_place_of_the_output_is_asked_about(
     result = run(data / "a.dcm", data / last, *options)
     assert result.exit_code == 2
     assert told in result.stderr
-    assert "was the output directory forgotten?" in result.stderr
+    assert "is the output directory: did you forget to give one?" in result.stderr
     assert {path: path.read_bytes() for path in data.parent.rglob("*") if path.is_file()} == before
     assert sorted(path.name for path in data.iterdir()) == sorted(FILES)  # no folder either
 

@@ -39,7 +39,7 @@ def test_a_finished_run(place: Place) -> None:
     told = invoke("status", str(place.out))
     assert told.exit_code == 1, told.output  # one file is damaged
     assert "finished. Exit code 1: 1 file failed." in told.stdout
-    for text in ("shards", "100.0", "damaged_pixel_data", "duplicate", "At work: nobody"):
+    for text in ("shards", "100.0", "damaged_pixel_data", "duplicate", "At work: no process"):
         assert text in told.stdout
 
 
@@ -85,7 +85,7 @@ def test_a_run_that_died_while_it_scanned(place: Place) -> None:
 def test_a_run_that_is_alive_is_named(place: Place) -> None:
     place.convert()
     cut_ledger(place, 2)
-    code = "import sys\nfrom pipeline.output.lock import locked\nfrom pipeline.storage import OutputDir\nwith locked(OutputDir(sys.argv[1])):\n print(flush=True); input()"
+    code = "import sys\nfrom pipeline.output.lock import hold_lock\nfrom pipeline.storage import OutputDir\nwith hold_lock(OutputDir(sys.argv[1])):\n print(flush=True); input()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code, str(place.out)], **pipes) as run:
         run.stdout.readline()

@@ -50,7 +50,7 @@ def test_standard_output_that_takes_nothing(place: Path, where: str, why: str) -
     done = shell(place, f"{ONE} {where}")
     assert done.returncode == 3, done.stderr
     assert error_of(done) == (
-        f"error: standard output can't be written: {why}; all else is done, but what was to be said is lost"
+        f"error: standard output can't be written: {why}; the work is done, but a part of the output is lost"
     )
     assert open_catalog(OutputDir.of(place / "out"))["status"].to_pylist() == ["converted"] * 2
 

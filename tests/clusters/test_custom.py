@@ -66,7 +66,7 @@ def test_it_starts_with_the_first_worker_and_uses_those_that_come_later():
         ({"class_name": "pathlib.Path"}, "'pathlib.Path' is no class of Dask clusters"),
         (
             {"class_name": "dask_jobqueue.SLURMCluster", "options": {"asynchronous": True}},
-            r"cluster\.options\.asynchronous: it is always false here",
+            r"cluster\.options\.asynchronous: dcm2zarr always uses false",
         ),
     ],
 )

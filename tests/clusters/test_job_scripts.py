@@ -160,7 +160,7 @@ def test_unencrypted_needs_a_network():
         ),
         ({"wall-time": "1:00"}, "did you mean walltime"),
         ({"n_workers": 3}, r"cluster\.options\.n_workers: set cluster\.workers, or cluster\.adapt, instead"),
-        ({"walltime": "an hour"}, r"cluster\.options\.walltime: 'an hour' is no walltime of slurm"),
+        ({"walltime": "an hour"}, r"cluster\.options\.walltime: 'an hour' isn't a walltime of slurm"),
         ({"memory": "3 GB"}, r"cluster\.options\.memory: cluster\.memory is set already"),
     ],
 )

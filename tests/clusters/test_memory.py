@@ -19,7 +19,7 @@ import pipeline
 from pipeline.config import Cluster
 from pipeline.errors import ConfigError, PlanError
 from pipeline.executors import clusters
-from pipeline.executors.clusters import here
+from pipeline.executors.clusters import this_machine
 from pipeline.executors.clusters.worker_memory import WORKER_BYTES, Thresholds, configured_thresholds
 from pipeline.model import Task
 
@@ -100,7 +100,7 @@ def test_the_limit_of_a_control_group_counts(tmp_path, limited):
     )
     refused = limited(280 * MiB, *command)
     assert refused.returncode == 2, refused.stderr
-    assert "the memory that there is here is too small for 1 worker(s)" in refused.stderr
+    assert "this machine's memory is too small for 1 worker(s)" in refused.stderr
     done = limited(600 * MiB, *command)
     assert done.returncode == 0, done.stderr
 
@@ -119,16 +119,14 @@ def test_a_plan_that_does_not_fit_is_refused_and_nothing_is_converted(tmp_path):
 
 
 def test_a_small_machine_has_fewer_workers_unless_their_number_is_given(monkeypatch):
-    monkeypatch.setattr(here, "CPU_COUNT", 8)
-    monkeypatch.setattr(here, "MEMORY_LIMIT", 1024 * MiB)
-    assert here.check_local_memory(local()) == (3, 1024 * MiB // 3)
-    assert here.check_local_memory(local(workers=2)) == (2, 512 * MiB)
-    with pytest.raises(
-        ConfigError, match=r"cluster\.workers: the memory that there is here is too small for 4 worker\(s\)"
-    ):
-        here.check_local_memory(local(workers=4))
-    monkeypatch.setattr(here, "MEMORY_LIMIT", 8 * 1024 * MiB)
-    assert here.check_local_memory(local()) == (8, 1024 * MiB)
+    monkeypatch.setattr(this_machine, "CPU_COUNT", 8)
+    monkeypatch.setattr(this_machine, "MEMORY_LIMIT", 1024 * MiB)
+    assert this_machine.check_local_memory(local()) == (3, 1024 * MiB // 3)
+    assert this_machine.check_local_memory(local(workers=2)) == (2, 512 * MiB)
+    with pytest.raises(ConfigError, match=r"cluster\.workers: this machine's memory is too small for 4 worker\(s\)"):
+        this_machine.check_local_memory(local(workers=4))
+    monkeypatch.setattr(this_machine, "MEMORY_LIMIT", 8 * 1024 * MiB)
+    assert this_machine.check_local_memory(local()) == (8, 1024 * MiB)
 
 
 def test_what_dask_s_settings_say_of_pausing_counts_in_jobs():

@@ -132,9 +132,7 @@ def test_what_is_left_out_is_told(source, tmp_path, home):
     (folder / "folder.yaml").write_text("temporary-directory: /dev/null/nowhere", "utf-8")
     ended = started(home, "-m", "pipeline.cli", "convert", source, tmp_path / "out", "--cluster", "threads")
     assert ended.returncode == 0
-    assert (
-        f"Dask's settings in {folder}/broken.yaml are left out: it is no YAML that Dask can read: line " in ended.stderr
-    )
+    assert f"Dask's settings in {folder}/broken.yaml are ignored: not YAML that Dask can read: line " in ended.stderr
     told = f"temporary-directory of Dask's settings (in {folder}/folder.yaml) can't be used: /dev/null/nowhere: "
     assert told in ended.stderr
 

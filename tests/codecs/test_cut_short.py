@@ -20,7 +20,7 @@ from pipeline import codecs
 from pipeline.codecs import scans
 from pipeline.codecs.entropy import last_codes
 from pipeline.codecs.markers import read_jpeg_header
-from pipeline.codecs.packets import parses, with_something_left
+from pipeline.codecs.packets import append_invalid_packets, parses
 from pipeline.codecs.tileparts import read_j2k_header, read_tile_parts
 from pipeline.errors import CutShortError, DecodeError, PipelineError
 from pipeline.frames import build_index, iter_frames
@@ -124,7 +124,7 @@ def places(codestream: bytes, start: int) -> list[int]:
 
 
 def refuses(stream: Stream, codestream: bytes, plugin: str = "") -> bool:
-    """Whether a codestream is refused; if not, it is only the picture's last padding bits that have gone."""
+    """Return whether a codestream is refused; if not, it is only the picture's last padding bits that have gone."""
     try:
         frame = next(iter_frames(stream.file(codestream), decoding_plugin=plugin))
     except DecodeError as error:
@@ -305,7 +305,7 @@ def test_all_packets_of_real_files_are_found() -> None:
         if not data.startswith(b"\xff\x4f") or len(index.ranges(0)) > 1:
             continue
         header = read_j2k_header(data)
-        assert parses(with_something_left(data, header, read_tile_parts(data, header)), header), path.name
+        assert parses(append_invalid_packets(data, header, read_tile_parts(data, header)), header), path.name
         found += 1
     assert found > (20 if shared_data() else 8)
 

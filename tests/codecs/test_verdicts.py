@@ -268,7 +268,7 @@ def test_segments_of_rle_contradict(name: str) -> None:
     attributes = {"segments": {"bits": 8, "BitsStored": 8, "HighBit": 7}, "samples": THREE, "bits": {"bits": 32}}[name]
     made = stream("rle", uid.RLELossless, rle(DEEP), DEEP, 12)
     for plugin in plugins(made):
-        with pytest.raises(CodestreamError, match="segments, but the attributes ask for") as caught:
+        with pytest.raises(CodestreamError, match="segments, but the attributes need") as caught:
             next(iter_frames(made.file(**attributes), decoding_plugin=plugin))
         assert caught.value.reason == "frame_mismatch"
 

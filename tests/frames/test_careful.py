@@ -21,8 +21,8 @@ from pydicom.tag import BaseTag
 from pipeline.errors import PipelineError
 from pipeline.frames import Header, frame_attributes, iter_frames, read_header
 from pipeline.frames.byte_sources import HeaderFile
-from pipeline.frames.careful import CarefulReader
 from pipeline.frames.meta import read_meta
+from pipeline.frames.unusual_header import CarefulReader
 from pipeline.model.syntaxes import encoding_of
 from support.corpora import dicom_files
 from support.dicom_bytes import (

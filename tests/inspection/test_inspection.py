@@ -77,7 +77,7 @@ def test_an_output(folder: Path, tmp_path: Path):
 
 
 def test_nothing_is_there(tmp_path: Path):
-    with pytest.raises(ConfigError, match="nothing is there"):
+    with pytest.raises(ConfigError, match="no such file"):
         dcm2zarr.inspect(tmp_path / "nowhere")
 
 

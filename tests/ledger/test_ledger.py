@@ -1,4 +1,4 @@
-"""The ledger gives back what was recorded, or less and says so; never anything else."""
+"""The ledger returns what was recorded, or less and says so; never anything else."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ natural = st.integers(0, 2**62)
 
 
 def every_field(kind: type, **known: st.SearchStrategy) -> st.SearchStrategy:
-    """Values of a dataclass in which no field keeps its default: one that the ledger forgets is noticed."""
+    """Values of a dataclass in which no field keeps its default, so that a field which the ledger forgets is noticed."""
     numbers = {"int": natural, "int | None": st.none() | natural}
     return st.builds(
         kind, **{field.name: known.get(field.name, numbers.get(field.type, ...)) for field in fields(kind)}

@@ -1,4 +1,4 @@
-"""Grids of any number of axes, against an enumeration of their cells; and the axes that images are to have."""
+"""Grids of any number of axes, compared with an enumeration of their cells; and the axes of all kinds of images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ squares = st.builds(lambda sizes, side: Grid(tuple(sizes), (side,) * len(sizes))
 
 
 def enumerated(grid):
-    """The cells shard by shard, without a closed form: those of a shard are left out that lie outside of the grid."""
+    """The cells shard by shard, without a closed form; cells of a shard outside the grid are left out."""
     shards = itertools.product(*(range(0, size, step) for size, step in zip(grid.sizes, grid.shard, strict=True)))
     for corner in shards:
         cells = itertools.product(*(range(start, start + step) for start, step in zip(corner, grid.shard, strict=True)))
@@ -90,7 +90,7 @@ def test_runs_follow_each_other_along_the_last_axis(grid, most, data):
     assert seen == list(part)
 
 
-def test_what_lies_outside_has_no_position():
+def test_cells_outside_the_grid_have_no_position():
     grid = Grid((3, 5), (2, 2))
     for position in (-1, 15):
         for ask in (grid.coordinates, grid.index, grid.shard_of):
@@ -178,6 +178,6 @@ def test_axes_of_every_kind_of_image(kind):
     ],
     ids=["no grid", "no columns", "rows twice", "a name twice", "a grid axis twice", "lengths", "nothing along it"],
 )
-def test_what_are_no_axes_is_refused(names, cut, inside):
+def test_invalid_axes_are_refused(names, cut, inside):
     with pytest.raises(ValueError, match=r"axes of an image|zip\(\)|rows and columns"):
         Axes(names, cut, inside)

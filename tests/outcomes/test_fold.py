@@ -1,4 +1,4 @@
-"""The fold, against a count frame by frame: whatever the order of results, whoever fails, whichever tasks are lost."""
+"""The fold, compared with a count frame by frame, for any order of results, any failures and any lost tasks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def instance(number: int, frames: int) -> Instance:
 
 @st.composite
 def folded(draw: st.DrawFn) -> tuple[Plan, dict[int, TaskResult], dict[tuple[int, int], int], list[int]]:
-    """Draw a plan, its tasks' results but those of lost tasks, which frames are stored (0 or 1), and an order of tasks."""
+    """Draw a plan, the results of its tasks except lost ones, which frames are stored (0 or 1), and an order of tasks."""
     counts = draw(st.lists(st.integers(1, 9), min_size=1, max_size=8))
     layout = Layout(shard_bytes=16 * draw(st.integers(1, 4)), task_bytes=draw(st.sampled_from([1, 100, 10**6])))
     plan = make_plan([instance(i, n) for i, n in enumerate(counts)], layout)
@@ -84,7 +84,7 @@ def fold(plan: Plan, results: dict[int, TaskResult], order: list[int], **setting
 
 @given(folded())
 @settings(max_examples=150, deadline=None)
-def test_what_became_of_instances_and_images_is_what_became_of_their_frames(case) -> None:
+def test_outcomes_of_instances_and_images_follow_from_their_frames(case) -> None:
     plan, results, stored, order = case
     outcomes, ended = fold(plan, results, order)
     assert sorted(ended) == list(range(len(plan.images)))

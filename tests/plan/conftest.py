@@ -1,4 +1,4 @@
-"""One way to make an instance, for all tests of the plan."""
+"""Fixtures that make instances for all tests of the plan."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ VALUES = (
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize("protocol", [2, pickle.HIGHEST_PROTOCOL])
 def test_values_arrive_as_they_were_sent(value: object, protocol: int) -> None:
-    """Equal in every field and of the same type, pickled or copied."""
+    """Values are equal in every field and of the same type, whether pickled or copied."""
     for arrived in (pickle.loads(pickle.dumps(value, protocol)), copy.deepcopy(value)):  # noqa: S301  our own bytes
         assert type(arrived) is type(value)
         for field in fields(value):
@@ -94,7 +94,7 @@ def test_values_arrive_as_they_were_sent(value: object, protocol: int) -> None:
 
 
 def test_every_compact_type_is_tried() -> None:
-    """None of the model's is forgotten, and all their fields are arguments of the constructor."""
+    """All of the model's types are tried, and all their fields are arguments of the constructor."""
     compact = {kind for kind in vars(model).values() if isinstance(kind, type) and issubclass(kind, Compact)}
     assert compact - {Compact} <= {type(value) for value in VALUES} | {RegionInput}
     for kind in compact - {Compact}:
@@ -103,7 +103,7 @@ def test_every_compact_type_is_tried() -> None:
 
 
 def test_collections_go_on_after_a_pause() -> None:
-    """Also after an error, and where the caller had paused them the pause stays."""
+    """Collections go on after an error too; if the caller had paused them, they stay paused."""
 
     @without_collections
     def fail() -> None:

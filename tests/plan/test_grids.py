@@ -1,4 +1,4 @@
-"""Plans of images whose frames lie on grids of several axes, in shards that are square in tiles: the same promises."""
+"""The plan's promises for images whose frames lie on grids of several axes, in shards that are square in tiles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.errors import PlanError
 from pipeline.model import Axes, ImageSpec, PixelFormat, Placement, Plan, Region
 from pipeline.plan import Layout, task_inputs, verify
 from pipeline.plan.build import project_memory
-from pipeline.plan.tasks import cut_tasks
+from pipeline.plan.task_cutting import cut_tasks
 
 TILE = PixelFormat(16, 16, 1, "uint8", "MONOCHROME2")
 NATIVE, JPEG_LS = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.80"
@@ -23,7 +23,7 @@ NAMES = ("t", "c", "z")
 
 
 def axes_of(count):
-    """Tiles, in as many further axes as it takes; one axis alone is a stack."""
+    """Axes of tiles and as many further axes as needed; one axis alone is a stack."""
     if count == 1:
         return Axes(("z", "y", "x"), ("z", "", ""), ("", "row", "column"))
     more = NAMES[: count - 2]
@@ -32,7 +32,7 @@ def axes_of(count):
 
 
 def image_of(number, first, cuts, grid):
-    """An image of some sizes in shards of some cells, filled by instances that begin where `cuts` says."""
+    """An image with these sizes and shards, filled by instances that begin at `cuts`."""
     sizes, cells = grid
     axes, total, count = axes_of(len(sizes)), 1, len(sizes)
     for size in sizes:
@@ -133,7 +133,7 @@ PLANES = ((2, 3, 5), (1, 2, 2))
 
 @pytest.fixture
 def plan():
-    """Two planes of 3 x 5 tiles in shards of 2 x 2, a task each; and ten tiles in a row."""
+    """Two planes of 3 x 5 tiles in shards of 2 x 2, one task each; and ten tiles in a row."""
     made = plan_of([PLANES, ((10,), (4,))], LAYOUT, (7,))
     bounds = [0, 4, 8, 10, 12, 14, 15, 19, 23, 25, 27, 29, 30]
     assert [task.regions for task in made.tasks[:12]] == [(Region(0, a, b),) for a, b in pairwise(bounds)]

@@ -1,4 +1,4 @@
-"""What is stacked with what, and in which order: as someone who reads the images would want it."""
+"""Which frames are stacked, and in which order: as a reader of the images would want it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CORONAL = ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
 
 
 def images(instances, **layout):
-    """Each image of the plan: what orders it, and the names of its files in order."""
+    """For each image of the plan: the key of its order, and the names of its files in order."""
     plan = make_plan(instances, Layout(**layout))
     return {
         (
@@ -115,7 +115,7 @@ def test_a_drifting_orientation_has_no_common_normal(instance):
         ),
     ],
 )
-def test_what_differs_is_kept_apart(axial, difference):
+def test_differing_instances_are_kept_apart(axial, difference):
     files = [axial(0), axial(1), axial(2, **difference), axial(3, **difference)]
     assert {names[1:] for names in images(files)} == {("0", "1"), ("2", "3")}
 

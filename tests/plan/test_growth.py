@@ -1,4 +1,4 @@
-"""Plans that follow one another, over folders that change at random: what stays, stays as it is, and nothing is lost."""
+"""Successive plans over folders that change at random: unchanged images stay as they are, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def members(image):
 
 
 def replaced(plan: Plan) -> set[int]:
-    """Every version of a file but its last."""
+    """Every version of a file except its last."""
     last = {one.source: i for i, one in enumerate(plan.instances)}
     return {i for i, one in enumerate(plan.instances) if last[one.source] != i}
 
@@ -107,7 +107,7 @@ def check_back(plan: Plan, standing: Plan, wanted: set[int]) -> None:
 
 
 def check_tasks(before: Plan, after: Plan, tasks: dict[int, int], images: dict[int, int]) -> None:
-    """What is left of a task writes the same shards of the same images."""
+    """The remaining part of a task writes the same shards of the same images."""
     for task in before.tasks:
         regions = [replace(r, image=images[r.image]) for r in task.regions if r.image in images]
         assert (task.id in tasks) == bool(regions)

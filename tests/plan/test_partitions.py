@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.model import Task
 from pipeline.plan import partition, partition_count
-from pipeline.plan.partitioning import size, work
+from pipeline.plan.job_partitions import size, work
 
 tasks = st.lists(
     st.builds(

@@ -1,4 +1,4 @@
-"""Two patients never share an image: proved pair by pair, by comparing values that the tests know."""
+"""Two patients never share an image: proved pair by pair, by comparing values known to the test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.plan import Layout, digest, find_kept_apart, grow, make_plan, veri
 from pipeline.plan.patient_division import divide
 
 Person = tuple[int, ...]
-"""A number for each attribute, 0 for one that isn't there."""
+"""A number for each attribute, 0 for a missing one."""
 NOBODY: Person = (0,) * len(PATIENT_ATTRIBUTES)
 
 people = st.lists(
@@ -31,20 +31,20 @@ people = st.lists(
 
 
 def hashed(person: Person, salt: str = "") -> bytes:
-    """Hashes as the scan's are: equal where the values are, under one salt."""
+    """Hashes like the scan's: equal if the values are equal, under one salt."""
     return pack_patient(
         [sha256(f"{salt}{value}".encode()).digest()[:PATIENT_HASH_BYTES] if value else b"" for value in person]
     )
 
 
 def person(**values: int) -> Person:
-    """A person with a Patient ID, an issuer, …, by their places."""
+    """A person with a Patient ID, an issuer, …, in this order."""
     names = ("number", "issuer", "name", "ideographic", "phonetic", "born", "study_date", "accession", "series")
     return tuple(values.get(name, 0) for name in names)
 
 
 def slices(persons, salt="", **fields):
-    """A single-frame instance of each person, at a height of its own."""
+    """A single-frame instance of each person, each at another height."""
     axial = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
     return [
         replace(
@@ -64,7 +64,7 @@ def slices(persons, salt="", **fields):
 
 
 def images(plan: Plan) -> list[list[int]]:
-    """The instances of each image, by their number in the source's name."""
+    """The instances of each image, by the number in the source's name."""
     return [
         [int(plan.instances[placement.instance].source[-5:]) for placement in image.placements] for image in plan.images
     ]
@@ -159,7 +159,7 @@ def test_patients_of_other_series_decide_nothing() -> None:
     assert sorted(images(make_plan([*here, *there]))) == [[0, 1], [9]]
 
 
-def test_what_keeps_files_apart_is_named() -> None:
+def test_the_attributes_that_keep_files_apart_are_named() -> None:
     plan = make_plan(slices([NAMED, person(number=2, name=7, born=4), ONE]))
     assert find_kept_apart(plan) == dict.fromkeys(range(3), "Patient ID, Patient's Birth Date")
     assert find_kept_apart(make_plan(slices([NAMED, ONE, UNKNOWN]))) == {}
@@ -196,8 +196,8 @@ def test_hashes_are_packed_without_loss(hashes: list[bytes]) -> None:
     assert unpack_patient(pack_patient([])) == (b"",) * 9
 
 
-def test_it_stays_linear_where_every_file_is_another_patients() -> None:
-    """Constant UIDs in a whole archive, and all combinations of what files may lack."""
+def test_dividing_stays_linear_if_every_file_is_of_another_patient() -> None:
+    """Constant UIDs in a whole archive, with all combinations of missing attributes."""
     masks = list(product([0, 1], repeat=6))
 
     def seconds(count: int) -> float:

@@ -89,7 +89,7 @@ layouts = st.builds(
 
 
 def expected_frames(setting, count):
-    """The selection as plain Python understands it."""
+    """The frames that plain Python selects."""
     existing = list(range(count))
     if setting is None:
         return existing
@@ -117,7 +117,7 @@ def memory(instance, shard_frames, chunks):
 
 
 def planned(instances, layout):
-    """Make the plan; None where it is rightly refused."""
+    """Make the plan; None if it is rightly refused."""
     try:
         return make_plan(instances, layout)
     except PlanError as error:
@@ -146,7 +146,7 @@ def test_promises(instances, layout):
 
 
 def every_selected_frame_exactly_once(plan, layout):
-    """Counted as the workers see it: in the tasks' inputs, frame by frame, in place."""
+    """Count frames as the workers see them: in the tasks' inputs, frame by frame, by position."""
     places = Counter()
     frames = Counter()
     for task in task_inputs(plan):
@@ -236,7 +236,7 @@ def test_the_order_of_the_files_changes_nothing(instances, layout, shuffled):
 
 
 def by_source(plan):
-    """All images, with sources in the place of positions."""
+    """All images, with sources instead of positions."""
     return [
         (
             replace(image, placements=()),
@@ -263,7 +263,7 @@ def test_verify_notices_any_number_that_changes(instances, layout, data):
 
 
 def put(items, position, *new):
-    """`items` with others in the place of one."""
+    """`items` with one item replaced by others."""
     return (*items[:position], *new, *items[position + 1 :])
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.model import PixelFormat, Placement
 from pipeline.plan import Layout, make_plan, task_input
-from pipeline.plan.inputs import cut_placements
+from pipeline.plan.task_inputs import cut_placements
 
 MiB = 2**20
 SMALL = PixelFormat(8, 8, 1, "uint8", "MONOCHROME2")
@@ -109,7 +109,7 @@ def test_a_task_takes_only_its_own_placements_along(axial):
 
 
 class Counted(Sequence):
-    """A sequence that counts how often it is looked into."""
+    """A sequence that counts accesses."""
 
     def __init__(self, items):
         self.items = items

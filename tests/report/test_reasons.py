@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from pipeline.errors import EXIT_CODES
-from pipeline.report.advice import ADVICE
+from pipeline.report.reason_advice import ADVICE
 from pipeline.scan.scan_task import _PROBLEMS
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -28,8 +28,8 @@ from pipeline.report import (
     verdict,
     write,
 )
-from pipeline.report.advice import ADVICE
 from pipeline.report.html_pieces import stacked
+from pipeline.report.reason_advice import ADVICE
 from pipeline.storage import OutputDir
 from pipeline.units import counted, duration, ratio, shape, size
 from support.run_summaries import NASTY, START, run_summary
@@ -187,7 +187,7 @@ def test_the_course_of_the_run_is_drawn() -> None:
     pace = Pace(2.0, (1, 2, 3), (0, 4 * 2**20, 2 * 2**20))
     html = render_html(run_summary(pace=pace))
     told = "1.0 MiB/s on average over 6.0 s, 2.0 MiB/s at most in 2.0 s"
-    assert f'aria-label="Decoded bytes a second while converting: {told}.' in html
+    assert f'aria-label="Decoded bytes per second during the conversion: {told}.' in html
     assert 'd="M0 100.00L0 100.00H1L1 0.00H2L2 50.00H3"' in html
     assert "Throughput" not in Page(render_html(run_summary(pace=Pace(1.0, (1,), (1,))))).text
 

@@ -1,4 +1,4 @@
-"""The same command again: what it finds done it leaves, and its report tells its own work from that of earlier runs."""
+"""The same command again: finished work stays, and the report tells this run's work from that of earlier runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import catalog
 from pipeline.config import load
-from pipeline.report import earlier, throughput
+from pipeline.report import describe_earlier_runs, throughput
 from pipeline.runs import array_jobs, stages
 from pipeline.storage import OutputDir
 from support import varied_files as files
@@ -18,7 +18,7 @@ from support.varied_files import Place
 
 
 def everything(place: Place) -> dict[str, tuple[bytes, int, int]]:
-    """Every file below the output, with what tells whether it was written."""
+    """Every file below the output, with the values that show whether it was written."""
     found = {path: path.stat() for path in place.out.rglob("*") if path.is_file()}
     return {str(path): (path.read_bytes(), info.st_mtime_ns, info.st_ino) for path, info in found.items()}
 
@@ -42,7 +42,7 @@ def test_with_nothing_to_do_nothing_is_written(varied: Place) -> None:
 
 @pytest.mark.parametrize("name", ["catalog.parquet", "report.json", "report.html", "run.yaml"])
 @pytest.mark.parametrize("cut", [False, True])
-def test_what_is_missing_or_cut_is_written_again(varied: Place, name: str, *, cut: bool) -> None:
+def test_missing_or_cut_files_are_written_again(varied: Place, name: str, *, cut: bool) -> None:
     varied.convert()
     before = varied.result()
     path = varied.out / name
@@ -86,12 +86,12 @@ def test_the_report_tells_what_this_run_did_and_what_was_there(varied: Place, mo
     assert throughput(summary)["frames_per_second"] == pytest.approx(done.frames / seconds, rel=0.01)
     told = report(varied)["this_run"]
     assert (told["earlier_tasks"], told["tasks"], told["frames"]) == (5, done.tasks, done.frames)
-    assert "5 tasks had been finished by earlier runs" in (varied.out / "report.html").read_text("utf-8")
+    assert "Earlier runs had finished 5 tasks" in (varied.out / "report.html").read_text("utf-8")
 
 
-def test_the_report_tells_of_files_that_came_and_images_made_anew(varied: Place, pydicom_folder: Path) -> None:
+def test_the_report_tells_of_new_files_and_images_made_again(varied: Place, pydicom_folder: Path) -> None:
     first = varied.convert()
-    assert earlier(first) == []
+    assert describe_earlier_runs(first) == []
     files.add_series(varied.folder, pydicom_folder / "CT_small.dcm", range(6, 9))
     files.add_series(varied.folder, pydicom_folder / "CT_small.dcm", range(1, 4), series="1.2.3.5")
     summary = varied.convert()
@@ -118,7 +118,7 @@ def test_partitions_that_were_completed_are_left(varied: Place) -> None:
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    """Interrupt the run when so many tasks are recorded."""
+    """Interrupt the run after this many tasks are recorded."""
     append = stages.Ledger.append
     left = [count]
 

@@ -1,4 +1,4 @@
-"""What a worker's memory allocator does between two frames: page faults are counted, not seconds."""
+"""The memory allocator of a worker between two frames: the test counts page faults, not seconds."""
 
 import ctypes
 import os
@@ -28,7 +28,7 @@ GLIBC = os.name == "posix" and hasattr(ctypes.CDLL(None), "gnu_get_libc_version"
 
 
 def faults(how: str) -> int:
-    """Page faults of compressing twenty slices, in a process with the environment that Dask's nannies give."""
+    """Page faults while compressing twenty slices, in a process with the environment that Dask's nannies set."""
     environment = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}
     command = [sys.executable, "-c", FAULTS, how]
     return int(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)

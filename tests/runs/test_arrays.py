@@ -1,4 +1,4 @@
-"""Jobs that know nothing of each other leave what one run leaves, whatever happens to them."""
+"""Independent jobs leave the same result as one run, whatever happens to them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def recorded(place: Place) -> list[int]:
 
 
 def kill(monkeypatch: pytest.MonkeyPatch, place: Place, number: int, *, after: int) -> None:
-    """Convert a partition, and end the process, so to speak, while it works on the task after so many others."""
+    """Convert a partition, and simulate the end of the process while it works on the task after this many others."""
     execute = conversion.execute
     left = iter(range(after))
 
@@ -104,7 +104,7 @@ def test_each_stage_can_be_repeated(varied: Place, whole: Place) -> None:
     assert varied.result() == whole.result()
 
 
-def test_it_can_be_cut_anew_midway(varied: Place, whole: Place) -> None:
+def test_partitions_can_be_cut_again_midway(varied: Place, whole: Place) -> None:
     runs.init(config(varied), partitions=3)
     runs.convert_partition(varied.out, 1)
     parts = runs.init(config(varied), partition_bytes=1)

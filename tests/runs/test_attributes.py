@@ -1,4 +1,4 @@
-"""What holds for the whole image becomes an attribute, what varies an array, and nothing is invented."""
+"""Values that hold for the whole image become attributes, varying ones arrays, and nothing is invented."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.model import ImageSpec, PixelFormat, Placement, frame_axes
 from pipeline.store import split_attributes
-from pipeline.store.varying import as_array
+from pipeline.store.per_frame_attributes import as_array
 from pipeline.tasks.frame_sources import frame_sources
 
 FORMAT = PixelFormat(4, 5, 1, "int16", "MONOCHROME2")
@@ -48,7 +48,7 @@ def test_vectors_become_a_second_axis_and_the_missing_nan():
     np.testing.assert_array_equal(array, [[1, 2], [np.nan, np.nan], [3, 4]])
 
 
-def test_what_fits_no_plain_array_is_json_text():
+def test_values_that_fit_no_plain_array_become_json_text():
     rows = as_array([[1.0, 2.0], [3.0], None, 4, [5.0, None]])  # of another length: NaN fills up
     np.testing.assert_array_equal(rows, [[1, 2], [3, np.nan], [np.nan] * 2, [4, np.nan], [5, np.nan]])
     assert as_array([[1.0, 2.0], "far"]).tolist() == ["[1.0, 2.0]", '"far"']

@@ -1,4 +1,4 @@
-"""Files that have changed since they were converted: their images are redone, and nothing is lost by it."""
+"""Files that have changed since they were converted: their images are made again, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_changed_slice(archive: Archive) -> None:
     assert "s3.dcm (another time of change)" in told(result)
     assert f"{STACK} is made again, because 1 of its files changed" in told(result)
     assert (
-        f"1 file had changed since then. Made anew, because files that belong to them came or changed: {STACK}."
+        f"1 file had changed since then. Converted again, because files of these images were added or changed: {STACK}."
         in told(result)
     )
     assert archive.rows()["s3.dcm"]["image"] == STACK
@@ -124,7 +124,7 @@ def test_changed_twice_and_back(archive: Archive) -> None:
     assert archive.files() == before
 
 
-def test_its_copies_stand_for_themselves_then(archive: Archive) -> None:
+def test_copies_of_a_changed_file_become_images(archive: Archive) -> None:
     shutil.copy2(archive.folder / "s3.dcm", archive.folder / "copy.dcm")
     archive.convert()
     assert archive.rows()["copy.dcm"]["reason"] == "duplicate"
@@ -266,7 +266,7 @@ GARBAGE: dict[str, Callable[[int], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", GARBAGE)
-def test_what_can_not_be_stored_any_more_keeps_the_image(archive: Archive, kind: str) -> None:
+def test_a_file_that_can_no_longer_be_stored_keeps_the_image(archive: Archive, kind: str) -> None:
     before = archive.files(STACK)
     archive.write("s3.dcm", GARBAGE[kind](3))
     archive.put("s4.dcm", pixels(44), 4)
@@ -362,7 +362,7 @@ def test_a_new_slice_that_can_not_be_decoded_takes_nothing_away(archive: Archive
     archive.check(**{"s6.dcm": "not_stored"})
 
 
-def test_a_file_that_can_not_be_looked_at_is_as_good_as_gone(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_counts_as_gone(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = files._entry
 
     def away(one):

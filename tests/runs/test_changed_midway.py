@@ -1,4 +1,4 @@
-"""Changed files, and runs that are interrupted while they redo them: the old image stands until the new one is whole."""
+"""Runs that are interrupted while they make changed images again: the old image stands until the new one is whole."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support.series_files import dicom, pixels
 
 
 def old_is_whole(place: Archive) -> bool:
-    """Whether a reader sees the stack as it was."""
+    """Return whether a reader sees the stack as it was."""
     if not store.is_image(OutputDir.of(place.out), STACK):
         return False
     return np.array_equal(place.image(STACK), np.concatenate([pixels(number) for number in range(1, 6)]))
@@ -26,7 +26,7 @@ def old_is_whole(place: Archive) -> bool:
 
 @pytest.fixture
 def disturbed(archive: Archive) -> Archive:
-    """Something of everything has happened: one file changed, one moved, one came, one can't be decoded."""
+    """A folder in which one file changed, one moved, one came, and one can't be decoded."""
     archive.put("s3.dcm", pixels(33), 3)
     archive.put("t2.dcm", pixels(12), 8)
     archive.put("s6.dcm", pixels(6), 6)
@@ -36,7 +36,7 @@ def disturbed(archive: Archive) -> Archive:
 
 @pytest.fixture(scope="module")
 def undisturbed() -> list[tuple[dict[str, bytes], list[dict[str, Any]]]]:
-    """What the same runs leave without an interruption, once it is known."""
+    """The result of the same runs without an interruption, once it is known."""
     return []
 
 
@@ -55,7 +55,7 @@ def expected(
 
 
 class StoppedError(BaseException):
-    """Stands for the end of the process."""
+    """Simulates the end of the process."""
 
 
 def stop(*_: Any, **__: Any) -> Any:

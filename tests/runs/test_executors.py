@@ -1,4 +1,4 @@
-"""Whatever runs the tasks, the same store comes out."""
+"""All executors make the same store."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_scheduler_that_is_not_there_is_said_so(source, tmp_path, monkeypatch)
     ("answer", "told"),
     [
         (b"", "said nothing for 2 s"),
-        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n" * 9, "something else|said nothing"),
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n" * 9, "isn.t a Dask scheduler|said nothing"),
     ],
     ids=["silence", "another kind of server"],
 )
@@ -102,7 +102,7 @@ def test_what_answers_but_is_no_scheduler_is_told_in_time(monkeypatch, answer, t
 
 
 def serve(server, answer):
-    """Take connections and say the same to each, until the server is shut down."""
+    """Accept connections and send each the same bytes, until the server is shut down."""
     held = []
     with suppress(OSError):
         while True:
@@ -151,7 +151,7 @@ def careful(item: int) -> int:
 
 
 def test_what_kills_several_workers_takes_no_other_task_with_it() -> None:
-    """As on a scheduler with Dask's own settings, which allow three failures; one is enough to hit bystanders."""
+    """As on a scheduler with Dask's own settings, which allow three failures; one is enough to affect innocent tasks."""
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster,

@@ -1,4 +1,4 @@
-"""Files that come later, go away, or are replaced: what is stored stays, what is new is added."""
+"""Files that come later, go away, or are replaced: stored images stay, and new files are added."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support.varied_files import Place
 
 @pytest.fixture
 def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The sources that are read, by every conversion of the test."""
+    """The sources that are read by every conversion of the test."""
     read: list[str] = []
     convert = conversion.convert
 
@@ -56,7 +56,7 @@ def check_pixels(place: Place) -> None:
 
 @pytest.fixture
 def kept(varied: Place, pydicom_folder: Path) -> Place:
-    """The varied files with a copy of each, and of those to come, at a place that no run knows."""
+    """The varied files with a copy of each, and of later ones, in a place that no run knows."""
     originals = varied.folder.with_name("originals")
     shutil.copytree(varied.folder, originals)
     files.add_series(originals, pydicom_folder / "CT_small.dcm", range(6, 9))

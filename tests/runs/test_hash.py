@@ -1,4 +1,4 @@
-"""Files compared by content, where ``source.hash`` asks for it."""
+"""Files compared by content, because ``source.hash`` asks for it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def place(tmp_path: Path, pydicom_folder: Path) -> Place:
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The names of the files that are read as a whole by tasks of their own, on whatever occasion."""
+    """The names of the files that tasks read as a whole, for whatever reason."""
     read: list[str] = []
     digest = digests.scan.digest
     monkeypatch.setattr(
@@ -52,7 +52,7 @@ def touch(path: Path) -> None:
 
 
 def alter(path: Path) -> None:
-    """Change the last pixel, and nothing that a listing shows."""
+    """Change the last pixel without changing anything that a listing shows."""
     info, data = path.stat(), bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
@@ -136,7 +136,7 @@ def test_touched_and_changed_is_refused(place: Place) -> None:
 
 
 class Told(stages.NullProgress):
-    """Keeps what is said."""
+    """Keeps the messages."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -263,7 +263,7 @@ def test_a_file_that_can_not_be_read_is_refused_by_name(place: Place, monkeypatc
         place.convert(**REFUSE)
 
 
-def test_what_is_stored_of_a_file_that_can_not_be_read_is_kept(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_content_of_an_unreadable_file_is_kept(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.convert(**HASH)
     before = place.result()
 

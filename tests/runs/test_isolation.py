@@ -1,4 +1,4 @@
-"""What kills, stops or fills a process costs the file that it came from, and nothing else."""
+"""Files that kill, stop or fill a process cost themselves, and nothing else."""
 
 from __future__ import annotations
 

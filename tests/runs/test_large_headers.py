@@ -1,4 +1,4 @@
-"""The driver holds no header, however large: what is large is put into the catalog by another interpreter."""
+"""The driver holds no header, however large: another interpreter puts large headers into the catalog."""
 
 from __future__ import annotations
 

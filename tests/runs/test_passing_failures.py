@@ -1,4 +1,4 @@
-"""What fails for a reason outside of a file isn't its verdict: it is read again, now and by the next run."""
+"""Failures for a reason outside the file aren't a verdict on it: the file is read again, now and by the next run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import zarr
 import pipeline
 from pipeline.errors import RETRIED
 from pipeline.model import Failure
-from pipeline.report.advice import ADVICE
+from pipeline.report.reason_advice import ADVICE
 from pipeline.runs import conversion, scan_phase
 from pipeline.scan import patterns
 from pipeline.storage import local_file, patience
@@ -46,13 +46,13 @@ def undisturbed(varied: Place) -> tuple[dict[str, str], Rows]:
 
 
 def rows(place: Place) -> Rows:
-    """The catalog without what tells where a row came from, in the order of the sources."""
+    """The catalog without the columns that tell where a row came from, in the order of the sources."""
     return sorted(place.rows(), key=lambda row: row["source"])
 
 
 @contextmanager
 def broken(number: int, times: int, name: str = NAME) -> Iterator[list[int]]:
-    """Let reading a file end in an error of the system, so many times; gives when it did."""
+    """Let reading a file fail with a system error this many times; return a list of the failures."""
     told: list[int] = []
     bases = LocalFile.__bases__
 
@@ -113,7 +113,7 @@ def test_the_next_run_reads_what_the_scan_could_not(
     assert varied.convert().unchanged
 
 
-def test_what_fails_again_changes_nothing(varied: Place, undisturbed: tuple[dict[str, str], Rows]) -> None:
+def test_files_that_fail_again_change_nothing(varied: Place, undisturbed: tuple[dict[str, str], Rows]) -> None:
     with broken(errno.EIO, times=99):
         varied.convert()
         before = {path: path.stat().st_mtime_ns for path in varied.out.rglob("*") if path.is_file()}
@@ -178,7 +178,7 @@ def test_a_scan_task_that_was_lost(
 
 
 @pytest.mark.parametrize("reason", ["timeout", "source_changed", "write_failed"])  # all are treated alike
-def test_what_a_conversion_failed_for_outside_of_the_file(
+def test_a_conversion_that_failed_for_a_reason_outside_the_file(
     varied: Place, undisturbed: tuple[dict[str, str], Rows], monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     convert = conversion.convert

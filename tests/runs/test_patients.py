@@ -34,14 +34,14 @@ def pixels(number: int) -> np.ndarray:
 
 
 def one(number: int, **values: Any) -> bytes:
-    """Return a slice with pixels of its own."""
+    """Return a slice with different pixels from all others."""
     values = {"SOPInstanceUID": f"1.2.9.{number}", "InstanceNumber": number} | values
     geometry = {"ImagePositionPatient": f"0\\0\\{number}", "ImageOrientationPatient": "1\\0\\0\\0\\1\\0"}
     return native_file(pixels(number).tobytes(), **geometry, **values)
 
 
 def mixed(first: Mapping[str, Any] = FIRST, second: Mapping[str, Any] = SECOND, **all_have: Any) -> dict[str, bytes]:
-    """Six slices, of two patients in turn."""
+    """Six slices, alternately of two patients."""
     return {f"p{n % 2}_{n}": one(n, **(second if n % 2 else first), **all_have) for n in range(6)}
 
 
@@ -122,20 +122,20 @@ def test_one_sop_instance_uid_for_all_and_copies(tmp_path: Path) -> None:
     check(found)
 
 
-def test_where_each_file_is_an_image_nothing_is_kept_apart(tmp_path: Path) -> None:
+def test_with_an_image_per_file_nothing_is_kept_apart(tmp_path: Path) -> None:
     found = convert(tmp_path / "in", mixed(**CONSTANT), "--set", "output.grouping=instance")
     assert len(images(found)) == 6
     assert not any(row["assumptions"] for row in found.rows.values())
 
 
-def test_a_plan_says_it_before(tmp_path: Path) -> None:
+def test_planning_reports_it_beforehand(tmp_path: Path) -> None:
     found = convert(tmp_path / "in", mixed(**CONSTANT))
     told = invoke("plan", str(found.out / "run.yaml"))
     assert "6 files could be in one image with others" in told.output
     assert told.output.count("stack-") == 2
 
 
-def test_nothing_that_is_kept_for_it_can_be_read(tmp_path: Path) -> None:
+def test_stored_hashes_cannot_be_read_back(tmp_path: Path) -> None:
     secrets = ("Unmistakable^Zaphod", "PID-4711", "Issuer-0815", "19011231")
     first = dict(zip(("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate"), secrets, strict=True))
     found = convert(tmp_path / "in", mixed(first, SECOND, **CONSTANT), "--set", "metadata.header=none")

@@ -1,4 +1,4 @@
-"""A run that goes on from what another one left ends as if nothing had happened."""
+"""A run that resumes another one ends as if there had been no interruption."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def segment(place: Place) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, pydicom_folder: Path) -> Place:
-    """An undisturbed result, made once; nothing changes it or its sources."""
+    """An undisturbed result, made once; no test changes it or its sources."""
     folder = tmp_path_factory.mktemp("undisturbed")
     files.fill(folder / "in", pydicom_folder)
     place = Place(folder / "in", folder / "whole")
@@ -114,7 +114,7 @@ def test_a_shard_that_is_not_as_recorded_is_made_again(
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["vanished", "empty"])
-def test_what_a_power_cut_took_from_a_finished_image_is_made_again(
+def test_files_lost_in_a_power_cut_are_made_again(
     varied: Place, whole: Place, damage: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(whole.out, varied.out)
@@ -146,7 +146,7 @@ def test_an_image_is_closed_while_its_shards_are_made_again(
 
 
 class StoppedError(Exception):
-    """Stands for the end of the process."""
+    """Simulates the end of the process."""
 
 
 @pytest.mark.parametrize(
@@ -209,9 +209,9 @@ def test_a_changed_file_is_refused_by_name_where_that_is_asked_for(varied: Place
 def test_a_second_run_is_refused_while_the_first_lives_and_not_a_moment_longer(varied: Place) -> None:
     code = (
         "import sys, time\n"
-        "from pipeline.output.lock import locked\n"
+        "from pipeline.output.lock import hold_lock\n"
         "from pipeline.storage import OutputDir\n"
-        "with locked(OutputDir(sys.argv[1])):\n"
+        "with hold_lock(OutputDir(sys.argv[1])):\n"
         "    print('locked', flush=True)\n"
         "    time.sleep(60)\n"
     )
@@ -230,7 +230,7 @@ def test_a_second_run_is_refused_while_the_first_lives_and_not_a_moment_longer(v
 def test_a_worker_that_lingers_is_waited_for(varied: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     varied.convert()
     monkeypatch.setattr(lock, "LINGERING", 0.2)
-    with lock.at_work(OutputDir.of(varied.out)), pytest.raises(OutputError, match="still writing there"):
+    with lock.show_at_work(OutputDir.of(varied.out)), pytest.raises(OutputError, match="still writing there"):
         varied.convert()
     varied.convert()
     assert [path.name for path in (varied.out / "ledger").iterdir() if path.suffix == ".lock"] == []
@@ -276,7 +276,7 @@ def test_a_task_that_is_done_carefully_shows_that_it_is_at_work(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
 def test_a_decoder_that_hangs_in_a_fork_does_not_look_like_a_task_at_work(tmp_path: Path) -> None:
     (tmp_path / "ledger").mkdir()
-    with lock.at_work(OutputDir.of(tmp_path)):
+    with lock.show_at_work(OutputDir.of(tmp_path)):
         pid = os.fork()
         if not pid:
             time.sleep(60)

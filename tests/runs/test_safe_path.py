@@ -1,4 +1,4 @@
-"""Nothing is imported from the current folder: it may be one that somebody else has filled."""
+"""Nothing is imported from the current folder, because another user may have filled it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRAP = "with open({marker!r}, 'a') as file: file.write(__name__ + '\\n')\n"
 
 
 class Hostile:
-    """A folder of DICOM files, and of a module of every name that anything of ours could import."""
+    """A folder of DICOM files, and of modules with every name that our code could import."""
 
     def __init__(self, root: Path, monkeypatch) -> None:
         self.root, self.folder, self.marker = root, root / "untrusted", root / "marker"
@@ -43,7 +43,7 @@ class Hostile:
         monkeypatch.chdir(self.folder)
 
     def run(self, *arguments: str) -> int:
-        """Run the command within the folder, which must have no part in it; returns its exit code."""
+        """Run the command in the folder, which must not affect it; return its exit code."""
         done = subprocess.run([COMMAND, *arguments], check=False, capture_output=True, text=True, env=self.environment)
         assert self.imported == []
         assert "Traceback" not in done.stderr
@@ -61,7 +61,7 @@ def hostile(tmp_path, monkeypatch) -> Hostile:
 
 
 def test_a_conversion_and_its_verification_import_nothing_from_where_they_are_run(hostile):
-    """One file kills the worker that decodes it, so that a fresh interpreter does it again."""
+    """One file kills the worker that decodes it, so a fresh interpreter does the task again."""
     out = str(hostile.root / "out")
     code = hostile.run("convert", "good.dcm", "poison.dcm", out, "--workers", "1", "--set", "decode.plugin=poison")
     assert code == 1

@@ -1,4 +1,4 @@
-"""A scan that didn't get to its end isn't begun anew: what was read then is taken, where it is still true."""
+"""An interrupted scan isn't started from the beginning: batches that were read stay valid if the files haven't changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.varied_files import Place
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The files whose headers are read, by every scan of the test; batches are of two."""
+    """The files whose headers are read by every scan of the test; batches have two files."""
     monkeypatch.setattr(scan_phase, "BATCHES", ((2, 1000),))
     names: list[str] = []
     batch = scan.scan_batch
@@ -30,7 +30,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def interrupted(place: Place, after: int, **options: object) -> None:
-    """Begin a conversion and end it when so many batches are read."""
+    """Begin a conversion and end it after this many batches."""
     left = [after]
     result = scan_phase._result
 
@@ -51,7 +51,7 @@ def names(place: Place) -> list[str]:
     return sorted(path.name for path in place.folder.iterdir())
 
 
-def test_what_was_read_is_not_read_again_and_the_result_is_the_same(varied: Place, read: list[str]) -> None:
+def test_read_batches_are_not_read_again_and_the_result_is_the_same(varied: Place, read: list[str]) -> None:
     whole = varied.elsewhere("whole")
     whole.convert()
     read.clear()
@@ -68,7 +68,7 @@ def test_what_was_read_is_not_read_again_and_the_result_is_the_same(varied: Plac
 
 @pytest.fixture
 def half(varied: Place, read: list[str]) -> Place:
-    """The varied files, all read by a scan that didn't come to its end."""
+    """The varied files, all read by a scan that was interrupted at its end."""
     interrupted(varied, (len(names(varied)) - 1) // 2)
     read.clear()
     return varied
@@ -88,7 +88,7 @@ def test_a_file_that_changed_in_between_is_read_with_its_batch(half: Place, read
 
 
 @pytest.mark.parametrize("left", [b"", b"PAR1", None], ids=["empty", "cut", "no segment"])
-def test_what_is_not_whole_is_read_again(half: Place, read: list[str], left: bytes | None) -> None:
+def test_damaged_batches_are_read_again(half: Place, read: list[str], left: bytes | None) -> None:
     folder = half.out / "plan"
     if left is None:
         (folder / "segments" / "00000001.parquet").unlink()
@@ -109,7 +109,7 @@ def test_a_file_that_failed_is_tried_again(half: Place, read: list[str]) -> None
     assert "cut.dcm" in read
 
 
-def test_a_full_disk_is_told(varied: Place, read: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(varied: Place, read: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OutputError("no space")
 

@@ -1,4 +1,4 @@
-"""Scripts that convert at module level, which worker processes import again: told what they need, and nothing else happens."""
+"""Scripts that convert at module level, which worker processes import again: they get a clear message, and nothing else happens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, text: str, *, pipe: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run a script; whatever it starts must end with it."""
+    """Run a script; every process that it starts must end with it."""
     script = folder / "script.py"
     script.write_text(f"print('begun', flush=True)\nimport pipeline\n{text}\n", "utf-8")
     given = {"input": script.read_text("utf-8")} if pipe else {}

@@ -1,4 +1,4 @@
-"""Pictures that may name a patient stay out of the report: those that say so for good, those that don't say until asked for."""
+"""Pictures that may name a patient stay out of the report: for good if they say so, else until they are asked for."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ SHOWN = {
 
 
 def pictures(found: Converted) -> dict[str, tuple[int, str]]:
-    """Of each image of the page, by its SOP Instance UID: how many pictures, and what stands in their place."""
+    """For each image of the page, by its SOP Instance UID: the number of pictures, and the text in their place."""
     page = (found.out / "report.html").read_text("utf-8")
     figures = re.findall(r'<figure class="image" aria-label="([^"]*)">(.*?)</figure>', page, re.DOTALL)
     texts = {label.rsplit("/", 1)[1]: body for label, body in figures}
@@ -85,7 +85,7 @@ def pictures(found: Converted) -> dict[str, tuple[int, str]]:
 
 
 @pytest.mark.parametrize("header", ["full", "none"])
-def test_what_is_shown(tmp_path: Path, header: str) -> None:
+def test_which_pictures_are_shown(tmp_path: Path, header: str) -> None:
     cases = {**NEVER, **UNDECIDED, **SHOWN}
     files = {
         name: native_file(bytes(16), SOPInstanceUID=f"1.2.{n}", **values)
@@ -99,7 +99,7 @@ def test_what_is_shown(tmp_path: Path, header: str) -> None:
         one, other = hidden[f"1.2.{n}"], shown[f"1.2.{n}"]
         assert (one[0], other[0]) == (int(name in SHOWN), int(name not in NEVER)), name
         assert one[1].endswith("; open the image itself to see it") == (name in NEVER)
-        assert one[1].endswith("report.sensitive: show brings it back") == (name in UNDECIDED)
+        assert one[1].endswith("report.sensitive: show shows it") == (name in UNDECIDED)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Workers that are paused, gone, or die again and again: a run says so and ends; one that is only slow goes on."""
+"""Workers that are paused, gone, or die again and again: a run says so and ends; a slow run goes on."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from distributed import Client, LocalCluster, get_worker
 
 from pipeline.errors import ClusterError
 from pipeline.executors import NullProgress, standstill
-from pipeline.executors.clusters.here import worker_processes
+from pipeline.executors.clusters.this_machine import worker_processes
 from pipeline.executors.executor import Distributed
 from pipeline.executors.standstill import Surroundings, check_losses
 
 QUIET = {"dashboard_address": None, "threads_per_worker": 1, "silence_logs": "CRITICAL"}
 HERE = {**QUIET, "processes": False}
 TINY = 1e-6
-"""Of its memory: what any worker uses more of."""
+"""A fraction of the memory that every worker exceeds."""
 APART = {**QUIET, "host": "127.0.0.1", "n_workers": 1}
 
 
 class Messages(NullProgress):
-    """Keeps what is said, and calls a function at the first."""
+    """Keeps the messages, and calls a function at the first."""
 
     def __init__(self, then=lambda: None) -> None:
         self.texts: list[str] = []
@@ -46,7 +46,7 @@ def _impatient(monkeypatch):
 
 @contextmanager
 def one_thread(pause: float) -> Iterator[tuple[Client, LocalCluster]]:
-    """A worker in this process, which is paused above a fraction of 1 GiB."""
+    """A worker in this process that is paused above a fraction of 1 GiB."""
     with (
         dask.config.set({"distributed.worker.memory.pause": pause, "distributed.worker.memory.spill": False}),
         LocalCluster(n_workers=1, memory_limit="1 GiB", **HERE) as cluster,
@@ -127,7 +127,7 @@ def test_worker_processes_that_are_gone_for_good_end_the_run():
 
 
 def test_workers_that_die_again_and_again_end_the_run():
-    """Their memory is less than a process takes that does nothing: some die before they are given a task, or for good."""
+    """The workers have less memory than an idle process needs: some die before they get a task, or for good."""
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         LocalCluster(memory_limit="60 MiB", **APART) as cluster,
@@ -141,7 +141,7 @@ def test_workers_that_die_again_and_again_end_the_run():
 
 
 def test_tasks_that_kill_all_that_they_are_given_to_end_the_run():
-    """As a machine without memory does, whatever is tried."""
+    """Fail like a machine without memory, whatever is tried."""
 
     def deadly(item: int) -> int:
         os.kill(os.getpid(), signal.SIGKILL)

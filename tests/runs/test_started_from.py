@@ -1,4 +1,4 @@
-"""Conversions started from odd places: they work in this process, or one line says what to do. Nothing of Dask's is seen."""
+"""Conversions started from odd places work in this process, or one line says what to do; no error of Dask's is shown."""
 
 from __future__ import annotations
 

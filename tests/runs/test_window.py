@@ -1,4 +1,4 @@
-"""The window of tasks on their way: every item once, as many ahead as their length asks for."""
+"""The window of submitted tasks: every item once, and as many ahead as their duration requires."""
 
 from __future__ import annotations
 

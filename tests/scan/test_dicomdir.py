@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.fileset import FileSet
 
 from pipeline.config import from_dict
-from pipeline.frames import HeaderLimits, directory, open_source, read_file_ids
+from pipeline.frames import HeaderLimits, dicomdir_records, open_source, read_file_ids
 from pipeline.scan import find_files, scan_batch
 from pipeline.storage import OutputDir
 from support.converted_folders import convert
@@ -219,7 +219,7 @@ def test_a_directory_is_read_record_by_record(file_set):
 
 
 def test_a_directory_of_nothing_but_items_is_a_row(file_set, monkeypatch):
-    monkeypatch.setattr(directory, "DIRECTORY_LIMITS", HeaderLimits(header_elements=1000))
+    monkeypatch.setattr(dicomdir_records, "DIRECTORY_LIMITS", HeaderLimits(header_elements=1000))
     (file_set / "X").write_bytes(meta(EXPLICIT) + element(0x00041220, "SQ", item(b"") * 5000))
     (file_set / "X").rename(file_set / "DICOMDIR")
     assert [(Path(f.source).name, f.problem) for f in find_files([str(file_set / "DICOMDIR")])] == [("DICOMDIR", "")]

@@ -1,7 +1,7 @@
 import threading
 import warnings
 
-from pipeline.scan.quiet import without_warnings
+from pipeline.scan.without_warnings import without_warnings
 
 
 def warn(module):

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.scan.columns import fit
-from pipeline.scan.where import selected
+from pipeline.scan.where_filter import selected
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from pipeline.catalog import read_plan
 from pipeline.errors import OutputError
 from pipeline.storage import LocalPlace, OutputDir, place
-from pipeline.storage.beneath import open_below
+from pipeline.storage.linkless_folder import open_below
 from support.converted_folders import invoke
 from support.shared_results import (
     HERE,
@@ -186,7 +186,7 @@ def test_a_folder_exchanged_between_look_and_use_is_noticed(tmp_path: Path, fore
 def test_where_systems_cannot_open_by_folder_links_are_refused_too(
     tmp_path: Path, foreign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.storage.beneath._BY_DESCRIPTOR", False)
+    monkeypatch.setattr("pipeline.storage.linkless_folder._BY_DESCRIPTOR", False)
     out = LocalPlace(tmp_path / "out")
     (out / "a/b").write_bytes(b"x")
     assert ((out / "a/b").read_bytes(), list(out.walk()), (out / "a").children()) == (b"x", ["a/b"], ["b"])

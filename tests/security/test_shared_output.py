@@ -459,7 +459,7 @@ def test_a_table_that_stands_for_more_than_memory_is_not_read(planned: Output, n
 
 def test_more_rows_than_memory_has_room_for(planned: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     _out, config = planned.path, planned.config
-    monkeypatch.setattr("pipeline.catalog.bounded._LEAST_ROW", 2**50)
+    monkeypatch.setattr("pipeline.catalog.bounded_tables._LEAST_ROW", 2**50)
     assert "more than fit into this machine's memory" in invoke("run", str(config)).output
 
 

@@ -86,7 +86,7 @@ def test_two_are_killed_and_one_is_forgotten(s3, proxy, archive, on_disk):
     assert (standing.partitions.begun, standing.partitions.missing) == ((2, 6), (5,))
     shown = told("status", out)
     assert shown.exit_code == 1
-    assert f"'dcm2zarr convert-partition {out} K' is to be run, K being each of 2,5-6" in shown.stdout
+    assert f"run 'dcm2zarr convert-partition {out} K' for each K of 2,5-6" in shown.stdout
 
     early = told("finalize", out, "--trust-output")
     assert early.exit_code == 3

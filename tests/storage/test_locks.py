@@ -43,7 +43,7 @@ from pipeline.errors import OutputError
 from pipeline.storage import OutputDir, storage_options
 out, options = OutputDir(sys.argv[1]), json.loads(sys.argv[2])
 try:
-    with storage_options(**options), lock.locked(out):
+    with storage_options(**options), lock.hold_lock(out):
         print("held", flush=True)
         for asked in sys.stdin:
             lock_holder.still_held()
@@ -220,27 +220,27 @@ def test_whoever_asks_is_told_soon(output, monkeypatch):
     with storage_options(**output.options), output.process(OTHER_HOST) as first:
         assert first.stdout.readline() == "held\n"
         began = time.monotonic()
-        assert lock.holder(OutputDir.of(output.out)).pid == first.pid
+        assert lock.find_holder(OutputDir.of(output.out)).pid == first.pid
         first.kill()
         first.wait()
-        assert lock.holder(OutputDir.of(output.out)) is None
+        assert lock.find_holder(OutputDir.of(output.out)) is None
         assert time.monotonic() - began < 2
 
 
 def test_a_task_of_a_run_that_lost_its_lock_writes_nothing(output):
     with storage_options(**output.options):
-        with lock.locked(OutputDir.of(output.out)):
+        with lock.hold_lock(OutputDir.of(output.out)):
             shown = lock.ticket()
-            with lock.at_work(OutputDir.of(output.out), shown):
+            with lock.show_at_work(OutputDir.of(output.out), shown):
                 pass
         with (
-            lock.locked(OutputDir.of(output.out)),
+            lock.hold_lock(OutputDir.of(output.out)),
             pytest.raises(OutputError) as caught,
-            lock.at_work(OutputDir.of(output.out), shown),
+            lock.show_at_work(OutputDir.of(output.out), shown),
         ):
             pass
         assert caught.value.reason == "in_use"
-        with pytest.raises(OutputError), lock.at_work(OutputDir.of(output.out), shown):
+        with pytest.raises(OutputError), lock.show_at_work(OutputDir.of(output.out), shown):
             pass
 
 

@@ -19,7 +19,7 @@ from pipeline.cli import main
 from pipeline.config import from_dict
 from pipeline.errors import ConfigError, OutputError
 from pipeline.output import lock_holder, object_lock
-from pipeline.output.lock import locked
+from pipeline.output.lock import hold_lock
 from pipeline.storage import OutputDir, open_source, place
 from pipeline.verify import verify
 from support.corpora import REPOSITORY
@@ -171,8 +171,8 @@ def test_a_lock_is_renewed_refused_taken_over_and_lost(reached, monkeypatch):
     with pipeline.storage_options(**reached.options):
         lock = place(out) / "ledger/run.lock"
         lock.write_bytes(dead)
-        with locked(OutputDir.of(out)):
-            with pytest.raises(OutputError, match="another run is writing there"), locked(OutputDir.of(out)):
+        with hold_lock(OutputDir.of(out)):
+            with pytest.raises(OutputError, match="another run is writing there"), hold_lock(OutputDir.of(out)):
                 pass
             while lock_holder.Mark.of(lock.read_bytes()).beat < 3:
                 time.sleep(0.05)

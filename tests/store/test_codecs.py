@@ -16,7 +16,7 @@ from pipeline.store import check_codec
         ({"name": "sharding_indexed"}, "unknown codec 'sharding_indexed'"),
         ({"name": "blosc", "clvel": 3}, "blosc has no setting 'clvel'; did you mean 'clevel'"),
         ({"name": "blosc", "cname": "zst"}, "blosc has no cname 'zst'; did you mean 'zstd'"),
-        ({"name": "blosc", "shuffle": "bit"}, "there are auto, noshuffle, shuffle, bitshuffle"),
+        ({"name": "blosc", "shuffle": "bit"}, "available: auto, noshuffle, shuffle, bitshuffle"),
         ({"name": "blosc", "clevel": 11}, "blosc has no clevel 11; available: 0, 1, .*9"),
         ({"name": "zstd", "level": 99}, "zstd refuses .*22"),
         ({"name": "gzip", "level": "high"}, "gzip refuses"),

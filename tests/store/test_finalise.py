@@ -1,4 +1,4 @@
-"""Finishing: everything in place, attributes last, readable by anybody, the same bytes again."""
+"""Finishing an image: everything in place, attributes last, readable by any reader, the same bytes again."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_a_shard_without_a_valid_frame_may_be_missing(tmp_path):
     assert open_image(OutputDir.of(out), PATH)["valid"][...].tolist() == valid.tolist()
 
 
-def test_what_a_dead_run_left_is_removed(tmp_path):
+def test_files_of_a_dead_run_are_removed(tmp_path):
     out = str(tmp_path)
     write_shards(out)
     image = tmp_path / "images.zarr" / PATH
@@ -275,7 +275,7 @@ def test_json_is_strict(tmp_path):
     }
 
 
-def test_what_json_cannot_hold_is_named(tmp_path):
+def test_values_that_json_lacks_are_named(tmp_path):
     write_shards(str(tmp_path))
     with pytest.raises(OutputError, match=r"Attribute 'Outer\.Inner' holds a bytes, which JSON can't hold"):
         finish(str(tmp_path), attributes={"Outer": {"Inner": b"x"}})
@@ -333,7 +333,7 @@ def test_an_image_of_one_chunk_a_shard_is_not_sharded(tmp_path):
     assert open_image(OutputDir.of(tmp_path), "a")["pixels"].shards is None
 
 
-def test_an_unknown_image_is_answered_with_near_ones(out):
+def test_an_unknown_image_is_answered_with_similar_paths(out):
     with pytest.raises(OutputError, match=r"no complete image '1.2/1.2.3/imag'.*did you mean '1.2/1.2.3/image'"):
         open_image(OutputDir.of(out), "1.2/1.2.3/imag")
 

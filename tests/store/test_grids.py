@@ -37,7 +37,7 @@ GREY, RGB = PixelFormat(4, 6, 1, "uint16", "MONOCHROME2"), PixelFormat(4, 6, 3, 
 
 
 def image(form, axes, sizes, cells, *, chunk=1, tile=None):
-    """An image whose shards have so many cells, and its chunks so many frames along the last axis."""
+    """An image with shards of these cells, and chunks of this many frames along the last axis."""
     chunk_cells = (*(1 for _ in cells[1:]), chunk)
     own = form.frame_shape
     chunks = axes.shape(chunk_cells, (*tile, *own[2:]) if tile else own)
@@ -88,7 +88,7 @@ def write(out, spec, frames):
 
 
 def finish(out, spec, results):
-    """Finish it as the finalise task does."""
+    """Finish the image as the finalise task does."""
     checksums, valid = frame_results(spec, results)
     owner, number = frame_sources(spec)
     arrays = {"checksum": checksums, "valid": valid, "owner": owner, "frame_number": number + np.int32(1)}
@@ -100,7 +100,7 @@ def finish(out, spec, results):
 
 
 def at_coordinates(spec, pixels, cell):
-    """A frame cut out of the whole array by hand, as (row, column[, sample])."""
+    """A frame cut by hand out of the whole array, as (row, column[, sample])."""
     along, sizes = iter(cell), dict(zip(("row", "column", "sample"), spec.format.frame_shape, strict=False))
     part, there = [], []
     for cut, inside in zip(spec.axes.cut, spec.axes.inside, strict=True):
@@ -133,7 +133,7 @@ def test_every_frame_is_at_its_coordinates(tmp_path, spec):
     assert files == {f"images.zarr/{PATH}/{shard_name(spec, number)}" for number in range(spec.grid.shards)}
 
 
-def test_what_is_stored_is_read_by_positions(tmp_path, spec):
+def test_stored_frames_are_read_by_position(tmp_path, spec):
     frames = frames_of(spec)
     results = write(OutputDir.of(tmp_path), spec, frames)
     finish(OutputDir.of(tmp_path), replace(spec, placements=(Placement(7, 0, spec.frames, 1, 0),)), results)

@@ -1,4 +1,4 @@
-"""Shards: written whole, once, without metadata, equal to what was given."""
+"""Shards are written whole, once, without metadata, and equal to the given frames."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pipeline.store import (
     open_pixels,
     write_region,
 )
-from pipeline.store.codecs import codec_arguments
+from pipeline.store.compression import codec_arguments
 from pipeline.store.shards import chunks_per_shard
 
 BLOSC = {"name": "blosc", "cname": "zstd", "clevel": 1, "shuffle": "auto"}
@@ -120,7 +120,7 @@ def test_blosc_is_set_for_frames(tmp_path, dtype, typesize):
     assert (settings["shuffle"], settings["typesize"], settings["blocksize"]) == ("bitshuffle", typesize, 524_288)
 
 
-def test_blosc_is_set_as_told(tmp_path):
+def test_blosc_follows_its_settings(tmp_path):
     spec = image_spec(4, (8, 8), chunk=1, shard=2)
     stored = store_image(str(tmp_path), spec, noise(spec), BLOSC | {"shuffle": "noshuffle", "blocksize": 0})
     settings = blosc_settings(stored)
@@ -133,7 +133,7 @@ def blosc_settings(stored):
 
 
 def test_frames_of_zeros_are_there(tmp_path):
-    """A chunk that isn't there reads as zeros; so zeros must be there."""
+    """A missing chunk reads as zeros, so zeros must be stored."""
     spec = image_spec(6, (8, 8), shard=4)
     write_region(OutputDir.of(tmp_path), spec, 0, np.zeros((4, 8, 8), np.uint16), BLOSC)
     raw = shard_file(tmp_path, spec).read_bytes()
@@ -171,7 +171,7 @@ def test_frames_that_do_not_fit_are_refused(tmp_path, frames):
         write_region(OutputDir.of(tmp_path), image_spec(10, (4, 4)), 0, frames, BLOSC)
 
 
-def test_what_a_dead_run_left_is_neither_read_nor_kept(tmp_path):
+def test_leftovers_of_a_dead_run_are_neither_read_nor_kept(tmp_path):
     spec = image_spec(4, (8, 8))
     values = noise(spec)
     write_region(OutputDir.of(tmp_path), spec, 0, values, BLOSC)
@@ -190,7 +190,7 @@ def test_stored_bytes_and_digests_are_the_files(tmp_path):
 
 
 GZIP_HEADER = 10
-"""Bytes, among them the time (RFC 1952, 2.3)."""
+"""Header bytes, including the time (RFC 1952, 2.3)."""
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
@@ -207,7 +207,7 @@ GZIP_HEADER = 10
 )
 @pytest.mark.filterwarnings("ignore:.*not in the Zarr version 3 specification")
 def test_shards_have_the_bytes_that_zarr_writes(tmp_path, codec, dtype):
-    """Those of zarr's own sharding codec, chunk for chunk."""
+    """The bytes of zarr's own sharding codec, chunk for chunk."""
     spec = image_spec(7, (9, 14), shard=4, chunk=2, tile=(4, 7), dtype=dtype)
     values = noise(spec)
     written = tmp_path / "by-zarr"
@@ -239,7 +239,7 @@ def test_no_chunk_tells_when_it_was_written(tmp_path, codec, monkeypatch):
 
 
 def chunks_of(shard, spec, header):
-    """Return the encoded chunks of a shard without their headers, None where there is none."""
+    """Return the encoded chunks of a shard without their headers, None for a missing chunk."""
     count = chunks_per_shard(spec)
     index = np.frombuffer(shard[-16 * count - 4 : -4], "<u8").reshape(count, 2).tolist()
     return [shard[offset + header : offset + length] if offset < len(shard) else None for offset, length in index]
@@ -273,7 +273,7 @@ def test_a_shard_is_chunks_in_order_and_an_index(tmp_path):
     assert raw[-4:] == struct.pack("<I", google_crc32c.value(raw[8 * 24 : -4]))
 
 
-def test_nothing_is_to_be_seen_of_a_shard_before_it_is_whole(tmp_path):
+def test_a_shard_is_invisible_until_it_is_whole(tmp_path):
     spec = image_spec(4, (64, 64))
     writer = ShardWriter(OutputDir.of(tmp_path), spec, 0, BLOSC)
     for frame in noise(spec):
@@ -311,7 +311,7 @@ def test_many_writers_at_once(tmp_path):
 
 
 def test_works_where_an_event_loop_already_runs(tmp_path):
-    """As in a notebook."""
+    """As in a notebook, whose thread runs an event loop."""
     import asyncio  # noqa: PLC0415  only here
 
     spec = image_spec(4, (8, 8))

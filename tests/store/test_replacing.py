@@ -1,4 +1,4 @@
-"""An image made aside takes the place of the one that stands at its path."""
+"""An image made aside replaces the one that stands at its path."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import OutputError
 from pipeline.storage import Folder, OutputDir
-from pipeline.storage.beneath import open_below
+from pipeline.storage.linkless_folder import open_below
 from pipeline.store import remove_replaced, remove_stale, take_place
 
 PATH = "1.2/1.3/stack-1"

@@ -1,4 +1,4 @@
-"""What tests and campaigns share: files made or found, folders and their conversion, services, faults; nothing is tested here.
+"""Help that tests and campaigns share: files, folders and their conversion, services, faults; nothing is tested here.
 
 Files: ``dicom_bytes`` makes them byte by byte, ``codestreams`` and ``series_files`` with pixels that are known, ``header_bombs``
 and ``sparse_files`` so that they cost much; ``corpora`` finds real ones. Folders and results: ``varied_files``,

@@ -1,4 +1,4 @@
-"""A folder of files that change, and its conversion: for tests of what becomes of changed files."""
+"""A folder of files that change, and its conversion, for tests of changed files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pipeline.verify import file_verdicts, verify
 from support.series_files import dicom, pixels
 
 TASK_WORK = 2**10
-"""For tasks of a shard or two."""
+"""Task work for a shard or two."""
 STACK = "1.2/1.2.3/stack-1"
 
 
 @dataclass
 class Archive:
-    """A folder of files, each with its pixels, and where its result goes."""
+    """A folder of files, the pixels of each, and the output directory."""
 
     folder: Path
     out: Path
@@ -37,7 +37,7 @@ class Archive:
         self.holds[name] = array
 
     def write(self, name: str, data: bytes) -> None:
-        """Write what is no image, or none that can be decoded; never with the time of change that it had."""
+        """Write a file that isn't an image, or can't be decoded; never with its earlier time of change."""
         path = self.folder / name
         before = path.stat().st_mtime_ns if path.exists() else 0
         path.write_bytes(data)
@@ -53,7 +53,7 @@ class Archive:
         self.holds.pop(name)
 
     def convert(self, *options: str) -> Result:
-        """By the command, in this process."""
+        """Convert with the command, in this process."""
         arguments = [
             "convert",
             str(self.folder),
@@ -89,7 +89,7 @@ class Archive:
         return {str(one.relative_to(root)): one.read_bytes() for one in root.rglob("*") if one.is_file()}
 
     def check(self, **verdicts: str) -> None:
-        """Every converted row leads to what its file holds, ``verify`` finds nothing, and there is nothing to do."""
+        """Check that every converted row leads to its file's content, ``verify`` finds nothing, and nothing is left to do."""
         rows = self.rows()
         for name, array in self.holds.items():
             if rows[name]["status"] == "converted":
@@ -105,7 +105,7 @@ class Archive:
         assert "Nothing to do" in self.convert().output
 
     def fresh(self) -> dict[str, bytes]:
-        """What a conversion of the folder as it is now leaves below images.zarr."""
+        """The contents of images.zarr after converting the folder in its present state."""
         other = replace(self, out=self.out.with_name("fresh"))
         shutil.rmtree(other.out, ignore_errors=True)
         other.convert("--set", "report.images=0")
@@ -117,7 +117,7 @@ class Archive:
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    """A stack of five slices in some tasks, a stack of two, and a file of three frames; converted once."""
+    """A stack of five slices in several tasks, a stack of two, and a file of three frames; converted once."""
     folder = tmp_path_factory.mktemp("changed")
     (folder / "in").mkdir()
     found = Archive(folder / "in", folder / "out", {})
@@ -134,7 +134,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 
 @pytest.fixture
 def archive(pristine: Archive) -> Archive:
-    """The archive and its result as they were, at the same paths."""
+    """The archive and its result in their first state, at the same paths."""
     for place in (pristine.folder, pristine.out):
         shutil.rmtree(place)
         shutil.copytree(place.with_name(f"pristine-{place.name}"), place)

@@ -1,4 +1,4 @@
-"""Real DICOM files: pydicom's own, pydicom-data's, and a folder of others where one is at hand."""
+"""Real DICOM files: pydicom's own, pydicom-data's, and a folder of others if there is one."""
 
 from __future__ import annotations
 
@@ -45,34 +45,34 @@ NOT_DICOM = frozenset(
         *("test1.json", "test_PN.json", "zipMR.gz"),
     )
 )
-"""Names of files of the corpora that nobody takes for DICOM."""
+"""Names of files of the corpora that no reader takes for DICOM."""
 WITHOUT_PREAMBLE = frozenset(
     (
         *("ExplVR_BigEndNoMeta.dcm", "ExplVR_LitEndNoMeta.dcm", "OT-PAL-8-face.dcm", "rtstruct.dcm"),
         *("JLSL_RGB_ILV0.dcm", "JLSL_RGB_ILV1.dcm", "JLSL_RGB_ILV2.dcm", "JLSN_RGB_ILV0.dcm"),
     )
 )
-"""Names of those that begin with their first element, which pydicom doesn't take for DICOM unless told to."""
+"""Names of files that begin with their first element, which pydicom accepts as DICOM only if forced."""
 TAKEN_OTHERWISE = frozenset(
     ("no_preamble_dicm_in_data", "rtplan_truncated.dcm", "emri_small_jpeg_2k_lossless_too_short.dcm")
 )
-"""Names of those of which pydicom drops elements: it takes a text in the first for a preamble, the others are cut short."""
+"""Names of files of which pydicom drops elements: it takes a text in the first one for a preamble; the others are cut short."""
 
 
 def dicom_files(largest: int, without: Collection[str] = ()) -> list[Path]:
-    """The DICOM files of the corpora, as pydicom knows them by itself, below a size, without those of some names."""
+    """The DICOM files of the corpora according to pydicom, below a size, without those of some names."""
     left_out = {*NOT_DICOM, *WITHOUT_PREAMBLE, *without}
     return [path for path in corpus() if path.stat().st_size < largest and path.name not in left_out]
 
 
 def corpus() -> list[Path]:
-    """Every regular file of all corpora, sorted, without the index files of the packages."""
+    """Every regular file of all corpora, sorted, without the packages' index files."""
     roots = [folder for folder in (pydicom_folder(), pydicom_data_folder(), shared_data()) if folder]
     return sorted(path for root in roots for path in root.rglob("*") if path.is_file())
 
 
 def identified(most: int) -> Iterator[Path]:
-    """Yield the files of the corpora up to so many bytes that have the UIDs of their study, series and instance."""
+    """Yield the files of the corpora, up to a size in bytes, that have UIDs of study, series and instance."""
     for path in corpus():
         if path.stat().st_size <= most:
             try:

@@ -1,4 +1,4 @@
-"""DICOM files made byte by byte, so that tests know what is in them without asking the code under test."""
+"""DICOM files made byte by byte, so that tests know their contents without the code under test."""
 
 from __future__ import annotations
 

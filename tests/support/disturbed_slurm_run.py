@@ -1,4 +1,4 @@
-"""From store to store on a real SLURM, where a job is cancelled midway and then the driver killed, and the run resumed."""
+"""A conversion from store to store on a real SLURM: midway a job is cancelled, then the driver killed, and the run resumed."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _PATIENCE = 300.0
 
 @dataclass
 class Disturbed:
-    """One conversion, disturbed.
+    """One conversion, with two accidents.
 
     Parameters
     ----------
     server : object_stores.Server
     proxy : fault_proxy.FaultProxy
-        What both driver and workers reach the server through; its delay sets the pace until the driver is killed.
+        The way of driver and workers to the server; its delay sets the pace until the driver is killed.
     folder : Path
-        What driver and jobs share on disk: logs, certificates, the configuration.
+        The disk space that driver and jobs share: logs, certificates, the configuration.
     source : str
         The archive's URL.
     cancel_after, kill_after : int
@@ -45,12 +45,12 @@ class Disturbed:
     cancel_after: int
     kill_after: int
     task_work: int = 2**16
-    """So little that some tasks are left whenever the run is disturbed."""
+    """So little work per task that some tasks are left whenever an accident happens."""
     shard: str = "64 KiB"
     resuming: tuple[str, ...] = ()
-    """Options of the command that goes on."""
+    """Options of the command that resumes."""
     patient: bool = True
-    """Whether to wait until the jobs of the driver that was killed end by themselves, which takes half a minute."""
+    """Whether to wait until the killed driver's jobs end by themselves, which takes half a minute."""
     cancelled: str = ""
     notes: list[str] = field(default_factory=list)
 
@@ -99,7 +99,7 @@ class Disturbed:
         return sum("/pixels/c/" in found["path"] for page in pages for found in page)
 
     def _wait_for_the_end_of_jobs(self) -> None:
-        """Workers whose scheduler was killed end by themselves; jobs of the run that was resumed are cancelled by it."""
+        """Wait for workers whose scheduler was killed; the resumed run cancels its jobs."""
         if not self.patient and (left := self._jobs("pending,running")):
             self._tell("scancel", *left)
         begin = time.monotonic()
@@ -152,7 +152,7 @@ def download(server: object, url: str, folder: Path) -> None:
 
 
 def rows(out: Path, root: str) -> list[dict[str, object]]:
-    """The catalog's rows, sorted, wherever the sources lie: named from `root` on, without times of change."""
+    """The catalog's rows, sorted, wherever the sources lie: with paths from `root` on, without times of change."""
     table = pq.read_table(out / "catalog.parquet").drop_columns(["mtime_ns"]).to_pylist()
     told = [{k: v.replace(f"{root}/", "") if isinstance(v, str) else v for k, v in row.items()} for row in table]
     return sorted(told, key=lambda row: row["source"])

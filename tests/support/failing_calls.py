@@ -1,4 +1,4 @@
-"""Calls of the system that fail, as odd file systems and bad minutes let them: in this process, or preloaded into others.
+"""System calls that fail as on odd file systems or in bad moments: in this process, or in others that preload a library.
 
 A fault is ``call:errno:times:part of the path`` (times -1: always), several of them with ``;`` between. Calls: open, write, close,
 fsync, fsyncdir, syncfs, rename, exchange, unlink, rmdir, mkdir, fchmod, flock, fadvise.
@@ -25,7 +25,7 @@ SHIM = Path(__file__).with_suffix(".c")
 
 
 def built(folder: Path) -> Path:
-    """The library to be preloaded; skips where there is no compiler."""
+    """The library to preload; skips if there is no compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         pytest.skip("there is no C compiler (cc) to build tests/support/failing_calls.c with")
@@ -35,14 +35,14 @@ def built(folder: Path) -> Path:
 
 
 class Faults:
-    """What is to fail, and how often it still will."""
+    """The planned faults, and how often each will still occur."""
 
     def __init__(self, text: str) -> None:
         parts = [one.split(":", 3) for one in text.split(";") if one]
         self.left = [[call, getattr(errno, code), int(times), part] for call, code, times, part in parts]
 
     def check(self, call: str, path: str) -> None:
-        """Fail, where that is what is to happen."""
+        """Fail if a fault is planned for this call."""
         for fault in self.left:
             if fault[0] == call and fault[3] in path and fault[2]:
                 fault[2] -= 1
@@ -75,7 +75,7 @@ class _File(io.FileIO):
 
 
 class _Library:
-    """The C library with its calls that Python doesn't have."""
+    """The C library, for its calls that Python lacks."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults, self._real = faults, _CDLL(None, use_errno=True)
@@ -97,7 +97,7 @@ class _Library:
 
 @contextmanager
 def failing(text: str):
-    """Let calls of this process fail in the block."""
+    """Let calls of this process fail within the block."""
     faults = Faults(text)
     with pytest.MonkeyPatch.context() as patch:
         for call, name in {"open": "open", "unlink": "unlink", "rmdir": "rmdir", "mkdir": "mkdir"}.items():

@@ -1,4 +1,4 @@
-"""A proxy between a client and an HTTP server: counts bytes, and spoils a share of the requests in five ways."""
+"""A proxy between a client and an HTTP server that counts bytes, and spoils a share of the requests in five ways."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 FAULTS = ("error", "reset_before", "reset_after", "cut", "slow")
-"""An answer of 503; a reset before the request is passed on, and after the server has carried it out; half a body; an
-answer that takes its time."""
+"""An answer of 503; a reset before the request is passed on, or after the server has executed it; half a body; a
+slow answer."""
 _PIECE = 1 << 16
 _BAD = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 @dataclass
 class Request:
-    """One request, as it came."""
+    """One request, as it arrived."""
 
     method: str
     target: str
     range: str
     sent: int = 0
-    """Bytes of the answer, head and body, that the client was sent."""
+    """Bytes of the answer, head and body, that were sent to the client."""
     fault: str = ""
 
 
 @dataclass
 class FaultProxy:
-    """Forwards to a server on loopback; a context manager. One request a connection."""
+    """Forwards to a server on loopback; a context manager. One request per connection."""
 
     upstream: int
     """The server's port."""
     rate: float = 0.0
     """Share of the requests to spoil."""
     made: tuple[str, ...] = FAULTS
-    """The ways, of which each has the same chance."""
+    """The kinds of faults, all equally likely."""
     seed: int = 0
     slow: float = 0.3
-    """Seconds that a slow answer takes longer."""
+    """Additional seconds of a slow answer."""
     delay: float = 0.0
-    """Seconds that answers take longer …"""
+    """Additional seconds of the answers …"""
     delayed: str = ""
-    """… of the requests whose target holds this."""
+    """… to requests whose target contains this."""
     withheld: tuple[str, ...] = ()
-    """Requests whose target holds one of these are carried out, but not answered as long as it stands here."""
+    """Requests whose target contains one of these are executed, but not answered while it is in this set."""
     without: str | tuple[str, ...] = ""
-    """A header, or several, in lower case, that aren't passed on."""
+    """Headers, in lower case, that aren't passed on."""
     unknown: tuple[str, ...] = ()
-    """Headers, in lower case, of requests that are answered with 501."""
+    """Headers, in lower case, whose requests are answered with 501."""
     requests: list[Request] = field(default_factory=list)
     port: int = 0
 
@@ -61,7 +61,7 @@ class FaultProxy:
 
     @property
     def faults(self) -> Counter[str]:
-        """How often each fault was made."""
+        """How often each fault occurred."""
         return Counter(request.fault for request in self.requests if request.fault)
 
     def __enter__(self):
@@ -166,7 +166,7 @@ def _headers(head):
 
 
 def _closing(head, without):
-    """The head with Connection: close, so that the answer ends with the connection; without some headers."""
+    """The head with Connection: close, so that the answer ends with the connection; without the given headers."""
     names = (without,) if isinstance(without, str) else without
     left_out = tuple(f"{name}:".encode() for name in ("connection", *names) if name)
     lines = [line for line in head.split(b"\r\n")[:-2] if not line.lower().startswith(left_out)]

@@ -1,6 +1,6 @@
-"""DICOM files that are small, or quickly made, and cost whoever reads them a multiple: header bombs.
+"""Header bombs: DICOM files that are small, or quickly made, but cost a reader a multiple of that.
 
-Each is sound apart from what it is a bomb by; `size` scales it, so that tests make small ones and set small limits.
+Each is sound except for its bomb; `size` scales it, so that tests make small ones and set small limits.
 """
 
 from __future__ import annotations
@@ -65,18 +65,18 @@ def private_items(size: int) -> bytes:
 
 
 def frame_items(size: int) -> bytes:
-    """Per-frame functional groups that no frame goes with."""
+    """Per-frame functional groups without frames."""
     return image(element(PER_FRAME, "SQ", EMPTY_ITEM * size))
 
 
 def items_of_elements(size: int) -> bytes:
-    """Items that hold something."""
+    """Items with contents."""
     inner = item(element(0x00081150, "UI", "1.2") + element(0x00081155, "UI", "1.2.3"))
     return image(element(SEQUENCE, "SQ", inner * (size // 3)))
 
 
 def tiny_elements(size: int, syntax: str = EXPLICIT) -> bytes:
-    """Elements of nothing, in private groups."""
+    """Empty elements, in private groups."""
     return image(b"".join(_tiny(size, 0x0009, syntax)), syntax=syntax)
 
 
@@ -100,7 +100,7 @@ def meta_elements(size: int) -> bytes:
 
 
 def many_values(size: int) -> bytes:
-    """One text of nothing but separators."""
+    """One text of separators only."""
     return image(element(0x00091002, "UC", "\\" * size))
 
 
@@ -112,7 +112,7 @@ def many_numbers(size: int) -> bytes:
 
 
 def large_values(size: int) -> bytes:
-    """Values of 32 MiB each, within the limits: there is nothing wrong with them."""
+    """Values of 32 MiB each, within the limits: nothing is wrong with them."""
     each = min(size, 32 << 20)
     return image(*(element(0x60110010 + number, "OB", bytes(each)) for number in range(size // each)))
 
@@ -124,7 +124,7 @@ def deep(size: int) -> bytes:
 
 
 def deep_defined(size: int) -> bytes:
-    """The same of defined lengths: its outermost value is bytes until somebody asks."""
+    """Sequences in sequences of defined lengths: the outermost value stays bytes until it is accessed."""
     parts = [
         element(SEQUENCE, "SQ", b"", length=20 * level + 8) + item(b"", 20 * level) for level in reversed(range(size))
     ]
@@ -132,7 +132,7 @@ def deep_defined(size: int) -> bytes:
 
 
 def fragments(size: int) -> bytes:
-    """Encapsulated pixel data in fragments of nothing."""
+    """Encapsulated pixel data in empty fragments."""
     data = meta(JPEG) + header(attributes())
     head = element(PIXEL_DATA, "OB", item(b""), length=UNDEFINED)
     return data + head + EMPTY_ITEM * size + item(b"\xff\xd8\xff\xd9") + DELIMITER

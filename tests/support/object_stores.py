@@ -1,4 +1,4 @@
-"""A real S3 server for tests, and what looks into it without the code under test."""
+"""A real S3 server for tests, and access to it without the code under test."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class Server:
     folder: Path
 
     def url(self):
-        """A prefix that nobody else uses."""
+        """A prefix that no other test uses."""
         return f"s3://{self.bucket}/{os.getpid()}-{next(_numbers)}"
 
     @property
     def store(self):
-        """A client of the tests' own."""
+        """The tests' own client."""
         return S3Store(self.bucket, endpoint=f"http://127.0.0.1:{self.port}", client_options={"allow_http": True})
 
     def options(self, port=None):
-        """The configuration's section ``storage``; by a proxy where its port is given."""
+        """The configuration's section ``storage``; through a proxy if its port is given."""
         return {"endpoint": f"http://127.0.0.1:{port or self.port}", "allow_http": True}
 
     def put(self, url, data):
@@ -50,7 +50,7 @@ class Server:
         obstore.put(self.store, self._key(url), path)
 
     def keep_versions(self):
-        """Let the bucket keep what is replaced and deleted."""
+        """Let the bucket keep replaced and deleted objects."""
         environment = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
         subprocess.run([_SCRIPT, "versioned", self.folder, self.bucket], env=environment, check=True, timeout=60)
 
@@ -74,7 +74,7 @@ class Server:
 
 @contextmanager
 def seaweedfs(folder):
-    """Start a server, with its keys in the environment, and stop it; skip where it isn't installed."""
+    """Start a server, with its keys in the environment, and stop it; skip if it isn't installed."""
     beside = str(Path(sys.executable).parent)
     path = os.pathsep.join([beside, os.environ["PATH"]])
     if shutil.which("weed", path=path) is None:

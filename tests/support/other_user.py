@@ -1,6 +1,6 @@
-"""Another user of this machine, who tries every door of a run. Started by root, it becomes nobody before it begins.
+"""Another user of this machine who tries every way into a run. Started by root, this program becomes nobody first.
 
-Gets ``{"ports": [...], "paths": [...]}`` as JSON on its standard input, and prints what it could do: a line for each.
+Reads ``{"ports": [...], "paths": [...]}`` as JSON from its standard input, and prints one line for each success.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ PAGES = ("/", "/status", "/metrics", "/health", "/info/main/workers.html", "/jso
 
 
 def listening(known: Iterable[tuple[str, int]] = ()) -> set[tuple[str, int]]:
-    """Return where this process and its children listen, but for what is known."""
+    """Return the ports on which this process and its children listen, except known ones."""
     processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
     found = [one for process in processes for one in process.net_connections("inet") if one.status == "LISTEN"]
     return {(one.laddr.ip, one.laddr.port) for one in found} - set(known)
 
 
 def attack(ports: Iterable[int], paths: Iterable[str] = (), *, goes_in: bool = False) -> list[str]:
-    """Let the stranger try; returns what it could do. An open door is enough to be told of, unless it `goes_in` too."""
+    """Let the other user try; return the successes. Without `goes_in`, an open port alone counts already."""
     asked = json.dumps({"ports": sorted(ports), "paths": list(paths), "goes_in": goes_in})
     done = subprocess.run([sys.executable, __file__], input=asked, stdout=subprocess.PIPE, text=True, check=True)
     told = done.stdout.splitlines()
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def self_made() -> ssl.SSLContext:
-    """Return a certificate that the stranger has made, who takes anybody's."""
+    """Return a certificate that the other user has made, and accepts from anybody."""
     context = without_certificate()
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     return context
@@ -74,7 +74,7 @@ def without_certificate() -> ssl.SSLContext:
 
 
 def doors(port: int, own: ssl.SSLContext, *, goes_in: bool) -> Iterator[str]:
-    """Yield what a port lets its caller do: without TLS, without a certificate, and with one that is self-made."""
+    """Yield what a port allows its caller: without TLS, without a certificate, and with a self-made one."""
     ways: dict[str, dict[str, Any]] = {
         "tcp": {},
         "tls": {"ssl_context": own},
@@ -93,7 +93,7 @@ def doors(port: int, own: ssl.SSLContext, *, goes_in: bool) -> Iterator[str]:
 
 
 def first_bytes(port: int, context: ssl.SSLContext | None) -> bytes:
-    """What a server tells whoever asks as a web browser would; empty where it hangs up."""
+    """Return a server's answer to a web browser's request; empty if it hangs up."""
     try:
         with socket.create_connection(("127.0.0.1", port), SECONDS) as plain:
             talk = context.wrap_socket(plain) if context else plain
@@ -104,12 +104,12 @@ def first_bytes(port: int, context: ssl.SSLContext | None) -> bytes:
 
 
 def is_greeting(begins: bytes) -> bool:
-    """Whether a server of Dask's talks to its caller: it begins, with the length of a short message."""
+    """Return whether one of Dask's servers talks to its caller: it begins, with the length of a short message."""
     return 0 < int.from_bytes(begins, "little") < 2**20
 
 
 async def run_code(address: str, connection: dict[str, Any]) -> str:
-    """Have a scheduler, a worker or a nanny call a function, each in its own way."""
+    """Make a scheduler, a worker or a nanny call a function, each in its own way."""
     from distributed import rpc  # noqa: PLC0415
     from distributed.protocol.pickle import dumps  # noqa: PLC0415
 
@@ -121,7 +121,7 @@ async def run_code(address: str, connection: dict[str, Any]) -> str:
 
 
 def can_read(port: int, page: str) -> bool:
-    """Whether there is a web page."""
+    """Return whether there is a web page."""
     connection = HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     try:
         connection.request("GET", page)
@@ -131,7 +131,7 @@ def can_read(port: int, page: str) -> bool:
 
 
 def can_look_into(path: Path) -> bool:
-    """Whether a file can be read, or a folder be listed."""
+    """Return whether a file can be read, or a folder be listed."""
     try:
         _ = list(path.iterdir()) if path.is_dir() else path.read_bytes()
     except PermissionError:

@@ -1,6 +1,6 @@
-"""Compare our plugin with all of pydicom's others, file by file; a program of its own, for GDCM may end its process.
+"""Compare our plugin with all of pydicom's others, file by file; a separate program, because GDCM may end its process.
 
-Prints JSON lines: one that says what is being compared, one with the result. ``tests/codecs/test_agreement.py`` and
+Prints JSON lines: one names the comparison that begins, one gives its result. ``tests/codecs/test_agreement.py`` and
 ``scripts/campaign codecs`` run it, with the oracles of ``scripts/oracles.txt`` importable.
 """
 
@@ -53,11 +53,11 @@ class Comparison:
     plugin: str
     raw: bool
     ours: str = ""
-    """Why ours failed."""
+    """Error of our plugin."""
     theirs: str = ""
-    """Why the other one failed."""
+    """Error of the other one."""
     shapes: str = ""
-    """How types or shapes differ."""
+    """Difference of types or shapes."""
     difference: int = 0
     """Grey levels, with colour converted by pydicom."""
     in_codec: int = 0
@@ -76,13 +76,13 @@ def main(paths: Sequence[str]) -> None:
 
 
 def tell(comparison: Comparison) -> None:
-    """Print at once: what is being compared must be known where a decoder ends the process."""
+    """Print at once, so that the comparison under way is known if a decoder ends the process."""
     sys.stdout.write(json.dumps(asdict(comparison)) + "\n")
     sys.stdout.flush()
 
 
 def comparisons(path: Path) -> Iterator[Comparison]:
-    """What there is to compare for a file; nothing where our plugin doesn't serve it."""
+    """The comparisons for a file; none if our plugin doesn't support it."""
     try:
         dataset = dcmread(path, stop_before_pixels=True)
         syntax = dataset.file_meta.TransferSyntaxUID
@@ -113,7 +113,7 @@ def compared(path: Path, comparison: Comparison) -> Comparison:
 
 
 def decoded(path: Path, **kwargs: Any) -> tuple[list[np.ndarray], str]:
-    """The first frames, or why there are none."""
+    """The first frames, or the error that prevents them."""
     try:
         return list(islice(iter_pixels(path, **kwargs), FRAMES)), ""
     except Exception as error:  # noqa: BLE001  whatever a plugin raises is its answer
@@ -127,7 +127,7 @@ def apart(ours: list[np.ndarray], theirs: list[np.ndarray]) -> int:
 
 
 def run(paths: Sequence[Path]) -> Iterator[Comparison]:
-    """Compare in another process; start it again behind a file that ended it."""
+    """Compare in another process; after a file that ended the process, start it again with the next file."""
     left = [str(path) for path in paths]
     while left:
         results, last = _run_once(left)
@@ -140,7 +140,7 @@ def run(paths: Sequence[Path]) -> Iterator[Comparison]:
 
 
 def _run_once(paths: Sequence[str]) -> tuple[list[Comparison], Comparison | None]:
-    """Results, and what was being compared when the process ended early."""
+    """Results, and the comparison under way when the process ended early."""
     found = environ | {"PYTHONPATH": pathsep.join(map(str, (ORACLES, REPOSITORY)))}
     command = [sys.executable, __file__, *paths]
     done = subprocess.run(command, env=found, capture_output=True, text=True, timeout=AWAITED * len(paths), check=False)
@@ -154,7 +154,7 @@ def _run_once(paths: Sequence[str]) -> tuple[list[Comparison], Comparison | None
 
 
 def bound(result: Comparison) -> int:
-    """Grey levels that decoders may be apart: of lossy JPEG by the depth of the data, of lossy JPEG 2000, of lossless data."""
+    """Grey levels by which decoders may differ: for lossy JPEG, by the depth of the data, lossy JPEG 2000, and lossless data."""
     if result.syntax in syntaxes.LOSSY_JPEG:
         return 2 if result.bits <= 8 else 4
     return int(result.syntax in syntaxes.LOSSY_JPEG_2000)

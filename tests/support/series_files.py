@@ -1,4 +1,4 @@
-"""Small DICOM files of series, made of pixels that a test knows, for folders that change."""
+"""Small DICOM files of series, with pixels known to the test, for folders that change."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SIDE = 16
 
 
 def pixels(seed: int, frames: int = 1) -> np.ndarray:
-    """Random frames, other ones for each seed."""
+    """Random frames, different for each seed."""
     return np.random.default_rng(seed).integers(0, 255, (frames, SIDE, SIDE), np.uint8)
 
 
 def dicom(
     array: np.ndarray, number: int = 1, *, series: str = "1.2.3", rle: bool = False, broken: int = 0, **more: Any
 ) -> bytes:
-    """A file of one frame or several; so many of the last ones are `broken`: RLE cut short, which no header shows."""
+    """A file of one frame or several; the last `broken` frames are RLE cut short, which no header shows."""
     ds = Dataset()
     ds.SOPClassUID, ds.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", f"{series}.{number}"
     ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.Modality = "1.2", series, "CT"

@@ -1,4 +1,4 @@
-"""Results as somebody else finds them who may write there: edited, linked, exchanged; and whether anything else changed."""
+"""Results in a folder to which another user may write: edited, linked, exchanged; and whether anything else changed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Output:
     sources: Path
 
     def run(self, *options: str) -> Result:
-        """Give the command that made it again."""
+        """Run the command that made it again."""
         return invoke("run", str(self.config), *options)
 
     def verify(self, *options: str) -> Result:
@@ -63,7 +63,7 @@ class Output:
         return invoke("verify", str(self.path), "--cluster", "synchronous", *options)
 
     def images(self) -> dict[Path, bytes]:
-        """What lies in images.zarr."""
+        """The contents of images.zarr."""
         return {path: path.read_bytes() for path in (self.path / "images.zarr").rglob("*") if path.is_file()}
 
 
@@ -80,27 +80,27 @@ def edit_table(out: Path, name: str, change: Callable[[list[dict[str, Any]]], No
 
 
 def edit_facts(out: Path, **facts: Any) -> None:
-    """Change what the plan says besides its tables."""
+    """Change values of the plan outside its tables."""
     seal = json.loads((out / "plan/plan.json").read_bytes())
     seal["facts"] |= facts
     (out / "plan/plan.json").write_text(json.dumps(seal))
 
 
 def line(record: Any) -> bytes:
-    """Return a line of a ledger, with its checksum right."""
+    """Return a line of a ledger, with the right checksum."""
     payload = json.dumps(record, separators=(",", ":")).encode()
     return b'{"crc32":"%08x","record":%s}\n' % (zlib.crc32(payload), payload)
 
 
 def edit_ledger(out: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Change each record of a ledger; its checksums are right again."""
+    """Change each record of a ledger, and set the right checksums."""
     for segment in sorted((out / "ledger").glob("*.jsonl")):
         records = [json.loads(text)["record"] for text in segment.read_bytes().splitlines()]
         segment.write_bytes(b"".join(line(change(record) or record) for record in records))
 
 
 def snapshot(*folders: Path) -> dict[str, Any]:
-    """Everything in some folders: each name, what it is, and what it holds."""
+    """Everything in the folders: each name, its type and its content."""
     return dict(_entries(folders))
 
 
@@ -118,7 +118,7 @@ def _digest(path: Path) -> str:
 
 @contextmanager
 def nothing_else_changes(*folders: Path) -> Iterator[None]:
-    """Fail where anything in these folders is another one afterwards."""
+    """Fail if anything in these folders is different afterwards."""
     before = snapshot(*folders)
     yield
     after = snapshot(*folders)
@@ -133,7 +133,7 @@ def as_nobody(*command: object, given: str = "") -> None:
 
 @contextmanager
 def shared_folder(name: str) -> Iterator[Path]:
-    """A folder that everybody can reach, as pytest's own can't be."""
+    """A folder that every user can reach, unlike pytest's own."""
     path = Path("/tmp") / f"dcm2zarr-{name}-{generate_uid()[-12:]}"  # noqa: S108
     path.mkdir(mode=0o755)
     path.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Sparse DICOM files of 1 GiB: quick to make, and nothing on disk but headers and one frame."""
+"""Sparse DICOM files of 1 GiB: quick to make, with nothing on disk but headers and one frame."""
 
 from __future__ import annotations
 

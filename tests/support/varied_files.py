@@ -15,13 +15,13 @@ import pipeline
 from pipeline.report import RunSummary
 
 IN_SMALL_TASKS = {"kind": "synchronous", "task_work": 2**19}
-"""In this process, in tasks of a few shards."""
+"""Settings for tasks of a few shards in this process."""
 GOOD = ("MR_small.dcm", "JPEG2000.dcm", "rtdose_rle.dcm", "SC_rgb_rle_2frame.dcm", "SC_rgb_jpeg_dcmtk.dcm")
 
 
 @dataclass(frozen=True)
 class Place:
-    """A source folder, and where its result goes."""
+    """A source folder, and the place of its result."""
 
     folder: Path
     out: Path
@@ -65,7 +65,7 @@ def add_series(folder: Path, template: Path, numbers: range, series: str = "1.2.
 
 
 def fill(folder: Path, originals: Path) -> None:
-    """Multi-frame files, a series, a damaged file, a copy and a file that is no image."""
+    """Multi-frame files, a series, a damaged file, a copy and a file that isn't an image."""
     folder.mkdir()
     for name in GOOD:
         shutil.copy(originals / name, folder)

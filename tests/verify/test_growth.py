@@ -1,4 +1,4 @@
-"""``verify`` on results that weren't made in one go: grown, made anew, gone on with, replaced, done in partitions."""
+"""``verify`` on results that weren't made in one go: grown, made again, resumed, replaced, done in partitions."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def check(place: Place) -> Verification:
 
 
 def verdicts(place: Place) -> dict[str, str]:
-    """Nothing is wrong; returns what is said of each file."""
+    """Check that nothing is wrong; return the verdict on each file."""
     found = check(place)
     assert found.problems == []
     return {Path(row["source"]).name: row["verdict"] for row in file_verdicts(found)}
 
 
 EXPECTED = {"cut.dcm": "not_stored", "notes.txt": "not_stored"}
-"""All others are equal, and one of two is a copy of the other."""
+"""All originals are equal, and one of two is a copy of the other."""
 
 
 def usual(said: dict[str, str]) -> bool:

@@ -1,4 +1,4 @@
-"""``verify --source`` and decoders that take their process with them."""
+"""``verify --source`` with decoders that crash their process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def carefully(out: Path, monkeypatch: pytest.MonkeyPatch) -> Verification:
-    """Verify as is done with what a dead worker left, in forks of this process, where patches hold."""
+    """Verify like the repeated work of a dead worker, in forks of this process, so that patches hold."""
     monkeypatch.setattr(verification, "check_sources", guarded._carefully)
     return verify(out, source=True, cluster={"kind": "synchronous"})
 
@@ -56,16 +56,14 @@ def eat(*_: object) -> None:
         eaten.append(b"\1" * 2**24)
 
 
-def test_done_carefully_it_finds_the_same(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_careful_comparison_finds_the_same(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quickly = verify(out, source=True, cluster={"kind": "synchronous"})
     assert rows(carefully(out, monkeypatch)) == rows(quickly)
     assert quickly.exit_code == 0
 
 
 @pytest.mark.parametrize("evil", [partial(die, signal.SIGSEGV), hang, eat], ids=["crash", "hang", "memory"])
-def test_a_second_opinion_that_takes_its_process_with_it_is_done_without(
-    out: Path, monkeypatch: pytest.MonkeyPatch, evil: Any
-) -> None:
+def test_a_second_decoder_that_crashes_is_not_used_again(out: Path, monkeypatch: pytest.MonkeyPatch, evil: Any) -> None:
     decode = SecondReader.otherwise
 
     def otherwise(reader: SecondReader, frames: Any, dtype: Any, by: str) -> Iterator[Any]:
@@ -83,7 +81,7 @@ def test_a_second_opinion_that_takes_its_process_with_it_is_done_without(
 
 
 @pytest.mark.parametrize("part", ["again", "otherwise"])
-def test_an_original_that_no_decoder_survives_is_told_from_the_others(
+def test_an_original_that_crashes_every_decoder_is_reported_alone(
     out: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     monkeypatch.setattr(SecondReader, "again", lambda *_: die(signal.SIGABRT))

@@ -1,4 +1,4 @@
-"""``verify --source``: what is stored against the originals, decoded again by other means."""
+"""``verify --source``: stored data compared with the originals, decoded again by other decoders."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(converted: Path) -> Iterator[Path]:
-    """The originals, which are put back afterwards."""
+    """The originals, which are restored afterwards."""
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (converted / "in").iterdir()}
     yield converted / "in"
     for path in (converted / "in").iterdir():
@@ -63,7 +63,7 @@ def out(folder: Path) -> Path:
 
 
 def edit(path: Path, offset: int = -40) -> None:
-    """Change a byte of a file, and nothing else of it."""
+    """Change one byte of a file."""
     times = path.stat()
     data = bytearray(path.read_bytes())
     data[offset] ^= 0x55
@@ -86,7 +86,7 @@ def test_originals_that_are_equal_can_all_be_deleted(out: Path) -> None:
             assert not row["decoder"].startswith(by), (name, "another decoder is there")
 
 
-def test_what_is_stored_nowhere_else_is_no_reason_to_delete(folder: Path, tmp_path: Path) -> None:
+def test_originals_stored_nowhere_else_are_kept(folder: Path, tmp_path: Path) -> None:
     (folder / "notes.txt").write_text("not an image")
     shutil.copy(folder / "CT_small.dcm", folder / "copy.dcm")
     shutil.copy(folder / "JPEG2000.dcm", folder / "changed.dcm")
@@ -101,7 +101,7 @@ def test_what_is_stored_nowhere_else_is_no_reason_to_delete(folder: Path, tmp_pa
     assert (found.deletable, found.files) == (len(FILES) + 1, len(FILES) + 3)
 
 
-def test_an_original_that_is_gone_is_told(folder: Path, out: Path) -> None:
+def test_a_missing_original_is_reported(folder: Path, out: Path) -> None:
     (folder / "CT_small.dcm").unlink()
     found = check(out)
     assert found.counts == {"source_gone": 1}
@@ -187,7 +187,7 @@ def test_wrong_pixels_stored_with_right_checksums_are_noticed(
     assert (problem.code, problem.frames) == ("pixels_differ", range(15))
 
 
-def test_a_decoder_that_disagrees_speaks_against_the_file(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_that_disagrees_makes_the_file_unsound(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decode = SecondReader.otherwise
     monkeypatch.setattr(SecondReader, "otherwise", lambda *given: (array + 1 for array in decode(*given)))
     found = check(out)

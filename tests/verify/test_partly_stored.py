@@ -1,4 +1,4 @@
-"""Originals that hold more than what is stored of them: told in row, terminal and report, and never to be deleted."""
+"""Originals that hold more than is stored: row, terminal and report say so, and they must never be deleted."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def surplus(found: int, declared: int = 1) -> str:
 
 
 def partly_stored() -> dict[str, tuple[bytes, np.ndarray, str]]:
-    """Files, with the frames that are to be stored, and what is to be told of the rest."""
+    """Files, with the frames to store and the message about the rest."""
     rle, ends = STREAMS["rle"], STREAMS["jpeg-ls"]
     pieces = [part for stream in ends for part in halves(stream)]
     tables = extended_tables(table_offsets(rle, range(3)), list(map(len, rle)))
@@ -160,7 +160,7 @@ def partly_stored() -> dict[str, tuple[bytes, np.ndarray, str]]:
 
 
 def wholly_stored() -> dict[str, tuple[bytes, np.ndarray]]:
-    """Files that look a little like the others, and of which everything is stored."""
+    """Files that look similar, but are stored completely."""
     files = {
         "padded": (native_file(SMALL[0].tobytes() + bytes(10)), SMALL[:1]),
         "odd": (native_file(SMALL[0, :3, :3].tobytes() + b"\0", rows=3, columns=3), SMALL[:1, :3, :3]),
@@ -199,7 +199,7 @@ def close(name: str, stored: np.ndarray, expected: np.ndarray) -> bool:
 
 
 @pytest.mark.parametrize("name", PARTLY)
-def test_what_is_left_in_the_file_is_told_and_keeps_it(
+def test_unstored_contents_are_reported_and_keep_the_file(
     converted: Converted, verdicts: dict[str, dict[str, Any]], name: str
 ) -> None:
     _, expected, told = PARTLY[name]
@@ -235,7 +235,7 @@ def test_terminal_and_report_tell_which_files_and_how_many(converted: Converted)
     places = [rows.index(str(converted.folder / f"{name}.dcm")) for name in PARTLY]
     assert sorted(line["catalog_row"] for line in report["partly_stored"]) == sorted(places)
     assert all(f"row {place}<" in page for place in places)
-    assert f"{count} converted files hold more than what is stored of them" in page
+    assert f"{count} converted files hold more than their stored frames" in page
     assert "only the declared 2 are stored" in converted.result.stdout
     assert converted.result.exit_code == 0
 

@@ -1,4 +1,4 @@
-"""``verify`` of a result in an object store, whose originals lie in one too."""
+"""``verify`` of a result in an object store, whose originals also lie in a store."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def stored(s3):
 
 @pytest.fixture
 def check(s3, stored):
-    """Verify the result, reached by the options that hold here; the originals are by those of the run."""
+    """Verify the result with the options in force here; the originals are reached with the run's."""
 
     def run(**options):
         with pipeline.storage_options(**s3.options()):
@@ -64,7 +64,7 @@ def test_by_its_url_with_its_originals(s3, stored, monkeypatch):
     assert again.exit_code == 0, again.output
 
 
-def test_what_is_wrong_with_objects_is_found(s3, stored, check):
+def test_damage_in_objects_is_found(s3, stored, check):
     _, out = stored
     names = sorted(name for name in s3.read(out) if "/pixels/c/" in name)
     spoil(s3, f"{out}/{names[0]}", 40)
@@ -87,7 +87,7 @@ def test_what_is_wrong_with_objects_is_found(s3, stored, check):
     }
 
 
-def test_what_became_of_the_originals(s3, stored, check, tmp_path):
+def test_verdicts_on_the_originals(s3, stored, check, tmp_path):
     source, _ = stored
     for name in ("rtdose_rle.dcm", "copy.dcm"):
         s3.delete(f"{source}/{name}")

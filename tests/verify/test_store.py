@@ -1,4 +1,4 @@
-"""``verify`` notices what was done to a result, says where, and leaves an untouched one in peace."""
+"""``verify`` notices changes to a result, says where they are, and accepts an unchanged result."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def out(original: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def undigested(out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A result of which no digest is known, so that only what the files mean can be compared."""
+    """A result without known digests, so that only the files' contents can be compared."""
     read = ledger.read
 
     def without_digests(*args: object) -> ledger.Finished:
@@ -166,7 +166,7 @@ def test_changed_rows_are_noticed(undigested: Path) -> None:
     assert {problem.code for problem in check(undigested).problems} == {"row_missing", "row_extra"}
 
 
-def test_a_run_that_did_not_end_is_told(out: Path) -> None:
+def test_a_run_that_did_not_end_is_reported(out: Path) -> None:
     last = max((out / "ledger").iterdir())
     *lines, end = last.read_bytes().splitlines(keepends=True)
     assert b'"kind":"files"' in end
@@ -174,7 +174,7 @@ def test_a_run_that_did_not_end_is_told(out: Path) -> None:
     assert told(check(out)) == {("unfinished_run", "ledger")}
 
 
-def test_what_stands_behind_the_last_record_is_told(out: Path) -> None:
+def test_data_behind_the_last_record_are_reported(out: Path) -> None:
     last = max(path for path in (out / "ledger").iterdir() if path.suffix == ".jsonl")
     with last.open("ab") as file:
         file.write(b"\0\0\0")
@@ -193,7 +193,7 @@ def test_older_segments_are_sealed_too(original: Path, out: Path) -> None:
     assert told(check(out)) == {("changed_file", first.name)}
 
 
-def test_an_image_that_was_not_finished_is_told(out: Path) -> None:
+def test_an_unfinished_image_is_reported(out: Path) -> None:
     image = image_of(out, "CT_small.dcm")
     position = next(n for n, spec in enumerate(read_plan(OutputDir.of(out)).images) if spec.path.endswith(image.name))
     for segment in (out / "ledger").iterdir():
@@ -205,7 +205,7 @@ def test_an_image_that_was_not_finished_is_told(out: Path) -> None:
     assert found.exit_code == 1
 
 
-def test_a_lost_image_and_a_lost_catalog_are_told(out: Path) -> None:
+def test_a_lost_image_and_a_lost_catalog_are_reported(out: Path) -> None:
     image = image_of(out, "CT_small.dcm")
     shutil.rmtree(image)
     (out / "catalog.parquet").unlink()
@@ -232,7 +232,7 @@ def test_nothing_is_written(original: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in original.rglob("*")} == before
 
 
-def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_result_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="isn't the result of a conversion"):
         check(tmp_path)
 

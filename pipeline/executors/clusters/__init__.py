@@ -1,4 +1,4 @@
-"""Where tasks run: this process, workers of this machine, a running scheduler, a batch system, any cluster of Dask's."""
+"""Kinds of clusters: this process, workers of this machine, a running scheduler, a batch system, any Dask cluster class."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pipeline.config import BATCH_SYSTEMS, Cluster
 from pipeline.executors.clusters import batch_system, custom
 from pipeline.executors.clusters.address import connected
-from pipeline.executors.clusters.here import check_local_memory, in_dask, synchronous
+from pipeline.executors.clusters.this_machine import check_local_memory, in_dask, synchronous
 from pipeline.executors.clusters.worker_memory import Thresholds, check_tasks, configured_thresholds
 from pipeline.executors.executor import Executor
 from pipeline.executors.main_guard import refuse_without_guard
 from pipeline.executors.progress import NullProgress, Progress
-from pipeline.executors.surroundings import possible
+from pipeline.executors.started_from import possible
 from pipeline.isolation import SAFE_PATH
 from pipeline.model import Task
 
@@ -22,15 +22,16 @@ __all__ = ["check", "check_memory", "start"]
 
 @contextmanager
 def start(cluster: Cluster, progress: Progress | None = None) -> Iterator[Executor]:
-    """Give the executor that the configuration asks for, and stop at the end what was started.
+    """Yield the configured executor, and stop everything that was started at the end.
 
-    The executor is ready with the first worker; others join while the run is under way.
+    The executor is ready with the first worker; others join during the run.
 
     Raises
     ------
     ConfigError
-        Where a scheduler doesn't answer, a cluster's class is missing or refuses its arguments, a batch system refuses
-        the jobs, or workers have another version of this package.
+        If a cluster class is missing or refuses its arguments, or a batch system refuses the jobs.
+    ClusterError
+        If a scheduler doesn't answer, or workers have another version of this package.
     """
     progress = progress or NullProgress()
     cluster = possible(cluster, progress)
@@ -47,11 +48,12 @@ def start(cluster: Cluster, progress: Progress | None = None) -> Iterator[Execut
 
 
 def check(cluster: Cluster) -> None:
-    """Find out, before anything is read or written, what is wrong with a cluster's class, its options, or who starts it.
+    """Check a cluster's class and options, and the script that starts it, before anything is read or written.
 
     Raises
     ------
     ConfigError
+        If the cluster can't be started.
     """
     if cluster.kind in BATCH_SYSTEMS:
         batch_system.arguments(cluster)
@@ -63,12 +65,12 @@ def check(cluster: Cluster) -> None:
 
 
 def check_memory(cluster: Cluster, tasks: Iterable[Task]) -> None:
-    """Find out, before anything is converted, whether the memory that the configuration gives a worker holds its tasks.
+    """Check, before conversion starts, that the configured memory of a worker holds its tasks.
 
     Raises
     ------
     PlanError
-        Naming what is needed.
+        If it doesn't; the message names the needed memory.
     """
     if cluster.memory != "auto":
         thresholds = Thresholds() if cluster.kind == "local" else configured_thresholds()

@@ -1,4 +1,4 @@
-"""A Dask scheduler that is running already."""
+"""A running Dask scheduler."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from pipeline.executors.progress import Progress
 from pipeline.executors.standstill import Surroundings
 
 CONNECT_SECONDS = 10
-"""How long what listens at an address is waited for; where nothing does, that is told at once."""
+"""Seconds to wait for an answer at an address; if nothing listens there, the error comes at once."""
 
 
 @contextmanager
 def connected(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
-    """Use the scheduler at ``cluster.address``, with the workers that it has now and later."""
+    """Use the scheduler at ``cluster.address`` with its present and future workers."""
     tell_left_out(progress)
     with _client(cluster) as client:
         warn_if_open(cluster, client, progress)
@@ -46,42 +46,44 @@ def _client(cluster: Cluster) -> Client:
         _greet(cluster.address, security)
         return Client(cluster.address, timeout=CONNECT_SECONDS, security=security)
     except TimeoutError:
-        problem = _unreachable(cluster, f"what listens there said nothing for {CONNECT_SECONDS} s")
+        problem = _unreachable(cluster, f"the server there said nothing for {CONNECT_SECONDS} s")
     except (FileNotFoundError, PermissionError, ImportError, LookupError, AttributeError) as error:
-        told = f"cluster: Dask's client could not be started: {type(error).__name__}: {error}{settings_behind(error)}"
-        problem = ConfigError(told)
+        message = (
+            f"cluster: Dask's client could not be started: {type(error).__name__}: {error}{settings_behind(error)}"
+        )
+        problem = ConfigError(message)
     except OSError as error:
         problem = _unreachable(cluster, f"{error}{settings_behind(error, certain=True)}")
-    except (ValueError, TypeError) as error:  # an address, certificates, or settings, that can't be
+    except (ValueError, TypeError) as error:  # an invalid address, or invalid certificates or settings
         problem = ConfigError(_no_answer(cluster, f"{error}{settings_behind(error)}"))
-    except Exception as error:  # noqa: BLE001  another kind of server, whose bytes are taken for a scheduler's
-        told = settings_behind(error, certain=True)
-        problem = _unreachable(cluster, f"what answers is something else: {type(error).__name__}{told}")
-    # What is left of the client stops a thread when it is collected; amid the start of the next one that locks.
+    except Exception as error:  # noqa: BLE001  Dask tries to parse the bytes of another kind of server
+        hint = settings_behind(error, certain=True)
+        problem = _unreachable(cluster, f"the server there isn't a Dask scheduler: {type(error).__name__}{hint}")
+    # Collecting the rest of the client stops a thread, which would deadlock during the start of the next client.
     gc.collect()
     raise problem
 
 
 def _greet(address: str, security: Security | None) -> None:
-    """Shake hands, and hang up: Dask's client waits for that for ever, whatever its timeout says."""
+    """Check that a scheduler answers, because Dask's client waits forever for the handshake, whatever its timeout."""
 
     async def greet() -> None:
         arguments = (security or Security()).get_connection_args("client")
         comm = await connect(address, timeout=CONNECT_SECONDS, **arguments)
         comm.abort()
 
-    with ThreadPoolExecutor(1, "dcm2zarr-greet") as thread:  # of a notebook, this one has a loop already
+    with ThreadPoolExecutor(1, "dcm2zarr-greet") as thread:  # in a notebook, this thread already has an event loop
         thread.submit(asyncio.run, asyncio.wait_for(greet(), CONNECT_SECONDS)).result()
 
 
 def _refused(address: str) -> str:
-    """Return why nothing can listen there, empty where something may: Dask would try again until its time is up."""
+    """Return why nothing listens at an address; empty if something may. Dask itself would retry until its timeout."""
     try:
         host, port = parse_host_port(address.partition("://")[2])
         socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
     except (ConnectionRefusedError, socket.gaierror, TimeoutError) as error:
         return error.strerror or "no answer"
-    except (OSError, ValueError):  # Dask's own kinds of address, and networks that only its way leads into
+    except (OSError, ValueError):  # address types and networks that only Dask supports
         return ""
     return ""
 

@@ -1,4 +1,4 @@
-"""Workers as the jobs of a batch system, by dask-jobqueue. The scheduler runs in this process."""
+"""Workers as jobs of a batch system, through dask-jobqueue. The scheduler runs in this process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CLASSES = {
     "oar": "OARCluster",
 }
 DASHBOARD = "127.0.0.1:8787"
-"""Others reach it through ssh; Dask's own default listens on every interface."""
+"""Only this machine can reach it, others through ssh; Dask's default listens on every interface."""
 LOOK = {
     "slurm": "squeue --me",
     "pbs": "qstat -u $USER",
@@ -45,20 +45,20 @@ LOOK = {
     "htcondor": "condor_q",
     "oar": "oarstat -u",
 }
-"""What shows one's jobs."""
-_TOLD = {
+"""Batch system → command that shows the user's jobs."""
+_REFUSED = {
     "n_workers": "set cluster.workers, or cluster.adapt, instead",
     "security": "set cluster.security instead",
     "dashboard_address": "set cluster.dashboard instead",
     "host": "set it within cluster.options.scheduler_options",
-    "asynchronous": "it is always false here",
-    **dict.fromkeys(("job_cls", "scheduler_cls", "loop", "scheduler", "protocol", "name"), "it can't be set here"),
+    "asynchronous": "dcm2zarr always uses false",
+    **dict.fromkeys(("job_cls", "scheduler_cls", "loop", "scheduler", "protocol", "name"), "dcm2zarr sets it itself"),
 }
 
 
 @contextmanager
 def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
-    """Submit the jobs, and be ready with the first worker; jobs that are lost or reach their walltime are replaced."""
+    """Submit jobs, and yield the executor with the first worker; lost or ended jobs are replaced."""
     tell_left_out(progress)
     options = arguments(cluster)
     most = (limits(cluster) or (0, 0))[1]
@@ -74,7 +74,7 @@ def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
         _submit_first(jobs, cluster)
         scale(jobs, cluster)
         tell_dashboard(client, progress)
-        progress.message(f"{cluster.kind}: up to {most} worker(s) asked for, starting with the first that comes")
+        progress.message(f"{cluster.kind}: up to {most} worker(s) requested; the run starts with the first one")
         logs = options.get("log_directory") or "the jobs' own output"
         look = f"look at the queue ({LOOK[cluster.kind]}), or for errors in {logs}"
         await_first(client, progress, look)
@@ -83,16 +83,16 @@ def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
 
 
 def arguments(cluster: Cluster) -> dict[str, Any]:
-    """Return the keyword arguments that dask-jobqueue's class is called with, but for the certificates.
+    """Return the keyword arguments for dask-jobqueue's class, without the certificates.
 
     Raises
     ------
     ConfigError
-        Where dask-jobqueue isn't installed, has no such argument, or something is missing that it needs.
+        If dask-jobqueue isn't installed, an argument is unknown, or a necessary one is missing.
     """
     made_by = _class(cluster.kind)
     known = (parameters(made_by.job_cls) or set()) | (parameters(made_by) or set())
-    check_names(cluster.options, known, _TOLD, f"dask-jobqueue's {made_by.__name__}")
+    check_names(cluster.options, known, _REFUSED, f"dask-jobqueue's {made_by.__name__}")
     given = _Given(cluster)
     processes, cores = _shape(cluster, given)
     options = {
@@ -110,7 +110,7 @@ def arguments(cluster: Cluster) -> dict[str, Any]:
 
 
 class _Given:
-    """What the options say, or else Dask's configuration of the batch system."""
+    """Look-up of a value in the options, or else in Dask's configuration of the batch system."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._options = cluster.options
@@ -130,7 +130,7 @@ def _class(kind: str) -> Any:
 
 
 def _shape(cluster: Cluster, given: _Given) -> tuple[int, int]:
-    """Return the worker processes and the cores of a job: by default as many workers as its cores have threads for."""
+    """Return the worker processes and cores of a job; by default, as many workers as fit the cores."""
     threads = cluster.threads_per_worker
     cores = given("cores")
     processes = given("processes") or (max(1, int(cores) // threads) if cores else 1)
@@ -142,20 +142,18 @@ def _memory(cluster: Cluster, given: _Given, processes: int) -> Any:
         whole = given("memory")
         if whole is None:
             raise ConfigError(
-                "cluster.memory: a job needs to know its memory; set that of one worker, as in 2 GiB, or "
-                "cluster.options.memory for a whole job"
+                "cluster.memory: a job needs to know its memory; set the memory of one worker, as in 2 GiB, or of a whole "
+                "job in cluster.options.memory"
             )
         return whole
     check_worker(cluster.memory, configured_thresholds(), "cluster.memory is too small for a worker; set a larger one")
     if "memory" in cluster.options:
-        raise ConfigError(
-            "cluster.options.memory: cluster.memory is set already, for one worker; leave out one of them"
-        )
+        raise ConfigError("cluster.options.memory: cluster.memory is set already, for one worker; remove one of them")
     return cluster.memory * processes
 
 
 def _worker_arguments(cluster: Cluster, given: _Given) -> list[str]:
-    """Return the arguments of ``dask worker``: to retire before the walltime, unless they say when."""
+    """Return the arguments of ``dask worker``, with a lifetime before the walltime unless they set one."""
     arguments: Sequence[Any] = given("worker-extra-args") or ()
     texts = without_web_server([str(argument) for argument in arguments])
     walltime = given("walltime")
@@ -172,27 +170,27 @@ def _scheduler_options(cluster: Cluster, given: _Given) -> dict[str, Any]:
     listens = given("interface") or options.get("host") or options.get("interface")
     if cluster.security == "none" and not listens:
         raise ConfigError(
-            "cluster.security: unencrypted, the scheduler would run the code of whoever reaches this machine; name the "
-            "network that only the cluster reaches, as in cluster.options.interface: ib0, or leave out security"
+            "cluster.security: an unencrypted scheduler runs code of anybody who reaches this machine; name a network that "
+            "only the cluster reaches, as in cluster.options.interface: ib0, or remove security"
         )
     return options
 
 
 @contextmanager
 def made(cluster: Cluster, options: dict[str, Any]) -> Iterator[Any]:
-    """Start dask-jobqueue's cluster, still without jobs, and cancel at the end those that it has then.
+    """Start dask-jobqueue's cluster without jobs, and cancel all its jobs at the end.
 
     Raises
     ------
     ConfigError
-        With what it has against its arguments.
+        If dask-jobqueue refuses the arguments.
     """
     shared = options.get("shared_temp_directory") or _Given(cluster)("shared-temp-directory") or _private_folder()
     made_by = _class(cluster.kind)
     try:
         ours = {"shared_temp_directory": shared, "security": for_jobs(cluster), "scheduler_cls": Scheduler}
         jobs = made_by(**{**options, **ours})
-    # an interface that isn't there, a value of a wrong kind, a folder that can't be written
+    # a missing interface, a value of a wrong type, a folder that can't be written
     except (TypeError, ValueError, OSError, RuntimeError, ImportError, LookupError, AttributeError) as error:
         raise ConfigError(
             f"cluster: dask-jobqueue's {made_by.__name__} could not be started: {error}{settings_behind(error)}"
@@ -205,33 +203,33 @@ def made(cluster: Cluster, options: dict[str, Any]) -> Iterator[Any]:
             "_job_ca_file",
             "_job_cert",
             "_job_key",
-        ):  # the certificates, which lie there until it is collected
+        ):  # certificate files, which otherwise stay until garbage collection
             if hasattr(jobs, name):
                 getattr(jobs, name).close()
 
 
 def _private_folder() -> str:
-    """Return a folder that this user's jobs can read, and nobody else: homes are shared between nodes."""
+    """Return a folder that only this user's jobs can read, in the home folder, which nodes share."""
     folder = Path.home() / ".cache" / "dcm2zarr"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return str(folder)
 
 
 def _submit_first(made: Any, cluster: Cluster) -> None:
-    """Submit one job and see whether the batch system takes it: later ones are submitted out of sight.
+    """Submit one job in the foreground, to see whether the batch system accepts it; Dask submits later ones in the background.
 
     Raises
     ------
     ConfigError
-        With what the batch system said.
+        If the batch system refuses the job; the message has its answer.
     """
     made.worker_spec.update(made.new_worker_spec())
     try:
-        made.sync(made._correct_state)  # noqa: SLF001  the same without its result is all that `scale` offers
+        made.sync(made._correct_state)  # noqa: SLF001  `scale` does the same, but hides the result
     except (RuntimeError, OSError, ValueError) as error:
         mark_refused(made)
-        first, *told = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        first, *others = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         script = made.job_script().splitlines()
         raise ConfigError(
-            f"cluster: {cluster.kind} doesn't take the job: {first}", more=[*told, "", *script]
+            f"cluster: {cluster.kind} doesn't take the job: {first}", more=[*others, "", *script]
         ) from error

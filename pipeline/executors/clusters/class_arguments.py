@@ -1,4 +1,4 @@
-"""The arguments that a cluster's class takes: found by its signatures, so that a wrong name is answered early."""
+"""Arguments of a cluster class, read from its signatures, so that wrong names are found early."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pipeline.errors import ConfigError
 
 
 def parameters(*classes: type) -> set[str] | None:
-    """Return the names that the constructors of these classes and their bases take; None where they take any.
+    """Return the argument names of the constructors of classes and their bases; None if they accept any name.
 
-    A constructor that hands on ``**kwargs`` is followed by its bases' constructors, in their order.
+    A constructor with ``**kwargs`` is assumed to pass these on to the next base's constructor.
     """
     names: set[str] = set()
-    for one in classes:
+    for cls in classes:
         opened = False
-        for base in inspect.getmro(one):
+        for base in inspect.getmro(cls):
             if "__init__" not in vars(base) or base is object:
                 continue
             given = inspect.signature(vars(base)["__init__"]).parameters.values()
@@ -34,19 +34,19 @@ def parameters(*classes: type) -> set[str] | None:
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def check_names(options: Mapping[str, Any], known: Iterable[str], told: Mapping[str, str], of: str) -> None:
-    """Refuse options that aren't in `known`, and those in `told`, which have another place.
+def check_names(options: Mapping[str, Any], known: Iterable[str], refused: Mapping[str, str], of: str) -> None:
+    """Refuse options that aren't in `known`, and those in `refused` (name → what to do instead).
 
     Raises
     ------
     ConfigError
-        Naming the option, and the nearest right name or the place.
+        For such an option; the message proposes similar names, or says what to do instead.
     """
-    names = sorted(set(known) - set(told))
+    names = sorted(set(known) - set(refused))
     for name in options:
-        if name in told:
-            raise ConfigError(f"cluster.options.{name}: {told[name]}")
+        if name in refused:
+            raise ConfigError(f"cluster.options.{name}: {refused[name]}")
         if name not in names:
             close = get_close_matches(name.lower().replace("-", "_"), names, n=3, cutoff=0.6)
-            hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(names)}"
+            hint = f"did you mean {' or '.join(close)}?" if close else f"available: {', '.join(names)}"
             raise ConfigError(f"cluster.options.{name}: {of} has no such argument; {hint}")

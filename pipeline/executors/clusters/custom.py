@@ -1,4 +1,4 @@
-"""Any other cluster of Dask's, by its class's name: those of dask-kubernetes, Coiled, dask-gateway and the like."""
+"""Any other Dask cluster, named by its class: those of dask-kubernetes, Coiled, dask-gateway and so on."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from pipeline.executors.executor import Distributed, Executor
 from pipeline.executors.progress import Progress
 from pipeline.executors.standstill import Surroundings
 
-_TOLD = {
-    "asynchronous": "it is always false here",
+_REFUSED = {
+    "asynchronous": "dcm2zarr always uses false",
     "security": "set cluster.security instead, or name the files in Dask's own configuration",
 }
 
@@ -45,23 +45,23 @@ def started(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
         warn_if_open(cluster, client, progress)
         scale(made, cluster)
         tell_dashboard(client, progress)
-        await_first(client, progress, f"{cluster.class_name} has started none yet")
+        await_first(client, progress, f"{cluster.class_name} hasn't started any yet")
         wanted = limits(cluster)
         known = Surroundings(progress, memory="Give them more (an argument in cluster.options)")
         yield Distributed(client, workers=wanted[1] * cluster.threads_per_worker if wanted else 0, known=known)
 
 
 def arguments(cluster: Cluster) -> dict[str, Any]:
-    """Return the keyword arguments that the class is called with.
+    """Return the keyword arguments for the class.
 
     Raises
     ------
     ConfigError
-        Where the class isn't there, or its constructor has no such argument.
+        If the class doesn't exist, or an argument is unknown.
     """
     known = parameters(cluster_class(cluster.class_name))
     if known is not None:
-        check_names(cluster.options, known, _TOLD, cluster.class_name)
+        check_names(cluster.options, known, _REFUSED, cluster.class_name)
     secure = given(cluster)
     return {**cluster.options, **({"security": secure} if secure else {})}
 
@@ -72,28 +72,27 @@ def cluster_class(name: str) -> Any:
     Raises
     ------
     ConfigError
-        Where there is none.
+        If the class doesn't exist, or isn't a class of Dask clusters.
     """
     module, _, attribute = name.rpartition(".")
     try:
-        found = getattr(import_module(module), attribute)
+        cls = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         package = module.partition(".")[0].replace("_", "-") or name
         raise ConfigError(
-            f"cluster.class_name: there is no class {name!r} ({error}); is the package that has it, such as {package}, "
-            "installed?"
+            f"cluster.class_name: there is no class {name!r} ({error}); is its package, such as {package}, installed?"
         ) from error
-    if not (isinstance(found, type) and hasattr(found, "get_client") and hasattr(found, "scale")):
+    if not (isinstance(cls, type) and hasattr(cls, "get_client") and hasattr(cls, "scale")):
         raise ConfigError(
             f"cluster.class_name: {name!r} is no class of Dask clusters, such as distributed.LocalCluster"
         )
-    return found
+    return cls
 
 
 def _made(cluster: Cluster, options: dict[str, Any]) -> Any:
     try:
         return cluster_class(cluster.class_name)(**options)
-    # what a constructor says of its arguments, and of settings; whatever else it raises is its own fault, and shown as such
+    # errors about arguments and settings; any other error is a bug of the class, and shown as such
     except (TypeError, ValueError, OSError, RuntimeError, ImportError, LookupError) as error:
         raise ConfigError(
             f"cluster: {cluster.class_name} could not be started: {error}{settings_behind(error)}"

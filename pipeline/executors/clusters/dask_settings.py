@@ -1,9 +1,9 @@
-"""Dask's settings that others have made: which of them a run's own cluster takes, and where one stands that is in the way.
+"""Dask's settings by users and administrators: which of them count, and which may have caused an error.
 
-They are in files (``~/.config/dask/*.yaml`` and others) and variables (``DASK_…``), for all that a user, or everybody on a
-machine, does with Dask. A cluster that lives as long as a run, in this process or on this machine, takes those in
-:data:`TAKEN`, if they make sense; for all others it has Dask's own defaults and ours. Where the cluster is the user's, or a
-batch system's, all of them count, and an error that one may have caused names it.
+Files (``~/.config/dask/*.yaml`` and others) and variables (``DASK_…``) hold settings for every use of Dask. A cluster in this
+process or on this machine, which lives as long as a run, uses the valid ones among :data:`TAKEN`, and otherwise Dask's defaults
+and ours. For a user's own cluster, or a batch system's, all settings count, and errors name the settings that may have caused
+them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipeline.executors.clusters.defaults import DEFAULTS
 from pipeline.executors.progress import Progress
 
 MOST_NAMED = 6
-"""Settings that an error names, where nothing tells which of them it is."""
+"""Most settings that an error names if it doesn't reveal which one caused it."""
 _CONCERNED = ("distributed", "temporary-directory", "jobqueue", "scheduler-address")
 _SHORT = 3
 _ENCRYPTION = "distributed.comm.require-encryption"
@@ -39,7 +39,7 @@ def _is_folder(value: Any) -> bool:
 
 
 def _is_patience(value: Any) -> bool:
-    """Whether it is a time, and no shorter than Dask's own: more patience than that, a slow machine may need."""
+    """Return whether a value is a time that isn't shorter than Dask's default; slow machines may need longer ones."""
     try:
         return isinstance(value, int | float | str) and parse_timedelta(value) >= 30  # noqa: PLR2004  Dask's "30s"
     except (ValueError, KeyError, TypeError):
@@ -47,7 +47,7 @@ def _is_patience(value: Any) -> bool:
 
 
 def _is_link(value: Any) -> bool:
-    """Whether a dashboard's address can be made of it: what it asks of the environment may be missing."""
+    """Return whether a value yields a dashboard's address; a variable that it uses may be missing."""
     try:
         return isinstance(value, str) and bool(format_dashboard_link("127.0.0.1", 8787))
     except (ValueError, KeyError, IndexError, AttributeError):
@@ -60,12 +60,12 @@ TAKEN: Mapping[str, Callable[[Any], bool]] = {
     "distributed.comm.timeouts.tcp": _is_patience,
     LINK: _is_link,
 }
-"""Settings that a run's own cluster takes → whether a value of it can be used."""
+"""Setting that a run's own cluster uses → check of its value."""
 
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Let Dask have its defaults, ours, and those of the user's settings that are in :data:`TAKEN`, for this block."""
+    """Set Dask's configuration for the block: its defaults, ours, and the user's settings in :data:`TAKEN`."""
     theirs = {key: dask.config.get(key, None) for key in TAKEN}
     taken = {key: value for key, value in theirs.items() if TAKEN[key](value)}
     with ExitStack() as stack:
@@ -79,13 +79,13 @@ def _defaults() -> dict[str, Any]:
 
 
 def tell_left_out(progress: Progress) -> None:
-    """Say which of Dask's settings could not be read, and so count for nothing."""
+    """Report which of Dask's settings couldn't be read and are ignored."""
     for what, why in LEFT_OUT.items():
-        progress.message(f"Warning: Dask's settings in {what} are left out: {why}")
+        progress.message(f"Warning: Dask's settings in {what} are ignored: {why}")
 
 
 def place_of(key: str) -> str:
-    """Return where a setting was made: the variable or the last file that has it, empty where neither does."""
+    """Return the variable, or else the last file, that makes a setting; empty if neither does."""
     plain = key.replace("_", "-")
     for name in os.environ:
         if name.startswith("DASK_") and name[5:].lower().replace("__", ".").replace("_", "-") == plain:
@@ -94,47 +94,47 @@ def place_of(key: str) -> str:
     return places[-1] if places else ""
 
 
-def where(key: str) -> str:
-    """Return where a setting was made, to be put behind its name."""
+def describe_place(key: str) -> str:
+    """Return the place of a setting in parentheses, to follow its name in a message."""
     place = place_of(key)
     return f" (in {place})" if place else ""
 
 
 def settings_behind(error: BaseException, *, certain: bool = False) -> str:
-    """Return what to say of the settings that may have caused an error; empty where nobody has made any.
+    """Describe the user's settings that may have caused an error; empty without such settings.
 
-    Those that the error speaks of, or else, unless it has to be `certain`, all that concern clusters.
+    These are the settings that the error mentions or, unless `certain`, otherwise all settings of clusters.
     """
     made = {key: place for key in _changed() if (place := place_of(key))}
     errors = list(_chain(error))
-    meant = {key: place for key, place in made.items() if any(_speaks_of(one, key) for one in errors)}
-    if not meant and not certain:
-        meant = dict(list(made.items())[:MOST_NAMED])
-    told = ", ".join(f"{key} (in {place})" for key, place in meant.items())
-    return f". Of Dask's own settings, which count here, it may be {told}" if told else ""
+    suspects = {key: place for key, place in made.items() if any(_mentions(link, key) for link in errors)}
+    if not suspects and not certain:
+        suspects = dict(list(made.items())[:MOST_NAMED])
+    listed = ", ".join(f"{key} (in {place})" for key, place in suspects.items())
+    return f". The cause may be one of Dask's own settings, which count here: {listed}" if listed else ""
 
 
 def settings_of_workers() -> str:
-    """Return what to say of the settings that may keep workers from starting; empty where nobody has made any."""
+    """Describe the user's settings that may keep workers from starting; empty without such settings."""
     made = [(key, place_of(key)) for key in _changed() if key.startswith(_OF_WORKERS)]
-    told = ", ".join(f"{key} (in {place})" for key, place in made if place)
-    return f"; of Dask's own settings, which count here, {told} may keep it from starting" if told else ""
+    listed = ", ".join(f"{key} (in {place})" for key, place in made if place)
+    return f"; one of Dask's own settings, which count here, may keep it from starting: {listed}" if listed else ""
 
 
 @contextmanager
 def client_of(cluster: Any) -> Iterator[Client]:
-    """Give a client of a Dask cluster, and close it at the end.
+    """Yield a client of a Dask cluster, and close it at the end.
 
     Raises
     ------
     ConfigError
-        Where none can be made, with the settings that may be in the way.
+        If no client can be started; the message names settings that may be the cause.
     """
     try:
         client = cluster.get_client()
     except (ImportError, OSError, ValueError, TypeError, RuntimeError, LookupError, AttributeError) as error:
-        told = f"{type(error).__name__}: {error}{settings_behind(error)}"
-        raise ConfigError(f"cluster: Dask's client could not be started: {told}") from error
+        problem = f"{type(error).__name__}: {error}{settings_behind(error)}"
+        raise ConfigError(f"cluster: Dask's client could not be started: {problem}") from error
     with client:
         yield client
 
@@ -146,7 +146,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _changed() -> list[str]:
-    """Return the settings of clusters that have another value than Dask's default."""
+    """Return the settings of clusters whose values differ from Dask's defaults and ours."""
     known = dict(_leaves(_defaults()))
     made = _leaves({key: dask.config.get(key) for key in _CONCERNED if dask.config.get(key, None) is not None})
     return [key for key, value in made if known.get(key) != value and DEFAULTS.get(key) != value]
@@ -160,7 +160,7 @@ def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, A
             yield f"{above}{key}", value
 
 
-def _speaks_of(error: BaseException, key: str) -> bool:
+def _mentions(error: BaseException, key: str) -> bool:
     text = str(error)
     if key == _ENCRYPTION and "encryption required" in text:
         return True

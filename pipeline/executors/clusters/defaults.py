@@ -1,4 +1,4 @@
-"""Our defaults of Dask's configuration, for the clusters that a run starts."""
+"""Our defaults for Dask's configuration, for clusters that a run starts."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from typing import Any
 import dask
 
 LOST_AT_ONCE = {"distributed.scheduler.allowed-failures": 0}
-"""What a dying worker took with it comes back to the driver, which knows how to do it more carefully, instead of going
-on to kill other workers."""
+"""Tasks of a dying worker come back to the driver, which runs them more carefully, instead of killing further workers."""
 SCALING = {
-    # A worker for every task that waits. Dask's own default, tasks of 5 s for each, assumes that the scheduler
-    # knows all tasks, but a window of them is all that it ever holds.
+    # One worker per waiting task. Dask's default, 5 s of tasks per worker, assumes that the scheduler knows all tasks, but it
+    # only knows those in the window.
     "distributed.adaptive.target-duration": "1 ms",
 }
 WATCHING = {
-    # Dask looks at each process up to a hundred times a second, for pages of its dashboard: 3 % of a core in a driver
-    # with two workers, as much in these, and each worker's thread is stopped while its stack is walked.
+    # For its dashboard, Dask samples each process up to a hundred times a second: 3 % of a core in a driver with two workers,
+    # the same in these, and each worker's thread stops while its stack is read.
     "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.admin.system-monitor.interval": "2s",
     "distributed.admin.tick.interval": "500ms",
     "distributed.worker.profile.interval": "500ms",
-    # what ends a worker that takes too much is ours (pipeline.isolation.watchdog); Dask's looks after it now and then
+    # our own watchdog (pipeline.isolation.watchdog) ends a worker that takes too much memory; Dask's only checks rarely
     "distributed.worker.memory.monitor-interval": "200ms",
 }
 DEFAULTS = {**LOST_AT_ONCE, **SCALING, **WATCHING}
 
 
 def dask_defaults() -> Mapping[str, Any]:
-    """Return our defaults of Dask's configuration, but for values that somebody has changed."""
+    """Return our defaults for Dask's configuration, without settings that somebody has changed."""
     known = dask.config.merge(*dask.config.defaults)
     return {
         key: value

@@ -1,4 +1,4 @@
-"""A cluster's event loop that outlives the cluster by a moment, so that nothing is left to complain of."""
+"""Delayed end of a cluster's event loop, so that asyncio doesn't print errors of the closed cluster."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 from distributed.utils import LoopRunner, sync
 
 MOMENT_SECONDS = 0.05
-"""Longer than the messages of Dask's streams are let gather, which is up to 10 ms."""
+"""Seconds; longer than Dask's streams collect messages, which is up to 10 ms."""
 
 
 @contextmanager
 def lingering() -> Iterator[Callable[[Any], None]]:
-    """Let a loop run on for a moment when the cluster inside of this block has been closed.
+    """Keep a loop running for a moment after the cluster inside the block has been closed.
 
     ::
 
         with lingering() as keep, LocalCluster() as cluster, Client(cluster) as client:
             keep(client.loop)
 
-    A scheduler in this process has streams of messages that nobody closes; they wait for more with a timeout of
-    milliseconds. If it passes in the loop's very last turn, nobody is left to hear of it, and asyncio prints "Future
-    exception was never retrieved" on the terminal: now and then, on busy machines more often.
+    A scheduler in this process never closes its message streams, which wait for messages with a timeout of milliseconds. If the
+    timeout passes in the loop's very last iteration, nobody handles it, and asyncio prints "Future exception was never
+    retrieved" on the terminal: rarely, but more often on busy machines.
     """
     kept = []
 

@@ -1,4 +1,4 @@
-"""What a job's script does so that other users of a node, and the folder that it starts in, have no say in its workers."""
+"""Parts of a job's script that protect its workers from other users of the node, and from the folder in which it starts."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 SCRATCH = "DCM2ZARR_SCRATCH"
-"""The variable of a job that names its folder for what workers spill."""
+"""Variable of a job with the folder for data that workers spill to disk."""
 
 
 def private_to_user(given: Callable[[str], Any]) -> Mapping[str, Any]:
-    """Return arguments of dask-jobqueue's class: a search path without the current folder, and a folder for scratch.
+    """Return arguments for dask-jobqueue's class: a search path without the current folder, and a private scratch folder.
 
     Parameters
     ----------
     given : callable
-        What the configuration says of an argument of that class, or else Dask's own.
+        Returns the configuration's value of an argument of that class, or else Dask's.
     """
     folder = given("local-directory")
     made = f"mkdir -p {folder} && mktemp -d {folder}/" if folder else "mktemp -d -t "
     return {
         "python": f"{given('python') or sys.executable} -P",
-        # backquotes, since HTCondor takes $( for its own; a node's other users can't look into what mktemp makes
+        # backquotes, because HTCondor interprets $(; other users of the node can't read folders of mktemp
         "job_script_prologue": [
             *(given("job-script-prologue") or given("env-extra") or ()),
             f"{SCRATCH}=`{made}dcm2zarr-XXXXXXXX` || exit 1",
@@ -33,9 +33,9 @@ def private_to_user(given: Callable[[str], Any]) -> Mapping[str, Any]:
 
 
 def without_web_server(arguments: Sequence[str]) -> list[str]:
-    """Return arguments of ``dask worker`` with which none is seen by others, unless they say something of it.
+    """Return arguments of ``dask worker`` that disable its dashboard, unless the arguments already configure it.
 
-    What is left of it, on loopback, tells how many tasks there were and nothing of them.
+    The remaining server, on loopback, only shows the number of tasks.
     """
-    told = any(argument.startswith(("--dashboard", "--no-dashboard")) for argument in arguments)
-    return [*arguments, *(() if told else ("--no-dashboard", "--dashboard-address", "127.0.0.1:0"))]
+    configured = any(argument.startswith(("--dashboard", "--no-dashboard")) for argument in arguments)
+    return [*arguments, *(() if configured else ("--no-dashboard", "--dashboard-address", "127.0.0.1:0"))]

@@ -1,7 +1,7 @@
-"""How many workers there are: a fixed number that is kept up, or as many as there are tasks, within limits.
+"""Number of workers: a fixed number, or as many as there are tasks, within limits.
 
-Dask's :class:`~distributed.deploy.Adaptive` does both. A fixed number is a minimum that equals the maximum: unlike
-``cluster.scale(n)``, it replaces workers that were lost.
+Dask's :class:`~distributed.deploy.Adaptive` does both. For a fixed number, minimum and maximum are equal: unlike
+``cluster.scale(n)``, this replaces lost workers.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ from pipeline.config import Cluster
 
 _LOG = logging.getLogger(__name__)
 REFUSED_SECONDS = 60.0
-"""Before a job is submitted again that the batch system has refused."""
+"""Seconds before a refused job is submitted again."""
 
 
 def limits(cluster: Cluster) -> tuple[int, int] | None:
-    """Return the smallest and largest number of workers; None where the cluster's class decides."""
+    """Return the smallest and largest number of workers; None if the cluster class decides."""
     if cluster.adapt:
         return cluster.adapt.minimum, cluster.adapt.maximum
     return None if cluster.workers == "auto" else (int(cluster.workers), int(cluster.workers))
 
 
 def scale(started: Any, cluster: Cluster) -> None:
-    """Ask for the workers that the configuration wants.
+    """Request the configured number of workers.
 
     Parameters
     ----------
     started : distributed.deploy.Cluster
-        Or another that has its methods.
+        The running cluster, or another object with the same methods.
     cluster : Cluster
+        The configuration.
     """
     wanted = limits(cluster)
     if wanted is None:
@@ -52,27 +53,27 @@ def scale(started: Any, cluster: Cluster) -> None:
 
 
 def group_size(cluster: SpecCluster) -> int:
-    """Return how many workers each job of the cluster starts."""
+    """Return the number of workers in each job of the cluster."""
     return len(cluster.new_spec.get("group", ("",)))
 
 
 def mark_refused(cluster: SpecCluster) -> None:
-    """Say of the jobs that the batch system didn't take that they failed: else the cluster can't be closed."""
+    """Mark refused jobs as failed, because otherwise the cluster can't be closed."""
     for job in cluster.workers.values():
         if is_refused(job):
             job.status = Status.failed
 
 
 def is_refused(job: Any) -> bool:
-    """Whether it is a job of dask-jobqueue's that has no number."""
+    """Return whether a job of dask-jobqueue has no number, because the batch system refused it."""
     return getattr(job, "job_id", "") is None
 
 
 class WholeJobs(Adaptive):  # type: ignore[misc] # distributed is untyped
-    """Scales by whole jobs, and replaces those that were lost or refused.
+    """Scales by whole jobs, and replaces lost or refused jobs.
 
-    Dask itself replaces a lost job of one worker. Those of several it counts as being there, and when it scales down
-    it cancels them while all but one of their workers are at work.
+    Dask itself replaces only lost jobs with one worker. It counts lost jobs with several workers as running, and when it scales
+    down, it cancels jobs while all but one of their workers are busy.
     """
 
     def __init__(self, cluster: SpecCluster, **options: Any) -> None:
@@ -85,22 +86,22 @@ class WholeJobs(Adaptive):  # type: ignore[misc] # distributed is untyped
         super().__init__(cluster, **options)
 
     async def adapt(self) -> None:
-        """Do one round, and say what the batch system refuses: Dask logs it where nobody looks."""
+        """Do one round and log refusals by the batch system, which Dask would hide."""
         try:
             await super().adapt()
         except RuntimeError as error:
             mark_refused(self.cluster)
             if str(error) not in self._told:
                 self._told.add(str(error))
-                _LOG.error("a job could not be submitted, and is again in %g s: %s", REFUSED_SECONDS, error)
+                _LOG.error("a job could not be submitted; the next try is in %g s: %s", REFUSED_SECONDS, error)
 
     async def safe_target(self) -> int:
-        """Return the number of workers wanted, as whole jobs."""
+        """Return the wanted number of workers, rounded up to whole jobs."""
         wanted: int = await super().safe_target()
         return math.ceil(wanted / self._size) * self._size
 
     async def recommendations(self, target: int) -> dict[str, Any]:
-        """Forget the jobs that are gone, so that they count as not requested and are submitted again."""
+        """Forget jobs that are gone, so that they count as not requested and are submitted again."""
         for name in self._gone():
             job = self.cluster.workers.pop(name)
             await job.close()
@@ -108,7 +109,7 @@ class WholeJobs(Adaptive):  # type: ignore[misc] # distributed is untyped
         return recommended
 
     def _gone(self) -> list[Any]:
-        """Return the jobs whose workers have all been away for some time, or that never were accepted."""
+        """Return the jobs whose workers have all been missing for some time, or that were refused."""
         present = self.cluster.observed
         now = monotonic()
         for name, job in self.cluster.workers.items():
@@ -133,5 +134,5 @@ class WholeJobs(Adaptive):  # type: ignore[misc] # distributed is untyped
 
 
 def _job_of(worker: Any) -> str:
-    """Return the job that a worker belongs to; its name is the job's and a number."""
+    """Return a worker's job; the worker's name is the job's name and a number."""
     return str(worker.name).rpartition("-")[0]

@@ -1,7 +1,7 @@
-"""Where Dask's servers keep what they write: a folder that is this user's alone.
+"""A private scratch folder for Dask's servers.
 
-Dask takes ``/tmp/dask-scratch-space``, whoever has made it, puts it first into the search path for modules, and unpickles
-what workers have spilled into it. On a machine with other users that would be an invitation.
+Dask uses ``/tmp/dask-scratch-space``, whoever made it, puts it first into the search path for modules, and unpickles data that
+workers have spilled there. On a machine with other users, this would let them run code.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 
 import dask
 
-from pipeline.executors.clusters.dask_settings import where
+from pipeline.executors.clusters.dask_settings import describe_place
 from pipeline.executors.progress import NullProgress, Progress
 
 try:
@@ -32,15 +32,15 @@ _PREFIX = "dcm2zarr-"
 
 @contextmanager
 def private_scratch(progress: Progress | None = None) -> Iterator[str]:
-    """Let Dask's servers that are started meanwhile write to a private folder.
+    """Make Dask's servers that start in the block write to a private folder.
 
-    It lies in ``temporary-directory`` of Dask's settings; where that can't be used, which is said, and by default, in the
+    The folder lies in ``temporary-directory`` of Dask's settings; by default, or if that can't be used, which is reported, in the
     system's folder for temporary files.
     """
     with ExitStack() as stack:
         folder = _folder(stack, progress or NullProgress())
         stack.enter_context(dask.config.set({_KEY: folder}))
-        if not _takes_locks(folder):  # Dask would complain at length, for each of its servers
+        if not _takes_locks(folder):  # Dask would log long warnings for each of its servers
             stack.enter_context(dask.config.set({_LOCKING: False}))
         yield folder
 
@@ -52,7 +52,7 @@ def _folder(stack: ExitStack, progress: Progress) -> str:
             return _private(str(given), stack)
         except OSError as error:
             progress.message(
-                f"Warning: temporary-directory of Dask's settings{where(_KEY)} can't be used: {given}: {error.strerror}; "
+                f"Warning: temporary-directory of Dask's settings{describe_place(_KEY)} can't be used: {given}: {error.strerror}; "
                 f"{gettempdir()} is used instead"
             )
     return _private(gettempdir(), stack)
@@ -60,13 +60,13 @@ def _folder(stack: ExitStack, progress: Progress) -> str:
 
 def _private(within: str, stack: ExitStack) -> str:
     folder = own_folder(within) or stack.enter_context(TemporaryDirectory(prefix=_PREFIX, dir=within))
-    with TemporaryFile(dir=folder):  # no space, or a disk that became read-only
+    with TemporaryFile(dir=folder):  # fails without space, or on a read-only disk
         return folder
 
 
 def _takes_locks(folder: str) -> bool:
     if fcntl is None:
-        return True  # Dask has another way there
+        return True  # on Windows, Dask uses another kind of lock
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -83,11 +83,11 @@ def _takes_locks(folder: str) -> bool:
 
 
 def own_folder(within: str) -> str | None:
-    """Return the folder below `within` that is this user's alone; None where somebody else has made one of its name.
+    """Return this user's private folder below `within`; None if somebody else has made a folder of its name.
 
-    It is always the same one, so that what killed runs leave in it is removed by the workers of the next one.
+    The folder is always the same, so that the next run's workers remove the leftovers of killed runs.
     """
-    if sys.platform == "win32":  # there each user has a folder of their own for temporary files
+    if sys.platform == "win32":  # each user has a private folder for temporary files
         return within
     folder = Path(within) / f"{_PREFIX}{os.getuid()}"
     with suppress(FileExistsError):

@@ -15,19 +15,19 @@ from pipeline.executors.progress import Progress
 
 ROLES = ("client", "scheduler", "worker")
 UNENCRYPTED = ("tcp", "ucx", "ucxx", "ws")
-"""Dask's protocols that ask nobody who they are."""
+"""Dask's protocols without authentication."""
 _SLOW_CLOCK = timedelta(hours=1)
-"""By which the clocks of a batch system's nodes may be slow."""
+"""Tolerated delay of clocks on a batch system's nodes."""
 _LONGEST_RUN = timedelta(days=3650)
 
 
 def of_this_run() -> Security:
-    """Return a key and a certificate made for this run, which only the processes get that it starts.
+    """Make a key and a certificate for this run; only the processes that the run starts get them.
 
-    They are kept in memory, and Dask hands them to local workers through a pipe. As :meth:`distributed.Security.temporary`,
-    but with an elliptic curve: a key for RSA takes a tenth of a second to find, and each connection some milliseconds.
+    They stay in memory, and Dask passes them to local workers through a pipe. Like :meth:`distributed.Security.temporary`, but with
+    an elliptic curve: generating an RSA key takes a tenth of a second, and each connection with it some milliseconds.
     """
-    # only where a run needs it: importing it takes as long as all the rest
+    # imported only if needed, because the import takes as long as everything else
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
@@ -44,7 +44,7 @@ def of_this_run() -> Security:
     )
     public = certificate.public_bytes(Encoding.PEM).decode()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    # it is its own authority, so nobody else's certificate will do; Dask's configuration has no say
+    # the certificate is its own authority, so no other one is accepted; Dask's configuration doesn't count
     return Security(
         require_encryption=True,
         tls_ca_file=public,
@@ -57,12 +57,12 @@ def of_this_run() -> Security:
 
 
 def given(cluster: Cluster) -> Security | None:
-    """Return what the configuration says of TLS; None leaves it to Dask's own configuration.
+    """Return the configuration's certificates; None leaves TLS to Dask's own configuration.
 
     Raises
     ------
     ConfigError
-        For a file that isn't there.
+        If a file is missing.
     """
     files = cluster.security
     if not isinstance(files, Certificates):
@@ -76,10 +76,10 @@ def given(cluster: Cluster) -> Security | None:
 
 
 def for_jobs(cluster: Cluster) -> Security | None:
-    """Return how the jobs of a batch system talk to the scheduler: None for unencrypted.
+    """Return the TLS settings for jobs of a batch system; None for unencrypted connections.
 
-    A scheduler runs the code of whoever reaches it, and here it listens where other machines do. So unless the
-    configuration, or Dask's, says otherwise, certificates are made for this run that only its jobs get.
+    A scheduler runs code of anybody who reaches it, and here it listens to other machines. So unless the configuration or Dask's
+    sets something else, this run makes certificates that only its jobs get.
     """
     if cluster.security == "none":
         return None
@@ -89,10 +89,10 @@ def for_jobs(cluster: Cluster) -> Security | None:
 
 
 def warn_if_open(cluster: Cluster, client: Client, progress: Progress) -> None:
-    """Say so where others may reach a scheduler that this run didn't secure, unless the configuration knows of it."""
+    """Warn of an unencrypted scheduler that others may reach, unless the configuration accepts it."""
     address = str(getattr(client.scheduler, "address", ""))
     if cluster.security != "none" and address.partition("://")[0] in UNENCRYPTED:
         progress.message(
-            f"Warning: the scheduler at {address} is unencrypted, and whoever reaches it or its workers can run code as "
-            "their owner; use TLS, or set cluster.security: none where none but people you trust do (docs/security.md)"
+            f"Warning: the scheduler at {address} is unencrypted, and anybody who reaches it or its workers can run code as "
+            "their owner; use TLS, or set cluster.security: none if only people you trust reach them (docs/security.md)"
         )

@@ -1,4 +1,4 @@
-"""What every cluster's workers have to do with: the first that comes, their version, the dashboard's address."""
+"""Steps for every kind of cluster: wait for the first worker, check versions, report the dashboard's address."""
 
 from __future__ import annotations
 
@@ -10,34 +10,33 @@ from itertools import chain, repeat
 from distributed import Client
 
 from pipeline.errors import ClusterError, foreign_text
-from pipeline.executors.clusters.dask_settings import LINK, settings_of_workers, where
+from pipeline.executors.clusters.dask_settings import LINK, describe_place, settings_of_workers
 from pipeline.executors.progress import Progress
 from pipeline.executors.scheduler import reaching
 
 PATIENCE = (30, 60, 120, 300)
-"""Seconds of waiting for the first worker before each word about it; the last is repeated."""
+"""Seconds of waiting for the first worker before each message; the last is repeated."""
 PACKAGE = "dcm2zarr"
 
 
 def tell_dashboard(client: Client, progress: Progress) -> None:
-    """Say where the dashboard is, if there is one; without bokeh its pages are empty."""
+    """Report the dashboard's address, if it exists and bokeh is installed, without which its pages are empty."""
     if find_spec("bokeh") and "dashboard" in client.scheduler_info()["services"]:
         try:
             progress.message(f"Dashboard: {client.dashboard_link}")
         except (KeyError, ValueError, IndexError, AttributeError) as error:
             progress.message(
-                f"Dashboard: {LINK} of Dask's settings{where(LINK)} asks for what isn't there ({foreign_text(error)})"
+                f"Dashboard: {LINK} of Dask's settings{describe_place(LINK)} needs a missing value ({foreign_text(error)})"
             )
 
 
 def await_first(client: Client, progress: Progress, hint: str) -> None:
-    """Wait for the first worker, saying now and then what for, and check its version of this package.
+    """Wait for the first worker, with messages at intervals, and check its version of this package.
 
     Raises
     ------
     ClusterError
-        Where it has another version of this package, or none (reason ``workers_failed``), or where the scheduler is lost
-        meanwhile.
+        If it has another version of this package or none (reason ``workers_failed``), or if the scheduler is lost.
     """
     with reaching(client):
         for seconds in _patience():
@@ -55,11 +54,11 @@ def _patience() -> Iterator[int]:
 
 
 def _check_versions(client: Client) -> None:
-    """Compare those that are there: another version may lay out its tasks, and what they return, differently."""
+    """Compare the versions of all current workers, because another version may have different tasks and results."""
     own = version(PACKAGE)
     try:
         found = client.run(version, PACKAGE, on_error="return")
-    except OSError:  # a worker that left while it was asked
+    except OSError:  # a worker left meanwhile
         return
     for worker, answer in found.items():
         if isinstance(answer, ModuleNotFoundError):

@@ -1,4 +1,4 @@
-"""What ``scripts/bench`` compares: its inputs, its contenders, what it measures, and how it reports.
+"""The comparison that ``scripts/bench`` makes: inputs, contenders, measurements and report.
 
 ``inputs`` makes the files (pictures: ``pictures``, encoders: ``encoding``). ``peers`` holds what a user would write
 without this project, ``limit`` what the codecs and the disk could do at best. ``throughput``, ``memory``, ``latency``,

@@ -22,7 +22,7 @@ MULTI_FRAME = UID("1.2.840.10008.5.1.4.1.1.7.3")
 COLOUR = UID("1.2.840.10008.5.1.4.1.1.7.4")
 """Multi-frame True Color Secondary Capture Image Storage."""
 ROOT = "2.25.1."
-"""Of all UIDs here, so that the same files come out every time."""
+"""Root of all UIDs here, so that the same files come out every time."""
 _UNDEFINED = 0xFFFFFFFF
 _LARGEST_NATIVE = 2**32 - 2
 """Bytes of a native value (PS3.5 7.1.1)."""
@@ -30,7 +30,7 @@ _LARGEST_NATIVE = 2**32 - 2
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a frame's encoded bytes lie."""
+    """Place of a frame's encoded bytes."""
 
     path: str
     offset: int
@@ -47,7 +47,7 @@ def write_multi_frame(
     photometric_interpretation: str,
     table: bool = True,
 ) -> list[Place]:
-    """Write `frames` frames, taking `encoded` ones over and over, and return where each lies.
+    """Write `frames` frames, repeating the `encoded` ones, and return the place of each.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def write_multi_frame(
 
 
 def write_slices(folder: Path, slices: Sequence[npt.NDArray[np.uint16]], count: int) -> list[Place]:
-    """Write `count` single-frame CT instances of one series, native, taking `slices` over and over."""
+    """Write `count` single-frame CT instances of one series, native, repeating `slices`."""
     folder.mkdir(parents=True, exist_ok=True)
     places = []
     for number in range(count):
@@ -114,7 +114,7 @@ def _append_native(file: BinaryIO, path: Path, encoded: Sequence[bytes], frames:
 
 
 def _append_items(file: BinaryIO, path: Path, encoded: Sequence[bytes], frames: int, *, table: bool) -> list[Place]:
-    """Write encapsulated pixel data, one fragment a frame (PS3.5 A.4)."""
+    """Write encapsulated pixel data, one fragment per frame (PS3.5 A.4)."""
     values = [data + b"\0" * (len(data) % 2) for data in encoded]
     sizes = [len(values[frame % len(values)]) for frame in range(frames)]
     starts = list(accumulate((8 + size for size in sizes), initial=0))

@@ -1,4 +1,4 @@
-"""The encoders of the inputs, and for each transfer syntax the best C decoder there is: what the limit uses."""
+"""The encoders of the inputs, and for each transfer syntax the best C decoder available, which the limit uses."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from pydicom.uid import (
 Array = npt.NDArray[Any]
 
 _QUALITY = 80
-"""Of JPEG tiles, as scanners write them."""
+"""Quality of JPEG tiles, as scanners write them."""
 _PSNR = 42
-"""Of lossy JPEG 2000 tiles, in decibels."""
+"""Quality of lossy JPEG 2000 tiles, in decibels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Coding:
     decode: Callable[[Any, Array], Any]
     """Encoded bytes and the array that the frame goes into."""
     photometric_interpretation: str = "MONOCHROME2"
-    """Of the stored data."""
+    """Bits of the stored data."""
 
 
 def _native(data: Any, out: Array) -> None:

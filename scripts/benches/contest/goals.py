@@ -1,4 +1,4 @@
-"""What this project asks of itself on two cores."""
+"""The project's goals on two cores."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ GOALS = {
     "ct-files": Goal(0.80, 8),
 }
 MEMORY_FLAT = 1.10
-"""Most that the workers' peak may grow from the smallest file to the largest."""
+"""Largest growth of the workers' peak from the smallest file to the largest."""

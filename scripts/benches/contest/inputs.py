@@ -1,4 +1,4 @@
-"""The benchmark's inputs: what is converted, how much of it, and the files on disk."""
+"""The benchmark's inputs: kinds of files, their amounts, and the files on disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benches.contest.encoding import CODINGS, Coding
 from benches.contest.pictures import slices, tiles
 
 DISTINCT = 32
-"""Different frames in a file: enough that no cache of the processor holds them all."""
+"""Different frames in a file: too many for any cache of the processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Made:
     places: tuple[Place, ...]
     """Where each frame's bytes lie."""
     shape: tuple[int, ...]
-    """Of a decoded frame."""
+    """Type of a decoded frame."""
     dtype: str
 
     @property
@@ -74,7 +74,7 @@ class Made:
 
     @property
     def encoded_bytes(self) -> int:
-        """Bytes of all frames as they are on disk."""
+        """Bytes of all frames on disk."""
         return sum(place.length for place in self.places)
 
 

@@ -1,4 +1,4 @@
-"""How long the first frame of an untouched file takes: opened lazily, and by pydicom."""
+"""Time to the first frame of an untouched file: opened lazily, and by pydicom."""
 
 from __future__ import annotations
 

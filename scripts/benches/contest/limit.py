@@ -1,8 +1,8 @@
-"""The limit: processes that know where every frame's bytes lie and do nothing but read, decode, compress and write.
+"""The limit: processes that know the place of every frame's bytes, and only read, decode, compress and write.
 
 No headers, no plan, no checksums, no metadata, no ledger; each frame is compressed while the processor's cache still
-holds it, and written at once. The codec, its settings, the chunks, the number of frames in a file of output and when the
-system is to begin with writing it to the disk are those of this project.
+holds it, and written at once. The codec, its settings, the chunks, the number of frames per output file and the moment when
+the system begins to write it to the disk are those of this project.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.model import PixelFormat
 from pipeline.plan.costs import weight
 from pipeline.plan.layout import Layout
 from pipeline.plan.layouts.frames import shard_shape
-from pipeline.store.codecs import BLOSC_BLOCK
+from pipeline.store.compression import BLOSC_BLOCK
 from pipeline.store.sinks import begin_to_flush
 
 
@@ -42,7 +42,7 @@ class Piece:
 
 
 def run(pool: Executor, made: Made, out: str) -> list[list[int]]:
-    """Convert with the processes of `pool`; returns the lengths of all chunks, for each file of output."""
+    """Convert with the processes of `pool`; return the lengths of all chunks, for each output file."""
     Path(out).mkdir(parents=True)
     return list(pool.map(write_piece, pieces(made, out)))
 
@@ -56,7 +56,7 @@ def pieces(made: Made, out: str) -> Iterator[Piece]:
 
 
 def write_piece(piece: Piece) -> list[int]:
-    """Read, decode, compress and write; returns the chunks' lengths."""
+    """Read, decode, compress and write; return the chunks' lengths."""
     frame = np.empty(piece.shape, piece.dtype)
     read = _read_native if piece.coding == "native" else partial(_read, CODINGS[piece.coding].decode)
     lengths = []

@@ -15,7 +15,7 @@ from benches.contest.dicomfiles import largest_count
 from benches.contest.inputs import INPUTS, make
 
 SIZES = (0.25, 1.0, 4.0)
-"""GiB."""
+"""Sizes in GiB."""
 
 
 def measure(

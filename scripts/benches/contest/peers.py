@@ -1,7 +1,7 @@
-"""What a user writes today, with pydicom, zarr and Dask and without this project.
+"""The code that a user writes today, with pydicom, zarr and Dask and without this project.
 
-Both give zarr one chunk a frame, which is kinder than the chunks that zarr chooses itself: those span several frames,
-and writing one frame then reads and rewrites the others. They decode with whichever plugin pydicom tries first.
+Both give zarr one chunk per frame, which is kinder than the chunks that zarr chooses itself: those span several frames,
+and writing one frame then reads and rewrites the others. They decode with the first plugin that pydicom tries.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 from benches.contest.inputs import Made
 
 OWN_CHUNKS_FRAMES = 16
-"""Frames that are written where zarr chooses the chunks: some take a second each."""
+"""Frames written if zarr chooses the chunks: some take a second each."""
 
 
 def plugin_of(made: Made) -> str:
-    """Return the plugin that pydicom tries first, here."""
+    """Return the plugin that pydicom tries first on this machine."""
     from pydicom.pixels import get_decoder  # noqa: PLC0415  after plugins.use
 
     decoder = get_decoder(made.input.codec.uid)
@@ -33,7 +33,7 @@ def serial(made: Made, out: str) -> None:
 
 
 def own_chunks_rate(made: Made, out: str) -> float:
-    """Begin the same loop with an array whose chunks zarr chooses; returns frames a second."""
+    """Begin the same loop with an array whose chunks zarr chooses; return frames per second."""
     import zarr  # noqa: PLC0415  where it is used
 
     array = zarr.create_array(out, shape=(len(made.places), *made.shape), dtype=made.dtype)

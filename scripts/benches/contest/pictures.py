@@ -21,7 +21,7 @@ def slices(count: int, seed: int = 1) -> list[npt.NDArray[np.uint16]]:
 
 
 def tiles(count: int, seed: int = 2) -> list[npt.NDArray[np.uint8]]:
-    """Return `count` RGB tiles of ``TILE``, as a scanner sees haematoxylin and eosin."""
+    """Return `count` RGB tiles of ``TILE`` that look like haematoxylin and eosin in a scanner."""
     random = np.random.default_rng(seed)
     return [_tile(random) for _ in range(count)]
 

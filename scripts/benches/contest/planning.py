@@ -1,4 +1,4 @@
-"""What planning costs against the number of instances: CT slices in series of three hundred."""
+"""Cost of planning against the number of instances: CT slices in series of three hundred."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SERIES = 300
 
 
 def measure(counts: tuple[int, ...] = COUNTS) -> list[dict[str, float]]:
-    """Return ``instances``, ``seconds`` and ``microseconds`` an instance."""
+    """Return ``instances``, ``seconds`` and ``microseconds`` per instance."""
     rows = []
     for count in counts:
         instances = [_instance(number) for number in range(count)]

@@ -1,4 +1,4 @@
-"""The project, as a user calls it, on a cluster that is running already."""
+"""The project, called as a user calls it, on a running cluster."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pipeline
 from benches.contest.inputs import Made
 from pipeline.config import Cluster
 from pipeline.executors.clusters.defaults import dask_defaults
-from pipeline.executors.clusters.here import dask_cluster
+from pipeline.executors.clusters.this_machine import dask_cluster
 
 
 @contextmanager
 def cluster(workers: int) -> Iterator[SpecCluster]:
-    """Start what ``cluster: {kind: local}`` starts, and let clients of this process use its certificate."""
+    """Start the cluster that ``cluster: {kind: local}`` starts, and let clients of this process use its certificate."""
     with dask_cluster(Cluster(kind="local", workers=workers)) as local:
         certificate = local.security.get_tls_config_for_role("client")
         tls = {"ca-file": certificate["ca_file"], "client": {name: certificate[name] for name in ("cert", "key")}}
@@ -29,7 +29,7 @@ def cluster(workers: int) -> Iterator[SpecCluster]:
 
 @contextmanager
 def plain_cluster(workers: int) -> Iterator[LocalCluster]:
-    """Start Dask's own: worker processes with one thread each, Dask set as for the other, but unencrypted."""
+    """Start Dask's own cluster: worker processes with one thread each, the same Dask settings, but unencrypted."""
     options = {"host": "127.0.0.1", "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}, "silence_logs": "ERROR"}
     with (
         dask.config.set(dask_defaults()),
@@ -39,7 +39,7 @@ def plain_cluster(workers: int) -> Iterator[LocalCluster]:
 
 
 def convert(made: Made, out: str, address: str) -> dict[str, float]:
-    """Convert on the scheduler at `address`; returns the seconds of each phase."""
+    """Convert on the scheduler at `address`; return the seconds of each phase."""
     sources = [made.sources[0].rsplit("/", 1)[0]] if made.input.files else list(made.sources)
     summary = pipeline.convert(sources, out, cluster={"kind": "address", "address": address})
     if summary.exit_code or summary.totals.frames != len(made.places):
@@ -56,7 +56,7 @@ def read_back(out: str) -> Iterator[Any]:
 
 
 def warm_up(address: str) -> None:
-    """Import on every worker what converting needs, as workers that run for long have done."""
+    """Import everything that converting needs on every worker, as in workers that have run for long."""
     with Client(address) as client:
         client.run(_import)
 

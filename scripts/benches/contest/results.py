@@ -1,4 +1,4 @@
-"""The figures of a run, kept as JSON: measuring a part again replaces that part."""
+"""The figures of a run, saved as JSON: measuring a part again replaces that part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benches.contest.throughput import Throughput
 
 @dataclass(slots=True)
 class Results:
-    """Everything measured."""
+    """All measurements."""
 
     machine: Mapping[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -26,12 +26,12 @@ class Results:
     scaling: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Write them."""
+        """Write the figures."""
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Results:
-        """Read them; empty where there are none."""
+        """Read the figures; empty if there is no file."""
         if not path.exists():
             return cls()
         values = json.loads(path.read_text("utf-8"))

@@ -18,7 +18,7 @@ from pipeline.storage import OutputDir
 def measure(
     name: str, frames: int, cores: int, folder: Path, say: Callable[[str], None] = print
 ) -> list[dict[str, float]]:
-    """Return frames a second of ``project`` and ``limit``, by ``workers``: powers of two, and all `cores`."""
+    """Return frames per second of ``project`` and ``limit``, by ``workers``: powers of two, and all `cores`."""
     (kind,) = (kind for kind in INPUTS if kind.name == name)
     made = make(kind, frames, folder / "scaling")
     check = make(kind, min(frames, 64), folder / "scaling-check")
@@ -41,7 +41,7 @@ def measure(
 
 
 def _rate(convert: Callable[[Made], object], check: Made, made: Made, out: Path) -> float:
-    """Return frames a second; `check` warms the processes up."""
+    """Return frames per second; `check` warms the processes up."""
     convert(check)
     shutil.rmtree(out)
     begin = perf_counter()

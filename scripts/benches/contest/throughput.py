@@ -1,4 +1,4 @@
-"""Frames a second of the four contenders, one input after the other."""
+"""Frames per second of the four contenders, one input after the other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONTENDERS = ("serial", "delayed", "project", "limit")
 SHARE = 16
 """The slow contenders convert this part of the input, but at least …"""
 LEAST = 250
-"""… so many frames where there are; figures are frames a second."""
+"""… this many frames if there are; figures are frames per second."""
 LOSSY = ("jpeg", "jpeg-2000")
 LOSSY_LEVELS = 2
 """Grey levels by which their decoders may differ: GDCM, Pillow and imagecodecs round differently."""
@@ -34,7 +34,7 @@ LOSSY_LEVELS = 2
 
 @dataclass(slots=True)
 class Contest:
-    """The contenders' processes, running and warm, and what starting them took."""
+    """The contenders' processes, running and warm, and the costs of starting them."""
 
     workers: int
     folder: Path
@@ -69,7 +69,7 @@ class Contest:
         self._stack.close()
 
     def run(self, contender: str, made: Made, out: str) -> Any:
-        """Convert `made` into `out`; returns what the contender reports."""
+        """Convert `made` into `out`; return the contender's report."""
         return getattr(self, f"_run_{contender}")(made, out)
 
     def _run_serial(self, made: Made, out: str) -> None:
@@ -86,7 +86,7 @@ class Contest:
         return limit.run(self._limit, made, out)
 
     def other_loops(self, check: Made, part: Made, whole: Made, out: str) -> dict[str, float]:
-        """Return the frames a second of the serial loop on one core, and with chunks that zarr chooses."""
+        """Return the frames per second of the serial loop on one core, and with chunks that zarr chooses."""
         self._one_core.submit(peers.serial, check, out).result()  # warm
         shutil.rmtree(out)
         begin = time.perf_counter()
@@ -112,25 +112,25 @@ class Throughput:
     frames: dict[str, int]
     """Frames converted, by contender."""
     frame_bytes: int
-    """Of a decoded frame."""
+    """Bytes of a decoded frame."""
     encoded_bytes: int
-    """Of a frame in the file, on average."""
+    """Bytes of a frame in the file, on average."""
     seconds: dict[str, list[float]]
     """Wall time of each round, by contender."""
     phases: dict[str, float]
-    """Of the project's median round."""
+    """Seconds of the phases in the project's median round."""
     plugin: str
-    """What pydicom decodes with first."""
+    """Plugin that pydicom tries first."""
     other_loops: dict[str, float]
-    """Frames a second of :meth:`Contest.other_loops`."""
+    """Frames per second of :meth:`Contest.other_loops`."""
 
     def rate(self, contender: str) -> float:
-        """Frames a second, median over the rounds."""
+        """Frames per second, median over the rounds."""
         return self.frames[contender] / statistics.median(self.seconds[contender])
 
 
 def measure(contest: Contest, kind: Input, frames: int, rounds: int, say: Callable[[str], None]) -> Throughput:
-    """Check that all contenders store the same, then time them alternately, each until its output is on the disk."""
+    """Check that all contenders store the same frames, then time them alternately, each until its output is on the disk."""
     folder = contest.folder / kind.name
     pictures = kind.pictures(min(frames, DISTINCT))
     sizes = {"check": min(frames, 2 * DISTINCT), "part": min(frames, max(LEAST, frames // SHARE)), "whole": frames}
@@ -170,7 +170,7 @@ def measure(contest: Contest, kind: Input, frames: int, rounds: int, say: Callab
 
 
 def check_equal(contest: Contest, made: Made) -> None:
-    """Raise where a contender stores other pixels than the first; it warms them up, too."""
+    """Raise if a contender stores other pixels than the first one; this also warms the contenders up."""
     out = {name: str(contest.folder / f"check-{name}") for name in CONTENDERS}
     reported = {name: contest.run(name, made, out[name]) for name in CONTENDERS}
     frames: dict[str, Iterator[Any]] = {

@@ -52,7 +52,7 @@ def cut(data: bytearray, _: Sequence[bytes], random_: random.Random) -> bytearra
 
 
 def splice(data: bytearray, others: Sequence[bytes], random_: random.Random) -> bytearray:
-    """Put a piece of this or another file somewhere, in place of what is there or in between."""
+    """Put a piece of this or another file somewhere, over existing bytes or between them."""
     other = random_.choice(others) if random_.random() < MOSTLY else bytes(data)
     begin = random_.randrange(len(other))
     piece = other[begin : begin + random_.choice((2, 4, 8, 32, 256, 2000))]
@@ -72,7 +72,7 @@ def edit(data: bytearray, _: Sequence[bytes], random_: random.Random) -> bytearr
 
 
 def relength(data: bytearray, _: Sequence[bytes], random_: random.Random) -> bytearray:
-    """Change the length of an element or item: of one whose tag can be found."""
+    """Change the length of an element or item whose tag can be found."""
     tags = (b"\xfe\xff\x00\xe0", b"\xe0\x7f\x10\x00", b"\x28\x00", b"\x08\x00", b"SQ\0\0", b"OB\0\0", b"OW\0\0")
     at = data.find(random_.choice(tags), random_.randrange(len(data)))
     if at < 0 or at + 8 > len(data):
@@ -92,7 +92,7 @@ def _edit_us(data: bytearray, tag: int, value: int) -> bytearray | None:
 
 
 def _edit_text(data: bytearray, tag: int, value: bytes) -> bytearray | None:
-    """Replace a short text element, its length included."""
+    """Replace a short text element, including its length."""
     at = data.find(struct.pack("<HH", tag >> 16, tag & 0xFFFF))
     if at < 0 or at + 8 > len(data) or not data[at + 4 : at + 6].isalpha():
         return None
@@ -112,7 +112,7 @@ KINDS: dict[str, Callable[[bytearray, Sequence[bytes], random.Random], bytearray
 
 
 def mutant(number: int, seed: int, files: Sequence[bytes]) -> tuple[str, bytes]:
-    """Return the kind and the bytes of one mutant, which is none of `files`."""
+    """Return the kind and the bytes of one mutant that equals none of `files`."""
     random_ = random.Random(f"{seed}-{number}")  # noqa: S311  not a secret
     kind = sorted(KINDS)[number % len(KINDS)]
     data = bytearray(random_.choice(files))

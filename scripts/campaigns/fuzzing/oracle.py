@@ -1,4 +1,4 @@
-"""What pydicom itself makes of a file that was converted, compared with what was stored."""
+"""Compare a converted file's stored frames with those that pydicom yields."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def compare(out: str, row: dict[str, Any]) -> tuple[str, str]:
 
 
 def documented(verdict: str, details: str, assumptions: str) -> str:
-    """Return which documented difference from pydicom explains a verdict; nothing where none does."""
+    """Return the documented difference from pydicom that explains a verdict; nothing if none does."""
     for text, fits, error, sign in DIFFERENCES:
         if fits == verdict and re.search(error, details) and sign in assumptions:
             return text
@@ -104,7 +104,7 @@ def _by_dataset(source: str, plugin: str) -> Iterator[np.ndarray]:
 
 
 def _one_of(row: dict[str, Any], stored: np.ndarray, frame: int) -> bool:
-    """Whether one of the plugins that decoded a file's frames gives this frame."""
+    """Return whether one of the plugins that decoded a file's frames yields this frame."""
     wanted = stored[frame : frame + 1]
     return any(
         not _compare(iter_pixels(row["source"], indices=[frame], decoding_plugin=plugin), wanted)
@@ -113,21 +113,21 @@ def _one_of(row: dict[str, Any], stored: np.ndarray, frame: int) -> bool:
 
 
 def _distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the largest difference between two frames, 0 only where they are equal to the bit."""
+    """Return the largest difference between two frames; 0 only if they are equal to the bit."""
     if np.array_equal(one, other, equal_nan=one.dtype.kind == "f"):
         return 0
     return float(np.abs(one.astype(float) - other.astype(float)).max())
 
 
 def _same_below(frame: np.ndarray, stored: np.ndarray, bits: int | None) -> bool:
-    """Whether two frames of integers are the same in their lowest bits."""
+    """Return whether two frames of integers are the same in their lowest bits."""
     if not bits or frame.shape != stored.shape or frame.dtype.kind not in "iu":
         return False
     return not ((frame ^ stored) & ((1 << bits) - 1)).any()
 
 
 def _compare(frames: Iterator[np.ndarray], stored: np.ndarray, levels: int = 0, bits: int | None = None) -> str:
-    """Return how pydicom's frames differ from those stored; nothing where they don't."""
+    """Return how pydicom's frames differ from the stored ones; nothing if they don't."""
     count = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -24,18 +24,18 @@ class Cluster:
 
     @property
     def is_whole(self) -> bool:
-        """Whether none of them has ended."""
+        """Return whether all processes are alive."""
         return all(process.poll() is None for group in self.processes.values() for process in group)
 
     def stop(self) -> None:
-        """End them all."""
+        """End all processes."""
         for process in (one for group in self.processes.values() for one in group):
             kill_tree(process.pid)
             process.wait()
 
 
 def dask_cluster(place: Path, environment: Mapping[str, str] | None = None) -> Cluster:
-    """Start a scheduler, with Dask's own defaults, and two workers behind nannies, where wanted in another environment."""
+    """Start a scheduler, with Dask's own defaults, and two workers behind nannies, optionally with another environment."""
     file = place / "scheduler.json"
     file.unlink(missing_ok=True)
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}

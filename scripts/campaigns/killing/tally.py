@@ -1,4 +1,4 @@
-"""What a campaign of kills has seen, counted, kept and shown."""
+"""The findings of a campaign of kills: counted, saved and printed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _COUNTERS = ("kills", "became", "in_a_row")
 
 @dataclass(slots=True)
 class Tally:
-    """Where the kills fell, and what came of them."""
+    """The kills and their consequences."""
 
     kills: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """``(victim, phase)`` → kills of a run that was going on."""
+    """``(victim, phase)`` → kills of a running run."""
     became: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """``(victim, what became of the run)`` → runs, by their last victim."""
+    """``(victim, outcome of the run)`` → runs, by their last victim."""
     in_a_row: Counter[int] = field(default_factory=Counter)
-    """How many kills there were on one output directory → rounds."""
+    """Number of kills on one output directory → rounds."""
     too_late: int = 0
     """Runs that ended before they could be hit."""
     wrong: list[str] = field(default_factory=list)
@@ -37,11 +37,11 @@ class Tally:
 
     @property
     def killed(self) -> int:
-        """How many processes of a run that was going on were killed."""
+        """Number of killed processes of running runs."""
         return self.kills.total()
 
     def show(self) -> None:
-        """Print it."""
+        """Print the tables."""
         victims = VICTIMS[True]
         table = Table("killed while", *victims, "together")
         for name in PHASES:
@@ -62,12 +62,12 @@ class Tally:
             console.print(f"  {text}", markup=False)
 
     def save(self, file: Path) -> None:
-        """Keep it for a campaign that goes on."""
+        """Save the findings for a later campaign."""
         counts = {name: list(getattr(self, name).items()) for name in _COUNTERS}
         file.write_text(json.dumps({**counts, "too_late": self.too_late, "wrong": self.wrong}, indent=1), "utf-8")
 
     def load(self, file: Path) -> None:
-        """Take in what an earlier campaign has seen."""
+        """Add an earlier campaign's findings."""
         seen = json.loads(file.read_text("utf-8"))
         for name in _COUNTERS:
             counts = {tuple(key) if isinstance(key, list) else key: number for key, number in seen[name]}

@@ -1,4 +1,4 @@
-"""Evil decoders and header parsers, for the campaign poison: what they do is written in the files that they read.
+"""Evil decoders and header parsers, for the campaign poison: the files that they read say what they do.
 
 A frame whose first bytes are ``POISON:<kind>;`` is poisonous to the decoding plugin ``poison``, Patient Comments of
 that form to whatever reads the header. Everything else is decoded by the package's own plugin.
@@ -48,7 +48,7 @@ def is_available(uid: str) -> bool:
 
 
 def decode_frame(src: bytes, runner: Any) -> bytes | bytearray:
-    """Decode a frame, or do what it says."""
+    """Decode a frame, or do what its poison says."""
     from pipeline.codecs.plugin import decode_frame as sound  # noqa: PLC0415  as above
 
     frame = sound(src, runner)
@@ -58,7 +58,7 @@ def decode_frame(src: bytes, runner: Any) -> bytes | bytearray:
 
 
 def act(text: bytes) -> None:
-    """Do what the text says."""
+    """Execute the poison in a text."""
     KINDS[text[len(MARK) :].split(b";")[0].decode()](text)
 
 

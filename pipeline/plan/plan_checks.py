@@ -23,10 +23,10 @@ from pipeline.model import (
     TaskResult,
     without_collections,
 )
-from pipeline.plan.inputs import cut_placements
 from pipeline.plan.invariants import verify, verify_images
 from pipeline.plan.layout import Layout
 from pipeline.plan.paths import is_clean
+from pipeline.plan.task_inputs import cut_placements
 from pipeline.storage import OutputDir
 
 MOST_FRAMES = 2**31 - 1

@@ -1,4 +1,4 @@
-"""Make the plugin known to pydicom's decoders, through their public interface."""
+"""Registration of the plugin with pydicom's decoders, through their public interface."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.uid import UID
 
 from pipeline.codecs import plugin
-from pipeline.codecs.families import SERVED
 from pipeline.codecs.newer_syntaxes import add_newer
+from pipeline.codecs.syntax_codecs import SERVED
 
 PLUGIN: Final = "imagecodecs"
-"""The label under which pydicom knows the plugin."""
+"""The plugin's name in pydicom."""
 
 fast_transfer_syntaxes: Final[frozenset[str]] = SERVED
-"""UIDs of the transfer syntaxes that the plugin serves."""
+"""UIDs of the transfer syntaxes that the plugin supports."""
 
 _LOCK = Lock()
 add_newer()
 
 
 def register() -> None:
-    """Add the plugin, after those already there, to pydicom's decoder of each of :data:`fast_transfer_syntaxes`.
+    """Append the plugin to pydicom's decoder of each of :data:`fast_transfer_syntaxes`.
 
-    Where pydicom has no decoder, one is added to those that its ``get_decoder`` knows. May be called again, and from several threads: pydicom's ``add_plugin`` on its own is neither idempotent nor
-    thread-safe.
+    If pydicom has no decoder, add one to the table of its ``get_decoder``. Repeated and concurrent calls are safe, unlike those of
+    pydicom's ``add_plugin``.
     """
     with _LOCK:
         for uid in sorted(fast_transfer_syntaxes):
@@ -38,12 +38,12 @@ def register() -> None:
 
 
 def decoder_of(uid: str) -> Decoder:
-    """Return pydicom's decoder of a transfer syntax, or else one of ours.
+    """Return pydicom's decoder for a transfer syntax; add one if pydicom lacks it.
 
     Raises
     ------
     NotImplementedError
-        There is none.
+        If neither pydicom nor the plugin supports the transfer syntax.
     """
     syntax = UID(uid)
     try:
@@ -51,17 +51,17 @@ def decoder_of(uid: str) -> Decoder:
     except NotImplementedError:
         if syntax not in SERVED:
             raise
-    # pydicom has no public way to add a transfer syntax, and all its functions look into this table.
+    # pydicom has no public way to add a transfer syntax, and all its functions use this table.
     return base._PIXEL_DATA_DECODERS.setdefault(syntax, (Decoder(syntax), ""))[0]  # noqa: SLF001
 
 
 def plugin_version() -> str:
-    """Name and version of what decodes, for provenance: ``"imagecodecs 2026.3.6"``."""
+    """Return the decoder's name and version for provenance: ``"imagecodecs 2026.3.6"``."""
     return f"{PLUGIN} {imagecodecs.__version__}"
 
 
 def _is_known(decoder: Decoder) -> bool:
-    # A plugin whose codec is missing is known to pydicom, too, but only named among the missing dependencies.
+    # pydicom lists a plugin with a missing codec only among the missing dependencies.
     return PLUGIN in decoder.available_plugins or any(
         text.startswith(f"{PLUGIN} - ") for text in decoder.missing_dependencies
     )

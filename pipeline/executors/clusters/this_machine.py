@@ -1,4 +1,4 @@
-"""Tasks in this process, its threads, or worker processes of this machine."""
+"""Executors on this machine: this process, its threads, or worker processes."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ if sys.platform != "win32":
     import resource
 
 _FILES, _FILES_OF_A_WORKER = 40, 14
-"""Open files of a process that starts a cluster, and more for each worker process: 30 with one were seen, 52 with three."""
+"""Open files of a process that starts a cluster, plus those for each worker process; measured: 30 with one, 52 with three."""
 
 
 @contextmanager
 def synchronous(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
-    """One task after the other in this process."""
+    """Yield an executor that runs one task after the other in this process."""
     del cluster, progress
     yield Synchronous()
 
 
 @contextmanager
 def in_dask(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
-    """Threads of this process, or worker processes of this machine."""
+    """Yield an executor on threads of this process, or on worker processes of this machine."""
     if cluster.kind == "local":
         refuse_without_guard()
     tell_left_out(progress)
@@ -61,7 +61,7 @@ def in_dask(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
         known = Surroundings(
             progress,
             memory="Give them more (cluster.memory, or fewer cluster.workers)",
-            look="-v -v shows what Dask logs of it",
+            look="-v -v shows Dask's logs",
             processes=partial(worker_processes, started) if cluster.kind == "local" else None,
         )
         try:
@@ -73,7 +73,7 @@ def in_dask(cluster: Cluster, progress: Progress) -> Iterator[Executor]:
 
 @contextmanager
 def dask_cluster(cluster: Cluster, progress: Progress | None = None) -> Iterator[SpecCluster]:
-    """Give the Dask cluster of kind ``threads`` or ``local`` that nobody else reaches, and stop it at the end."""
+    """Yield a Dask cluster of kind ``threads`` or ``local`` that nobody else can reach, and stop it at the end."""
     connection, workers = _threads(cluster) if cluster.kind == "threads" else _processes(cluster)
     path = secret_path()
     options = {"dashboard": bool(cluster.dashboard), "dashboard_address": cluster.dashboard or None}
@@ -96,14 +96,14 @@ def dask_cluster(cluster: Cluster, progress: Progress | None = None) -> Iterator
 
 
 def _threads(cluster: Cluster) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return how all talk to each other, and what the workers are: one in this process, without an address."""
+    """Return connection options and workers for threads: one worker in this process, without an address."""
     connection = {"protocol": "inproc://"}
     options = {"nthreads": _count(cluster) * cluster.threads_per_worker, "memory_limit": MEMORY_LIMIT}
     return connection, [{"cls": Worker, "options": {**connection, **options}}]
 
 
 def _processes(cluster: Cluster) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the same for processes: on loopback nobody from outside reaches them, and of this machine nobody else."""
+    """Return connection options and workers for processes: loopback and TLS keep out other machines and other users."""
     connection = {"host": "127.0.0.1", "protocol": "tls://", "security": of_this_run()}
     count, memory = check_local_memory(cluster)
     options = {"nthreads": cluster.threads_per_worker, "memory_limit": memory, "worker_class": Worker}
@@ -112,14 +112,14 @@ def _processes(cluster: Cluster) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def check_local_memory(cluster: Cluster) -> tuple[int, int]:
-    """Return how many worker processes there are to be and the memory of each, in bytes.
+    """Return the number of worker processes and the memory of each, in bytes.
 
-    Where nothing is said of either, there are no more workers than the machine has memory for.
+    If neither is configured, the number is limited by the machine's memory.
 
     Raises
     ------
     ConfigError
-        Where the memory doesn't hold a worker.
+        If the memory doesn't hold a worker.
     """
     count, available = _count(cluster), min(MEMORY_LIMIT, control_group_memory() or MEMORY_LIMIT)
     if cluster.memory != "auto":
@@ -136,18 +136,18 @@ def check_local_memory(cluster: Cluster) -> tuple[int, int]:
     check_worker(
         memory,
         Thresholds(),
-        f"cluster.workers: the memory that there is here is too small for {count} worker(s); use fewer, or cluster.kind: threads",
+        f"cluster.workers: this machine's memory is too small for {count} worker(s); use fewer, or cluster.kind: threads",
     )
     return count, memory
 
 
 def worker_processes(started: SpecCluster) -> set[int]:
-    """Return the processes of workers that are there, or being started."""
+    """Return the process ids of running and starting workers."""
     return {nanny.pid for nanny in started.workers.values() if nanny.pid}
 
 
 def _started(**options: Any) -> SpecCluster:
-    """Start the cluster; ClusterError where a worker ends at once."""
+    """Start the cluster; ClusterError if a worker ends at once."""
     try:
         return SpecCluster(**options)
     except RuntimeError as error:
@@ -159,12 +159,12 @@ def _started(**options: Any) -> SpecCluster:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[Any]:
-    """Give an event loop from which nothing is started that hears Ctrl-C, which a terminal sends to every process.
+    """Yield an event loop whose processes and threads ignore Ctrl-C, which a terminal sends to every process.
 
-    Worker processes and threads, and all that they start, inherit the mask of signals of the loop's thread. The main
-    thread alone hears it, and ends them.
+    Worker processes and threads, and everything that they start, inherit the signal mask of the loop's thread. Only the main
+    thread receives the signal, and ends them.
     """
-    resource_tracker.ensure_running()  # who starts it later has a mask without these signals afterwards
+    resource_tracker.ensure_running()  # starting it later would reset the starting thread's mask
     runner = LoopRunner()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if os.name == "posix" else set()
     try:
@@ -179,11 +179,12 @@ def _deaf_to_interrupts() -> Iterator[Any]:
 
 
 def _check_open_files(cluster: Cluster) -> None:
-    """Refuse to start what this process may not have files enough for, which Dask would take for connections that fail.
+    """Refuse to start if the limit of open files is too low, which Dask would report as failed connections.
 
     Raises
     ------
     ResourceError
+        If the limit is too low.
     """
     if sys.platform == "win32":
         return
@@ -191,16 +192,16 @@ def _check_open_files(cluster: Cluster) -> None:
     workers = _count(cluster) if cluster.kind == "local" else 0
     needed = _FILES + workers * _FILES_OF_A_WORKER
     if allowed != resource.RLIM_INFINITY and allowed < needed:
-        told = f"{workers} worker processes take" if workers else "threads take"
+        subject = f"{workers} worker processes take" if workers else "threads take"
         raise ResourceError(
-            f"cluster: {told} up to {needed} open files, and this process may have {allowed} (ulimit -n): raise that limit, "
+            f"cluster: {subject} up to {needed} open files, and this process may have {allowed} (ulimit -n): raise that limit, "
             'use fewer workers, or cluster.kind "synchronous"',
             reason="too_many_open_files",
         )
 
 
 class _Quiet:
-    """A context manager in which Dask's logs aren't shown, for any number of blocks at once, in any threads."""
+    """A context manager that hides Dask's logs; blocks may overlap, in any threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -222,7 +223,7 @@ class _Quiet:
 
 
 def _kill_workers(local: SpecCluster) -> None:
-    """End worker processes in the middle of their tasks: an interrupted run doesn't wait for results that nothing records."""
+    """Kill worker processes during their tasks, because an interrupted run doesn't record further results."""
     for nanny in local.workers.values():
         pid = getattr(nanny, "pid", None)
         if pid:
@@ -231,10 +232,10 @@ def _kill_workers(local: SpecCluster) -> None:
 
 
 def _silenced() -> int:
-    """Return the level below which Dask's logs aren't shown, here and in the workers.
+    """Return the level below which Dask's logs are hidden, here and in the workers.
 
-    Its errors are its own: a heartbeat that finds the scheduler closed, at the end of a run. What becomes of a task comes
-    back as its outcome, and a cluster that doesn't start raises. If everything is logged, they are shown too.
+    Dask's logged errors concern only itself, such as a heartbeat after the scheduler has closed. Errors of tasks come back as
+    outcomes, and a cluster that can't start raises an error. At level DEBUG, Dask's errors are shown too.
     """
     return logging.ERROR if logging.getLogger().isEnabledFor(logging.DEBUG) else logging.CRITICAL
 

@@ -10,10 +10,10 @@ from pydicom.dataset import Dataset
 
 from pipeline.errors import PipelineError
 from pipeline.frames.byte_sources import HeaderFile
-from pipeline.frames.careful import CarefulReader
 from pipeline.frames.deflate import InflatedFile
 from pipeline.frames.limits import DEFAULT_LIMITS, HeaderLimits, Spent
 from pipeline.frames.meta import assumed_syntax, declared_syntax, read_meta
+from pipeline.frames.unusual_header import CarefulReader
 from pipeline.model import syntaxes
 
 RECORDS, FILE_ID = 0x00041220, 0x00041500

@@ -1,4 +1,4 @@
-"""Which codec serves which transfer syntax."""
+"""Transfer syntax → codec."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pipeline.model import syntaxes
 
 
 class _Family(NamedTuple):
-    """How frames of some transfer syntaxes (PS3.5 Annex A.4) are decoded."""
+    """The decoding of some transfer syntaxes (PS3.5 Annex A.4)."""
 
     prepare: Callable[[bytes, FrameRequest], PreparedFrame]
     codecs: tuple[str, ...]
-    """What imagecodecs must have."""
+    """Required codecs of imagecodecs."""
 
 
 _JPEG = _Family(jpeg.prepare, ("JPEG8",))
@@ -35,24 +35,24 @@ _FAMILIES: Final[dict[str, _Family]] = {
     syntaxes.DEFLATED_FRAMES: _Family(uncompressed.prepare_deflated, ("DEFLATE",)),
 }
 SERVED: Final[frozenset[str]] = frozenset(_FAMILIES)
-"""UIDs of the transfer syntaxes that the plugin serves."""
+"""UIDs of the transfer syntaxes that the plugin supports."""
 
 
 def is_available(uid: str) -> bool:
-    """Whether this build of imagecodecs has the codecs for transfer syntax `uid`."""
+    """Return whether the installed imagecodecs has the codecs for transfer syntax `uid`."""
     family = _FAMILIES.get(str(uid))
-    # Builds of imagecodecs leave codecs out where a platform lacks the library.
+    # Builds of imagecodecs lack codecs whose library is missing on a platform.
     return family is not None and all(getattr(imagecodecs, codec).available for codec in family.codecs)
 
 
 def prepare(src: bytes, request: FrameRequest) -> PreparedFrame:
-    """Read the header of one encoded frame: what decoding it will give.
+    """Read the header of one encoded frame and prepare its decoding.
 
     Raises
     ------
     CodestreamError
-        The codestream contradicts the attributes, or is cut short; so also :attr:`PreparedFrame.decode`.
+        If the codestream contradicts the attributes or is cut short; :attr:`PreparedFrame.decode` may raise it too.
     PixelDataError
-        It is damaged, or of a kind that can't be decoded here.
+        If the codestream is damaged, or of an unsupported kind.
     """
     return _FAMILIES[str(request.transfer_syntax_uid)].prepare(src, request)

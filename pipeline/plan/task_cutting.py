@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from pipeline.model import ImageSpec, Instance, Region, Task, syntaxes
 from pipeline.plan.costs import IMAGE_COST, INSTANCE_COST, weight
-from pipeline.plan.inputs import cut_placements
 from pipeline.plan.layout import Layout
+from pipeline.plan.task_inputs import cut_placements
 
 IMAGES_PER_TASK = 256
 INSTANCES_PER_TASK = 512

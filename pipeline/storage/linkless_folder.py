@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from pipeline.storage.entries import folder_bits, link_error, list_kinds, naming_path, permit, require_regular
-from pipeline.storage.lacking import FOLDERS, doing_without
+from pipeline.storage.file_system_gaps import FOLDERS, doing_without
 from pipeline.storage.options import active
 from pipeline.storage.patience import HELD, patiently
 from pipeline.storage.strays import is_stray
