@@ -1,11 +1,4 @@
-"""dcm2zarr: DICOM archives into chunked Zarr, frame by frame, in parallel with Dask.
-
->>> import pipeline
->>> pipeline.convert(["data/"], "out")           # convert: files, folders, globs, a DICOMDIR, a list of paths
->>> images = pipeline.open("out")                # open a result lazily
->>> slide = pipeline.open_dicom("slide.dcm")     # open untouched DICOM lazily
->>> frames = pipeline.iter_frames("slide.dcm", indices=[99_999, 3])
-"""
+"""What dcm2zarr is made of, in rooms; ARCHITECTURE.md lists them. Users import :mod:`dcm2zarr`, which calls them."""
 
 from __future__ import annotations
 

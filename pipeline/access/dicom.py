@@ -79,9 +79,9 @@ def open_dicom(
 
     Examples
     --------
-    >>> slide = pipeline.open_dicom("slide.dcm")
+    >>> slide = dcm2zarr.open_dicom("slide.dcm")
     >>> slide.pixels[99_999].compute()                       # decodes one frame
-    >>> study = pipeline.open_dicom("study/")
+    >>> study = dcm2zarr.open_dicom("study/")
     >>> study["stack-1"].pixels.max("frame").compute()
     """
     if frames_per_block < 1:

@@ -19,7 +19,7 @@ _NEAR = 5
 class Images(Mapping[str, xr.Dataset]):
     """Images by path. Any unique part of a path is a key, and so is a path as the table shortens it.
 
-    >>> images = pipeline.open("out")
+    >>> images = dcm2zarr.open("out")
     >>> images.images                                   # a table
     >>> images["1.2.840.113619"]                        # the only image whose path has a name with this beginning
     >>> images["…0113009/…9059300000/stack-1"]          # the short path in the table

@@ -72,7 +72,7 @@ class Result(Images):
         return dataset
 
 
-def open(  # noqa: A001  pipeline.open, as zarr.open and xarray.open_…
+def open(  # noqa: A001  dcm2zarr.open, as zarr.open and xarray.open_…
     out: str | os.PathLike[str], *, chunks: Blocks = "shard", unfinished: bool = False
 ) -> Result:
     """Open the result of a conversion lazily.
@@ -102,7 +102,7 @@ def open(  # noqa: A001  pipeline.open, as zarr.open and xarray.open_…
 
     Examples
     --------
-    >>> images = pipeline.open("out")
+    >>> images = dcm2zarr.open("out")
     >>> images.images
     >>> images["1.2.840"].pixels.mean("frame").compute()
     """

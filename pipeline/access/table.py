@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
-from html import escape
 from typing import TYPE_CHECKING, Any, overload
 
-from pipeline.printable import printable
-from pipeline.units import short_path
+from pipeline.text_tables import SHOWN, Shown, Table, more
+from pipeline.units import shape, short_path
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SHOWN = 40
-"""Most rows that are shown; a table may have a hundred thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +34,7 @@ class ImageRow:
 COLUMNS = tuple(field.name for field in fields(ImageRow))
 
 
-class ImageTable(Sequence[ImageRow]):
+class ImageTable(Shown, Sequence[ImageRow]):
     """A sequence of :class:`ImageRow`, shown as a table."""
 
     def __init__(self, rows: Sequence[ImageRow]) -> None:
@@ -65,39 +61,16 @@ class ImageTable(Sequence[ImageRow]):
 
         return pd.DataFrame([astuple(row) for row in self._rows], columns=list(COLUMNS))
 
-    def __repr__(self) -> str:
-        lines = [[_heading(name) for name in COLUMNS], *(_cells(row) for row in self._shown())]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
-        text = [
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-        ]
-        return "\n".join([*text, *self._rest()])
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th style='text-align:left'>{escape(_heading(name))}</th>" for name in COLUMNS)
-        body = "".join(f"<tr title='{escape(printable(row.path))}'>{_html_cells(row)}</tr>" for row in self._shown())
-        rest = "".join(f"<p>{escape(line)}</p>" for line in self._rest())
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
-
-    def _shown(self) -> tuple[ImageRow, ...]:
-        return self._rows[:SHOWN]
-
-    def _rest(self) -> list[str]:
-        left = len(self._rows) - SHOWN
-        return [f"… and {left:,} more (to_pandas() has all)"] if left > 0 else []
-
-
-def _heading(name: str) -> str:
-    return name.replace("_", " ")
+    def parts(self) -> Iterable[Table | str]:
+        """Yield the first rows, and how many more there are."""
+        rows = self._rows[:SHOWN]
+        yield Table([name.replace("_", " ") for name in COLUMNS], map(_cells, rows), [row.path for row in rows])
+        yield from more(len(self), "to_pandas() has all")
 
 
 def _cells(row: ImageRow) -> list[str]:
-    return [printable(cell) for cell in (short_path(row.path), *(_cell(value) for value in astuple(row)[1:]))]
+    return [short_path(row.path), *(_cell(value) for value in astuple(row)[1:])]
 
 
 def _cell(value: Any) -> str:
-    return " × ".join(map(str, value)) if isinstance(value, tuple) else str(value)  # noqa: RUF001  as people write it
-
-
-def _html_cells(row: ImageRow) -> str:
-    return "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in _cells(row))
+    return shape(value) if isinstance(value, tuple) else str(value)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 import click
@@ -16,7 +15,7 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 @click.group(cls=Commands, context_settings=_CONTEXT, epilog=codes())
-@click.version_option(version("dcm2zarr"), prog_name="dcm2zarr")
+@click.version_option(package_name="dcm2zarr", prog_name="dcm2zarr")
 def main() -> None:
     """Convert DICOM into chunked Zarr v3, frame by frame, in parallel with Dask; never lose a frame silently."""
 
@@ -187,7 +186,7 @@ def plan(screen: Screen, /, config: str, *, settings: tuple[str, ...]) -> int:
 @guarded
 def inspect(screen: Screen, /, path: str) -> int:
     """Describe PATH: a DICOM file, a folder of such files, or an output directory."""
-    from pipeline.cli.inspecting import inspect as action
+    from pipeline.cli.inspection_view import inspect as action
 
     return action(screen, path)
 

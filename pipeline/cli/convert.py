@@ -16,6 +16,7 @@ from pipeline.cli.screen import Screen
 from pipeline.cli.terminal_progress import show_progress
 from pipeline.config import RunConfig, from_dict
 from pipeline.errors import ConfigError, OutputError
+from pipeline.inspection import plan_conversion
 from pipeline.output import refuse_links
 from pipeline.runs import cluster_line, find_doubt, read_kept_configuration
 from pipeline.storage import OutputDir
@@ -52,8 +53,8 @@ def resume(screen: Screen, out: str, settings: Sequence[str], *, trusting: bool)
 def plan(screen: Screen, config: RunConfig) -> int:
     """Print what a conversion would do, and return the exit code: 1 if some files would fail."""
     with show_progress(screen) as progress:
-        prepared = runs.plan_only(config, progress=progress)
-    return show_plan(screen, config, prepared)
+        planned = plan_conversion(config, progress=progress)
+    return show_plan(screen, planned)
 
 
 def split_arguments(paths: Sequence[str]) -> tuple[Sequence[str], str]:

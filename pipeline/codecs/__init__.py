@@ -4,7 +4,7 @@ One call of :func:`register` adds the plugin to all of pydicom's decoders that i
 wherever a decoding plugin can be named::
 
     from pydicom import pixel_array
-    from pipeline import codecs
+    from dcm2zarr import codecs
 
     codecs.register()
     pixel_array("image.dcm", decoding_plugin=codecs.PLUGIN)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from math import isfinite, isinf
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import yaml
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from pipeline.config.cluster import Certificates, Cluster
 from pipeline.config.json_schema import lookup
 from pipeline.config.mistakes import Mistake, config_error, shown, translate, unknown_key
-from pipeline.config.sections import Output, RunConfig
+from pipeline.config.sections import Output, RunConfig, Sections
 from pipeline.config.yamltext import CoreLoader, Document, KeyPath, dotted, parse
 from pipeline.errors import ConfigError, OutputError
 from pipeline.storage import Place, hidden, holds_user, is_remote, place
@@ -86,6 +86,63 @@ def from_dict(
         For wrong configurations; the message names every mistake.
     """
     return _configure(Document(values), overrides, base=base or Path.cwd(), name=name)
+
+
+def for_paths(
+    paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    **sections: Unpack[Sections],
+) -> RunConfig:
+    """Make a configuration from a function's arguments.
+
+    Parameters
+    ----------
+    paths : path-like or sequence of path-like
+        What becomes ``source.paths``.
+    out : path-like
+        What becomes ``output.path``.
+    **sections : mapping
+        All else, section by section, as in YAML.
+
+    Raises
+    ------
+    ConfigError
+        Naming every mistake.
+    """
+    given = [paths] if isinstance(paths, str | os.PathLike) else paths
+    values: dict[str, Any] = {**sections}
+    own: dict[str, dict[str, Any]] = {
+        "source": {"paths": [os.fspath(path) for path in given]},
+        "output": {"path": os.fspath(out)},
+    }
+    for name, keys in own.items():
+        section = values.get(name, {})
+        values[name] = {**section, **keys} if isinstance(section, Mapping) else section
+    return from_dict(values)
+
+
+def config_of(given: RunConfig | Mapping[str, Any] | str | os.PathLike[str]) -> RunConfig:
+    """Return a configuration, however it is given: as such, as plain values, or as the path or URL of a YAML file.
+
+    Raises
+    ------
+    ConfigError
+        Naming every mistake.
+    """
+    if isinstance(given, RunConfig):
+        return given
+    return from_dict(given) if isinstance(given, Mapping) else load(given)
+
+
+def cluster_of(given: Cluster | Mapping[str, Any] | None) -> Cluster:
+    """Return a section ``cluster``, given as such or as plain values; the default one for None.
+
+    Raises
+    ------
+    ConfigError
+        Naming every mistake.
+    """
+    return given if isinstance(given, Cluster) else for_paths(".", ".", cluster={} if given is None else given).cluster
 
 
 def _read_place(at: Place) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr
 
@@ -170,3 +171,17 @@ class RunConfig(Section):
     limits: Limits = Limits()
     storage: Storage = Storage()
     report: Report = Report()
+
+
+class Sections(TypedDict, total=False):
+    """The sections of a :class:`RunConfig` as keywords of a function: each maps keys to values, as in YAML."""
+
+    source: Mapping[str, Any]
+    select: Mapping[str, Any]
+    decode: Mapping[str, Any]
+    output: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    cluster: Mapping[str, Any]
+    limits: Mapping[str, Any]
+    storage: Mapping[str, Any]
+    report: Mapping[str, Any]

@@ -51,7 +51,7 @@ def iter_frames(
     Parameters
     ----------
     src : str, path-like, binary file object or Dataset
-        A path, or a URL (``s3://…``, ``https://…``, see :func:`pipeline.storage_options`). A seekable file object is read
+        A path, or a URL (``s3://…``, ``https://…``, see :func:`dcm2zarr.storage_options`). A seekable file object is read
         from its beginning, only in the necessary ranges; it stays open, and its position is restored.
     ds_out : Dataset, optional
         Receives the File Meta Information, the elements of group 0028, the extended offset table, and the elements of

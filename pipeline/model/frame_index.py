@@ -66,7 +66,7 @@ class PixelFormat(Compact):
 class FrameIndex:
     """The byte ranges of every frame of one instance, and all that is needed to decode them.
 
-    Built once from a file (:func:`pipeline.build_index`); afterwards any process decodes any frame at the cost of
+    Built once from a file (:func:`dcm2zarr.build_index`); afterwards any process decodes any frame at the cost of
     that frame, without the header. All offsets are absolute in the file or, if ``deflated``, in the inflated data set.
     """
 

@@ -190,4 +190,4 @@ class RunSummary:
     def how_to_open(self) -> str:
         """Return Python code that opens the result."""
         where = self.out if "://" in self.out else PurePath(self.out).as_posix()
-        return f"import pipeline\n\nimages = pipeline.open({where!r})"
+        return f"import dcm2zarr\n\nimages = dcm2zarr.open({where!r})"

@@ -10,7 +10,7 @@ from pipeline.units import counted
 
 _PATH = re.compile(r"(?<![\w./])(?:[A-Za-z][\w+.-]*://|[A-Za-z]:[\\/]|/[^\s'\"/]+/)[^\s'\"]*")
 """Text that begins like an absolute path or a URL, up to the next space or quotation mark."""
-_OPENING = 'import pipeline\n\nimages = pipeline.open(".")  # in the folder that this report lies in'
+_OPENING = 'import dcm2zarr\n\nimages = dcm2zarr.open(".")  # in the folder that this report lies in'
 
 
 def title(summary: RunSummary) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Unpack
 
 from pipeline import catalog, frames, report, scan, store
-from pipeline.config import RunConfig, dump, from_dict, unknown_keywords
+from pipeline.config import RunConfig, Sections, dump, for_paths, unknown_keywords
 from pipeline.errors import RETRIED
 from pipeline.executors import Deferred, Executor, NullProgress, Progress, clusters, end_in_a_worker
 from pipeline.output import (
@@ -271,7 +271,7 @@ def convert(
     overwrite: bool = False,
     trusting: bool = False,
     progress: Progress | None = None,
-    **sections: Mapping[str, Any],
+    **sections: Unpack[Sections],
 ) -> report.RunSummary:
     """Convert DICOM files into an output directory, without a configuration file.
 
@@ -300,12 +300,6 @@ def convert(
 
     Examples
     --------
-    >>> pipeline.convert(["data/"], "out", select={"where": {"Modality": "CT"}})
+    >>> dcm2zarr.convert(["data/"], "out", select={"where": {"Modality": "CT"}})
     """
-    given = [paths] if isinstance(paths, str | os.PathLike) else paths
-    values = {
-        **sections,
-        "source": {**sections.get("source", {}), "paths": [os.fspath(path) for path in given]},
-        "output": {**sections.get("output", {}), "path": os.fspath(out)},
-    }
-    return run(from_dict(values), overwrite=overwrite, trusting=trusting, progress=progress)
+    return run(for_paths(paths, out, **sections), overwrite=overwrite, trusting=trusting, progress=progress)

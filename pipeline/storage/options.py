@@ -66,8 +66,8 @@ def storage_options(**values: Any) -> Iterator[None]:
 
     Examples
     --------
-    >>> with pipeline.storage_options(endpoint="https://s3.example.org"):
-    ...     images = pipeline.open("s3://results/ct")
+    >>> with dcm2zarr.storage_options(endpoint="https://s3.example.org"):
+    ...     images = dcm2zarr.open("s3://results/ct")
     """
     with using(Options.of(values)):
         yield

@@ -10,7 +10,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from pipeline.config import Cluster, RunConfig
+from pipeline.config import Cluster, RunConfig, cluster_of, config_of
 from pipeline.errors import ConfigError, OutputError, foreign_text
 from pipeline.executors import Executor, NullProgress, Outcome, Progress, end_in_a_worker, start
 from pipeline.output import no_result_error, refuse_links
@@ -41,7 +41,7 @@ def verify(
     source: bool = False,
     sample: int | None = None,
     seed: int = 0,
-    config: RunConfig | None = None,
+    config: RunConfig | Mapping[str, Any] | str | os.PathLike[str] | None = None,
     trusting: bool = False,
     cluster: Cluster | Mapping[str, Any] | None = None,
     progress: Progress | None = None,
@@ -59,8 +59,8 @@ def verify(
         Files, metadata and the catalog are always checked as a whole.
     seed : int
         Another seed makes another choice.
-    config : RunConfig, optional
-        The caller's own, in place of the one in `out`: it tells where the originals are and how stores are reached.
+    config : RunConfig, mapping or path-like, optional
+        The caller's own, also as plain values or a YAML file, in place of the one in `out`: where originals are, how stores are reached.
     trusting : bool
         Read the originals that the plan in `out` names even if others could have written it.
     cluster : Cluster or mapping, optional
@@ -74,21 +74,22 @@ def verify(
         If `out` isn't the result of a conversion, an entry of it is a link, or others could have written which originals
         are read.
     ConfigError
-        If the cluster can't be used.
+        If configuration or cluster hold mistakes, or the cluster can't be used.
     """
     end_in_a_worker()
     progress = progress or NullProgress()
+    own, cluster = None if config is None else config_of(config), cluster_of(cluster)
     begin = perf_counter()
     root = OutputDir.of(out)
     when = datetime.now(UTC).isoformat(timespec="seconds")
     result = Verification(root, source=source, sample=sample, when=when)
-    with using(storage_options(config) if config else active()):
+    with using(storage_options(own) if own else active()):
         _check_result(root)
         expected, problems = read_expected(root)
         result.expected = expected
         result.add(Findings((*problems, *check_top(root))))
         if expected:
-            original = _originals(expected, result, config, trusting=trusting) if source else None
+            original = _originals(expected, result, own, trusting=trusting) if source else None
             _check_contents(result, expected, original, cluster, progress, seed=seed)
         if "catalog_unreadable" not in result.counts:
             _count_verdicts(result)
@@ -100,7 +101,7 @@ def _check_contents(
     result: Verification,
     expected: ExpectedResult,
     original: _Originals | None,
-    cluster: Cluster | Mapping[str, Any] | None,
+    cluster: Cluster,
     progress: Progress,
     *,
     seed: int,
@@ -109,7 +110,7 @@ def _check_contents(
     progress.phase("verify", frames_to_check(expected, result.sample))
     result.add(Findings(tuple(_check_files(expected))))
     result.options = original.options if original else active()
-    with using(result.options), start(_cluster(cluster), progress) as executor:
+    with using(result.options), start(cluster, progress) as executor:
         _check_images(executor, result, expected, progress, seed)
         if original:
             progress.phase("compare", None)
@@ -167,10 +168,6 @@ def _originals(
         message = f"the settings of the conversion can't be read: {error}"
         result.add(Findings((Problem("check_failed", out.RUN_FILE, message),)))
         return None
-
-
-def _cluster(given: Cluster | Mapping[str, Any] | None) -> Cluster:
-    return given if isinstance(given, Cluster) else Cluster(**(given or {}))
 
 
 def _check_files(expected: ExpectedResult) -> Iterator[Problem]:

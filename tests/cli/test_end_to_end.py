@@ -76,7 +76,7 @@ def test_convert_leaves_the_whole_result_and_says_how_to_open_it(good: Place) ->
         *("images.zarr", "catalog.parquet", "plan", "ledger", "report.json", "report.html", "run.yaml"),
     }
     assert "5 converted, 0 failed, 0 rejected, 0 skipped" in result.stdout
-    assert f"images = pipeline.open({str(good.out)!r})" in result.stdout
+    assert f"images = dcm2zarr.open({str(good.out)!r})" in result.stdout
     assert "Exit code 0: nothing failed." in result.stdout
     for phase in ("scan done", "5 files", "convert done", "frames"):
         assert phase in result.stderr

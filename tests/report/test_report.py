@@ -132,7 +132,7 @@ def test_html_tells_everything() -> None:
     text = Page(render_html(run_summary())).text
     for told in (
         *("Exit code 1", "10", "not_dicom", "5 × 64 × 32", "int16", "1.2/3.4/CT", "8.00×", "200 B/s"),  # noqa: RUF001
-        *("Explicit VR Little Endian", "1.2.840.10008.1.2.1", "decode", "row 17", 'pipeline.open(".")', "zarr 3.1.6"),
+        *("Explicit VR Little Endian", "1.2.840.10008.1.2.1", "decode", "row 17", 'dcm2zarr.open(".")', "zarr 3.1.6"),
         *(ADVICE["decode_failed"], "local, 2 workers", "These are the first 1 of 3"),
     ):
         assert told in text
@@ -167,7 +167,7 @@ def test_folders_and_files_are_named_only_where_that_is_asked_for(message: str) 
     named = replace(summary, paths=True)
     page, data = Page(render_html(named)).text, json.loads(render_json(named))
     assert (data["output"], data["failures"][0]["source"]) == ("/data/Doe out", SOURCE)
-    for told in (SOURCE, message.removeprefix(f"{SOURCE}: "), "pipeline.open('/data/Doe out')"):
+    for told in (SOURCE, message.removeprefix(f"{SOURCE}: "), "dcm2zarr.open('/data/Doe out')"):
         assert told in page
 
 

@@ -31,7 +31,7 @@ class Hostile:
         names = {name.partition(".")[0] for name in sys.modules} | sys.stdlib_module_names
         for name in names - {"__main__"}:
             (self.folder / f"{name}.py").write_text(TRAP.format(marker=str(self.marker)), "utf-8")
-        for package in ("pipeline", "dask", "multiprocessing"):
+        for package in ("dcm2zarr", "pipeline", "dask", "multiprocessing"):
             shutil.copytree(self.folder, self.folder / package, ignore=shutil.ignore_patterns("*/"))
             (self.folder / package / "__init__.py").write_text(TRAP.format(marker=str(self.marker)), "utf-8")
         poisonous = np.zeros(poison.SHAPE, np.uint8)
