@@ -58,7 +58,7 @@ DECODING = {
     "pydicom_datasets",
     "decoding_options",
     "index",
-    "promised",
+    "missing_pixels",
     "unstored",
     "describe",
 }
