@@ -12,8 +12,8 @@ from pipeline.frames.dicomjson import header_json
 from pipeline.frames.generator import iter_frames
 from pipeline.frames.header import Header
 from pipeline.frames.header_reader import read_header
+from pipeline.frames.image_and_frame_attributes import INTERPRETIVE_KEYWORDS, FrameAttributes, frame_attributes
 from pipeline.frames.index import available_frames, build_index, index_frames
-from pipeline.frames.keyword_attributes import INTERPRETIVE_KEYWORDS, FrameAttributes, frame_attributes
 from pipeline.frames.keywords import (
     all_keywords,
     dictionary_keyword,

@@ -12,8 +12,8 @@ from pipeline.errors import UnsupportedTransferSyntaxError
 from pipeline.frames.decoding_options import stored_dtype
 from pipeline.frames.elements import Elements
 from pipeline.frames.header import Header
+from pipeline.frames.image_and_frame_attributes import frame_attributes, shared_values
 from pipeline.frames.index import checked_options
-from pipeline.frames.keyword_attributes import frame_attributes, shared_values
 from pipeline.frames.missing_pixels import no_pixel_data
 from pipeline.frames.plugins import decoder_for, plugin_order
 from pipeline.frames.values import plain_element, text_of

@@ -9,6 +9,7 @@
 """
 
 from pipeline.store.compression import check_codec
+from pipeline.store.constant_and_varying import split_attributes
 from pipeline.store.finalise import (
     as_output_error,
     combine_digests,
@@ -17,7 +18,6 @@ from pipeline.store.finalise import (
     remove_image,
     withdraw_image,
 )
-from pipeline.store.per_frame_attributes import split_attributes
 from pipeline.store.read import (
     ImageLayout,
     check_result,

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.model import ImageSpec, PixelFormat, Placement, frame_axes
 from pipeline.store import split_attributes
-from pipeline.store.per_frame_attributes import as_array
+from pipeline.store.constant_and_varying import as_array
 from pipeline.tasks.frame_sources import frame_sources
 
 FORMAT = PixelFormat(4, 5, 1, "int16", "MONOCHROME2")
