@@ -28,9 +28,9 @@ from runner import common
 
 RUN = "from pipeline.cli import main; main()"
 PLAIN = """
-from pipeline.executors.clusters import here
+from pipeline.executors.clusters import this_machine
 
-secured = here._processes
+secured = this_machine._processes
 
 def plain(cluster):
     connection, workers = secured(cluster)
@@ -39,8 +39,8 @@ def plain(cluster):
         del options["security"]
     return connection, workers
 
-here._processes = plain
-here.of_this_run = lambda: None
+this_machine._processes = plain
+this_machine.of_this_run = lambda: None
 """
 PROGRAMS = {"tls": RUN, "plain": PLAIN + RUN}
 

@@ -195,9 +195,9 @@ def test_verify(source: Path, tmp_path: Path) -> None:
     pipeline.convert(source, tmp_path / "out", cluster={"kind": "synchronous"})
     slow = tmp_path / "verify.py"
     slow.write_text(
-        "import time\nfrom pipeline.verify import running\n"
+        "import time\nfrom pipeline.verify import verification\n"
         f"def hang(*given, **more):\n open({str(tmp_path / 'begun')!r}, 'w').close()\n time.sleep(600)\n"
-        f"running.run_checks = hang\n{MAIN}",
+        f"verification.run_checks = hang\n{MAIN}",
         "utf-8",
     )
     with started(slow, "verify", tmp_path / "out", "--source", "--cluster", "threads") as run:
