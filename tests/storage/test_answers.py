@@ -225,7 +225,7 @@ def test_a_broken_instance_takes_no_other_one_with_it(service, tmp_path):
 @pytest.mark.parametrize("answer", [PAGE, b'{"error": "unauthorized"}', b"[null]", b'[{"0020000D": {"vr": "UI"}}]'])
 def test_a_search_that_finds_a_page_finds_not_nothing(service, monkeypatch, answer):
     monkeypatch.setattr(Service, "search", answer)
-    with pytest.raises(SourceError, match="the server answers the search with (something other|a match without UID)"):
+    with pytest.raises(SourceError, match=r"the server answers the search with (something other|a match without UID)"):
         list(find_instances(service))
 
 
