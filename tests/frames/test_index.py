@@ -232,7 +232,7 @@ def test_a_part_of_a_native_index_is_the_whole() -> None:
 
 
 def test_what_is_no_index_is_refused() -> None:
-    with pytest.raises(ValueError, match="not a serialised frame index"):
+    with pytest.raises(ValueError, match="Not a serialised frame index"):
         FrameIndex.read_part(io.BytesIO(b"PAR1 and so on"), 0, 1)
 
 
@@ -278,7 +278,7 @@ def test_a_cut_last_fragment_keeps_what_is_there() -> None:
     data = truncated_file(frames=3, kept=3, cut=7)
     index = build_index(io.BytesIO(data))
     assert held(data, index, 2) == b"\3" * 13
-    assert "the file ends inside the last fragment" in index.notes
+    assert any("ends inside the last fragment" in note for note in index.notes)
 
 
 def test_fewer_fragments_than_frames() -> None:

@@ -97,7 +97,7 @@ def test_missing_paths_are_rows_patterns_without_match_are_mistakes(tmp_path):
     )
     with pytest.raises(ConfigError, match=r"nothing matches .*/\*\*/\*\.ima"):
         find_files([str(tmp_path), f"{tmp_path}/**/*.ima"])  # before the first file
-    with pytest.raises(ConfigError, match="not of ftp"):
+    with pytest.raises(ConfigError, match="unknown scheme ftp"):
         find_files(["ftp://server/x"])
     assert names_of(tmp_path, touched(tmp_path, "empty/x") / "empty") == ["empty/x"]
 

@@ -180,7 +180,7 @@ def test_prefixes_patterns_lists_and_objects_are_found_by_listings(s3):
         ("https://user:hushhush@server/x.dcm", "environment variables"),
         ("https://server/x.dcm?X-Amz-Signature=hushhush", "a signature in a URL is a secret"),
         ("https://server/x.dcm?sig=hushhush&se=1", "a signature in a URL is a secret"),
-        ("ftp://server/x.dcm", "not of ftp"),
+        ("ftp://server/x.dcm", "unknown scheme ftp"),
         ("s3:///x.dcm", "bucket is missing"),
         ("https://server/folder/", "can't be listed"),
     ],
