@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from pydicom import dcmread
 
 from pipeline.cli import main
+from pipeline.config import from_dict
 from pipeline.errors import OutputError
 from pipeline.executors.executor import Synchronous
 from pipeline.runs import array_jobs, conversion, digests, scan_phase, stages
@@ -229,7 +230,7 @@ def test_a_series_grows_with_touched_files(place: Place, pydicom_folder: Path) -
 def test_a_partition_accepts_touched_files(place: Place) -> None:
     whole = place.elsewhere("whole")
     whole.convert(**HASH)
-    config = stages.from_dict(
+    config = from_dict(
         {
             "source": {"paths": [str(place.folder)], "hash": True},
             "output": {"path": str(place.out), "shard": 3000},

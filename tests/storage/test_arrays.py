@@ -102,7 +102,7 @@ def test_two_are_killed_and_one_is_forgotten(s3, proxy, archive, on_disk):
     assert "all partitions are done" in told("status", out).stdout
     last = told("finalize", out, "--workers", "1", "--trust-output")
     assert last.exit_code == 0, last.output
-    assert f"pipeline.open('{out}')" in last.stdout
+    assert f"dcm2zarr.open('{out}')" in last.stdout
     left = s3.read(out)
     assert images_of(left) == on_disk
     assert not [name for name in left if name.endswith(".lock")]
