@@ -121,7 +121,7 @@ def test_what_is_not_the_file_fails_and_is_never_called_not_dicom(folder, tmp_pa
     assert "page (text/html) in place of the file" in rows["login.dcm"]["message"]
     assert "page (text/html) in place of the file" in rows["moved.dcm"]["message"]
     assert "Content-Encoding: gzip" in rows["encoded.dcm"]["message"]
-    assert "doesn't say how long" in rows["unmeasured.dcm"]["message"]
+    assert "doesn't send the file's length" in rows["unmeasured.dcm"]["message"]
     for name in others:
         assert rows[name[1:]]["status"] == "converted" or rows[name[1:]]["reason"] == "duplicate", rows[name[1:]]
     assert (rows["readme.html"]["status"], rows["readme.html"]["reason"]) == ("rejected", "not_dicom")
