@@ -38,7 +38,7 @@ def latest_results(
 
     `counts` gives the number of results of each task, if known; otherwise the ledger is read twice.
     """
-    left = Counter(counts or (result.task for result in results(out, plan_id, plan)))
+    left = Counter((result.task for result in results(out, plan_id, plan)) if counts is None else counts)
     for result in results(out, plan_id, plan):
         left[result.task] -= 1
         if not left[result.task]:
@@ -50,4 +50,6 @@ def outcomes(out: OutputDir, plan_id: str, plan: Plan) -> Outcomes:
     found = Outcomes(plan, complete=set(images(out, plan_id, plan)))
     for result in latest_results(out, plan_id, plan):
         found.add(result)
+        for region in result.regions:  # the results of single frames would be many, and nobody needs them here
+            found.take_regions(region.image)
     return found
