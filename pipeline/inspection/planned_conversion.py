@@ -191,7 +191,7 @@ def _image(image: ImageSpec) -> PlannedImage:
         path=image.path,
         modality=image.modality,
         order=image.order,
-        files=len({placement.instance for placement in image.placements}),
+        files=len(image.members),
         frames=image.frames,
         axes=image.axes.names,
         shape=image.shape,

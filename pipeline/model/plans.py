@@ -66,6 +66,11 @@ class ImageSpec(Compact):
     """Whether it is made beside the finished image at its path, which it replaces once it is whole."""
 
     @property
+    def members(self) -> dict[int, None]:
+        """The instances that give the image its frames, each once, in the order of its frames."""
+        return dict.fromkeys(placement.instance for placement in self.placements)
+
+    @property
     def grid(self) -> Grid:
         """The grid in which the frames lie."""
         return Grid(self.sizes, self.axes.cells(self.shards, self.format.frame_shape))

@@ -83,10 +83,7 @@ class Outcomes:
     def __post_init__(self) -> None:
         self._open.update(region.image for task in self.plan.tasks for region in task.regions)
         for image in self.plan.images:
-            if (
-                len(image.placements) < image.frames
-                or len({placement.instance for placement in image.placements}) < image.frames
-            ):
+            if len(image.members) < image.frames:
                 for placement in image.placements:
                     self._frames[placement.instance] += len(placement)
 
@@ -126,7 +123,7 @@ class Outcomes:
 
     def members(self, image: int) -> dict[int, None]:
         """Return the instances that give the image its frames, each once, in the order of its frames."""
-        return dict.fromkeys(placement.instance for placement in self.plan.images[image].placements)
+        return self.plan.images[image].members
 
     def without_frames(self, image: int) -> frozenset[int]:
         """Return the instances of the image that have no valid frame in it."""

@@ -153,7 +153,7 @@ def select_images(plan: Plan, images: Collection[int]) -> Growth:
 
 def _members(plan: Plan) -> list[tuple[int, ...]]:
     """Return the instances of each image, in the order of their frames."""
-    return [tuple(dict.fromkeys(placement.instance for placement in image.placements)) for image in plan.images]
+    return [tuple(image.members) for image in plan.images]
 
 
 def _make_growth(

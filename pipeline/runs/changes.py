@@ -186,7 +186,7 @@ def _have_returned(before: Prepared, gone: set[str]) -> bool:
     return any(
         image.path not in before.kept and current.issuperset(instances[i].source for i in own)
         for image in before.plan.images
-        if not replaced.isdisjoint(own := {placement.instance for placement in image.placements})
+        if not replaced.isdisjoint(own := image.members.keys())
     )
 
 

@@ -15,7 +15,6 @@ from pipeline.catalog import KnownFile
 from pipeline.output import recorded_results
 from pipeline.plan import Growth
 from pipeline.runs.changes import Changes, find_gone_instances, find_originals_of_lost_copies
-from pipeline.runs.replacement import members
 from pipeline.runs.scan_phase import Scan, scan_more
 from pipeline.runs.state import Prepared, Run, Unfit
 from pipeline.storage import OutputDir
@@ -72,7 +71,7 @@ def find_kept_images(out: OutputDir, before: Prepared, changes: Changes, unfit: 
     empty = outcomes.failures.keys() - outcomes.salvaged.keys()
     kept: set[int] = set()
     for number, image in enumerate(before.plan.images):
-        own = set(members(image))
+        own = set(image.members)
         unchanged = image.path in before.kept and not any(instances[i].source in changes.replaced for i in own)
         if unchanged or (number in outcomes.complete and any(instances[i].source in unfit for i in own - empty)):
             kept.add(number)
@@ -95,7 +94,7 @@ def find_frozen_files(prepared: Prepared, failed: Collection[int] = ()) -> dict[
     plan, replaced = prepared.plan, prepared.replaced_instances().difference(failed)
     if not replaced:
         return {}
-    return {plan.instances[i].source: image.path for image in plan.images for i in members(image) if i in replaced}
+    return {plan.instances[i].source: image.path for image in plan.images for i in image.members if i in replaced}
 
 
 def report_changes(run: Run, before: Prepared, changes: Changes, growth: Growth) -> None:
@@ -106,7 +105,7 @@ def report_changes(run: Run, before: Prepared, changes: Changes, growth: Growth)
     rows = {(change.earlier.segment, change.earlier.row) for change in changes.changed}
     counts: Counter[int] = Counter()
     for number, image in enumerate(before.plan.images if rows else ()):
-        own = (before.plan.instances[i] for i in members(image))
+        own = (before.plan.instances[i] for i in image.members)
         counts[number] = sum((instance.segment, instance.row) in rows for instance in own)
     for line in _limit_lines(_image_lines(before, +counts, growth)):
         run.progress.message(line)

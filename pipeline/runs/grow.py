@@ -25,7 +25,7 @@ from pipeline.runs.frozen_images import (
     scan_copies_of_changed,
 )
 from pipeline.runs.preparation import layout, save
-from pipeline.runs.replacement import find_losing_by, members, working_plan
+from pipeline.runs.replacement import find_losing_by, working_plan
 from pipeline.runs.scan_phase import Scan, find_duplicates
 from pipeline.runs.state import Prepared, Run
 from pipeline.runs.touched_files import adopt
@@ -169,8 +169,8 @@ def _find_standing(out: OutputDir, before: Prepared, growth: Growth) -> Growth:
     }
     followed = {plan.images[number].path for number in complete}
     still = {n for n in range(len(plan.images), len(both.images)) if both.images[n].path not in followed}
-    held = {i for number in still for i in members(both.images[number])}
-    left = {n for n in complete.intersection(growth.left) if held.isdisjoint(members(plan.images[n]))}
+    held = {i for number in still for i in both.images[number].members}
+    left = {n for n in complete.intersection(growth.left) if held.isdisjoint(plan.images[n].members)}
     return select_images(both, left | still)
 
 
@@ -210,7 +210,7 @@ def _copy_records(
 ) -> None:
     """Copy the records of one plan, whose images and tasks are numbered from these numbers on in the following plan."""
     stays = [
-        {i for n, image in enumerate(plan.images, first_image) if n in target.follows.images for i in members(image)}
+        {i for n, image in enumerate(plan.images, first_image) if n in target.follows.images for i in image.members}
         for target in targets
     ]
     for result in recorded_results.results(out, name, plan) if plan.images else ():

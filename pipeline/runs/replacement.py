@@ -8,12 +8,12 @@ Images that would lose something stay for good (:func:`pipeline.runs.grow.give_b
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from pipeline import store
-from pipeline.model import ImageSpec, Plan
+from pipeline.model import Plan
 from pipeline.output import flush, ledger, recorded_results
 from pipeline.runs.conversion import Conversion
 from pipeline.runs.preparation import save
@@ -134,7 +134,7 @@ def _find_losing(
     instances, standing = prepared.plan.instances, prepared.standing.images
     image_of = {placement.instance: n for n, image in enumerate(prepared.plan.images) for placement in image.placements}
     earlier = recorded_results.outcomes(out, prepared.standing_id, prepared.standing)
-    wanted = {instances[i].source for image in standing for i in members(image)}
+    wanted = {instances[i].source for image in standing for i in image.members}
     versions: defaultdict[str, list[int]] = defaultdict(list)
     for i, instance in enumerate(instances):
         if instance.source in wanted and (i in image_of or i in failed):
@@ -148,10 +148,5 @@ def _find_losing(
         later = {version for version in versions[source] if version >= i}
         return set() if any(image_of.get(v, -1) in complete and v not in bad for v in later) else later
 
-    found = {n: set().union(*map(lost, members(image))) for n, image in enumerate(standing)}
+    found = {n: set().union(*map(lost, image.members)) for n, image in enumerate(standing)}
     return {n: later for n, later in found.items() if later}
-
-
-def members(image: ImageSpec) -> Iterable[int]:
-    """Return the instances of an image, each once."""
-    return dict.fromkeys(placement.instance for placement in image.placements)

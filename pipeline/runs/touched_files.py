@@ -83,7 +83,7 @@ def _find_candidates(run: Run, before: Prepared, found: Scan, changes: Changes) 
     images = {
         number: own
         for number, image in enumerate(before.plan.images)
-        if number in complete and (own := {placement.instance for placement in image.placements} & touched.keys())
+        if number in complete and (own := image.members.keys() & touched.keys())
     }
     regions = _regions(run, before, images)
     for number, own in images.items():
