@@ -201,7 +201,7 @@ def status(out: PathOrUrl) -> Status:
     Raises
     ------
     OutputError
-        If there is no run in it.
+        If it holds no run.
     """
     _require_pipeline()
     from pipeline.runs import status
@@ -329,7 +329,7 @@ def open(out: PathOrUrl, *, chunks: Literal["shard", "chunk"] = "shard", unfinis
     Raises
     ------
     OutputError
-        If `out` is no result, or one that isn't finished.
+        If `out` isn't a result, or isn't finished.
     ValueError
         For other `chunks`.
 
@@ -395,7 +395,7 @@ def open_dicom(
     Raises
     ------
     SourceError
-        If there is no such file.
+        If the file doesn't exist.
     PipelineError
         For a file that isn't DICOM, has no pixel data, or can't be decoded. What is wrong with single frames is found
         when they are computed.

@@ -96,7 +96,7 @@ def open(  # noqa: A001  dcm2zarr.open, as zarr.open and xarray.open_…
     Raises
     ------
     OutputError
-        If `out` is no result, or isn't finished.
+        If `out` isn't a result, or isn't finished.
     ValueError
         For other values of `chunks`.
 

@@ -30,14 +30,14 @@ def read_facts(out: OutputDir) -> dict[str, Any]:
     Raises
     ------
     OutputError
-        If there is no whole plan.
+        If the plan is missing or incomplete.
     """
     facts: dict[str, Any] = read_seal(out)["facts"]
     return facts
 
 
 def read_seal(out: OutputDir) -> dict[str, Any]:
-    """Return the seal: the tables' number, the rows of each table, and the facts; OutputError if there is no valid seal."""
+    """Return the seal: the tables' number, the rows of each table, and the facts; OutputError if the seal is missing or invalid."""
     try:
         seal: dict[str, Any] = json.loads(out.plan_seal.read_bytes(_LONGEST_SEAL))
         version = seal["format"]

@@ -101,7 +101,7 @@ def _image_tables(plan: Plan, prefix: str = "") -> dict[str, tuple[Sequence[pa.F
 
 
 def read_copies(out: OutputDir) -> tuple[Copy, ...]:
-    """Return the byte-identical copies that the plan leaves out; OutputError if there is no whole plan."""
+    """Return the byte-identical copies that the plan leaves out; OutputError if the plan is missing or incomplete."""
     return tuple(Copy(*row) for row in row_values(_read(out, "copies", read_seal(out))))
 
 
@@ -112,7 +112,7 @@ def read_plan(out: OutputDir) -> Plan:
     Raises
     ------
     OutputError
-        If there is no whole plan.
+        If the plan is missing or incomplete.
     """
     seal = read_seal(out)
     images, tasks = _read_image_tables(out, seal)
