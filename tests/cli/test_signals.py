@@ -25,10 +25,12 @@ MAIN = "from pipeline.cli import main\nif __name__ == '__main__':\n main()\n"
 STEP = {
     "slow": "import time\nfrom pipeline.runs import conversion\nonce = conversion._execute\n"
     "def slow(*given):\n time.sleep(1)\n return once(*given)\nconversion._execute = slow\n",
+    "stuck": "import time\nfrom pipeline.runs import conversion\nonce = conversion._execute\n"
+    "def stuck(*given):\n once(*given)\n time.sleep(600)\nconversion._execute = stuck\n",
     "hanging": "import time\nfrom pipeline.runs import conversion\n"
     "def hang(*given):\n open({mark!r}, 'w').close()\n time.sleep(600)\nconversion._execute = hang\n",
 }
-"""Scripts that are the command, with tasks that take their time."""
+"""Scripts that are the command, with tasks that take their time before they begin, after their work, or for good."""
 SMALL = ("--set", "output.shard=3000")
 ONE_LINE = "error: interrupted; the same command goes on"
 
@@ -179,7 +181,7 @@ def cut(source: Path, tmp_path: Path) -> Path:
 
 
 def test_the_commands_of_array_jobs(cut: Path, script: Callable) -> None:
-    with started(script("slow"), "convert-partition", cut, "0") as run:
+    with started(script("stuck"), "convert-partition", cut, "0") as run:
         wait_for(lambda: shards(cut), run)
         os.kill(run.pid, signal.SIGTERM)
         assert ended(run, 143) == [ONE_LINE]

@@ -232,7 +232,7 @@ def test_a_part_of_a_native_index_is_the_whole() -> None:
 
 
 def test_what_is_no_index_is_refused() -> None:
-    with pytest.raises(ValueError, match="Not a serialised frame index"):
+    with pytest.raises(ValueError, match="not a serialised frame index"):
         FrameIndex.read_part(io.BytesIO(b"PAR1 and so on"), 0, 1)
 
 
