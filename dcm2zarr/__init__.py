@@ -322,8 +322,8 @@ def open(out: PathOrUrl, *, chunks: Literal["shard", "chunk"] = "shard", unfinis
     Returns
     -------
     Result
-        A mapping of image path (or any unique part of it) to :class:`xarray.Dataset`: ``pixels`` as a Dask array, the per-frame
-        arrays as coordinates, the DICOM attributes that hold for all frames in ``attrs``. ``.images`` is a table of the images,
+        A mapping of image path (or any unique part of it) to :class:`xarray.Dataset`: ``pixels`` over ``(frame, y, x)``, or
+        ``(t, c, y, x)`` in colour, as a Dask array, the per-frame arrays as coordinates, the DICOM attributes that hold for all frames in ``attrs``. ``.images`` is a table of the images,
         ``.catalog`` one of the files.
 
     Raises
@@ -388,7 +388,8 @@ def open_dicom(
     Returns
     -------
     xarray.Dataset or Images
-        For a file, its ``pixels``, with per-frame values as coordinates and the attributes that hold for all frames in ``attrs``.
+        For a file, its ``pixels`` over ``(frame, y, x)``, or ``(t, c, y, x)`` in colour, with per-frame values as coordinates
+        and the attributes that hold for all frames in ``attrs``.
         Otherwise a mapping of such datasets, grouped and ordered as a conversion would; files that hold no image are listed in its
         ``left_out``.
 

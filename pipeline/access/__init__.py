@@ -1,7 +1,7 @@
 """Open a result, or untouched DICOM files, as lazy arrays, for notebooks. The only room that knows xarray.
 
 Both ways give the same: a mapping of image path to :class:`xarray.Dataset` with the variable ``pixels`` over
-``(frame, row, column[, sample])``, per-frame values as coordinates, and the values that interpret the pixels as attributes.
+``(frame, y, x)``, or ``(t, c, y, x)`` in colour, per-frame values as coordinates, and the values that interpret the pixels as attributes.
 Files are read only when they are used, and pixels only when they are computed.
 """
 

@@ -14,7 +14,7 @@ from dask.delayed import delayed
 
 from pipeline.errors import PixelDataError
 from pipeline.frames import FrameReader, open_source
-from pipeline.model import FrameIndex, PixelFormat
+from pipeline.model import FrameIndex, PixelFormat, frame_axes
 from pipeline.storage import Expected, Options, active, using
 
 
@@ -41,7 +41,7 @@ class FrameSource:
     """Options that reach the file from any process."""
 
     def read(self, frames: range, decoding: Decoding) -> npt.NDArray[Any]:
-        """Decode `frames` into ``(frame, row, column[, sample])``; opens the file and reads only their bytes.
+        """Decode `frames` into ``(frame, y, x)`` or ``(t, c, y, x)``; opens the file and reads only their bytes.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class FrameSource:
                         frame=frame,
                     )
                 block[position] = array
-        return block
+        return frame_axes(block.ndim).fold(block)
 
 
 def frames_of_file(source: FrameSource, decoding: Decoding, frames_per_block: int) -> da.Array:
@@ -103,7 +103,8 @@ def frames_of_files(sources: Sequence[FrameSource], decoding: Decoding, frames_p
 def _lazy(
     read: Any, blocks: tuple[int, ...], decoding: Decoding, token: str, *arguments: Any, **options: Any
 ) -> da.Array:
-    plane = decoding.format.frame_shape
+    frame_shape = decoding.format.frame_shape
+    _, *plane = frame_axes(1 + len(frame_shape)).shape((1,), frame_shape)
     lazy: da.Array = da.map_blocks(  # type: ignore[no-untyped-call]
         read,
         *arguments,

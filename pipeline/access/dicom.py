@@ -16,7 +16,7 @@ from pipeline.access.dicom_folders import DicomImages, scan_images
 from pipeline.access.image_datasets import DescribedInstance, build_dataset, decoded_photometric
 from pipeline.catalog import LIST_SUFFIXES
 from pipeline.deid import Gate
-from pipeline.model import PixelFormat
+from pipeline.model import PixelFormat, describe_dimensions, frame_axes
 from pipeline.storage import DICOMWEB, WEB, absolute, is_remote, place, scheme_of
 
 Source = str | os.PathLike[str]
@@ -63,8 +63,8 @@ def open_dicom(
     Returns
     -------
     xarray.Dataset or Images
-        For a file, its ``pixels`` over ``(frame, row, column[, sample])``, with per-frame values as coordinates and
-        the attributes that hold for all frames in ``attrs``. Otherwise a mapping of such datasets, grouped and
+        For a file, its ``pixels`` over ``(frame, y, x)``, or ``(t, c, y, x)`` in colour, with per-frame values as
+        coordinates and the attributes that hold for all frames in ``attrs``. Otherwise a mapping of such datasets, grouped and
         ordered as a conversion would do it; its ``left_out`` lists files that hold no image.
 
     Raises
@@ -121,11 +121,13 @@ def _open_file(path: str, decode: Decode, frames_per_block: int) -> xr.Dataset:
     constant, by_frame, _ = frames.frame_attributes(header, index.number_of_frames)
     uids, _ = frames.keyword_values(header, _UIDS)
     described = DescribedInstance(str(uids.get("SOPInstanceUID") or ""), constant, by_frame)
+    lazy = frames_of_file(source, decoding, frames_per_block)
     return build_dataset(
-        frames_of_file(source, decoding, frames_per_block),
+        lazy,
         [described],
         decoded_photometric(
             decoding.format.photometric_interpretation, raw=decoding.raw, encapsulated=index.encapsulated
         ),
-        {name: uids[name] for name in _UIDS[1:] if uids.get(name)} | {"source": path},
+        {name: uids[name] for name in _UIDS[1:] if uids.get(name)}
+        | {"dimensions": describe_dimensions(frame_axes(lazy.ndim), "frame_number"), "source": path},
     )

@@ -18,7 +18,7 @@ from pipeline.catalog import RowAttributes, read_attributes, read_rows
 from pipeline.config import Metadata, Output, RunConfig
 from pipeline.config import Source as SourceSection
 from pipeline.errors import SourceError
-from pipeline.model import FrameIndex, ImageSpec, Instance, PixelFormat, Plan, SourceFile
+from pipeline.model import FrameIndex, ImageSpec, Instance, PixelFormat, Plan, SourceFile, describe_dimensions
 from pipeline.plan import Layout, make_plan
 from pipeline.storage import OutputDir, absolute
 
@@ -62,7 +62,7 @@ class DicomImages(Images):
         return [self._row(self._specs[path]) for path in self.paths]
 
     def _row(self, spec: ImageSpec) -> ImageRow:
-        block = (min(self._frames_per_block, spec.frames), *spec.format.frame_shape)
+        block = spec.axes.shape((min(self._frames_per_block, spec.frames),), spec.format.frame_shape)
         constant = self._found.attributes[spec.placements[0].instance].constant
         description = str(constant.get("SeriesDescription") or "")
         return ImageRow(spec.path, spec.shape, spec.format.dtype, block, block, spec.modality, description, "untouched")
@@ -81,6 +81,7 @@ class DicomImages(Images):
         more = {
             "StudyInstanceUID": spec.study_instance_uid,
             "SeriesInstanceUID": spec.series_instance_uid,
+            "dimensions": describe_dimensions(spec.axes, spec.order),
             "frame_order": spec.order,
         }
         photometric = decoded_photometric(

@@ -90,7 +90,7 @@ def open(  # noqa: A001  dcm2zarr.open, as zarr.open and xarray.open_…
     -------
     Result
         A mapping of image path (or any unique part of it) to :class:`xarray.Dataset`: ``pixels`` over
-        ``(frame, row, column[, sample])`` as a Dask array, the per-frame arrays as coordinates, the DICOM attributes
+        ``(frame, y, x)``, or ``(t, c, y, x)`` in colour, as a Dask array, the per-frame arrays as coordinates, the DICOM attributes
         that hold for all frames in ``attrs``. ``.images`` is a table of the images, ``.catalog`` one of the files.
 
     Raises
@@ -124,8 +124,8 @@ def _warn_of_missing_frames(path: str, dataset: xr.Dataset) -> None:
     missing = dataset.attrs.get("frames_missing", 0)
     if missing:
         warnings.warn(
-            f"{printable(path)}: {missing} of {dataset.sizes['frame']} frames are missing, their pixels mean nothing; select the "
-            "other frames by images[…].isel(frame=images[…].valid.values)",
+            f"{printable(path)}: {missing} of {dataset.valid.size} frames are missing, their pixels mean nothing; select the "
+            f"other frames by images[…].isel({dataset.valid.dims[0]}=images[…].valid.values)",
             stacklevel=4,
         )
 

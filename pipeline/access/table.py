@@ -19,7 +19,7 @@ class ImageRow:
 
     path: str
     shape: tuple[int, ...]
-    """``(frame, row, column[, sample])``."""
+    """``(frame, y, x)``, or ``(t, c, y, x)`` in colour."""
     dtype: str
     chunks: tuple[int, ...]
     """The unit of reading."""

@@ -15,8 +15,9 @@ from pipeline.catalog.catalog_rows import (
     read_reasons,
     read_row,
 )
+from pipeline.catalog.image_table import make_image_table, read_image_table, write_image_table
 from pipeline.catalog.lists import LIST_SUFFIXES, read_path_list
-from pipeline.catalog.plan_seal import has_plan, read_facts, remove_plan
+from pipeline.catalog.plan_seal import check_layout, has_plan, read_facts, remove_plan
 from pipeline.catalog.plan_tables import read_copies, read_plan, read_standing, write_plan
 from pipeline.catalog.results import is_remote_result, is_result
 from pipeline.catalog.scanned import forget_scanned, load_or_make_salt, read_scanned, write_scanned
@@ -49,6 +50,7 @@ __all__ = [
     "SegmentWriter",
     "assemble",
     "catalog_schema",
+    "check_layout",
     "count_reasons",
     "count_scanned",
     "forget_scanned",
@@ -58,12 +60,14 @@ __all__ = [
     "is_result",
     "iter_rows",
     "load_or_make_salt",
+    "make_image_table",
     "open_catalog",
     "open_segment",
     "read_attributes",
     "read_copies",
     "read_facts",
     "read_failures",
+    "read_image_table",
     "read_listing",
     "read_partly_stored",
     "read_path_list",
@@ -77,6 +81,7 @@ __all__ = [
     "read_verified",
     "remove_plan",
     "segment_schema",
+    "write_image_table",
     "write_plan",
     "write_scanned",
     "write_segment",

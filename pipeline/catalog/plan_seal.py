@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from pipeline.errors import OutputError
+from pipeline.model import LAYOUT
 from pipeline.storage import OutputDir
 
 FORMAT = 2
@@ -50,12 +51,29 @@ def read_seal(out: OutputDir) -> dict[str, Any]:
             f"{out.plan} holds a plan of format {str(version)[:20]}; this version reads format {FORMAT}",
             reason="other_version",
         )
+    check_layout(out, seal.get("layout", 1))
     numbers = (seal.get("tables"), *seal["rows"].values()) if isinstance(seal.get("rows"), dict) else (None,)
     if not all(isinstance(number, int) and number >= 0 for number in numbers) or not isinstance(
         seal.get("facts"), dict
     ):
         raise damaged(f"{out.plan_seal} can't be read: no run of this program can have written it")
     return seal
+
+
+def check_layout(out: OutputDir, found: Any) -> None:
+    """Refuse an output directory whose images another version lays out: images of two layouts don't mix.
+
+    Raises
+    ------
+    OutputError
+        If `found`, the number of its layout, isn't this version's (reason ``other_version``).
+    """
+    if found != LAYOUT:
+        raise OutputError(
+            f"{out}: its images have layout {str(found)[:20]}, and this version makes layout {LAYOUT}, so it can't continue "
+            "or check them: convert again, into another output directory or with --overwrite",
+            reason="other_version",
+        )
 
 
 def damaged(message: str) -> OutputError:

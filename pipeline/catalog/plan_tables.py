@@ -38,7 +38,7 @@ from pipeline.catalog.plan_records import (
 )
 from pipeline.catalog.plan_seal import FORMAT, damaged, has_plan, read_seal
 from pipeline.errors import OutputError
-from pipeline.model import Copy, Failure, ImageSpec, Placement, Plan, Region, Task, without_collections
+from pipeline.model import LAYOUT, Copy, Failure, ImageSpec, Placement, Plan, Region, Task, without_collections
 from pipeline.storage import OutputDir, Place
 
 _STANDING = "standing-"
@@ -81,7 +81,7 @@ def write_plan(
     }
     number = (read_seal(out)["tables"] if has_plan(out) else 0) + 1
     counts = {name: _write(out.plan_table(number, name), *table) for name, table in tables.items()}
-    seal = {"format": FORMAT, "tables": number, "rows": counts, "facts": facts or {}}
+    seal = {"format": FORMAT, "layout": LAYOUT, "tables": number, "rows": counts, "facts": facts or {}}
     # The seal comes last, with the number of rows of each table: tables that it doesn't match aren't a plan.
     out.plan_seal.write_bytes(json.dumps(seal).encode())
     for other in out.plan_numbers():

@@ -91,7 +91,7 @@ class Output(Section):
         "shuffle": "auto",
     }
     """A Zarr codec: its registered name and its settings; "none" stores chunks uncompressed. For blosc, shuffle "auto"
-    means bitshuffle, and the default blocksize is 524288 (0 lets blosc choose)."""
+    means noshuffle for 8-bit colour and bitshuffle for all other pixels, and the default blocksize is 524288 (0 lets blosc choose)."""
     mode_bits: Annotated[StrictStr, AfterValidator(check_mode_bits)] = ""
     """Permissions of the result's files, such as "0640"; whoever may read files may also enter folders: "0750". By default
     the umask decides. For results that others should read, see docs/security.md."""
@@ -171,6 +171,8 @@ class RunConfig(Section):
     limits: Limits = Limits()
     storage: Storage = Storage()
     report: Report = Report()
+    layout: Count | None = None
+    """Number of the layout of the result beside a run.yaml. Runs write it; in a configuration of yours it has no effect."""
 
 
 class Sections(TypedDict, total=False):

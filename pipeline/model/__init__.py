@@ -7,13 +7,24 @@ from pipeline.model.frame_index import FrameIndex, PixelFormat
 from pipeline.model.garbage_pause import without_collections
 from pipeline.model.instances import UNKNOWN, Copy, Failure, Instance, SourceFile, Vector
 from pipeline.model.patient_hashes import PATIENT_ATTRIBUTES, PATIENT_HASH_BYTES, pack_patient, unpack_patient
-from pipeline.model.plans import ImageSpec, Placement, Plan, Region, RegionInput, Task, TaskInput
+from pipeline.model.plans import (
+    LAYOUT,
+    ImageSpec,
+    Placement,
+    Plan,
+    Region,
+    RegionInput,
+    Task,
+    TaskInput,
+    describe_dimensions,
+)
 from pipeline.model.result_records import NO_RECORD, read_number, read_result, read_text, result_record
 from pipeline.model.source_names import local_path, source_of
 from pipeline.model.task_results import InstanceOutcome, RegionResult, TaskResult
 
 __all__ = [
     "INSIDE",
+    "LAYOUT",
     "NO_RECORD",
     "PATIENT_ATTRIBUTES",
     "PATIENT_HASH_BYTES",
@@ -38,6 +49,7 @@ __all__ = [
     "TaskInput",
     "TaskResult",
     "Vector",
+    "describe_dimensions",
     "frame_axes",
     "local_path",
     "pack_patient",

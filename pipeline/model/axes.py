@@ -39,7 +39,7 @@ class Axes(Compact):
 
     Each tuple has one entry per dimension. A dimension may be of both kinds: frames then lie along it side by side, like tiles::
 
-        stack      names  frame  row     column         volume in colour  names  c       z  y    x
+        stack      names  frame  y       x              volume in colour  names  c       z  y    x
                    cut    frame  —       —                                cut    —       z  —    —
                    inside —      row     column                           inside sample  —  row  column
 
@@ -136,9 +136,14 @@ def _order(axes: Axes) -> Shape:
 
 @lru_cache(maxsize=8)
 def frame_axes(dimensions: int) -> Axes:
-    """Return the axes of frames in a row, ``(frame, row, column[, sample])``, with this number of dimensions."""
-    names = ("frame", *INSIDE)[:dimensions]
-    return Axes(names, ("frame", *("" for _ in names[1:])), ("", *names[1:]))
+    """Return the axes of frames in a row, with this number of dimensions: ``(frame, y, x)``, or ``(t, c, y, x)`` in colour.
+
+    Colour is planar, and its frames lie along ``t``, because OME-Zarr 0.5 allows no axis of another kind than time and
+    channel before the spatial ones, and the channel after time. That they follow each other in time is assumed.
+    """
+    if dimensions == 1 + len(INSIDE):
+        return Axes(("t", "c", "y", "x"), ("t", "", "", ""), ("", "sample", "row", "column"))
+    return Axes(("frame", "y", "x"), ("frame", "", ""), ("", "row", "column"))
 
 
 @dataclass(frozen=True, slots=True)

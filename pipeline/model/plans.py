@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from pipeline.model.axes import Axes, Grid
 from pipeline.model.compact import Compact
 from pipeline.model.frame_index import PixelFormat
 from pipeline.model.instances import Failure, Instance
+
+LAYOUT = 2
+"""Number of the layout: it rises with every change of any image's axes, shape, grouping, or default. Layout 1 had the axes
+``frame, row, column[, sample]``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,14 @@ class ImageSpec(Compact):
     """Whether it is made beside the finished image at its path, which it replaces once it is whole."""
 
     @property
+    def placements_by_instance(self) -> dict[int, tuple[Placement, ...]]:
+        """The placements of each instance that gives the image frames, in the order of their positions."""
+        found: dict[int, list[Placement]] = {}
+        for placement in self.placements:
+            found.setdefault(placement.instance, []).append(placement)
+        return {instance: tuple(placements) for instance, placements in found.items()}
+
+    @property
     def members(self) -> dict[int, None]:
         """The instances that give the image its frames, each once, in the order of its frames."""
         return dict.fromkeys(placement.instance for placement in self.placements)
@@ -90,9 +104,37 @@ class ImageSpec(Compact):
         """Frames of a chunk."""
         return prod(self.axes.cells(self.chunks, self.format.frame_shape))
 
-    def frame_start(self, position: int) -> int | None:
-        """Return where frames that begin at a position begin in the C order of the grid; None if they aren't contiguous there."""
-        return position if self.grid.is_c_ordered else None
+    def frame_start(self, placements: Sequence[Placement]) -> int | None:
+        """Return the `n` for which frame ``k`` of an instance is at ``n + k`` in the C order of the grid; None if there is none.
+
+        `placements` are the instance's own, in the order of their positions.
+        """
+        start, frame = placements[0].position, 0
+        for placement in placements:
+            unbroken = placement.step == 1 or len(placement) == 1
+            if not unbroken or (placement.start, placement.position) != (frame, start + frame):
+                return None
+            frame += len(placement)
+        if self.grid.is_c_ordered:
+            return start
+        return self.grid.index(start) if frame == 1 else None
+
+
+_ORDERED_BY = {
+    "position": "ImagePositionPatient",
+    "instance_number": "InstanceNumber",
+    "sop_instance_uid": "SOPInstanceUID",
+    "frame_number": "frame_number",
+}
+"""Keyword, or per-frame array, behind each order of frames."""
+
+
+def describe_dimensions(axes: Axes, order: str) -> dict[str, Any]:
+    """Return the attribute ``dimensions``: for each axis of the grid, what its frames are ordered ``from``, and ``assumed``.
+
+    An axis is assumed if its frames are called points in time, and DICOM doesn't say so.
+    """
+    return {axis: {"from": [_ORDERED_BY[order]], "assumed": axis != "frame"} for axis in axes.grid}
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,13 @@ class Outcomes:
         """Return the instances of the image that have no valid frame in it."""
         return frozenset(i for i in self.members(image) if i in self.failures and i not in self.salvaged)
 
+    def missing_frames(self, image: int) -> int:
+        """Return how many frames of a complete image aren't stored, because they couldn't be decoded."""
+        absent = self.without_frames(image)
+        placements = self.plan.images[image].placements if absent else ()
+        salvaged = sum(self.salvaged.get(i, 0) for i in self.members(image)) if self.salvaged else 0
+        return salvaged + sum(len(placement) for placement in placements if placement.instance in absent)
+
     def is_empty(self, image: int) -> bool:
         """Return whether nothing of the image could be stored, so the image shouldn't exist."""
         return image not in self.complete and len(self.without_frames(image)) == len(self.members(image))

@@ -51,10 +51,7 @@ def row_outcomes(outcomes: Outcomes, notes: Mapping[int, str]) -> dict[tuple[int
         rows[_row_of(plan.instances[position])] = _failed_outcome(failure)
     frames = stored_frames(plan)
     for number, image in enumerate(plan.images):
-        for placement in reversed(
-            image.placements
-        ):  # reversed: an instance's first placement sets where its frames begin
-            position = placement.instance
+        for position, placements in image.placements_by_instance.items():
             failed, missing = outcomes.failures.get(position), outcomes.salvaged.get(position)
             if failed and missing is None:
                 rows[_row_of(plan.instances[position])] = _failed_outcome(failed)
@@ -62,7 +59,7 @@ def row_outcomes(outcomes: Outcomes, notes: Mapping[int, str]) -> dict[tuple[int
                 stored = RowOutcome(
                     "converted",
                     image=image.path,
-                    frame_start=image.frame_start(placement.position),
+                    frame_start=image.frame_start(placements),
                     num_frames=frames[position],
                     frames_missing=0,
                     decoder=outcomes.decoders.get(position),

@@ -57,16 +57,18 @@ def _image(out: OutputDir, plan: Plan, spec: ImageSpec, wanted: Report) -> Sampl
     why_not = _why_not(group, attributes, spec, wanted)
     if why_not:
         return SampleImage(spec.path, caption, why_not=why_not, patient=patient)
-    valid = np.flatnonzero(np.asarray(group["valid"][...]))
-    frames = [int(valid[place]) for place in _evenly(len(valid), FRAMES)]
+    stored = np.asarray(group["valid"][...]).ravel()[spec.grid.indices(range(spec.frames))]
+    valid = np.flatnonzero(stored).tolist()
     pixels = store.open_pixels(out, spec.path)
     photometric = str(attributes.get("PhotometricInterpretation") or spec.format.photometric_interpretation)
     names = {name for name in _WINDOW if name in group}
     samples, windowed = [], False
-    for frame in frames:
-        window = window_of(attributes | {name: np.asarray(group[name][frame]) for name in names})
+    for position in (valid[place] for place in _evenly(len(valid), FRAMES)):
+        at = spec.grid.coordinates(position)
+        window = window_of(attributes | {name: np.asarray(group[name][at]) for name in names})
         windowed |= window is not None
-        samples.append(Sample(frame, thumbnail(store.read_frame(pixels, frame), photometric, window)))
+        frame = store.read_frame(pixels, spec, position)
+        samples.append(Sample(spec.grid.index(position), thumbnail(frame, photometric, window)))
     return SampleImage(spec.path, caption + (", windowed" if windowed else ""), tuple(samples), patient=patient)
 
 

@@ -23,7 +23,7 @@ FEWEST_SLICES = 3
 """Slices of time: a shorter run is too short for a plot."""
 
 _LOOK_UP = (
-    "Rows are rows of catalog.parquet, counted from 0: after images = pipeline.open(...), images.catalog.source[17] is the path of "
+    "Rows are rows of catalog.parquet, counted from 0: after images = dcm2zarr.open(...), images.catalog.source[17] is the path of "
     "row 17. This report leaves out paths, because paths often name the patient; report.paths: true shows them."
 )
 _BAR = Column("", "bar")

@@ -1,4 +1,4 @@
-"""The last stage, after all tasks: write the catalog and the report, and seal the result."""
+"""The last stage, after all tasks: write the catalog, the table of images and the report, and seal the result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Another interpreter puts larger ones into the catalog."""
 def complete(
     config: RunConfig, prepared: Prepared, conversion: Conversion, clock: Clock, book: Ledger
 ) -> report.RunSummary:
-    """Write the catalog and the report of a conversion, and record that the run has ended.
+    """Write the catalog, the table of images and the report of a conversion, and record that the run has ended.
 
     Instances that weren't converted are ``failed`` in the catalog, reason ``not_converted``.
 
@@ -46,6 +46,7 @@ def complete(
             assemble(largest=LARGEST_ROWS)
         except catalog.LargeRowsError:
             call_fresh(assemble)
+        catalog.write_image_table(out, conversion.outcomes)
         before = _was_complete(out, prepared)
         summary = summarise(out, config, clock, prepared, conversion, completed_before=before)
         report.write(out, summary)

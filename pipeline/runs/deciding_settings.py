@@ -11,7 +11,7 @@ from pipeline.config import RunConfig
 from pipeline.frames import HeaderLimits
 
 FREE = (
-    *("cluster", "report", "source.paths", "source.hash", "source.changed", "source.list_origins"),
+    *("cluster", "report", "layout", "source.paths", "source.hash", "source.changed", "source.list_origins"),
     *("output.path", "output.mode_bits", "storage"),
     *(f"limits.{field.name}" for field in fields(HeaderLimits)),
 )

@@ -14,6 +14,7 @@ from pipeline import catalog, frames, report, scan, store
 from pipeline.config import RunConfig, Sections, dump, for_paths, unknown_keywords
 from pipeline.errors import RETRIED
 from pipeline.executors import Deferred, Executor, NullProgress, Progress, clusters, end_in_a_worker
+from pipeline.model import LAYOUT
 from pipeline.output import (
     Ledger,
     begin,
@@ -173,7 +174,8 @@ def load_or_make_plan(state: Run, *, overwrite: bool, trusting: bool = False) ->
 
 def write_run_file(config: RunConfig, out: OutputDir) -> None:
     """Save the configuration for ``dcm2zarr resume`` and for the user."""
-    out.run_file.write_bytes(dump(config, versions=versions()).encode("utf-8", "surrogateescape"))
+    written = config.model_copy(update={"layout": LAYOUT})
+    out.run_file.write_bytes(dump(written, versions=versions()).encode("utf-8", "surrogateescape"))
 
 
 def resume_conversion(

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import cache
 from glob import has_magic
 
+from pipeline.catalog import check_layout
 from pipeline.config import Cluster, RunConfig, load
 from pipeline.errors import OutputError
 from pipeline.executors import NullProgress
@@ -83,6 +84,7 @@ def read_kept_configuration(
             reason="output_not_yours",
         )
     config = redirect_output(load(out.run_file, overrides, without=DECIDING if doubt else ()), out)
+    check_layout(out, config.layout or 1)
     if doubt:  # a doubtful run.yaml doesn't decide where a DICOMweb token goes either
         return config, replace(active(), file_bits=config.output.file_bits, token_origins=())
     return config, storage_options(config)

@@ -38,6 +38,7 @@ class OutputDir:
 
     IMAGES: ClassVar = "images.zarr"
     CATALOG: ClassVar = "catalog.parquet"
+    IMAGE_TABLE: ClassVar = "images.parquet"
     PLAN: ClassVar = "plan"
     LEDGER: ClassVar = "ledger"
     REPORT_JSON: ClassVar = "report.json"
@@ -45,7 +46,18 @@ class OutputDir:
     RUN_FILE: ClassVar = "run.yaml"
     VERDICTS: ClassVar = "verify.parquet"
     VERIFY_SUM: ClassVar = "verify.json"
-    OURS: ClassVar = (IMAGES, CATALOG, PLAN, LEDGER, REPORT_JSON, REPORT_HTML, RUN_FILE, VERDICTS, VERIFY_SUM)
+    OURS: ClassVar = (
+        IMAGES,
+        CATALOG,
+        IMAGE_TABLE,
+        PLAN,
+        LEDGER,
+        REPORT_JSON,
+        REPORT_HTML,
+        RUN_FILE,
+        VERDICTS,
+        VERIFY_SUM,
+    )
     """All entries that a run or a verification makes directly in an output directory."""
     RUN_LOCK: ClassVar = "run.lock"
     """The lock of the whole output."""
@@ -104,6 +116,11 @@ class OutputDir:
     def catalog(self) -> Place:
         """The table with one row for each file found."""
         return self.root / self.CATALOG
+
+    @property
+    def image_table(self) -> Place:
+        """The table with one row for each complete image."""
+        return self.root / self.IMAGE_TABLE
 
     @property
     def run_file(self) -> Place:

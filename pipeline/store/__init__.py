@@ -8,6 +8,7 @@
     take_place ────► moves an image that was made aside to where another one stood
 """
 
+from pipeline.store.arrays import has_one_value
 from pipeline.store.compression import check_codec
 from pipeline.store.constant_and_varying import split_attributes
 from pipeline.store.finalise import (
@@ -28,7 +29,6 @@ from pipeline.store.read import (
     open_image,
     open_pixels,
     open_plain_pixels,
-    read_frame,
 )
 from pipeline.store.regions import ShardWriter, Stored, shard_name, shard_size, write_region
 from pipeline.store.replacing import remove_replaced, remove_stale, take_place
@@ -40,6 +40,7 @@ from pipeline.store.stored import (
     is_plain_group,
     list_folder,
     read_file,
+    read_frame,
     read_stored,
     read_stored_frames,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "create_root",
     "decode_shard",
     "finalise_image",
+    "has_one_value",
     "image_digest",
     "image_layouts",
     "image_location",

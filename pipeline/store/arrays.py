@@ -1,10 +1,14 @@
-"""Zarr metadata of each array, made by zarr itself, in memory, before any of it is on disk."""
+"""Zarr metadata of each array, made by zarr itself, in memory, before any of it is on disk.
+
+An array with one value for all frames has that value as its ``fill_value``, and no chunk.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -26,7 +30,7 @@ memory per frame of a chunk."""
 _MEANING: dict[str, str] = {
     "sop_instance_uid": "SOP Instance UID of the instance that the frame comes from",
     "frame_number": "DICOM frame number, from 1, of the frame in its instance",
-    "checksum": "xxh3_64 of the frame's decoded pixels as little-endian bytes in C order (row, column, sample)",
+    "checksum": "xxh3_64 of the frame's decoded pixels as little-endian bytes in the order (row, column, sample)",
     "valid": "false where the frame could not be decoded: its pixels then mean nothing",
 }
 
@@ -37,6 +41,8 @@ class ArrayDocument:
 
     text: bytes
     metadata: Any
+    has_chunks: bool = True
+    """Whether the array has chunks; an array without them has one value everywhere."""
 
     def bind(self, store: Any, path: str) -> zarr.AsyncArray[Any]:
         """Return the array at `path` of `store`, whether or not its metadata has been written.
@@ -65,14 +71,35 @@ def pixels_document(spec: ImageSpec, codec: Mapping[str, Any], coordinates: Iter
         shards=spec.shards if sharded else None,
         dimension_names=spec.axes.names,
         attributes={"coordinates": names} if names else {},
-        **codec_arguments(codec, spec.format.dtype),
+        **codec_arguments(codec, spec.format.dtype, spec.format.samples_per_pixel),
     )
 
 
 def per_frame_document(name: str, values: npt.NDArray[Any], grid: tuple[str, ...]) -> ArrayDocument:
     """Describe one per-frame array over the grid's axes, perhaps with the axis ``component``."""
     text = values.dtype.kind == "O"
-    return _per_frame_document(values.shape, grid, "string" if text else values.dtype.name, _MEANING.get(name, ""))
+    document = _per_frame_document(values.shape, grid, "string" if text else values.dtype.name, _MEANING.get(name, ""))
+    return _without_chunks(document, values.flat[0]) if has_one_value(values) else document
+
+
+def has_one_value(values: npt.NDArray[Any]) -> bool:
+    """Return whether all elements of a per-frame array are the same to the bit, or all are NaN."""
+    if not any(stride for stride, size in zip(values.strides, values.shape, strict=True) if size > 1):
+        return True
+    if values.dtype.kind == "f" and np.isnan(values).all():
+        return True
+    comparable = values.view(f"u{values.itemsize}") if values.dtype.kind == "f" else values
+    return bool((comparable == comparable.flat[0]).all())
+
+
+def _without_chunks(document: ArrayDocument, value: Any) -> ArrayDocument:
+    """Return the metadata of an array that has `value` everywhere (Zarr v3 core, "Fill value")."""
+    plain = value if isinstance(value, str) else value.item()
+    if isinstance(plain, float) and not math.isfinite(plain):
+        plain = "NaN" if math.isnan(plain) else "Infinity" if plain > 0 else "-Infinity"
+    return replace(
+        document, text=json.dumps(document.json | {"fill_value": plain}, indent=2).encode(), has_chunks=False
+    )
 
 
 @lru_cache(maxsize=256)

@@ -32,7 +32,7 @@ _CHOICES: dict[tuple[str, str], list[Any]] = {
 }
 
 
-def codec_arguments(codec: Mapping[str, Any], dtype: str) -> dict[str, Any]:
+def codec_arguments(codec: Mapping[str, Any], dtype: str, samples: int = 1) -> dict[str, Any]:
     """Return the arguments of :func:`zarr.create_array` that make it use `codec` for an array of `dtype`.
 
     Parameters
@@ -41,6 +41,8 @@ def codec_arguments(codec: Mapping[str, Any], dtype: str) -> dict[str, Any]:
         ``name`` and the codec's own settings, or these under ``configuration`` as in Zarr's metadata.
     dtype : str
         NumPy's name of the pixels' type.
+    samples : int, optional
+        Samples per pixel.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def codec_arguments(codec: Mapping[str, Any], dtype: str) -> dict[str, Any]:
     if name == UNCOMPRESSED:
         _check_settings(name, settings, [])
         return {"compressors": None}
-    made = _make(name, _tune(name, settings, np.dtype(dtype).itemsize))
+    made = _make(name, _tune(name, settings, np.dtype(dtype).itemsize, samples))
     if isinstance(made, BytesBytesCodec):
         return {"compressors": (made,)}
     if isinstance(made, ArrayBytesCodec):
@@ -121,13 +123,13 @@ def _split(codec: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     return name, settings | dict(nested or {})
 
 
-def _tune(name: str, settings: dict[str, Any], itemsize: int) -> dict[str, Any]:
+def _tune(name: str, settings: dict[str, Any], itemsize: int, samples: int) -> dict[str, Any]:
     """Fill in the settings that were measured best for frames (``scripts/bench compression``)."""
     if name != "blosc":
         return settings
     shuffle = settings.get("shuffle", "auto")
     if shuffle == "auto":
-        shuffle = "bitshuffle"
+        shuffle = "noshuffle" if itemsize == 1 and samples > 1 else "bitshuffle"
     return {"typesize": itemsize, "blocksize": BLOSC_BLOCK, **settings, "shuffle": shuffle}
 
 

@@ -40,18 +40,18 @@ def chunk_encoder(spec: ImageSpec, codec: Mapping[str, Any]) -> Encode:
     ConfigError
         If the codec doesn't exist.
     """
-    return _chunk_encoder(spec.chunks, spec.format.dtype, json.dumps(dict(codec)))
+    return _chunk_encoder(spec.chunks, spec.format.dtype, spec.format.samples_per_pixel, json.dumps(dict(codec)))
 
 
 @lru_cache(maxsize=64)
-def _chunk_encoder(chunks: tuple[int, ...], dtype: str, codec: str) -> Encode:
-    arguments = codec_arguments(json.loads(codec), dtype)
+def _chunk_encoder(chunks: tuple[int, ...], dtype: str, samples: int, codec: str) -> Encode:
+    arguments = codec_arguments(json.loads(codec), dtype, samples)
     if list(arguments) == ["compressors"]:
         made = arguments["compressors"]
         encode = _compressor(made[0]) if made else np.ndarray.tobytes
         if encode is not None:
             return encode
-    return zarr_encoder(chunks, dtype, json.loads(codec))
+    return zarr_encoder(chunks, dtype, arguments)
 
 
 def _compressor(codec: Codec) -> Encode | None:
@@ -70,9 +70,12 @@ def _compressor(codec: Codec) -> Encode | None:
     return None
 
 
-def zarr_encoder(chunks: tuple[int, ...], dtype: str, codec: Mapping[str, Any]) -> Encode:
-    """Return an encoder that lets zarr write an array of one chunk to memory, and returns the bytes."""
-    document = array_document(chunks, dtype, chunks, **codec_arguments(codec, dtype))
+def zarr_encoder(chunks: tuple[int, ...], dtype: str, arguments: Mapping[str, Any]) -> Encode:
+    """Return an encoder that lets zarr write an array of one chunk to memory, and returns the bytes.
+
+    `arguments` are those of :func:`codec_arguments`.
+    """
+    document = array_document(chunks, dtype, chunks, **arguments)
     files: dict[str, Any] = {}
     array = document.bind(MemoryStore(files), "")
     key = document.metadata.encode_chunk_key((0,) * len(chunks))

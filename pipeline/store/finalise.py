@@ -47,6 +47,11 @@ class _Image:
     """Whether each shard must exist; it needn't if none of its frames is valid."""
 
     @property
+    def chunked(self) -> dict[str, npt.NDArray[Any]]:
+        """The per-frame arrays that have chunks."""
+        return {name: values for name, values in self.values.items() if self.documents[name].has_chunks}
+
+    @property
     def keys(self) -> dict[str, bytes]:
         """All metadata documents by key, in the order of writing: pixels after the other arrays, the group last."""
         arrays = [*self.values, PIXELS]
@@ -204,7 +209,7 @@ async def _finalise(store: ImageStore, image: _Image) -> str:
         )
     written = WriteOnce(store)
     await _remove_strangers(store, image, present)
-    for name, values in image.values.items():
+    for name, values in image.chunked.items():
         array = image.documents[name].bind(written, f"{image.path}/{name}")
         step = array.chunks[0]
         for start in range(0, len(values), step):  # in steps, because zarr converts all texts at once
@@ -229,7 +234,7 @@ async def _remove_strangers(store: ImageStore, image: _Image, present: set[str])
     group = f"{image.path}/{ZARR_JSON}"
     if group in present and await _read(store, group) != image.group:
         await store.delete(group)
-    own = tuple(f"{image.path}/{name}/c/" for name in image.values)
+    own = tuple(f"{image.path}/{name}/c/" for name in image.chunked)
     for key in present - set(image.shards) - set(image.keys):
         if not key.startswith(own) or key.endswith(UNFINISHED):
             await store.delete(key)

@@ -8,8 +8,6 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import zarr
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, StorePath
@@ -118,11 +116,6 @@ def open_pixels(out: OutputDir, path: str) -> zarr.Array[Any]:
     if not isinstance(pixels, zarr.Array):
         raise OutputError(f"image {path!r}: {PIXELS} isn't an array")
     return pixels
-
-
-def read_frame(pixels: zarr.Array[Any], frame: int) -> npt.NDArray[Any]:
-    """Return one frame, ``(row, column[, sample])``, of ``pixels`` whose frames are in a row, as in all of today's images."""
-    return np.asarray(pixels[frame])
 
 
 def _open_store(out: OutputDir) -> ImageStore:

@@ -1,7 +1,8 @@
 """Put a shard together (Zarr v3, codec ``sharding_indexed``), frame by frame.
 
 Frames are decoded into a buffer for the frames of one chunk. When it is full, its chunks are encoded, while they are still in
-the processor's cache, and written out. So at most one chunk is in memory::
+the processor's cache, and written out. So at most one chunk is in memory, and a copy of it if the array has the samples in
+another order than the frames, as for colour::
 
     ┌─────────┬─────────┬──  ─┬────────────────────────────────────────┬────────┐
     │ chunk 0 │ chunk 1 │  …  │ index: offset, length of each as <u8   │ crc32c │

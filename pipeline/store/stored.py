@@ -156,6 +156,12 @@ def read_stored_frames(out: OutputDir, spec: ImageSpec, positions: range) -> Ite
         yield from _read_run(pixels, spec, at, count)
 
 
+def read_frame(pixels: zarr.Array[Any], spec: ImageSpec, position: int) -> npt.NDArray[Any]:
+    """Return the frame at a position of an image's ``pixels`` as ``(row, column[, sample])``."""
+    frame: npt.NDArray[Any] = _read_run(pixels, spec, spec.grid.coordinates(position), 1)[0]
+    return frame
+
+
 def _read_run(pixels: zarr.Array[Any], spec: ImageSpec, at: tuple[int, ...], count: int) -> npt.NDArray[Any]:
     """Read `count` frames that follow each other along the grid's last axis, from coordinates `at` on."""
     frame_shape = spec.format.frame_shape

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.catalog import read_attributes
-from pipeline.model import Compact, ImageSpec, Plan, RegionResult
+from pipeline.model import Compact, ImageSpec, Plan, RegionResult, describe_dimensions
 from pipeline.outcomes import Outcomes
 from pipeline.storage import OutputDir
 from pipeline.store import as_output_error, finalise_image, split_attributes
@@ -141,6 +141,7 @@ def describe(image: FinaliseInput) -> tuple[dict[str, npt.NDArray[Any]], dict[st
         **attributes,
         "StudyInstanceUID": spec.study_instance_uid,
         "SeriesInstanceUID": spec.series_instance_uid,
+        "dimensions": describe_dimensions(spec.axes, spec.order),
         "frame_order": spec.order,
         "frames_missing": int((~valid).sum()),
     }

@@ -1,11 +1,12 @@
-"""Compare the catalog's rows with plan and ledger."""
+"""Compare the catalog's rows, and those of the images' table, with plan and ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from pipeline.catalog import iter_rows
+from pipeline.catalog import iter_rows, make_image_table, read_image_table
+from pipeline.errors import OutputError
 from pipeline.model import Instance, Placement
 from pipeline.runs import FROZEN
 from pipeline.storage import OutputDir
@@ -41,6 +42,20 @@ def check_rows(expected: ExpectedResult) -> Iterator[Problem]:
         yield Problem("row_missing", OutputDir.CATALOG, f"{instance.source}: in the plan, but without a row")
 
 
+def check_image_table(expected: ExpectedResult) -> Iterator[Problem]:
+    """Yield the problem of ``images.parquet``, if it differs from plan, ledger and catalog."""
+    name = OutputDir.IMAGE_TABLE
+    if not expected.out.image_table.exists():
+        return  # missing among the sealed files
+    try:
+        found = read_image_table(expected.out)
+    except OutputError as error:
+        yield Problem("changed_file", name, str(error))
+        return
+    if not found.equals(make_image_table(expected.out, expected.outcomes)):
+        yield Problem("changed_file", name, "its rows differ from plan, ledger and catalog")
+
+
 Placements = Mapping[int, tuple[int, tuple[Placement, ...]]]
 """Instance → image, and the placements in it."""
 
@@ -49,9 +64,7 @@ def first_placements(expected: ExpectedResult) -> dict[int, tuple[int, tuple[Pla
     """Return the image and the placements of each instance; an instance is in one image."""
     found: dict[int, tuple[int, tuple[Placement, ...]]] = {}
     for number, image in enumerate(expected.plan.images):
-        for placement in image.placements:
-            known = found.get(placement.instance)
-            found[placement.instance] = (number, (*known[1], placement) if known else (placement,))
+        found |= {i: (number, placements) for i, placements in image.placements_by_instance.items()}
     return found
 
 
@@ -79,7 +92,7 @@ def _find_differences(
         image, own = where
         wanted |= {
             "image": expected.plan.images[image].path,
-            "frame_start": expected.plan.images[image].frame_start(own[0].position),
+            "frame_start": expected.plan.images[image].frame_start(own),
             "num_frames": sum(map(len, own)),
             "decoder": expected.outcomes.decoders.get(position),
             "photometric_interpretation": expected.outcomes.photometric.get(position),

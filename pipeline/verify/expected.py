@@ -98,7 +98,7 @@ def read_expected(out: OutputDir) -> tuple[ExpectedResult | None, list[Problem]]
     Raises
     ------
     OutputError
-        If `out` holds neither plan nor ledger nor images, so it isn't a result.
+        If `out` holds neither plan nor ledger nor images, so it isn't a result; or if another version made it.
     """
     problems: list[Problem] = []
     if not catalog.has_plan(out) and not out.catalog.exists():
@@ -107,7 +107,9 @@ def read_expected(out: OutputDir) -> tuple[ExpectedResult | None, list[Problem]]
     try:
         prepared: Prepared | None = _plan(out)
     # Parquet readers raise anything on damaged files, and such damage is a finding.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
+        if isinstance(error, OutputError) and error.reason == "other_version":
+            raise
         problems.append(Problem("plan_unreadable", out.PLAN, foreign_text(error)))
         prepared = None
     try:

@@ -13,7 +13,15 @@ import xxhash
 from pipeline.errors import foreign_text
 from pipeline.model import ImageSpec
 from pipeline.storage import ZARR_JSON, OutputDir
-from pipeline.store import StoredImage, chunk_names, combine_digests, read_stored, shard_name, strict
+from pipeline.store import (
+    StoredImage,
+    chunk_names,
+    combine_digests,
+    has_one_value,
+    read_stored,
+    shard_name,
+    strict,
+)
 from pipeline.tasks import FinaliseInput, describe
 from pipeline.verify.problems import Problem
 
@@ -70,6 +78,9 @@ def _names(
     """Yield code, name and message for missing files, and for files that don't belong to the image."""
     wanted = {ZARR_JSON, f"{PIXELS}/{ZARR_JSON}"}
     for name, values in per_frame.items():
+        if has_one_value(values):
+            wanted.add(f"{name}/{ZARR_JSON}")
+            continue
         chunk = [max(1, min(each)) for each in zip(values.shape, _chunk(stored, name, values.shape), strict=False)]
         wanted |= chunk_names(name, {"shape": values.shape, "chunk_grid": {"configuration": {"chunk_shape": chunk}}})
     spec, valid, grid = image.spec, image.valid, image.spec.grid

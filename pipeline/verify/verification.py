@@ -23,7 +23,7 @@ from pipeline.runs import (
     storage_options,
 )
 from pipeline.storage import Options, OutputDir, active, as_resource_error, using
-from pipeline.verify.catalog_checks import check_rows
+from pipeline.verify.catalog_checks import check_image_table, check_rows
 from pipeline.verify.earlier_verifications import find_verified_before
 from pipeline.verify.expected import ExpectedResult, read_expected
 from pipeline.verify.guarded import check_sources, check_sources_carefully
@@ -191,6 +191,7 @@ def _check_files(expected: ExpectedResult) -> Iterator[Problem]:
         return
     try:
         yield from list(check_rows(expected))
+        yield from check_image_table(expected)
     # Parquet readers raise anything on damaged files, and such damage is a finding.
     except Exception as error:  # noqa: BLE001
         yield Problem("catalog_unreadable", OutputDir.CATALOG, foreign_text(error))

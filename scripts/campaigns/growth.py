@@ -47,6 +47,7 @@ from pipeline.output.ledger import Ledger
 from pipeline.report import RunSummary
 from pipeline.verify import verify
 from runner import common
+from support.stored_frames import stored_frames
 
 SECONDS = 120
 """Seconds within which every run must end."""
@@ -358,7 +359,7 @@ def problems(folder: Folder) -> Iterator[str]:
 def is_own(out: Path, row: dict[str, Any], original: Path) -> bool:
     """Return whether a row leads to the pixels of its original."""
     pixels = zarr.open_array(out / "images.zarr" / row["image"] / "pixels", mode="r")
-    stored = pixels[row["frame_start"] : row["frame_start"] + row["num_frames"]]
+    stored = stored_frames(pixels, slice(row["frame_start"], row["frame_start"] + row["num_frames"]))
     wanted = pydicom.dcmread(original).pixel_array
     return bool(np.array_equal(stored.reshape(wanted.shape), wanted))
 

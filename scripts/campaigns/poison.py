@@ -35,6 +35,7 @@ from rich.table import Table
 
 from campaigns.killing.processes import dask_cluster
 from runner import common
+from support.stored_frames import stored_frames
 
 POISON = Path(__file__).resolve().parent / "poisoning"
 SHAPE = (24, 32)
@@ -198,7 +199,7 @@ def frames_of(out: Path, row: dict) -> np.ndarray | None:
         return None
     image = zarr.open_group(out / "images.zarr", mode="r")[row["image"]]
     place = slice(row["frame_start"], row["frame_start"] + row["num_frames"])
-    pixels = image["pixels"][place]
+    pixels = stored_frames(image["pixels"], place)
     pixels[~image["valid"][place]] = 255
     return pixels
 

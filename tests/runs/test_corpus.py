@@ -19,6 +19,7 @@ from pydicom.pixels import iter_pixels
 
 import pipeline
 from support import corpora
+from support.stored_frames import stored_frames
 
 # Files that iter_pixels decodes and that are nevertheless not converted, each with the reason.
 REFUSED: dict[str, str] = {}
@@ -89,7 +90,7 @@ def compare(store: zarr.Group, row: dict, expected: list[np.ndarray]) -> str:
         return f"{row['reason']}: {row['message']}"
     image = store[row["image"]]
     span = slice(row["frame_start"], row["frame_start"] + row["num_frames"])
-    stored = image["pixels"][span]
+    stored = stored_frames(image["pixels"], span)
     return compare_pixels(stored, expected) or compare_descriptions(image, span, stored, row)
 
 

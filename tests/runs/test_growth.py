@@ -16,6 +16,7 @@ from pipeline.errors import OutputError
 from pipeline.runs import conversion, grow, stages
 from pipeline.storage import OutputDir
 from support import varied_files as files
+from support.stored_frames import stored_frames
 from support.varied_files import Place
 
 
@@ -49,7 +50,7 @@ def check_pixels(place: Place) -> None:
     assert found
     for row in found:
         pixels = zarr.open_array(place.out / "images.zarr" / row["image"] / "pixels", mode="r")
-        stored = pixels[row["frame_start"] : row["frame_start"] + row["num_frames"]]
+        stored = stored_frames(pixels, slice(row["frame_start"], row["frame_start"] + row["num_frames"]))
         original = dcmread(place.folder.with_name("originals") / Path(row["source"]).name).pixel_array
         np.testing.assert_array_equal(stored.reshape(original.shape), original)
 

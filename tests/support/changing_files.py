@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from pipeline.cli import main
 from pipeline.verify import file_verdicts, verify
 from support.series_files import dicom, pixels
+from support.stored_frames import stored_frames
 
 TASK_WORK = 2**10
 """Task work for a shard or two."""
@@ -82,7 +83,7 @@ class Archive:
         return self.image(row["image"])[row["frame_start"] : row["frame_start"] + row["num_frames"]]
 
     def image(self, path: str) -> np.ndarray:
-        return np.asarray(zarr.open_group(self.out / "images.zarr" / path, mode="r")["pixels"][...])
+        return stored_frames(zarr.open_group(self.out / "images.zarr" / path, mode="r")["pixels"])
 
     def files(self, path: str = "") -> dict[str, bytes]:
         root = self.out / "images.zarr" / path

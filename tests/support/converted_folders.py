@@ -14,6 +14,7 @@ import zarr
 from click.testing import CliRunner, Result
 
 from pipeline.cli import main
+from support.stored_frames import stored_frames
 
 
 def invoke(*arguments: str) -> Result:
@@ -48,7 +49,7 @@ class Converted:
         """What is stored of a file."""
         row = self.rows[name]
         start = row["frame_start"]
-        return np.asarray(self.group(name)["pixels"][start : start + row["num_frames"]])
+        return stored_frames(self.group(name)["pixels"], slice(start, start + row["num_frames"]))
 
     def values(self, name: str, keyword: str) -> list[Any]:
         """One value of an attribute for each frame of a file, whether it differs between frames or not."""

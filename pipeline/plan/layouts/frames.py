@@ -1,4 +1,4 @@
-"""Frames in a row: ``pixels`` has shape ``(frame, row, column[, sample])``; chunk and shard shapes come from byte targets."""
+"""Frames in a row: ``pixels`` has the axes ``frame, y, x`` or ``t, c, y, x``; chunk and shard shapes come from byte targets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from pipeline.model import ImageSpec, Instance, PixelFormat, Placement, frame_axes
+from pipeline.model import Axes, ImageSpec, Instance, PixelFormat, Placement, frame_axes
 from pipeline.plan.costs import weight
 from pipeline.plan.grouping import Group
 from pipeline.plan.layout import Layout, MiB
@@ -65,7 +65,7 @@ def lay_out_image(instances: Sequence[Instance], path: str, group: Group, select
         series_instance_uid=first.series_instance_uid,
         modality=first.modality,
         format=first.format,
-        axes=frame_axes(len(chunks)),
+        axes=_axes(first.format),
         sizes=(frames,),
         chunks=chunks,
         shards=shards,
@@ -84,8 +84,12 @@ def _placements(instances: Sequence[Instance], members: Sequence[int], select: S
 
 
 def chunk_shape(layout: Layout, pixel_format: PixelFormat, frames: int) -> tuple[int, ...]:
-    """Return ``(frame, row, column[, sample])`` of a chunk: at most the image's size, all samples of a pixel together."""
-    return (min(layout.chunk_frames, frames), *tile_shape(layout, pixel_format))
+    """Return the shape of a chunk: at most the image's size, all samples of a pixel together."""
+    return _axes(pixel_format).shape((min(layout.chunk_frames, frames),), tile_shape(layout, pixel_format))
+
+
+def _axes(pixel_format: PixelFormat) -> Axes:
+    return frame_axes(1 + len(pixel_format.frame_shape))
 
 
 def tile_shape(layout: Layout, pixel_format: PixelFormat) -> tuple[int, ...]:
@@ -106,9 +110,12 @@ def shard_shape(
         Cost of a decoded byte (:func:`pipeline.plan.costs.weight`).
     """
     wanted = layout.shard_bytes if layout.shard_bytes != "auto" else min(SHARD_BYTES, int(SHARD_COST / weight))
-    fitting = wanted // pixel_format.frame_bytes // chunks[0]
-    needed = math.ceil(frames / chunks[0])
-    return (chunks[0] * max(1, min(fitting, needed)), *padded_frame(pixel_format.frame_shape, chunks[1:]))
+    axes, frame_shape = _axes(pixel_format), pixel_format.frame_shape
+    (chunk_frames,) = axes.cells(chunks, frame_shape)
+    fitting = wanted // pixel_format.frame_bytes // chunk_frames
+    needed = math.ceil(frames / chunk_frames)
+    whole = padded_frame(frame_shape, axes.tile(chunks, frame_shape))
+    return axes.shape((chunk_frames * max(1, min(fitting, needed)),), whole)
 
 
 def _tile(layout: Layout, pixel_format: PixelFormat) -> tuple[int, int]:

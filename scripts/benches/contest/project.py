@@ -15,6 +15,7 @@ from benches.contest.inputs import Made
 from pipeline.config import Cluster
 from pipeline.executors.clusters.defaults import dask_defaults
 from pipeline.executors.clusters.this_machine import dask_cluster
+from support.stored_frames import stored_frames
 
 
 @contextmanager
@@ -52,7 +53,7 @@ def read_back(out: str) -> Iterator[Any]:
     (path,) = pipeline.open(out)
     pixels = zarr.open_array(f"{out}/images.zarr/{path}/pixels", mode="r")
     for frame in range(pixels.shape[0]):
-        yield pixels[frame]
+        yield stored_frames(pixels, frame)
 
 
 def warm_up(address: str) -> None:

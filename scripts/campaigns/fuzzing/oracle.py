@@ -15,6 +15,7 @@ from pydicom.pixels import iter_pixels
 
 import pipeline
 from pipeline.model import syntaxes
+from support.stored_frames import stored_frames
 
 MORE = "more frames"
 _FAILS, _DIFFERS, _MORE = "pydicom fails", "differs", "pydicom yields more"
@@ -63,7 +64,7 @@ def compare(out: str, row: dict[str, Any]) -> tuple[str, str]:
     pipeline.codecs.register()
     image = zarr.open_group(Path(out) / "images.zarr", mode="r")[row["image"]]
     span = slice(row["frame_start"], row["frame_start"] + row["num_frames"])
-    stored = image["pixels"][span]
+    stored = stored_frames(image["pixels"], span)
     if not image["valid"][span].all() or row["frames_missing"]:
         return "differs", "a converted file with missing frames"
     levels = 2 if row["transfer_syntax_uid"] in syntaxes.LOSSY_JPEG else 0  # colour is the codec's there
