@@ -124,8 +124,8 @@ def _warn_of_missing_frames(path: str, dataset: xr.Dataset) -> None:
     missing = dataset.attrs.get("frames_missing", 0)
     if missing:
         warnings.warn(
-            f"{printable(path)}: {missing} of {dataset.valid.size} frames are missing, their pixels mean nothing; select the "
-            f"other frames by images[…].isel({dataset.valid.dims[0]}=images[…].valid.values)",
+            f"{printable(path)}: {missing} of {dataset.frame_number.size} frames are missing, their pixels mean nothing; select the "
+            f"other frames by images[…].isel({dataset.frame_number.dims[0]}=images[…].valid.values)",
             stacklevel=4,
         )
 

@@ -149,10 +149,8 @@ def _reduce(table: pa.Table, keywords: list[str]) -> pa.Table:
 def _numbered(column: pa.ChunkedArray) -> pa.Array:
     """Return a number for each value: the same for equal values. Null has a number too."""
     values = column.combine_chunks()
-    if isinstance(values, pa.ChunkedArray):
-        values = pa.concat_arrays(values.chunks) if values.chunks else pa.array([], values.type)
-    if pa.types.is_list(values.type):
-        texts = pc.cast(values.values, pa.string())
-        lists = pa.ListArray.from_arrays(values.offsets, texts, mask=values.is_null() if len(values) else None)
-        values = pc.binary_join(lists, pa.scalar("\\"), null_handling="replace", null_replacement="")
+    if pa.types.is_list(values.type):  # as texts, each component with an end that no value contains
+        parts = pc.fill_null(pc.cast(values.values, pa.string()), "\0")
+        ended = pc.binary_join_element_wise(parts, pa.scalar(""), "\0")
+        values = pc.binary_join(pa.ListArray.from_arrays(values.offsets, ended, mask=values.is_null()), "")
     return values.dictionary_encode(null_encoding="encode").indices

@@ -64,7 +64,9 @@ def common(command: F) -> F:
     verbose = click.option(
         "-v", "--verbose", count=True, help="Print more: every failure, every image; -vv: the libraries' logs too."
     )
-    return verbose(click.option("-q", "--quiet", is_flag=True, help="Only errors and the final line.")(command))
+    return verbose(
+        click.option("-q", "--quiet", is_flag=True, help="Only errors, warnings and the final line.")(command)
+    )
 
 
 def overriding(command: F) -> F:

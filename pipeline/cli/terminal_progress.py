@@ -22,9 +22,9 @@ LINE_SECONDS = 5.0
 
 @contextmanager
 def show_progress(screen: Screen) -> Iterator[Progress]:
-    """Show progress on the error stream while the block runs: bars, plain lines, or nothing if quiet."""
+    """Show progress on the error stream while the block runs: bars, plain lines, or, if quiet, only what a person must know."""
     if screen.quiet:
-        yield NullProgress()
+        yield QuietProgress(screen.err)
         return
     bars = screen.err.is_terminal and not screen.err.is_dumb_terminal
     progress = TerminalProgress(screen.err) if bars else PlainProgress(screen.err)
@@ -33,6 +33,18 @@ def show_progress(screen: Screen) -> Iterator[Progress]:
         progress.done()
     finally:
         progress.close()
+
+
+class QuietProgress(NullProgress):
+    """Only the messages that say why a run stands still, or warn."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def message(self, text: str) -> None:
+        """Print a line if it is a warning, or says what the run is waiting for."""
+        if text.startswith(("Warning: ", "Waiting")):
+            self._console.print(printable(text), soft_wrap=True, markup=False)
 
 
 class PlainProgress:

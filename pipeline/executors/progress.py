@@ -20,7 +20,10 @@ class Progress(Protocol):
         """  # noqa: D205  one sentence
 
     def message(self, text: str) -> None:
-        """Show a message in a separate line, such as the dashboard's address."""
+        """Show a message in a separate line, such as the dashboard's address.
+
+        One that a person must know begins with ``Warning:`` or ``Waiting``.
+        """
 
     def close(self) -> None:
         """End the display; called once, also after an error."""

@@ -38,19 +38,24 @@ COLOUR = replace(
     format=PixelFormat(6, 5, 3, "uint8", "RGB"),
     axes=frame_axes(4),
     sizes=(2,),
-    chunks=(1, 6, 5, 3),
-    shards=(2, 6, 5, 3),
+    chunks=(1, 3, 6, 5),
+    shards=(2, 3, 6, 5),
 )
 ATTRIBUTES = {"Modality": "CT", "SeriesDescription": "<b>Head & neck</b>", "WindowCenter": 40.0}
 
 
+def frames(spec):
+    return np.random.default_rng(3).integers(0, 200, (spec.frames, *spec.format.frame_shape)).astype(spec.format.dtype)
+
+
 def values(spec):
-    return np.random.default_rng(3).integers(0, 200, spec.shape).astype(spec.format.dtype)
+    """The frames as ``pixels`` has them: colour is planar."""
+    return np.moveaxis(frames(spec), -1, 1) if len(spec.shape) > 3 else frames(spec)
 
 
 def store(out, spec, **attributes):
     for start in range(0, spec.frames, spec.shards[0]):
-        write_region(OutputDir.of(out), spec, start, values(spec)[start : start + spec.shards[0]], CODEC)
+        write_region(OutputDir.of(out), spec, start, frames(spec)[start : start + spec.shards[0]], CODEC)
     per_frame = {
         "frame_number": np.arange(1, spec.frames + 1, dtype=np.int32),
         "sop_instance_uid": np.array([f"1.{n}" for n in range(spec.frames)]),
@@ -82,13 +87,13 @@ def test_it_is_a_mapping_of_paths(images):
 
 def test_a_dataset_has_pixels_coordinates_and_attributes(images):
     dataset = images[SPEC.path]
-    assert dataset.pixels.dims == ("frame", "row", "column")
+    assert dataset.pixels.dims == ("frame", "y", "x")
     assert set(dataset.coords) == {"frame_number", "sop_instance_uid", "ImagePositionPatient"}
     assert dataset.attrs == {**ATTRIBUTES, "status": "complete"}
     assert (dataset.pixels.compute() == values(SPEC)).all()
     assert dataset.frame_number.values.tolist() == list(range(1, 11))
     with pytest.warns(UserWarning, match=r"slide: 1 of 2 frames are missing, their pixels mean nothing"):
-        assert images[COLOUR.path].pixels.dims == ("frame", "row", "column", "sample")
+        assert images[COLOUR.path].pixels.dims == ("t", "c", "y", "x")
 
 
 def test_blocks_are_shards_unless_chunks_are_asked_for(out, images):
@@ -189,7 +194,7 @@ def test_the_table(images):
     assert "10 \u00d7 6 \u00d7 5" in text
     frame = images.images.to_pandas()
     assert list(frame.columns) == list(access.table.COLUMNS)
-    assert frame.shards.tolist() == [(4, 6, 5), (2, 6, 5, 3)]
+    assert frame.shards.tolist() == [(4, 6, 5), (2, 3, 6, 5)]
 
 
 def test_a_path_as_the_table_shortens_it_is_a_key(images):

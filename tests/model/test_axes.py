@@ -139,7 +139,7 @@ KINDS = {
         (("optical_path", "tile_row", "tile_column"), (2, 3, 5), (T, T, 3), (6, 3 * T, 5 * T)),
     ),
     "frames in a row": (frame_axes(3), (("frame",), (9,), (T, 6), (9, T, 6))),
-    "frames in colour": (frame_axes(4), (("frame",), (9,), (T, 6, 3), (9, T, 6, 3))),
+    "frames in colour": (frame_axes(4), (("t",), (9,), (T, 6, 3), (9, 3, T, 6))),
 }
 
 

@@ -148,7 +148,7 @@ def test_xarray_opens_it_without_a_warning(out, consolidated):
         dataset = xr.open_zarr(f"{out}/images.zarr/{PATH}", consolidated=consolidated).load()
     assert list(dataset.data_vars) == ["pixels"]
     assert set(dataset.coords) == set(per_frame())
-    assert dataset.pixels.dims == ("frame", "row", "column")
+    assert dataset.pixels.dims == ("frame", "y", "x")
     assert dataset.pixels.dtype == np.int16
     assert (dataset.pixels == pixels()).all()
     assert dataset.attrs["status"] == "complete"
@@ -165,6 +165,57 @@ def test_dask_and_zarr_open_it_without_a_warning(out):
 def test_zarrs_reads_it(out):
     with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline", "codec_pipeline.strict": True}):
         assert (zarr.open_array(f"{out}/images.zarr/{PATH}/pixels", mode="r")[...] == pixels()).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "fill"),
+    [
+        (np.full(FRAMES, 2**64 - 1, np.uint64), 2**64 - 1),
+        (np.full(FRAMES, -3, np.int32), -3),
+        (np.ones(FRAMES, bool), True),
+        (np.full(FRAMES, 0.1), 0.1),
+        (np.full((FRAMES, 2), np.nan), "NaN"),
+        (np.full(FRAMES, -np.inf), "-Infinity"),
+        (np.full(FRAMES, np.inf, np.float32), "Infinity"),
+        (np.full(FRAMES, -0.0), -0.0),
+        (np.full(FRAMES, "1.2 ü", object), "1.2 ü"),
+        (np.broadcast_to(np.array("", object), (FRAMES,)), ""),
+    ],
+)
+def test_one_value_for_all_frames_is_a_fill_value_without_chunk(tmp_path, values, fill):
+    create_root(OutputDir.of(tmp_path))
+    write_shards(tmp_path)
+    leftover = tmp_path / "images.zarr" / PATH / "Same" / "c" / "0"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_bytes(b"of a dead run")
+    finish(tmp_path, per_frame=per_frame() | {"Same": values})
+    group = tmp_path / "images.zarr" / PATH
+    assert [path.name for path in (group / "Same").rglob("*") if path.is_file()] == ["zarr.json"]
+    document = json.loads((group / "Same" / "zarr.json").read_text("utf-8"))
+    assert (document["fill_value"], str(document["fill_value"])) == (fill, str(fill))
+    consolidated = json.loads((group / "zarr.json").read_text("utf-8"))["consolidated_metadata"]["metadata"]
+    assert consolidated["Same"] == document
+    stored = np.asarray(zarr.open_group(group, mode="r")["Same"][...])
+    assert stored.shape == values.shape
+    if values.dtype.kind == "f":
+        assert stored.dtype == values.dtype
+        assert stored.tobytes() == values.tobytes()
+    else:
+        assert stored.tolist() == values.tolist()
+
+
+@pytest.mark.parametrize(
+    "values", [[0.0, -0.0], [np.nan, 0.0], [1.0, np.nextafter(1.0, 2.0)], ["", "a"], [2**53, 2**53 + 1]]
+)
+def test_values_that_differ_in_a_bit_have_chunks(tmp_path, values):
+    create_root(OutputDir.of(tmp_path))
+    write_shards(tmp_path)
+    given = np.array(values * (FRAMES // 2), object if isinstance(values[0], str) else None)
+    finish(tmp_path, per_frame={"Different": given})
+    group = tmp_path / "images.zarr" / PATH
+    assert (group / "Different" / "c" / "0").is_file()
+    stored = np.asarray(zarr.open_group(group, mode="r")["Different"][...])
+    assert stored.tolist() == given.tolist() or stored.tobytes() == given.tobytes()
 
 
 def test_finishing_again_gives_the_same_bytes(out):

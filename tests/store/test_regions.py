@@ -42,17 +42,24 @@ def image_spec(frames, plane, *, shard=4, chunk=1, tile=None, dtype="uint16", sa
     last = () if samples == 1 else (samples,)
     return ImageSpec(
         *(path, "study", "series", "CT", form, frame_axes(3 + len(last)), (frames,)),
-        *((chunk, *tile, *last), (shard, *covering, *last), "position", ()),
+        *((chunk, *last, *tile), (shard, *last, *covering), "position", ()),
     )
 
 
 def noise(spec):
+    """Frames, as decoders give them: ``(frame, row, column[, sample])``."""
     random = np.random.default_rng(7)
-    raw = random.integers(0, 256, (*spec.shape, np.dtype(spec.format.dtype).itemsize), np.uint8)
+    shape = (spec.frames, *spec.format.frame_shape)
+    raw = random.integers(0, 256, (*shape, np.dtype(spec.format.dtype).itemsize), np.uint8)
     values = raw.view(spec.format.dtype)[..., 0]
     if values.dtype.kind == "f":
-        values = random.normal(size=spec.shape).astype(values.dtype)
+        values = random.normal(size=shape).astype(values.dtype)
     return values
+
+
+def as_stored(frames):
+    """The same as an array has them: colour is planar."""
+    return np.moveaxis(frames, -1, 1) if frames.ndim == 4 else frames
 
 
 def store_image(out, spec, values, codec=BLOSC, **per_frame):
@@ -76,9 +83,9 @@ def test_pixels_come_back_to_the_bit(tmp_path, dtype, samples):
     spec = image_spec(10, (9, 7), dtype=dtype, samples=samples)
     values = noise(spec)
     stored = store_image(str(tmp_path), spec, values)
-    assert stored[...].tobytes() == values.tobytes()
+    assert stored[...].tobytes() == as_stored(values).tobytes()
     assert (stored.shape, stored.chunks, stored.shards) == (spec.shape, spec.chunks, spec.shards)
-    assert stored.metadata.dimension_names == ("frame", "row", "column", "sample")[: len(spec.shape)]
+    assert stored.metadata.dimension_names == (("frame", "y", "x") if samples == 1 else ("t", "c", "y", "x"))
     assert stored.fill_value == 0
 
 
@@ -112,12 +119,20 @@ def test_a_codec_outside_the_zarr_specification(tmp_path):
     assert (store_image(str(tmp_path), spec, values, {"name": "numcodecs.lz4"})[...] == values).all()
 
 
-@pytest.mark.parametrize(("dtype", "typesize"), [("uint16", 2), ("uint8", 1)])
-def test_blosc_is_set_for_frames(tmp_path, dtype, typesize):
-    spec = image_spec(4, (8, 8), dtype=dtype, chunk=1, shard=2)
+@pytest.mark.parametrize(
+    ("dtype", "samples", "shuffle", "typesize"),
+    [
+        ("uint16", 1, "bitshuffle", 2),
+        ("uint8", 1, "bitshuffle", 1),
+        ("uint8", 3, "noshuffle", 1),
+        ("uint16", 3, "bitshuffle", 2),
+    ],
+)
+def test_blosc_is_set_for_frames(tmp_path, dtype, samples, shuffle, typesize):
+    spec = image_spec(4, (8, 8), dtype=dtype, chunk=1, shard=2, samples=samples)
     stored = store_image(str(tmp_path), spec, noise(spec))
     settings = blosc_settings(stored)
-    assert (settings["shuffle"], settings["typesize"], settings["blocksize"]) == ("bitshuffle", typesize, 524_288)
+    assert (settings["shuffle"], settings["typesize"], settings["blocksize"]) == (shuffle, typesize, 524_288)
 
 
 def test_blosc_follows_its_settings(tmp_path):
@@ -193,7 +208,9 @@ GZIP_HEADER = 10
 """Header bytes, including the time (RFC 1952, 2.3)."""
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+@pytest.mark.parametrize(
+    ("dtype", "samples"), [("uint8", 1), ("int16", 1), ("float32", 1), ("uint8", 3), ("uint16", 3)]
+)
 @pytest.mark.parametrize(
     "codec",
     [
@@ -206,9 +223,9 @@ GZIP_HEADER = 10
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*not in the Zarr version 3 specification")
-def test_shards_have_the_bytes_that_zarr_writes(tmp_path, codec, dtype):
+def test_shards_have_the_bytes_that_zarr_writes(tmp_path, codec, dtype, samples):
     """The bytes of zarr's own sharding codec, chunk for chunk."""
-    spec = image_spec(7, (9, 14), shard=4, chunk=2, tile=(4, 7), dtype=dtype)
+    spec = image_spec(7, (9, 14), shard=4, chunk=2, tile=(4, 7), dtype=dtype, samples=samples)
     values = noise(spec)
     written = tmp_path / "by-zarr"
     by_zarr = zarr.create_array(
@@ -219,13 +236,14 @@ def test_shards_have_the_bytes_that_zarr_writes(tmp_path, codec, dtype):
         dtype=dtype,
         fill_value=0,
         config={"write_empty_chunks": True},
-        **codec_arguments(codec, dtype),
+        **codec_arguments(codec, dtype, samples),
     )
-    by_zarr[...] = values
+    by_zarr[...] = as_stored(values)
     write_region(OutputDir.of(tmp_path), spec, 0, values, codec)
     header = GZIP_HEADER if codec["name"] == "gzip" else 0
     for shard in range(2):
-        ours, expected = shard_file(tmp_path, spec, shard).read_bytes(), (written / f"c/{shard}/0/0").read_bytes()
+        ours = shard_file(tmp_path, spec, shard).read_bytes()
+        expected = (written / f"c/{shard}/{'0/0/0' if samples > 1 else '0/0'}").read_bytes()
         assert chunks_of(ours, spec, header) == chunks_of(expected, spec, header)
 
 
@@ -357,4 +375,4 @@ def test_any_layout_comes_back(tmp_path_factory, spec):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         stored = store_image(out, spec, values)
-        assert (stored[...] == values).all()
+        assert (stored[...] == as_stored(values)).all()
