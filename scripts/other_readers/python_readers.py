@@ -56,6 +56,8 @@ def read_with_tensorstore(store: str, image: str, names: Sequence[str]) -> Itera
 READERS = {"zarr-python": read_with_zarr, "xarray": read_with_xarray, "tensorstore": read_with_tensorstore}
 WITHOUT_TEXT = ("tensorstore", "zarrita.js")
 """Readers that can't read arrays of text."""
+ROUNDING = ("zarrita.js",)
+"""Readers that round a fill value of 64 bits to a double, because ``JSON.parse`` does. docs/output.md says so."""
 
 
 def describe(name: str, array: Array, grid: Sequence[str]) -> dict[str, Any]:

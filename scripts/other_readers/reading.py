@@ -27,7 +27,7 @@ from rich.table import Table
 import dcm2zarr
 from other_readers.corpus import write_corpus
 from other_readers.expectations import Expected, differences, expectations
-from other_readers.python_readers import READERS, WITHOUT_TEXT
+from other_readers.python_readers import READERS, ROUNDING, WITHOUT_TEXT
 from runner import REPOSITORY, SCRIPTS
 
 FOLDER = REPOSITORY / ".cache" / "readers"
@@ -98,7 +98,7 @@ def judge(image: Expected, reader: str, answers: Mapping[str, Any], message: str
     """Return what a reader finds otherwise in an image."""
     if image.path not in answers:
         return [f"no answer: {message}"]
-    return differences(image, answers[image.path], text=reader not in WITHOUT_TEXT)
+    return differences(image, answers[image.path], text=reader not in WITHOUT_TEXT, rounding=reader in ROUNDING)
 
 
 def show(verdicts: Mapping[str, Sequence[Verdict]], console: Console) -> int:

@@ -109,7 +109,8 @@ def largest_encoded(instance):
 def memory(instance, shard_frames, chunks):
     """The documented sum, for one instance."""
     shape = instance.format.frame_shape
-    padded = [math.ceil(size / chunk) * chunk for size, chunk in zip(shape, chunks[1:], strict=True)]
+    tile = [*chunks[-2:], *chunks[1:-2]]  # a chunk of colour is planar
+    padded = [math.ceil(size / part) * part for size, part in zip(shape, tile, strict=True)]
     item = np.dtype(instance.format.dtype).itemsize
     frame, padded_frame = math.prod(shape) * item, math.prod(padded) * item
     chunk = math.prod(chunks) * item
