@@ -86,6 +86,29 @@ def plan_of_another_version(place: Path) -> Result:
     return convert(place)
 
 
+def plan_of_an_older_layout(place: Path) -> Result:
+    convert(place)
+    file = place / "out" / "plan" / "plan.json"
+    seal = json.loads(file.read_text("utf-8"))
+    del seal["layout"]
+    file.write_text(json.dumps(seal), "utf-8")
+    return convert(place)
+
+
+def verify_of_an_older_layout(place: Path) -> Result:
+    plan_of_an_older_layout(place)
+    return invoke("verify", str(place / "out"), "--cluster", "synchronous")
+
+
+def run_file_of_an_older_layout(place: Path) -> Result:
+    convert(place)
+    file = place / "out" / "run.yaml"
+    text = file.read_text("utf-8")
+    assert text.endswith("\nlayout: 2\n")
+    file.write_text(text.removesuffix("layout: 2\n"), "utf-8")
+    return invoke("resume", str(place / "out"))
+
+
 def other_settings(place: Path) -> Result:
     convert(place)
     return convert(place, "--frames", "0")
@@ -175,6 +198,9 @@ def verify_of_damage(place: Path) -> Result:
         (no_result_to_go_on_from, 2, "it has no run.yaml"),
         (damaged_plan, 2, "plan.json can't be read"),
         (plan_of_another_version, 2, "a plan of format 0"),
+        (plan_of_an_older_layout, 2, "its images have layout 1, and this version makes layout 2"),
+        (verify_of_an_older_layout, 2, "convert again, into another output directory or with --overwrite"),
+        (run_file_of_an_older_layout, 2, "its images have layout 1, and this version makes layout 2"),
         (other_settings, 2, "was begun with other settings"),
         (no_partitions, 2, "has no partitions"),
         (no_such_partition, 2, "has no partition 7"),

@@ -107,6 +107,7 @@ def test_outcomes_of_instances_and_images_follow_from_their_frames(case) -> None
         members = outcomes.members(n)
         assert outcomes.without_frames(n) == {i for i in members if i in failed and i not in wanted}
         assert outcomes.is_empty(n) == all(i in failed and i not in wanted for i in members)
+        assert outcomes.missing_frames(n) == sum(wanted.get(i, frames[i]) for i in members if i in failed)
     assert outcomes.work.tasks == len(results)
     assert sum(outcomes.image_bytes.values()) == sum(r.stored_bytes for one in results.values() for r in one.regions)
 

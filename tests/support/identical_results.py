@@ -17,7 +17,7 @@ def assert_same_store(one: Path, other: Path) -> None:
 
 
 def assert_identical(one: Path, other: Path) -> None:
-    """Compare the stores file by file, byte by byte, and the catalogs row by row."""
+    """Compare the stores file by file, byte by byte, and the tables of files and of images row by row."""
     assert_same_store(one, other)
-    catalogs = [pq.read_table(out / "catalog.parquet") for out in (one, other)]
-    assert catalogs[0].equals(catalogs[1])
+    for table in ("catalog.parquet", "images.parquet"):
+        assert pq.read_table(one / table).equals(pq.read_table(other / table)), table

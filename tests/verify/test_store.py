@@ -166,6 +166,31 @@ def test_changed_rows_are_noticed(undigested: Path) -> None:
     assert {problem.code for problem in check(undigested).problems} == {"row_missing", "row_extra"}
 
 
+def test_a_changed_table_of_images_is_noticed(undigested: Path) -> None:
+    path = undigested / "images.parquet"
+    table = pq.read_table(path)
+    assert check(undigested).problems == []
+    for column in ("stored_bytes", "frames_missing"):
+        place = table.schema.get_field_index(column)
+        field = table.schema.field(column)
+        pq.write_table(table.set_column(place, field, pa.array([9] * len(table), field.type)), path)
+        assert told(check(undigested)) == {("changed_file", "images.parquet")}
+    pq.write_table(table.slice(1), path)
+    assert told(check(undigested)) == {("changed_file", "images.parquet")}
+    path.write_bytes(b"PAR1")
+    assert told(check(undigested)) == {("changed_file", "images.parquet")}
+
+
+def test_a_missing_table_of_images_is_made_again(original: Path, out: Path) -> None:
+    whole = pq.read_table(out / "images.parquet")
+    (out / "images.parquet").unlink()
+    assert told(check(out)) == {("missing_file", "images.parquet")}
+    settings = {"cluster": {"kind": "synchronous"}, "output": {"shard": "2 kB"}}
+    pipeline.convert([original.parent / "in"], out, **settings)
+    assert pq.read_table(out / "images.parquet").equals(whole)
+    assert check(out).problems == []
+
+
 def test_a_run_that_did_not_end_is_reported(out: Path) -> None:
     last = max((out / "ledger").iterdir())
     *lines, end = last.read_bytes().splitlines(keepends=True)
