@@ -323,8 +323,8 @@ def open(out: PathOrUrl, *, chunks: Literal["shard", "chunk"] = "shard", unfinis
     -------
     Result
         A mapping of image path (or any unique part of it) to :class:`xarray.Dataset`: ``pixels`` over ``(frame, y, x)``, or
-        ``(t, c, y, x)`` in colour, as a Dask array, the per-frame arrays as coordinates, the DICOM attributes that hold for all frames in ``attrs``. ``.images`` is a table of the images,
-        ``.catalog`` one of the files.
+        ``(t, c, y, x)`` in colour, as a Dask array, the per-frame arrays as coordinates, the DICOM attributes that hold for
+        all frames in ``attrs``. ``.images`` is a table of the images, ``.catalog`` one of the files.
 
     Raises
     ------
