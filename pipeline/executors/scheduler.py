@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from distributed import Client
+from distributed.comm import CommClosedError
 
 from pipeline.errors import ClusterError, PipelineError
 
@@ -35,7 +36,8 @@ def reaching(client: Client) -> Iterator[None]:
         yield
     # a client without a scheduler raises many errors: TimeoutError, CommClosedError, RuntimeError, …
     except (OSError, RuntimeError, CancelledError) as error:
-        if client.status == "running" or isinstance(error, PipelineError):
+        # a question to it may find the connection closed before the client does
+        if isinstance(error, PipelineError) or (client.status == "running" and not isinstance(error, CommClosedError)):
             raise
         raise scheduler_lost(client) from error
 

@@ -10,10 +10,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import dask
 import pytest
 from distributed import Client, LocalCluster
+from distributed.comm import CommClosedError
 
 import pipeline
 from campaigns.killing.processes import dask_cluster
@@ -21,6 +23,7 @@ from pipeline.config import Cluster
 from pipeline.errors import ClusterError
 from pipeline.executors import NullProgress, clusters
 from pipeline.executors.executor import Distributed
+from pipeline.executors.scheduler import reaching
 from support.corpora import copies
 from support.identical_results import assert_identical
 
@@ -163,6 +166,24 @@ def test_what_kills_several_workers_takes_no_other_task_with_it() -> None:
     assert results.keys() == set(range(40))
     assert results[3] == -3  # tried on two workers, then carefully
     assert all(abs(result) == item for item, result in results.items())
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "lost"),
+    [
+        ("running", CommClosedError("reset"), True),  # the client hasn't noticed yet
+        ("closed", CommClosedError("reset"), True),
+        ("closed", RuntimeError("no scheduler"), True),
+        ("running", OSError("the disk"), False),
+        ("closed", ClusterError("workers have ended"), False),
+    ],
+)
+def test_which_errors_say_that_the_scheduler_is_lost(status: str, error: Exception, *, lost: bool) -> None:
+    client = SimpleNamespace(status=status, scheduler=SimpleNamespace(address="tcp://127.0.0.1:9"))
+    with pytest.raises(ClusterError if lost else type(error)) as raised, reaching(client):
+        raise error
+    assert ("was lost" in str(raised.value)) is lost
+    assert (raised.value is error) is not lost
 
 
 def test_a_scheduler_that_dies_ends_the_run_and_the_next_one_goes_on(source, synchronous, tmp_path, own_cluster):
