@@ -69,11 +69,31 @@ class PrivateElement:
     group: int
     element: int
     """Last byte of the element's number."""
+    manufacturer: str
+    """Part of Manufacturer (0008,0070), in capitals."""
+
+    def find_tag(self, creators: Mapping[int, str], manufacturer: str) -> int | None:
+        """Return the element's tag in a file, None if the file can't have it.
+
+        Anonymisers like to remove private creators and leave the elements; then the manufacturer stands for the creator of the
+        first block.
+
+        Parameters
+        ----------
+        creators : mapping
+            Tag of each private creator of the file → its value.
+        manufacturer : str
+        """
+        group = {tag: name for tag, name in creators.items() if tag >> 16 == self.group}
+        blocks = [tag & 0xFF for tag, name in group.items() if name.strip() == self.creator]
+        if not group and self.manufacturer in manufacturer.upper():
+            blocks = [0x10]
+        return self.group << 16 | blocks[0] << 8 | self.element if blocks else None
 
 
-SIEMENS_B_VALUE = PrivateElement("SIEMENS MR HEADER", 0x0019, 0x0C)
-PHILIPS_B_VALUE = PrivateElement("Philips Imaging DD 001", 0x2001, 0x03)
-GE_B_VALUE = PrivateElement("GEMS_PARM_01", 0x0043, 0x39)
+SIEMENS_B_VALUE = PrivateElement("SIEMENS MR HEADER", 0x0019, 0x0C, "SIEMENS")
+PHILIPS_B_VALUE = PrivateElement("Philips Imaging DD 001", 0x2001, 0x03, "PHILIPS")
+GE_B_VALUE = PrivateElement("GEMS_PARM_01", 0x0043, 0x39, "GE ")
 B_VALUE_ELEMENTS = (PHILIPS_B_VALUE, SIEMENS_B_VALUE, GE_B_VALUE)
 """Private elements that hold a b-value, in the order in which they are tried after Diffusion b-value (0018,9087)."""
 _GE_MODULUS = 100_000
@@ -156,9 +176,8 @@ def cine_times(
     (PS3.3 C.7.6.5).
     """
     if frame_time_vector is not None and len(frame_time_vector) == frames:
-        steps = np.array(frame_time_vector, np.float64)
-        steps[:1] = 0
-        return np.cumsum(steps) if np.isfinite(steps).all() and (steps >= 0).all() else None
+        steps: Floats = np.array([0.0, *frame_time_vector[1:]], np.float64)
+        return np.cumsum(steps, dtype=np.float64) if (steps >= 0).all() and np.isfinite(steps).all() else None
     if frame_time is None or not 0 < frame_time < math.inf:
         return None
     return np.arange(frames) * float(frame_time)

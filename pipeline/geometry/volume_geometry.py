@@ -17,9 +17,10 @@ Integers = npt.NDArray[np.int64]
 Row = tuple[float, float, float, float]
 Affine = tuple[Row, Row, Row, Row]
 
-WITH_SLICES = ("regular", "gaps", "irregular", "single_slice")
-"""Verdicts on frames that make an axis ``z``."""
-VERDICTS = (*WITH_SLICES, "incomplete", "coincident", "mixed_orientation", "mixed_spacing", "no_geometry")
+VERDICTS = (
+    *("regular", "gaps", "irregular", "single_slice", "incomplete", "coincident"),
+    *("mixed_orientation", "mixed_spacing", "no_geometry"),
+)
 """
 - ``regular``: slices at equal steps. ``gaps``: at equal steps, some slices are missing. ``irregular``: at unequal steps.
 - ``single_slice``: one position.
@@ -73,7 +74,7 @@ class Geometry(Compact):
     @property
     def has_slices(self) -> bool:
         """Whether the frames make an axis ``z``."""
-        return self.verdict in WITH_SLICES
+        return self.affine is not None
 
     @property
     def matrix(self) -> Floats:
