@@ -180,4 +180,4 @@ def cine_times(
         return np.cumsum(steps, dtype=np.float64) if (steps >= 0).all() and np.isfinite(steps).all() else None
     if frame_time is None or not 0 < frame_time < math.inf:
         return None
-    return np.arange(frames) * float(frame_time)
+    return np.arange(frames, dtype=np.float64) * frame_time
