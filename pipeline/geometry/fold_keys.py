@@ -42,7 +42,7 @@ KEYS = (
     Key("ImageType", "c"),
     Key("ReferencedSegmentNumber", "c"),
     Key("OpticalPathIdentifier", "c"),
-    Key("AcquisitionNumber", "t"),  # last: Siemens counts b-values with it
+    Key("AcquisitionNumber", "t"),  # last, after all combinations of others: Siemens counts directions with it
 )
 """All keys, in the order in which they are tried."""
 KEY_OF = {key.name: key for key in KEYS}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,8 +106,8 @@ class _Coded:
 def fold_frames(slices: Values, keys: FrameKeys) -> Fold | Unfolded:
     """Fold frames into a grid.
 
-    Keys are tried alone, in pairs, then in triples, Dimension Index Values before all others; the first that gives every
-    frame a cell of its own and every cell a frame is taken. The first time key becomes ``t``, all others together ``c``. If no
+    Keys are tried alone, in pairs, then in triples, Dimension Index Values before and Acquisition Number after all others; the
+    first that gives every frame a cell of its own and every cell a frame is taken. The first time key becomes ``t``, all others together ``c``. If no
     key does so, the nth frame at each position, in the order of :attr:`FrameKeys.order`, is step n of an assumed ``t``.
 
     Parameters
@@ -141,9 +141,11 @@ def _fold_by_keys(slices: Integers, coded: Sequence[_Coded], keys: FrameKeys) ->
     return None
 
 
-def _combinations(coded: Sequence[_Coded]) -> Iterator[Sequence[_Coded]]:
-    for size in range(1, MOST_KEYS + 1):
-        yield from itertools.combinations(coded, size)
+def _combinations(coded: Sequence[_Coded]) -> list[tuple[_Coded, ...]]:
+    """Return the keys alone, in pairs and in triples; after all of these, the same with the last key."""
+    sizes = range(1, MOST_KEYS + 1)
+    together = itertools.chain.from_iterable(itertools.combinations(coded, size) for size in sizes)
+    return sorted(together, key=lambda keys: keys[-1].key is KEYS[-1])
 
 
 def _fold_by(together: Sequence[_Coded], slices: Integers) -> Fold | None:
