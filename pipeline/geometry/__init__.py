@@ -18,7 +18,8 @@ from pipeline.geometry.fold_keys import (
     read_b_value,
     split_image_type,
 )
-from pipeline.geometry.folding import Coordinate, Fold, FrameKeys, Unfolded, fold_frames
+from pipeline.geometry.folding import Coordinate, Fold, Unfolded, fold_frames
+from pipeline.geometry.frame_keys import FrameKeys
 from pipeline.geometry.ordering import order_stack
 from pipeline.geometry.planes import REGULAR_TOLERANCE, Planes, Slices, find_slices, make_planes
 from pipeline.geometry.volume_geometry import VERDICTS, Geometry, Origin

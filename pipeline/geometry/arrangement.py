@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.geometry.fold_keys import KEY_OF
-from pipeline.geometry.folding import Coordinate, Fold, FrameKeys, Values, fold_frames
+from pipeline.geometry.folding import Coordinate, Fold, fold_frames
+from pipeline.geometry.frame_keys import FrameKeys, Values
 from pipeline.geometry.planes import REGULAR_TOLERANCE, Planes, find_slices
 from pipeline.geometry.volume_geometry import Geometry
 

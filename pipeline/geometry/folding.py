@@ -4,50 +4,23 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.geometry.fold_keys import KEY_OF, KEYS, Key, pointer_key
+from pipeline.geometry.fold_keys import KEYS
+from pipeline.geometry.frame_keys import Coded, FrameKeys, Values, encode, encode_dimension_index
 from pipeline.geometry.volume_geometry import Integers, Origin
 
-Values = npt.NDArray[Any]
 INSTANCE_NUMBER = "InstanceNumber"
 """Named as the origin of an assumed ``t``."""
 MOST_KEYS = 3
 """Keys that may be needed together to tell the frames of a position apart."""
-DECIMALS = 6
-"""Numbers are compared after rounding to so many decimals: they have been through texts and single precision."""
 _NAMED_CELLS = 10
 """Missing cells that are named."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FrameKeys:
-    """What may tell the frames of one position apart: one row per frame, in any order."""
-
-    values: Mapping[str, Values] = field(default_factory=dict)
-    """Name of one of :data:`~pipeline.geometry.fold_keys.KEYS` → numbers or objects, shape ``(frame,)`` or ``(frame, …)``;
-    NaN or None if a frame has no value."""
-    dimension_index: Mapping[str, Values] = field(default_factory=dict)
-    """Keyword, or tag, that a Dimension Index Pointer points to → Dimension Index Values, integers, shape ``(frame,)``."""
-    order: Values | None = None
-    """Order of the frames, by Instance Number, then frame number: numbers, shape ``(frame,)``; None if it is unknown."""
-
-    def __post_init__(self) -> None:
-        if unknown := self.values.keys() - KEY_OF.keys():
-            raise ValueError(f"{sorted(unknown)}: not among the keys that frames are folded by")
-
-    def select(self, frames: Values) -> FrameKeys:
-        """Return the keys of some frames: their numbers, or a mask."""
-        return FrameKeys(
-            {name: values[frames] for name, values in self.values.items()},
-            {name: values[frames] for name, values in self.dimension_index.items()},
-            None if self.order is None else self.order[frames],
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +67,6 @@ class Unfolded:
     """The cells ``(t, c, z)`` without frame, if keys tell which, shape ``(cell, 3)``."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Coded:
-    """The values of a key as numbers from 0, in ascending order of the values."""
-
-    key: Key
-    codes: Integers
-    values: tuple[Any, ...]
-
-
 def fold_frames(slices: Values, keys: FrameKeys) -> Fold | Unfolded:
     """Fold frames into a grid.
 
@@ -120,7 +84,7 @@ def fold_frames(slices: Values, keys: FrameKeys) -> Fold | Unfolded:
     counts = np.bincount(slices)
     if counts.max() == 1:
         return Fold((1, 1, len(counts)), _cells(np.zeros_like(slices), np.zeros_like(slices), slices))
-    coded = _encode(keys)
+    coded = encode(keys)
     if counts.min() == counts.max():
         found = _fold_by_keys(slices, coded, keys) or _fold_by_order(slices, keys)
         repeated = f"nothing tells the {counts[0]} frames at each position apart"
@@ -132,8 +96,8 @@ def _cells(t: Integers, c: Integers, z: Integers) -> Integers:
     return np.stack([t, c, z], axis=1)
 
 
-def _fold_by_keys(slices: Integers, coded: Sequence[_Coded], keys: FrameKeys) -> Fold | None:
-    pointed = _encode_dimension_index(keys)
+def _fold_by_keys(slices: Integers, coded: Sequence[Coded], keys: FrameKeys) -> Fold | None:
+    pointed = encode_dimension_index(keys)
     for together in itertools.chain([pointed] if pointed else [], _combinations(coded)):
         found = _fold_by(together, slices)
         if found:
@@ -141,14 +105,14 @@ def _fold_by_keys(slices: Integers, coded: Sequence[_Coded], keys: FrameKeys) ->
     return None
 
 
-def _combinations(coded: Sequence[_Coded]) -> list[tuple[_Coded, ...]]:
+def _combinations(coded: Sequence[Coded]) -> list[tuple[Coded, ...]]:
     """Return the keys alone, in pairs and in triples; after all of these, the same with the last key."""
     sizes = range(1, MOST_KEYS + 1)
     together = itertools.chain.from_iterable(itertools.combinations(coded, size) for size in sizes)
     return sorted(together, key=lambda keys: keys[-1].key is KEYS[-1])
 
 
-def _fold_by(together: Sequence[_Coded], slices: Integers) -> Fold | None:
+def _fold_by(together: Sequence[Coded], slices: Integers) -> Fold | None:
     """Return the fold by these keys; None if a cell would have no frame or several."""
     if math.prod(len(coded.values) for coded in together) < len(slices) // (slices.max() + 1):
         return None
@@ -167,7 +131,7 @@ def _size(codes: Integers) -> int:
     return int(codes.max()) + 1
 
 
-def _divide(together: Sequence[_Coded]) -> tuple[Integers, Integers, tuple[Coordinate, ...]]:
+def _divide(together: Sequence[Coded]) -> tuple[Integers, Integers, tuple[Coordinate, ...]]:
     """Return the step of each frame along ``t``, which is the first time key, and along ``c``, all others; and their values."""
     time = next((coded for coded in together if coded.key.axis == "t"), None)
     others = [coded for coded in together if coded is not time]
@@ -185,80 +149,17 @@ def _divide(together: Sequence[_Coded]) -> tuple[Integers, Integers, tuple[Coord
     return time.codes if time else zeros, c, tuple(coordinates)
 
 
-def _encode(keys: FrameKeys) -> list[_Coded]:
-    """Encode the keys that vary, in the order in which they are tried; without those that frames lack but mustn't."""
-    found = []
-    for key in KEYS:
-        if key.name in keys.values:
-            codes, values = _number_values(keys.values[key.name])
-            if len(values) > 1 and (key.optional or None not in values):
-                found.append(_Coded(key, codes, values))
-    return found
-
-
-def _encode_dimension_index(keys: FrameKeys) -> list[_Coded]:
-    """Encode the Dimension Index Values that vary and aren't spatial, with the values that they stand for if those are known."""
-    found = []
-    for name, indices in keys.dimension_index.items():
-        key = pointer_key(name)
-        codes, values = _number_values(indices)
-        if key and len(values) > 1:
-            named = _values_of_steps(codes, keys.values.get(name))
-            found.append(_Coded(key if named else Key(key.name, key.axis), codes, named or values))
-    return found
-
-
-def _values_of_steps(codes: Integers, values: Values | None) -> tuple[Any, ...] | None:
-    """Return the one value that all frames of each step have; None if there is none."""
-    if values is None:
-        return None
-    own, distinct = _number_values(values)
-    _, first = np.unique(codes, return_index=True)
-    steps = own[first]
-    return tuple(distinct[step] for step in steps.tolist()) if (steps[codes] == own).all() else None
-
-
-def _number_values(values: Values) -> tuple[Integers, tuple[Any, ...]]:
-    """Return the number of each frame's value among the distinct ones, and these in ascending order, missing (None) first."""
-    if values.ndim > 1:
-        return _number_vectors(values.reshape(len(values), -1))
-    if values.dtype.kind == "f":
-        distinct, codes = np.unique(
-            np.round(np.where(np.isfinite(values), values, np.nan), DECIMALS) + 0.0, return_inverse=True
-        )
-        missing = int(np.isnan(distinct[-1]))  # NaN comes last
-        found = (None,) * missing + tuple(distinct[: len(distinct) - missing].tolist())
-        return ((codes + missing) % len(found)).astype(np.int64), found
-    if values.dtype.kind in "iub":
-        distinct, codes = np.unique(values, return_inverse=True)
-        return codes.astype(np.int64), tuple(distinct.tolist())
-    listed = values.tolist()
-    texts = tuple(sorted(set(listed), key=lambda value: (value is not None, value)))
-    number = {text: code for code, text in enumerate(texts)}
-    return np.fromiter(map(number.__getitem__, listed), np.int64, len(listed)), texts
-
-
-def _number_vectors(vectors: Values) -> tuple[Integers, tuple[Any, ...]]:
-    """Do the same for vectors, shape ``(frame, n)``; a vector without any of its numbers is missing."""
-    absent = ~np.isfinite(vectors).all(axis=1)
-    columns = [_number_values(np.where(absent, np.nan, column)) for column in vectors.T]
-    codes = np.zeros(len(vectors), np.int64)
-    steps: list[tuple[Any, ...]] = [()]
-    for own, values in columns:
-        distinct, codes = np.unique(codes * len(values) + own, return_inverse=True)
-        steps = [(*steps[code // len(values)], values[code % len(values)]) for code in distinct.tolist()]
-    return codes, tuple(None if None in step else step for step in steps)
-
-
 def _fold_by_order(slices: Integers, keys: FrameKeys) -> Fold | None:
     """Return the fold whose ``t`` is the nth occurrence at each position; None if the frames of a position have no order."""
     nth = _count_occurrences(slices, keys.order)
-    if nth is None:
-        return None
-    sizes = (_size(nth), 1, _size(slices))
+    return None if nth is None else _assume(nth, slices)
+
+
+def _assume(t: Integers, slices: Integers) -> Fold:
+    sizes = (_size(t), 1, _size(slices))
     steps = Coordinate(INSTANCE_NUMBER, "t", "", tuple(range(sizes[0])))
     reason = "no key tells the steps of t apart: they follow each other as the Instance Numbers do"
-    return Fold(sizes, _cells(nth, np.zeros_like(nth), slices), (steps,), assumed=True, reasons=(reason,))
+    return Fold(sizes, _cells(t, np.zeros_like(t), slices), (steps,), assumed=True, reasons=(reason,))
 
 
 def _count_occurrences(slices: Integers, order: Values | None) -> Integers | None:
@@ -275,22 +176,35 @@ def _count_occurrences(slices: Integers, order: Values | None) -> Integers | Non
     return nth
 
 
-def _fold_aborted(slices: Integers, coded: Sequence[_Coded], keys: FrameKeys) -> Fold | None:
+def _fold_aborted(slices: Integers, coded: Sequence[Coded], keys: FrameKeys) -> Fold | None:
     """Return the fold of a series that is complete but for its last ``t``; None if it isn't such a series."""
-    pointed = _encode_dimension_index(keys)
+    pointed = encode_dimension_index(keys)
     for time in (one for one in (*pointed, *coded) if one.key.axis == "t"):
         last = time.codes == len(time.values) - 1
         if _is_aborted(slices, last, len(time.values) - 1):
             found = fold_frames(slices[~last], keys.select(~last))
             if isinstance(found, Fold) and not found.assumed and not len(found.rest):
                 return _with_rest(found, last)
-    nth = _count_occurrences(slices, keys.order)
-    if nth is not None and keys.order is not None and _size(nth) > 2:  # noqa: PLR2004  a repeated slice is no aborted series
-        last = nth == nth.max()
-        if _is_aborted(slices, last, _size(nth) - 1) and keys.order[last].min() > keys.order[~last].max():
-            found = fold_frames(slices[~last], keys.select(~last))
-            return _with_rest(found, last) if isinstance(found, Fold) else None
-    return None
+    if keys.order is None or _count_occurrences(slices, keys.order) is None:
+        return None
+    return _fold_aborted_order(slices, np.argsort(keys.order, kind="stable"))
+
+
+def _fold_aborted_order(slices: Integers, sequence: Integers) -> Fold | None:
+    """Return the fold of a series whose frames go through all positions in the same order again and again, and end in between.
+
+    Any other order could hide a frame that is missing in the middle, after which each step would be taken for the next one.
+    """
+    positions = _size(slices)
+    complete = len(slices) // positions
+    steps = np.arange(len(slices)) // positions
+    visited = slices[sequence]
+    if complete < 2 or (visited != visited[np.arange(len(slices)) % positions]).any():  # noqa: PLR2004  one isn't again
+        return None
+    t = np.empty_like(slices)
+    t[sequence] = steps
+    last = t == complete
+    return _with_rest(_assume(t[~last], slices[~last]), last)
 
 
 def _is_aborted(slices: Integers, last: npt.NDArray[np.bool_], complete: int) -> bool:
@@ -311,7 +225,7 @@ def _with_rest(found: Fold, rest: npt.NDArray[np.bool_]) -> Fold:
     return Fold(found.sizes, cells, found.coordinates, found.assumed, np.flatnonzero(rest), reasons)
 
 
-def _explain_missing(slices: Integers, coded: Sequence[_Coded]) -> Unfolded:
+def _explain_missing(slices: Integers, coded: Sequence[Coded]) -> Unfolded:
     """Name the cells that lack a frame, by the first keys that give each frame a cell of its own; else the positions."""
     for together in _combinations(coded):
         t, c, coordinates = _divide(together)

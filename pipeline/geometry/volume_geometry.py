@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.model.compact import Compact
+from pipeline.model import Compact
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
