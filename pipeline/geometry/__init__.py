@@ -6,7 +6,7 @@
 """
 
 from pipeline.geometry.anatomy import axis_coordinates, directions, orientation_names, scale_and_translation, to_ras
-from pipeline.geometry.arrangement import Arrangement, arrange_frames, arrange_segments
+from pipeline.geometry.arrangement import Arrangement, arrange_frames, arrange_segments, same_grid
 from pipeline.geometry.dose_planes import dose_positions
 from pipeline.geometry.fold_keys import (
     B_VALUE_ELEMENTS,
@@ -53,6 +53,7 @@ __all__ = [
     "order_stack",
     "orientation_names",
     "read_b_value",
+    "same_grid",
     "scale_and_translation",
     "split_image_type",
     "to_ras",

@@ -9,7 +9,8 @@ import numpy as np
 from pipeline.geometry.fold_keys import KEY_OF
 from pipeline.geometry.folding import Coordinate, Fold, fold_frames
 from pipeline.geometry.frame_keys import FrameKeys, Values
-from pipeline.geometry.planes import REGULAR_TOLERANCE, Planes, find_slices
+from pipeline.geometry.ordering import POSITION_TOLERANCE
+from pipeline.geometry.planes import ORIENTATION_TOLERANCE, REGULAR_TOLERANCE, Planes, find_slices
 from pipeline.geometry.volume_geometry import Geometry
 
 SEGMENT = KEY_OF["ReferencedSegmentNumber"]
@@ -86,3 +87,13 @@ def arrange_segments(planes: Planes, segments: Values | None, tolerance: float =
         geometry = replace(geometry, verdict="regular", missing_slices=(), reasons=())
     most = int(np.bincount(found.of_frames).max())
     return Arrangement(replace(geometry, repeats=most, dimensions=fold.origins), fold)
+
+
+def same_grid(first: Geometry, second: Geometry, slices: int) -> bool:
+    """Return whether `slices` slices of both lie at the same positions in the same orientation, so one image can hold both."""
+    if not first.has_slices or not second.has_slices or first.missing_slices != second.missing_slices:
+        return False
+    one, other = first.matrix[:3], second.matrix[:3]
+    plane = np.abs(one - other)[:, :2].max(axis=0) <= ORIENTATION_TOLERANCE * np.linalg.norm(one[:, :2], axis=0)
+    ends = np.array([[0, 0, k, 1] for k in (0, first.slice_index(slices)[-1])])
+    return bool(plane.all() and np.abs((one - other) @ ends.T).max() <= POSITION_TOLERANCE)

@@ -66,7 +66,10 @@ def make_planes(
     pixel_spacing: Sequence[Any],
     spacing_between_slices: float | None = None,
 ) -> Planes:
-    """Make planes from header values, one per frame each, None if missing; a sequence of one value holds for all frames."""
+    """Make planes from header values, one per frame each, None if missing; a sequence of one value holds for all frames.
+
+    Values of one kind have the same form, such as six numbers, or two vectors.
+    """
     frames = len(positions)
     return Planes(
         _column(positions, frames, (3,)),
@@ -77,9 +80,11 @@ def make_planes(
 
 
 def _column(values: Sequence[Any] | Floats, frames: int, shape: tuple[int, ...]) -> Floats:
-    missing = (math.nan,) * math.prod(shape)
-    known = values if isinstance(values, np.ndarray) else [missing if v is None else np.ravel(v) for v in values]
-    return np.broadcast_to(np.asarray(known, np.float64).reshape(-1, *shape), (frames, *shape))
+    if not isinstance(values, np.ndarray):
+        form = next((np.shape(value) for value in values if value is not None), shape)
+        missing = np.full(form, math.nan).tolist()
+        values = np.array([missing if value is None else value for value in values], np.float64)
+    return np.broadcast_to(values.reshape(-1, *shape), (frames, *shape))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

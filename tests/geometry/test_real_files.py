@@ -103,6 +103,32 @@ def test_series_of_several_volumes(of_folder, folder, sizes, dimensions):
     assert {c.axis: c.values for c in found.fold.coordinates if c.axis == "c"} == b_values
 
 
+@pytest.mark.parametrize(
+    ("folder", "affine"),
+    [
+        (
+            ICOMETRIX + "generic/rgb/001",
+            [
+                [2.99869601, -0.08506196, 0.0242223979, -74.024926],
+                [0.0837502447, 2.99509059, 0.149727234, -142.009561],
+                [-0.0284281203, -0.14898593, 2.99616364, -42.264607],
+            ],
+        ),
+        (
+            "gh-dcm4che+dcm4che/dcm4che-assembly/src/etc/testdata/dicom",
+            [[0.234375, 0, 0, 65.359375], [0, 0, 2.00000207, -5.992188], [0, -0.234375, 0, 23.554688]],
+        ),
+        (
+            "gh-neurolabusc+dcm_qa_enh/In/Siemens/XA10",
+            [[3.375, 0, -2.4e-06, -109.79], [0, 3.375, -2.4e-06, -58.4773], [3.375e-06, 3.375e-06, 2.4, -5.40356]],
+        ),
+    ],
+)
+def test_regular_stacks_as_simpleitk_sees_them(of_folder, folder, affine):
+    # SimpleITK 2.5.7: origin, direction and spacing of the image that ImageSeriesReader, or ReadImage, returns.
+    assert np.abs(of_folder(folder).geometry.matrix[:3] - affine).max() < 5e-5
+
+
 def test_rt_dose(arranged):
     root = pydicom_folder()
     (found,) = (one for files, one, _ in arranged if any(path == root / "rtdose.dcm" for path, _ in files))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from pipeline.geometry import Geometry, arrange_frames, find_slices, make_planes
+from pipeline.geometry import Geometry, arrange_frames, find_slices, make_planes, same_grid
 from support.geometry_stacks import stacks
 
 AXIAL = [(1, 0, 0, 0, 1, 0)]
@@ -145,6 +145,7 @@ def test_the_tolerance_is_a_part_of_the_spacing(tolerance, moved, verdict):
         geometry = find_slices(planes, tolerance).geometry
         assert geometry.verdict == verdict
         assert geometry.position_residual_mm == pytest.approx(3 * moved)
+        assert geometry.spacing_deviation_mm == pytest.approx(3 * moved)
 
 
 def test_steps_that_are_no_multiples_are_irregular_and_coarse_ones_a_grid_of_their_own():
@@ -178,6 +179,19 @@ def test_positions_within_a_thousandth_of_a_millimetre_are_one():
     assert find_slices(along_z(0, 0.0011)).of_frames.tolist() == [0, 1]
     # Many small steps don't make one position of what is a millimetre apart.
     assert find_slices(along_z(*np.arange(0, 1, 0.0009))).geometry.verdict == "coincident"
+
+
+def test_stacks_that_one_image_can_hold():
+    stack = find_slices(along_z(0, 2, 4, 6)).geometry
+    assert same_grid(stack, find_slices(along_z(0.0005, 2, 4, 6.0005)).geometry, 4)
+    for other in ((1, 3, 5, 7), (0, 3, 6, 9), (0, 2, 4, 8)):
+        assert not same_grid(stack, find_slices(along_z(*other)).geometry, 4)
+    assert not same_grid(stack, find_slices(along_z(0, 2, 4, 6, orientation=[(0, 1, 0, 1, 0, 0)])).geometry, 4)
+    assert not same_grid(stack, find_slices(along_z(0, 2, 4, 6, spacing=[(1, 1.01)])).geometry, 4)
+    assert not same_grid(stack, find_slices(make_planes([None], AXIAL, ONE_MM)).geometry, 4)
+    # The thickness of a single slice is no part of where it lies.
+    single = [find_slices(along_z(0, spacing_between_slices=thickness)).geometry for thickness in (1, 5)]
+    assert same_grid(*single, 1)
 
 
 def test_frames_side_by_side_in_one_plane_are_coincident():
