@@ -18,24 +18,19 @@ from pipeline.geometry.fold_keys import (
     read_b_value,
     split_image_type,
 )
-from pipeline.geometry.folding import Coordinate, Fold, Unfolded, fold_frames
+from pipeline.geometry.folding import Fold, Unfolded, fold_frames
 from pipeline.geometry.frame_keys import FrameKeys
 from pipeline.geometry.ordering import order_stack
 from pipeline.geometry.planes import REGULAR_TOLERANCE, Planes, Slices, find_slices, make_planes
-from pipeline.geometry.volume_geometry import VERDICTS, Geometry, Origin
 
 __all__ = [
     "B_VALUE_ELEMENTS",
     "KEYS",
     "REGULAR_TOLERANCE",
-    "VERDICTS",
     "Arrangement",
-    "Coordinate",
     "Fold",
     "FrameKeys",
-    "Geometry",
     "Key",
-    "Origin",
     "Planes",
     "PrivateElement",
     "Slices",

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from pipeline.geometry.volume_geometry import Floats, Geometry
+from pipeline.model import Floats, Geometry
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """DICOM's axes point to the patient's left, back and head (PS3.3 C.7.6.2.1.1); NIfTI's to the right, front and head."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.geometry.fold_keys import KEY_OF
-from pipeline.geometry.folding import Coordinate, Fold, fold_frames
+from pipeline.geometry.folding import Fold, fold_frames
 from pipeline.geometry.frame_keys import FrameKeys, Values
 from pipeline.geometry.ordering import POSITION_TOLERANCE
 from pipeline.geometry.planes import ORIENTATION_TOLERANCE, REGULAR_TOLERANCE, Planes, find_slices
-from pipeline.geometry.volume_geometry import Geometry
+from pipeline.model import Coordinate, Geometry
 
 SEGMENT = KEY_OF["ReferencedSegmentNumber"]
 

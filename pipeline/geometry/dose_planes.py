@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.geometry.ordering import POSITION_TOLERANCE
 from pipeline.geometry.planes import ORIENTATION_TOLERANCE
-from pipeline.geometry.volume_geometry import Floats
+from pipeline.model import Floats
 
 _TRANSVERSE = np.eye(3)[:2]
 """Image Orientation (Patient) of planes whose rows and columns follow the patient's x and y."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.geometry.volume_geometry import Floats
+from pipeline.model import Floats
 
 Axis = Literal["t", "c"]
 

@@ -6,14 +6,13 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.geometry.fold_keys import KEYS
 from pipeline.geometry.frame_keys import Coded, FrameKeys, Values, encode, encode_dimension_index
-from pipeline.geometry.volume_geometry import Integers, Origin
+from pipeline.model import Coordinate, Integers, Origin
 
 INSTANCE_NUMBER = "InstanceNumber"
 """Named as the origin of an assumed ``t``."""
@@ -21,17 +20,6 @@ MOST_KEYS = 3
 """Keys that may be needed together to tell the frames of a position apart."""
 _NAMED_CELLS = 10
 """Missing cells that are named."""
-
-
-@dataclass(frozen=True, slots=True)
-class Coordinate:
-    """Values of one key along one dimension."""
-
-    name: str
-    axis: str
-    unit: str
-    values: tuple[Any, ...]
-    """One for each step: a number, a text, or a tuple of numbers; None if the frames have none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

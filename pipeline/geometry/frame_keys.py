@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.geometry.fold_keys import KEY_OF, KEYS, Key, pointer_key
-from pipeline.geometry.volume_geometry import Integers
+from pipeline.model import Integers
 
 Values = npt.NDArray[Any]
 DECIMALS = 6

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.geometry.ordering import POSITION_TOLERANCE
-from pipeline.geometry.volume_geometry import Affine, Floats, Geometry, Integers, as_affine
+from pipeline.model import Affine, Floats, Geometry, Integers, as_affine
 
 ORIENTATION_TOLERANCE = 1e-3
 """Direction cosines closer than this (0.06 degrees) count as equal: scanners round them to as few as 4 decimals."""

@@ -21,6 +21,16 @@ from pipeline.model.plans import (
 from pipeline.model.result_records import NO_RECORD, read_number, read_result, read_text, result_record
 from pipeline.model.source_names import local_path, source_of
 from pipeline.model.task_results import InstanceOutcome, RegionResult, TaskResult
+from pipeline.model.volume_geometry import (
+    VERDICTS,
+    Affine,
+    Coordinate,
+    Floats,
+    Geometry,
+    Integers,
+    Origin,
+    as_affine,
+)
 
 __all__ = [
     "INSIDE",
@@ -29,15 +39,22 @@ __all__ = [
     "PATIENT_ATTRIBUTES",
     "PATIENT_HASH_BYTES",
     "UNKNOWN",
+    "VERDICTS",
+    "Affine",
     "Axes",
     "Compact",
+    "Coordinate",
     "Copy",
     "Failure",
+    "Floats",
     "FrameIndex",
+    "Geometry",
     "Grid",
     "ImageSpec",
     "Instance",
     "InstanceOutcome",
+    "Integers",
+    "Origin",
     "PixelFormat",
     "Placement",
     "Plan",
@@ -49,6 +66,7 @@ __all__ = [
     "TaskInput",
     "TaskResult",
     "Vector",
+    "as_affine",
     "describe_dimensions",
     "frame_axes",
     "local_path",

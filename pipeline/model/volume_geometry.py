@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.model import Compact
+from pipeline.model.compact import Compact
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -42,6 +42,17 @@ class Origin(Compact):
     """DICOM keywords whose values tell the dimension's steps apart."""
     assumed: bool = False
     """Whether only the order of Instance Numbers tells them apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinate(Compact):
+    """Values of one key along one dimension."""
+
+    name: str
+    axis: str
+    unit: str
+    values: tuple[Any, ...]
+    """One for each step: a number, a text, or a tuple of numbers; None if the frames have none."""
 
 
 @dataclass(frozen=True, slots=True)
