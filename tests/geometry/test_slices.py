@@ -10,7 +10,8 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from pipeline.geometry import Geometry, arrange_frames, find_slices, make_planes, same_grid
+from pipeline.geometry import arrange_frames, find_slices, make_planes, same_grid
+from pipeline.model import Geometry
 from support.geometry_stacks import stacks
 
 AXIAL = [(1, 0, 0, 0, 1, 0)]
