@@ -13,11 +13,14 @@ import pytest
 from pipeline import model
 from pipeline.model import (
     Compact,
+    Coordinate,
     Failure,
+    Geometry,
     Grid,
     ImageSpec,
     Instance,
     InstanceOutcome,
+    Origin,
     PixelFormat,
     Placement,
     Region,
@@ -62,10 +65,18 @@ SPEC = ImageSpec(
 REGION = Region(0, 0, 1)
 RESULT = RegionResult(0, 0, 1, b"12345678", b"\1", 5, "abc")
 FAILURE = Failure("decode_failed", "no", 3, salvaged=True)
+GEOMETRY = Geometry(
+    "gaps",
+    spacing=(2.0, 0.5, 0.5),
+    missing_slices=(3,),
+    dimensions=(("c", Origin(("EchoTime",))),),
+    reasons=("a slice is missing",),
+)
 VALUES = (
     *(frame_axes(3), Grid((4, 5), (2, 2))),
     *(FORMAT, INSTANCE, PLACEMENT, SPEC, REGION, RESULT, FAILURE, SourceFile("/a.dcm", 1, 2, "e", "unreadable")),
     InstanceOutcome(1, "imagecodecs", "RGB", FAILURE),
+    *(GEOMETRY, Origin(("EchoTime",)), Coordinate("EchoTime", "c", "millisecond", (3.5, None))),
     TaskInput(4, (RegionInput(REGION, SPEC, {0: INSTANCE}),)),
     TaskResult(4, (RESULT,), (InstanceOutcome(1),), 1, 2, 3, {"decode": 0.5}, {"1.2": {"write": 0.25}}),
     FinaliseInput(

@@ -17,8 +17,8 @@ NEVER_IN_A_CATALOG = {
     "incomplete": "ends dcm2zarr finalize",
     **dict.fromkeys(EXIT_CODES, "ends the command"),
 }
-ROOMS_WITHOUT_ROWS = {"verify", "cli", "access", "config"}
-"""What they say never becomes the reason of a row: problems of results, mistakes in configurations."""
+ROOMS_WITHOUT_ROWS = {"verify", "cli", "access", "config", "geometry"}
+"""What they say never becomes the reason of a row: problems of results, mistakes in configurations, sentences about slices."""
 CODE = re.compile(r"[a-z]+(_[a-z]+)*")
 
 
