@@ -367,7 +367,7 @@ def is_own(out: Path, row: dict[str, Any], original: Path) -> bool:
 def frames_of(out: Path) -> set[bytes]:
     """Return the digests of all stored frames."""
     groups = (path.parent for path in (out / "images.zarr").rglob("pixels/zarr.json"))
-    arrays = (np.asarray(zarr.open_array(group, mode="r")[...]) for group in groups)
+    arrays = (stored_frames(zarr.open_array(group, mode="r")) for group in groups)
     return {digest(frame) for array in arrays for frame in array}
 
 
