@@ -1,7 +1,7 @@
 """The limit: processes that know the place of every frame's bytes, and only read, decode, compress and write.
 
 No headers, no plan, no checksums, no metadata, no ledger; each frame is compressed while the processor's cache still
-holds it, and written at once. The codec, its settings, the chunks, the number of frames per output file and the moment when
+holds it, and written at once. The codec, its settings, the chunks (planar in colour), the number of frames per output file and the moment when
 the system begins to write it to the disk are those of this project.
 """
 
@@ -22,10 +22,10 @@ from numcodecs import blosc
 from benches.contest.dicomfiles import Place
 from benches.contest.encoding import CODINGS
 from benches.contest.inputs import Made
-from pipeline.model import PixelFormat
+from pipeline.model import PixelFormat, frame_axes
 from pipeline.plan.costs import weight
 from pipeline.plan.layout import Layout
-from pipeline.plan.layouts.frames import shard_shape
+from pipeline.plan.layouts.frames import chunk_shape, shard_shape
 from pipeline.store.compression import BLOSC_BLOCK
 from pipeline.store.sinks import begin_to_flush
 
@@ -50,7 +50,8 @@ def run(pool: Executor, made: Made, out: str) -> list[list[int]]:
 def pieces(made: Made, out: str) -> Iterator[Piece]:
     """Cut the frames into files of output."""
     pixels = PixelFormat(*made.shape[:2], made.shape[2] if len(made.shape) > 2 else 1, made.dtype, "")  # noqa: PLR2004  colour
-    (step, *_) = shard_shape(Layout(), pixels, len(made.places), (1, *made.shape), weight(made.input.codec.uid))
+    chunks = chunk_shape(Layout(), pixels, len(made.places))
+    (step, *_) = shard_shape(Layout(), pixels, len(made.places), chunks, weight(made.input.codec.uid))
     for start in range(0, len(made.places), step):
         yield Piece(made.places[start : start + step], f"{out}/{start:06d}", made.input.coding, made.shape, made.dtype)
 
@@ -58,6 +59,9 @@ def pieces(made: Made, out: str) -> Iterator[Piece]:
 def write_piece(piece: Piece) -> list[int]:
     """Read, decode, compress and write; return the chunks' lengths."""
     frame = np.empty(piece.shape, piece.dtype)
+    axes = frame_axes(1 + frame.ndim)
+    colour = frame.ndim > 2 and frame.itemsize == 1  # noqa: PLR2004  rows and columns
+    shuffle = blosc.NOSHUFFLE if colour else blosc.BITSHUFFLE
     read = _read_native if piece.coding == "native" else partial(_read, CODINGS[piece.coding].decode)
     lengths = []
     opened = ("", -1)
@@ -68,7 +72,7 @@ def write_piece(piece: Piece) -> list[int]:
                 _close(opened[1])
                 opened = (place.path, os.open(place.path, os.O_RDONLY))
             read(opened[1], place, frame)
-            chunk = blosc.compress(frame, b"zstd", 1, blosc.BITSHUFFLE, BLOSC_BLOCK)
+            chunk = blosc.compress(np.ascontiguousarray(axes.fold(frame[None])), b"zstd", 1, shuffle, BLOSC_BLOCK)
             file.write(chunk)
             lengths.append(len(chunk))
         begin_to_flush(file.fileno())
@@ -78,10 +82,12 @@ def write_piece(piece: Piece) -> list[int]:
 
 def read_back(made: Made, out: str, lengths: list[list[int]]) -> Iterator[npt.NDArray[Any]]:
     """Yield the frames that :func:`run` wrote."""
+    axes = frame_axes(1 + len(made.shape))
     for piece, sizes in zip(pieces(made, out), lengths, strict=True):
         with Path(piece.out).open("rb") as file:
             for size in sizes:
-                yield np.frombuffer(blosc.decompress(file.read(size)), made.dtype).reshape(made.shape)
+                values = np.frombuffer(blosc.decompress(file.read(size)), made.dtype)
+                yield axes.unfold(values.reshape(axes.shape((1,), made.shape)), made.shape)[0]
 
 
 def _read_native(file: int, place: Place, out: npt.NDArray[Any]) -> None:
