@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.geometry.fold_keys import KEYS
-from pipeline.geometry.frame_keys import Coded, FrameKeys, Values, encode, encode_dimension_index
+from pipeline.geometry.frame_keys import CodedKey, FrameKeys, Values, encode, encode_dimension_index
 from pipeline.model import Coordinate, Integers, Origin
 
 INSTANCE_NUMBER = "InstanceNumber"
@@ -84,7 +84,7 @@ def _cells(t: Integers, c: Integers, z: Integers) -> Integers:
     return np.stack([t, c, z], axis=1)
 
 
-def _fold_by_keys(slices: Integers, coded: Sequence[Coded], keys: FrameKeys) -> Fold | None:
+def _fold_by_keys(slices: Integers, coded: Sequence[CodedKey], keys: FrameKeys) -> Fold | None:
     pointed = encode_dimension_index(keys)
     for together in itertools.chain([pointed] if pointed else [], _combinations(coded)):
         found = _fold_by(together, slices)
@@ -93,14 +93,14 @@ def _fold_by_keys(slices: Integers, coded: Sequence[Coded], keys: FrameKeys) -> 
     return None
 
 
-def _combinations(coded: Sequence[Coded]) -> list[tuple[Coded, ...]]:
+def _combinations(coded: Sequence[CodedKey]) -> list[tuple[CodedKey, ...]]:
     """Return the keys alone, in pairs and in triples; after all of these, the same with the last key."""
     sizes = range(1, MOST_KEYS + 1)
     together = itertools.chain.from_iterable(itertools.combinations(coded, size) for size in sizes)
     return sorted(together, key=lambda keys: keys[-1].key is KEYS[-1])
 
 
-def _fold_by(together: Sequence[Coded], slices: Integers) -> Fold | None:
+def _fold_by(together: Sequence[CodedKey], slices: Integers) -> Fold | None:
     """Return the fold by these keys; None if a cell would have no frame or several."""
     if math.prod(len(coded.values) for coded in together) < len(slices) // (slices.max() + 1):
         return None
@@ -119,7 +119,7 @@ def _size(codes: Integers) -> int:
     return int(codes.max()) + 1
 
 
-def _divide(together: Sequence[Coded]) -> tuple[Integers, Integers, tuple[Coordinate, ...]]:
+def _divide(together: Sequence[CodedKey]) -> tuple[Integers, Integers, tuple[Coordinate, ...]]:
     """Return the step of each frame along ``t``, which is the first time key, and along ``c``, all others; and their values."""
     time = next((coded for coded in together if coded.key.axis == "t"), None)
     others = [coded for coded in together if coded is not time]
@@ -164,7 +164,7 @@ def _count_occurrences(slices: Integers, order: Values | None) -> Integers | Non
     return nth
 
 
-def _fold_aborted(slices: Integers, coded: Sequence[Coded], keys: FrameKeys) -> Fold | None:
+def _fold_aborted(slices: Integers, coded: Sequence[CodedKey], keys: FrameKeys) -> Fold | None:
     """Return the fold of a series that is complete but for its last ``t``; None if it isn't such a series."""
     pointed = encode_dimension_index(keys)
     for time in (one for one in (*pointed, *coded) if one.key.axis == "t"):
@@ -213,7 +213,7 @@ def _with_rest(found: Fold, rest: npt.NDArray[np.bool_]) -> Fold:
     return Fold(found.sizes, cells, found.coordinates, found.assumed, np.flatnonzero(rest), reasons)
 
 
-def _explain_missing(slices: Integers, coded: Sequence[Coded]) -> Unfolded:
+def _explain_missing(slices: Integers, coded: Sequence[CodedKey]) -> Unfolded:
     """Name the cells that lack a frame, by the first keys that give each frame a cell of its own; else the positions."""
     for together in _combinations(coded):
         t, c, coordinates = _divide(together)

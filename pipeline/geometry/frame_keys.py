@@ -43,7 +43,7 @@ class FrameKeys:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Coded:
+class CodedKey:
     """The values of a key as numbers from 0, in ascending order of the values."""
 
     key: Key
@@ -51,18 +51,18 @@ class Coded:
     values: tuple[Any, ...]
 
 
-def encode(keys: FrameKeys) -> list[Coded]:
+def encode(keys: FrameKeys) -> list[CodedKey]:
     """Encode the keys that vary, in the order in which they are tried; without those that frames lack but mustn't."""
     found = []
     for key in KEYS:
         if key.name in keys.values:
             codes, values = _number_values(keys.values[key.name])
             if len(values) > 1 and (key.optional or None not in values):
-                found.append(Coded(key, codes, values))
+                found.append(CodedKey(key, codes, values))
     return found
 
 
-def encode_dimension_index(keys: FrameKeys) -> list[Coded]:
+def encode_dimension_index(keys: FrameKeys) -> list[CodedKey]:
     """Encode the Dimension Index Values that vary and aren't spatial, with the values that they stand for if those are known."""
     found = []
     for name, indices in keys.dimension_index.items():
@@ -70,7 +70,7 @@ def encode_dimension_index(keys: FrameKeys) -> list[Coded]:
         codes, values = _number_values(indices)
         if key and len(values) > 1:
             named = _values_of_steps(codes, keys.values.get(name))
-            found.append(Coded(key if named else Key(key.name, key.axis), codes, named or values))
+            found.append(CodedKey(key if named else Key(key.name, key.axis), codes, named or values))
     return found
 
 
