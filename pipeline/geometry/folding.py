@@ -173,9 +173,10 @@ def _fold_aborted(slices: Integers, coded: Sequence[CodedKey], keys: FrameKeys) 
             found = fold_frames(slices[~last], keys.select(~last))
             if isinstance(found, Fold) and not found.assumed and not len(found.rest):
                 return _with_rest(found, last)
-    if keys.order is None or _count_occurrences(slices, keys.order) is None:
-        return None
-    return _fold_aborted_order(slices, np.argsort(keys.order, kind="stable"))
+    order = keys.order
+    if order is None or _count_occurrences(slices, order) is None or len(np.unique(order)) < len(slices):
+        return None  # frames of different slices with one number may follow each other in any order
+    return _fold_aborted_order(slices, np.argsort(order, kind="stable"))
 
 
 def _fold_aborted_order(slices: Integers, sequence: Integers) -> Fold | None:

@@ -97,6 +97,12 @@ anything = st.lists(
 )
 
 
+def test_an_aborted_series_whose_numbers_repeat_is_not_assumed():
+    slices = np.array([1, 0, 1, 0, 1])
+    assert isinstance(fold_frames(slices, FrameKeys(order=np.array([0, 1, 2, 3, 4]))), Fold)
+    assert isinstance(fold_frames(slices, FrameKeys(order=np.array([0, 1, 1, 3, 4]))), Unfolded)
+
+
 @given(rows=anything, data=st.data())
 @settings(deadline=None, max_examples=400)
 def test_any_frames_are_stored_once_whatever_their_order_or_not_folded_at_all(rows, data):
