@@ -29,7 +29,7 @@ _KEY = "dcm2zarr"
 
 
 def import_dask() -> None:
-    """Import Dask now if it has settings that could prevent its import; otherwise whoever needs Dask imports it.
+    """Import Dask now if it has settings that could prevent its import; otherwise the modules that need Dask import it.
 
     Raises
     ------

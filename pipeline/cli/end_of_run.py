@@ -83,7 +83,7 @@ def final_lines(summary: RunSummary) -> list[str]:
 
 
 def _unread(summary: RunSummary) -> list[str]:
-    """Return a line about archives and empty files, with the first names; no line if there are none."""
+    """Return a line about archives and empty files, with the first names; an empty list if the run found neither."""
     numbers = {noun: summary.status_counts.get(("rejected", reason), 0) for reason, noun in _UNREAD.items()}
     told = " and ".join(counted(count, noun) for noun, count in numbers.items() if count)
     if not told:

@@ -103,7 +103,7 @@ def _show_output(screen: Screen, found: OutputInspection) -> None:
     screen.show(f"dcm2zarr verify {escape(found.path)} checks every byte of the result.", "")
     files = counted(sum(found.counts.values()), "file")
     told = f"{number(found.failed)} of {files} failed" if found.failed else "nothing failed"
-    told = told if finished else "there is no catalog yet"
+    told = told if finished else "the run hasn't written its catalog yet"
     screen.final(f"{counted(len(images), 'complete image')} in {found.path}. Exit code {found.exit_code}: {told}.")
 
 

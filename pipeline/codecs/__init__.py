@@ -1,7 +1,7 @@
 """A fast decoding plugin for pydicom, based on imagecodecs.
 
 One call of :func:`register` adds the plugin to all of pydicom's decoders that it supports. pydicom then uses the plugin
-wherever a decoding plugin can be named::
+in every place that takes the name of a decoding plugin::
 
     from pydicom import pixel_array
     from dcm2zarr import codecs

@@ -93,7 +93,7 @@ class Output(Section):
     """A Zarr codec: its registered name and its settings; "none" stores chunks uncompressed. For blosc, shuffle "auto"
     means noshuffle for 8-bit colour and bitshuffle for all other pixels, and the default blocksize is 524288 (0 lets blosc choose)."""
     mode_bits: Annotated[StrictStr, AfterValidator(check_mode_bits)] = ""
-    """Permissions of the result's files, such as "0640"; whoever may read files may also enter folders: "0750". By default
+    """Permissions of the result's files, such as "0640"; all who may read files may also enter folders: "0750". By default
     the umask decides. For results that others should read, see docs/security.md."""
 
     @property

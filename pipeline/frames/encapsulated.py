@@ -208,7 +208,7 @@ def find_boundaries(
 
 
 def _entries(table: Any) -> Numbers | None:
-    """Return a table's entries, given as numbers or as bytes of 64-bit little endian numbers; None if it is no table."""
+    """Return a table's entries, given as numbers or as bytes of 64-bit little endian numbers; None if the value isn't a table."""
     if not isinstance(table, bytes | bytearray):
         try:
             return np.array(table, np.uint64)

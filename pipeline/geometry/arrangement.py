@@ -26,7 +26,7 @@ class Arrangement:
 
 
 def arrange_frames(planes: Planes, keys: FrameKeys | None = None, tolerance: float = REGULAR_TOLERANCE) -> Arrangement:
-    """Arrange frames in a grid, whatever their order, or say why they are none.
+    """Arrange frames in a grid, whatever their order, or say why they make none.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def arrange_segments(planes: Planes, segments: Values | None, tolerance: float =
     """Arrange the frames of a segmentation in a grid ``(c, z)``: `c` the segments, `z` all positions of any segment.
 
     A frame left out means zero (PS3.3 C.8.20.2). So cells may be empty, and gaps of whole steps are slices in which all cells are
-    empty. If steps aren't whole, or a segment has two frames at one position, there is no fold.
+    empty. If steps aren't whole, or a segment has two frames at one position, the fold is None.
 
     Parameters
     ----------

@@ -115,7 +115,7 @@ def find_slices(planes: Planes, tolerance: float = REGULAR_TOLERANCE) -> Slices:
     Raises
     ------
     ValueError
-        If there is no frame.
+        If `planes` is empty.
     """
     if not len(planes):
         raise ValueError("no frames: no geometry")

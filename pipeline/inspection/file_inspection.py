@@ -95,7 +95,7 @@ class FileInspection(Shown):
 
     @property
     def is_image(self) -> bool:
-        """Whether a conversion would try to store it; what is no image is left alone."""
+        """Whether a conversion would try to store it; files without an image are left alone."""
         return self.reason not in _NO_IMAGE
 
     @property

@@ -22,7 +22,7 @@ class OutputInspection(Shown):
     images: ImageTable
     """The complete images."""
     finished: bool
-    """Whether the run that writes there has ended: until then there is no catalog."""
+    """Whether the run that writes there has ended: until then the catalog is missing."""
     counts: Mapping[tuple[str, str], int]
     """``(status, reason)`` → number of files, by the catalog."""
 

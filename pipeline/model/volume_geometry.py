@@ -24,7 +24,7 @@ VERDICTS = (
 """
 - ``regular``: slices at equal steps. ``gaps``: at equal steps, some slices are missing. ``irregular``: at unequal steps.
 - ``single_slice``: one position.
-- ``incomplete``: the positions don't have the same number of frames, so there is no grid.
+- ``incomplete``: the positions don't have the same number of frames, so they make no grid.
 - ``coincident``: frames lie in one plane and nothing tells them apart, or they lie there side by side.
 - ``mixed_orientation``, ``mixed_spacing``: the frames don't have one Image Orientation (Patient), or one Pixel Spacing.
 - ``no_geometry``: a frame lacks one of these or Image Position (Patient), or the value can't be right.

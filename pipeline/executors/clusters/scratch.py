@@ -1,6 +1,6 @@
 """A private scratch folder for Dask's servers.
 
-Dask uses ``/tmp/dask-scratch-space``, whoever made it, puts it first into the search path for modules, and unpickles data that
+Dask uses ``/tmp/dask-scratch-space``, even if another user made it, puts it first into the search path for modules, and unpickles data that
 workers have spilled there. On a machine with other users, this would let them run code.
 """
 
